@@ -1,0 +1,131 @@
+-- Tasks with their logs and messages.
+--
+-- Logs and messages are numbered per task. The numbers are handed out by the update that raises the task's last number, and
+-- so under its row lock: gapless and in commit order, which makes "everything after 41" a complete answer. Logs are
+-- append-only: nothing grants their change or removal.
+--
+-- Search leads with the owner's key: matching text is not leakproof, so a text index would go unused behind a policy. The
+-- search vector is stored, so that a search compares the owner's rows without parsing them.
+
+-- migrate:up
+
+create table app.tasks (
+  user_id uuid not null default app.current_owner_id(),
+  id uuid not null default app.new_id(),
+  organization_id uuid,
+  title text not null,
+  prompt text not null,
+  status text not null default 'pending',
+  progress integer not null default 0,
+  repo_url text,
+  branch_name text,
+  sandbox_url text,
+  preview_url text,
+  pr_url text,
+  pr_number integer,
+  pr_status text,
+  pr_merge_commit_sha text,
+  agent text,
+  model text,
+  agent_session_id text,
+  sandbox_id text,
+  options jsonb not null default '{}',
+  error text,
+  last_log_seq integer not null default 0,
+  last_message_seq integer not null default 0,
+  started_at timestamptz,
+  completed_at timestamptz,
+  deleted_at timestamptz,
+  deletion_id uuid,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  search tsvector not null generated always as (to_tsvector('simple', title || ' ' || prompt)) stored,
+  constraint tasks_pkey primary key (user_id, id),
+  constraint tasks_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade,
+  constraint tasks_organization_id_user_id_fkey foreign key (organization_id, user_id)
+    references auth.members (organization_id, user_id) on delete set null (organization_id),
+  constraint tasks_status_check check (status in ('pending', 'processing', 'completed', 'error', 'stopped')),
+  constraint tasks_progress_check check (progress between 0 and 100),
+  constraint tasks_pr_status_check check (pr_status in ('open', 'closed', 'merged')),
+  constraint tasks_deleted_at_check check ((deleted_at is null) = (deletion_id is null))
+);
+comment on table app.tasks is 'Work for an agent: a prompt, its progress and what came of it.';
+comment on column app.tasks.deletion_id is 'Marks all rows that went with one deletion, so that restoring brings back exactly those.';
+create index tasks_user_id_status_id_idx on app.tasks (user_id, status, id desc) where deleted_at is null;
+create index tasks_organization_id_user_id_idx on app.tasks (organization_id, user_id) where organization_id is not null;
+create trigger tasks_touch_updated_at before update on app.tasks
+  for each row execute function app.touch_updated_at();
+
+alter table app.tasks enable row level security;
+create policy select_owner on app.tasks for select to rowhouse_api
+  using (user_id = (select app.current_user_id()));
+create policy insert_owner on app.tasks for insert to rowhouse_api
+  with check (user_id = (select app.current_user_id()));
+create policy update_owner on app.tasks for update to rowhouse_api
+  using (user_id = (select app.current_user_id()))
+  with check (user_id = (select app.current_user_id()));
+grant
+  select,
+  insert (organization_id, title, prompt, repo_url, agent, model, options),
+  update (
+    title, status, progress, branch_name, sandbox_url, preview_url, pr_url, pr_number, pr_status, pr_merge_commit_sha,
+    agent_session_id, sandbox_id, error, last_log_seq, last_message_seq, started_at, completed_at, deleted_at, deletion_id
+  )
+on app.tasks to rowhouse_api;
+
+create table app.task_logs (
+  user_id uuid not null default app.current_owner_id(),
+  task_id uuid not null,
+  seq integer not null,
+  type text not null,
+  message text not null,
+  at timestamptz not null default now(),
+  constraint task_logs_pkey primary key (user_id, task_id, seq),
+  constraint task_logs_user_id_task_id_fkey foreign key (user_id, task_id)
+    references app.tasks (user_id, id) on delete cascade,
+  constraint task_logs_type_check check (type in ('info', 'command', 'error', 'success')),
+  constraint task_logs_seq_check check (seq > 0)
+);
+comment on table app.task_logs is 'What a task reports, line by line. Append-only.';
+
+alter table app.task_logs enable row level security;
+create policy select_owner on app.task_logs for select to rowhouse_api
+  using (user_id = (select app.current_user_id()));
+create policy insert_owner on app.task_logs for insert to rowhouse_api
+  with check (user_id = (select app.current_user_id()));
+grant select, insert (task_id, seq, type, message) on app.task_logs to rowhouse_api;
+
+create table app.task_messages (
+  user_id uuid not null default app.current_owner_id(),
+  id uuid not null default app.new_id(),
+  task_id uuid not null,
+  seq integer not null,
+  role text not null,
+  content text not null,
+  status text not null,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint task_messages_pkey primary key (user_id, id),
+  constraint task_messages_user_id_task_id_seq_key unique (user_id, task_id, seq),
+  constraint task_messages_user_id_task_id_fkey foreign key (user_id, task_id)
+    references app.tasks (user_id, id) on delete cascade,
+  constraint task_messages_role_check check (role in ('user', 'agent')),
+  constraint task_messages_status_check check (status in ('streaming', 'complete', 'failed')),
+  constraint task_messages_seq_check check (seq > 0)
+);
+comment on table app.task_messages is 'The conversation between a user and the agent of a task.';
+create trigger task_messages_touch_updated_at before update on app.task_messages
+  for each row execute function app.touch_updated_at();
+
+alter table app.task_messages enable row level security;
+create policy select_owner on app.task_messages for select to rowhouse_api
+  using (user_id = (select app.current_user_id()));
+create policy insert_owner on app.task_messages for insert to rowhouse_api
+  with check (user_id = (select app.current_user_id()));
+grant select, insert (task_id, seq, role, content, status) on app.task_messages to rowhouse_api;
+
+-- migrate:down
+
+drop table app.task_messages;
+drop table app.task_logs;
+drop table app.tasks;

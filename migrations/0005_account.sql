@@ -1,0 +1,146 @@
+-- What a user may know of their own account: profile, sessions, sign-in methods, memberships. The API login can't read
+-- those columns in `auth`; these functions hand out the caller's own rows, and never a token or a password.
+
+-- migrate:up
+
+create function app.current_account(
+  out id uuid, out name text, out email text, out image text, out is_email_verified boolean, out is_two_factor_enabled boolean
+)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  select u.id, u.name, u.email, u.image, u.email_verified, u.two_factor_enabled
+  into id, name, email, image, is_email_verified, is_two_factor_enabled
+  from auth.users u where u.id = app.current_user_id();
+end
+$$;
+comment on function app.current_account() is 'The caller''s own profile.';
+
+create function app.list_sessions()
+returns table (
+  id uuid, is_current boolean, user_agent text, ip_address text, created_at timestamptz, expires_at timestamptz,
+  last_used_at timestamptz
+)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    select
+      s.id, s.token = encode(sha256(decode(substr(current_setting('app.credential', true), 3), 'hex')), 'hex'),
+      s.user_agent, s.ip_address, s.created_at, s.expires_at, s.last_used_at
+    from auth.sessions s
+    where s.user_id = app.current_session_user_id() and s.expires_at > now()
+    order by s.id desc;
+end
+$$;
+comment on function app.list_sessions() is 'The sessions of the caller, who must be signed in with one; newest first.';
+
+create function app.revoke_session(p_id uuid) returns boolean
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  delete from auth.sessions s where s.id = p_id and s.user_id = app.current_session_user_id();
+  return found;
+end
+$$;
+comment on function app.revoke_session(uuid) is 'Ends one session of the caller; false where they have no such session.';
+
+create function app.revoke_other_sessions() returns integer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  revoked integer;
+begin
+  delete from auth.sessions s
+  where s.user_id = app.current_session_user_id()
+    and s.token <> encode(sha256(decode(substr(current_setting('app.credential', true), 3), 'hex')), 'hex');
+  get diagnostics revoked = row_count;
+  return revoked;
+end
+$$;
+comment on function app.revoke_other_sessions() is 'Ends every session of the caller but the one that asks; returns how many.';
+
+create function app.export_account() returns table (source text, data jsonb)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  caller uuid := app.current_session_user_id();
+begin
+  return query
+    select 'users', to_jsonb(u) from auth.users u where u.id = caller
+    union all
+    select 'sessions', to_jsonb(s) - 'token' from auth.sessions s where s.user_id = caller
+    union all
+    select 'accounts', to_jsonb(a) - array['password', 'access_token', 'refresh_token', 'id_token']
+    from auth.accounts a where a.user_id = caller
+    union all
+    select 'members', to_jsonb(m) from auth.members m where m.user_id = caller
+    union all
+    select 'invitations', to_jsonb(i) from auth.invitations i where i.inviter_id = caller;
+end
+$$;
+comment on function app.export_account() is 'The caller''s rows in auth, without tokens and passwords, for an export.';
+
+create function app.remove_account() returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  caller uuid := app.current_session_user_id();
+  mine uuid[];
+begin
+  if caller is null then
+    raise exception 'unauthenticated' using errcode = 'invalid_authorization_specification';
+  end if;
+  perform from auth.organizations o
+  where o.id in (select m.organization_id from auth.members m where m.user_id = caller and m.role = 'owner')
+  order by o.id
+  for update;
+  mine := array(
+    select m.organization_id from auth.members m
+    where m.user_id = caller and m.role = 'owner'
+      and not exists (
+        select from auth.members other
+        where other.organization_id = m.organization_id and other.role = 'owner' and other.user_id <> caller
+      )
+  );
+  if exists (
+    select from auth.members m
+    join auth.organizations o on o.id = m.organization_id and o.deleted_at is null
+    where m.organization_id = any (mine) and m.user_id <> caller
+  ) then
+    raise exception 'an organization keeps at least one owner'
+      using errcode = 'check_violation', constraint = 'members_last_owner_check', table = 'members', schema = 'auth';
+  end if;
+  delete from auth.organizations o where o.id = any (mine);
+  delete from auth.users u where u.id = caller;
+end
+$$;
+comment on function app.remove_account() is
+  'Removes the caller and everything they own, organizations without other members included. Raises members_last_owner_check
+where others would be left without an owner.';
+
+grant execute on function
+  app.current_account(),
+  app.list_sessions(),
+  app.revoke_session(uuid),
+  app.revoke_other_sessions(),
+  app.export_account(),
+  app.remove_account()
+to rowhouse_api;
+
+-- migrate:down
+
+drop function app.remove_account();
+drop function app.export_account();
+drop function app.revoke_other_sessions();
+drop function app.revoke_session(uuid);
+drop function app.list_sessions();
+drop function app.current_account();
