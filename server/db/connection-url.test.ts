@@ -1,0 +1,142 @@
+import { createServer, type Server } from 'node:net'
+import { describe, expect, test } from 'vitest'
+import {
+  ConnectionUrlError,
+  insistOnTls,
+  isPgbouncer,
+  maskUrl,
+  parseConnectionUrl,
+  testConnection,
+  toPgConfig,
+  withCredentials,
+  withDatabase,
+  withoutTls,
+} from './connection-url.ts'
+
+const URL = 'postgres://ann:s3cret@db.example.com:6432/shop?pgbouncer=true'
+
+describe('reading a URL', () => {
+  test('every part is read and decoded', () => {
+    const parts = parseConnectionUrl('postgresql://an%40n:p%3Aw@[::1]:5432/my%20shop?sslmode=require')
+    expect(parts).toMatchObject({
+      user: 'an@n',
+      password: 'p:w',
+      host: '::1',
+      port: 5432,
+      database: 'my shop',
+    })
+    expect(parts.params.get('sslmode')).toBe('require')
+  })
+
+  test.each([
+    ['//ann:s3cret@host:5432/shop', 'names no protocol'],
+    ['postgres://ann:s3cret', 'names no user and database in'],
+    ['postgres://ann:s3cret@@:5432/shop', 'names no host in'],
+    ['ann:s3cret@host:5432/shop', 'names no protocol in'],
+    ['postgres://host:5432/shop', 'names no user in'],
+    ['postgres://:s3cret@host:5432/shop', 'names no user in'],
+    ['postgres://ann:s3cret@:5432/shop', 'names no host in'],
+    ['postgres://ann:s3cret@host/shop', 'names no port in'],
+    ['postgres://ann:s3cret@host:5432', 'names no database in'],
+    ['postgres://ann:s3cret@host:5432/', 'names no database in'],
+    ['postgres://ann:s3cret@host', 'names no port and database in'],
+    ['mysql://ann:s3cret@host:5432/shop', 'protocol "mysql"'],
+    ['postgres://ann:s3cret@host:99999/shop', 'no port from 1 to 65535'],
+    ['postgres://ann:s3cret%@host:5432/shop', 'stray %'],
+    ['', 'names no protocol, user, host, port and database'],
+  ])('%s is refused with the reason and without the password', (url, reason) => {
+    const attempt = () => parseConnectionUrl(url)
+    expect(attempt).toThrow(ConnectionUrlError)
+    expect(attempt).toThrow(reason)
+    expect(attempt).not.toThrow(/s3cret/)
+  })
+
+  test('a password with reserved characters in plain is understood and written back encoded', () => {
+    const url = 'postgres://ann:p@s/s#w:rd@host:5432/shop'
+    expect(parseConnectionUrl(url)).toMatchObject({ user: 'ann', password: 'p@s/s#w:rd', host: 'host' })
+    expect(withDatabase(url, 'other')).toBe('postgres://ann:p%40s%2Fs%23w%3Ard@host:5432/other')
+  })
+})
+
+test('credentials and database can be changed while host and parameters stay', () => {
+  expect(withCredentials(URL, 'bob', 'x/y')).toBe(
+    'postgres://bob:x%2Fy@db.example.com:6432/shop?pgbouncer=true',
+  )
+  expect(withDatabase(URL, 'other')).toBe('postgres://ann:s3cret@db.example.com:6432/other?pgbouncer=true')
+})
+
+test('masking hides the password and nothing else', () => {
+  expect(maskUrl(URL)).toBe('postgres://ann:***@db.example.com:6432/shop?pgbouncer=true')
+  expect(maskUrl('postgres://ann:p@s@host:5432/shop')).toBe('postgres://ann:***@host:5432/shop')
+  expect(maskUrl('postgres://ann:a?b@host:5432/shop?sslpassword=x')).toBe(
+    'postgres://ann:***@host:5432/shop?sslpassword=***',
+  )
+  expect(maskUrl('postgres://ann:s3cret')).toBe('postgres://ann:***')
+  expect(maskUrl('postgres://ann@host:5432/shop')).toBe('postgres://ann@host:5432/shop')
+  expect(maskUrl('postgres://host:5432/shop')).toBe('postgres://host:5432/shop')
+})
+
+test('a pooler says so in its URL, and pg never hears of that parameter', () => {
+  expect(isPgbouncer(URL)).toBe(true)
+  expect(isPgbouncer(withCredentials('postgres://a@h:1/d', 'b', null))).toBe(false)
+  expect(toPgConfig(URL)).toEqual({
+    user: 'ann',
+    password: 's3cret',
+    host: 'db.example.com',
+    port: 6432,
+    database: 'shop',
+    ssl: false,
+  })
+})
+
+describe('TLS', () => {
+  const tls = (url: string) => toPgConfig(url).ssl
+
+  test('an unnamed sslmode becomes verify-full where TLS is insisted on', () => {
+    expect(tls(insistOnTls(URL))).toMatchObject({ rejectUnauthorized: true })
+    expect(tls(insistOnTls(URL))).not.toHaveProperty('checkServerIdentity')
+  })
+
+  test('require encrypts without checking the certificate, as libpq documents it', () => {
+    expect(tls(insistOnTls(`${URL}&sslmode=require`))).toMatchObject({ rejectUnauthorized: false })
+  })
+
+  test.each(['disable', 'allow', 'prefer'])('sslmode=%s is refused where TLS is insisted on', mode => {
+    expect(() => insistOnTls(`${URL}&sslmode=${mode}`)).toThrow(`sslmode=${mode}`)
+  })
+
+  test('a local proxy is spoken to without TLS, whatever its URL says', () => {
+    expect(tls(withoutTls(`${URL}&sslmode=require`))).toBe(false)
+  })
+})
+
+describe('testing a connection', () => {
+  test('a port where nothing listens is reported as such', async () => {
+    const port = await withServer(async port => port)
+    const outcome = await testConnection(`postgres://ann:s3cret@127.0.0.1:${port}/shop`)
+    expect(outcome).toEqual({ ok: false, reason: `nothing is listening on 127.0.0.1:${port}` })
+  })
+
+  test('a server that accepts and never answers is given up on in time', async () => {
+    await withServer(async port => {
+      const outcome = await testConnection(`postgres://ann:s3cret@127.0.0.1:${port}/shop`, { timeoutMs: 100 })
+      expect(outcome).toEqual({ ok: false, reason: `127.0.0.1:${port} did not answer within 100 ms` })
+    })
+  })
+
+  test('a bad URL is a reason and not an exception', async () => {
+    const outcome = await testConnection('postgres://ann:s3cret@host/shop')
+    expect(outcome).toEqual({ ok: false, reason: 'the URL names no port in "postgres://ann:***@host/shop"' })
+  })
+})
+
+async function withServer<T>(use: (port: number) => Promise<T>): Promise<T> {
+  const server: Server = createServer()
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  try {
+    return await use(typeof address === 'object' && address ? address.port : 0)
+  } finally {
+    server.close()
+  }
+}
