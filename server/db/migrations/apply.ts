@@ -1,0 +1,103 @@
+import type { Client } from 'pg'
+import { explainStatementFailure } from './failure.ts'
+import { grantLedger, removeEntry, writeEntry } from './ledger.ts'
+import type { Step } from './plan.ts'
+import type { Statement } from './statements.ts'
+
+/** What a run lends to each of its files. */
+export interface Run {
+  client: Client
+  log: (line: string) => void
+  batch: number
+}
+
+/**
+ * Every file starts from the same session: what the file before it set, or what the owner's role presets, would
+ * change what unqualified names mean. A server without the caller sees so within a second and rolls back.
+ */
+export async function prepareSession(client: Client): Promise<void> {
+  await client.query(`
+    reset session authorization;
+    reset role;
+    reset all;
+    set search_path = public;
+    set statement_timeout = 0;
+    set idle_in_transaction_session_timeout = 0;
+    set idle_session_timeout = 0;
+    set standard_conforming_strings = on;
+    set client_min_messages = warning;
+  `)
+  // Not every platform's server can watch its connections.
+  await client.query("set client_connection_check_interval = '1s'").catch(() => undefined)
+}
+
+/** Applies or undoes one file in one transaction together with its row in the ledger. */
+export async function runInTransaction(run: Run, step: Step): Promise<void> {
+  const { client } = run
+  const { file, direction } = step
+  await prepareSession(client)
+  const startedAt = performance.now()
+  const progress = { statement: { text: '', line: 1 } as Statement }
+  const stopWatching = reportProgress(run, step, progress)
+  const leftBehind = `nothing of ${file.name} was kept, its transaction was rolled back`
+  try {
+    await client.query('begin')
+    await runStatements(run, step, progress)
+    await recordStep(run, step, Math.round(performance.now() - startedAt))
+    await client.query('commit')
+  } catch (error) {
+    await client.query('rollback').catch(() => undefined)
+    throw explainStatementFailure(error, { file, statement: progress.statement, leftBehind })
+  } finally {
+    stopWatching()
+  }
+  logDone(run, direction, file.name, performance.now() - startedAt)
+}
+
+/** Runs the statements of one part in a transaction that the caller began. */
+export async function runStatements(
+  run: Run,
+  { file, direction }: Step,
+  progress: { statement: Statement },
+): Promise<void> {
+  for (const statement of file[direction].statements) {
+    progress.statement = statement
+    await run.client.query(statement.text)
+  }
+}
+
+/** Writes or removes the ledger's row, whatever role and settings the file has left. */
+export async function recordStep(run: Run, { file, direction }: Step, durationMs: number): Promise<void> {
+  await run.client.query('reset session authorization; reset role')
+  if (direction === 'down') return removeEntry(run.client, file.name)
+  await writeEntry(run.client, {
+    name: file.name,
+    checksum: file.checksum,
+    source: file.source,
+    batch: run.batch,
+    durationMs,
+    state: 'applied',
+    statementsDone: file.up.statements.length,
+  })
+  await grantLedger(run.client)
+}
+
+export function logDone(run: Run, direction: 'up' | 'down', name: string, durationMs: number): void {
+  run.log(`${direction === 'up' ? 'applied' : 'undid'} ${name} in ${formatDuration(durationMs)}`)
+}
+
+export function formatDuration(durationMs: number): string {
+  return durationMs < 10_000 ? `${Math.round(durationMs)} ms` : `${(durationMs / 1000).toFixed(1)} s`
+}
+
+/** Says every ten seconds which statement a long file is at. */
+export function reportProgress(run: Run, step: Step, progress: { statement: Statement }): () => void {
+  const startedAt = performance.now()
+  const timer = setInterval(() => {
+    const { path } = step.file
+    run.log(
+      `still at ${path}:${progress.statement.line}, ${formatDuration(performance.now() - startedAt)} so far`,
+    )
+  }, 10_000)
+  return () => clearInterval(timer)
+}
