@@ -1,18 +1,29 @@
 import { Client } from 'pg'
-import { asPostgresFailure, MigrationError, withoutPasswords } from './errors.ts'
+import {
+  CONNECTION_URL_EXAMPLE,
+  ConnectionUrlError,
+  explainConnectionError,
+  isPgbouncer,
+  maskUrl,
+  parseConnectionUrl,
+  toPgConfig,
+} from '../connection-url.ts'
+import { MigrationError } from './errors.ts'
 
 /** What the readers of this folder need of a connection: a `pg` client or pool will do. */
 export interface Queryable {
   query(text: string, values?: unknown[]): Promise<{ rows: Record<string, unknown>[] }>
 }
 
+const connectTimeoutMs = 10_000
+
 /** Opens one connection for migrations; what can go wrong is explained without the password. */
 export async function connectOwner(url: string, applicationName = 'kysely-migrate'): Promise<Client> {
-  const target = readUrl(url)
+  refuseBadUrl(url)
   const client = new Client({
-    connectionString: url,
+    connectionTimeoutMillis: connectTimeoutMs,
     application_name: applicationName,
-    connectionTimeoutMillis: 10_000,
+    ...toPgConfig(url),
     keepAlive: true,
   })
   // A connection that is lost between two statements is reported by the next statement.
@@ -20,80 +31,40 @@ export async function connectOwner(url: string, applicationName = 'kysely-migrat
   try {
     await client.connect()
   } catch (error) {
-    await client.end().catch(() => undefined)
-    throw explainConnectionFailure(error, target)
+    client.end().catch(() => undefined)
+    const { params, password } = parseConnectionUrl(url)
+    const waitedMs = Number(params.get('connect_timeout')) * 1000 || connectTimeoutMs
+    const reason = /password must be a string/.test(String(error))
+      ? `the server asks for a password${password === null ? ', and the URL has none' : ''}`
+      : explainConnectionError(error, url, waitedMs)
+    throw new MigrationError(codeOf(error), `can not connect to ${maskUrl(url)}: ${reason}`, { cause: error })
   }
   return client
 }
 
-/** Checks that a URL names everything a connection needs; the message says which part is missing. */
-export function readUrl(url: string): URL {
-  const bad = (message: string) =>
-    new MigrationError(
-      'bad_url',
-      `the database URL ${message}; it looks like postgres://user:password@host:5432/database`,
-    )
-  if (!/^postgres(ql)?:\/\//.test(url)) throw bad('does not start with postgres:// or postgresql://')
-  if (!URL.canParse(url)) throw bad('can not be read (a special character in the password is written as %40)')
-  const parsed = new URL(url)
-  if (parsed.searchParams.get('pgbouncer') === 'true') {
+/** Checks a URL before anything is connected. */
+export function refuseBadUrl(url: string): void {
+  try {
+    if (!isPgbouncer(url)) return
+  } catch (cause) {
+    if (!(cause instanceof ConnectionUrlError)) throw cause
     throw new MigrationError(
-      'pooler',
-      'the database URL goes through a pooler (pgbouncer=true), and migrations need a connection of their own: set DIRECT_URL',
+      'bad_url',
+      `the database URL ${cause.message}; it looks like ${CONNECTION_URL_EXAMPLE}`,
+      { cause },
     )
   }
-  const host = parsed.hostname || parsed.searchParams.get('host')
-  const missing = [
-    parsed.username === '' && 'user',
-    !host && 'host',
-    parsed.pathname.length < 2 && 'database',
-  ].filter(part => part !== false)
-  if (missing.length > 0) throw bad(`names no ${missing.join(', no ')}`)
-  return parsed
+  throw new MigrationError(
+    'pooler',
+    `${maskUrl(url)} goes through a pooler, and migrations need a connection of their own: set DIRECT_URL`,
+  )
 }
 
-/** The server as messages name it: never with a password. */
-export function serverName(target: URL): string {
-  return `${target.hostname || target.searchParams.get('host')}:${target.port || '5432'}`
-}
-
-function explainConnectionFailure(error: unknown, target: URL): MigrationError {
-  const server = serverName(target)
-  const user = decodeURIComponent(target.username)
-  const database = decodeURIComponent(target.pathname.slice(1))
-  const explain = (code: string, message: string) => new MigrationError(code, message, { cause: error })
-  const reason = error instanceof Error ? firstMessage(error) : String(error)
+/** The stable word of a connection's failure. */
+function codeOf(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  const postgres = asPostgresFailure(error)
-  if (postgres) {
-    const known: Record<string, [string, string]> = {
-      '28P01': ['wrong_password', `${server} refused the password of user "${user}"`],
-      '28000': ['not_allowed', `${server} does not let user "${user}" in: ${postgres.message}`],
-      '3D000': ['no_database', `${server} has no database "${database}"`],
-      '42501': ['no_permission', `user "${user}" may not connect to database "${database}" on ${server}`],
-      '53300': ['too_many_connections', `${server} has no connection left for user "${user}"`],
-      '57P03': ['unreachable', `${server} does not accept connections yet: ${postgres.message}`],
-    }
-    const [word, message] = known[postgres.code] ?? ['connection', `${server}: ${postgres.message}`]
-    return explain(word, message)
-  }
-  if (reason.includes('password must be a string')) {
-    return explain('wrong_password', `${server} wants a password of user "${user}", and the URL has none`)
-  }
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
-    return explain('unreachable', `the host "${target.hostname}" is not known (${code})`)
-  }
-  if (code === 'ECONNREFUSED') {
-    return explain('unreachable', `no Postgres answers at ${server} (connection refused): is it running?`)
-  }
-  if (code === 'ETIMEDOUT' || /timeout/i.test(reason)) {
-    return explain('unreachable', `${server} does not answer (gave up after 10 s)`)
-  }
-  return explain('unreachable', `can not connect to ${server}: ${withoutPasswords(reason)}`)
-}
-
-/** Node reports a host with several addresses as an aggregate without a message of its own. */
-function firstMessage(error: Error): string {
-  const inner = error instanceof AggregateError ? error.errors[0] : undefined
-  return inner instanceof Error ? inner.message : error.message
+  if (code === '28P01' || /password must be a string/.test(String(error))) return 'wrong_password'
+  if (code === '28000' || code === '42501') return 'no_permission'
+  if (code === '3D000') return 'no_database'
+  return /^[0-9A-Z]{5}$/.test(code) && !code.startsWith('57P') ? 'connection_refused' : 'unreachable'
 }
