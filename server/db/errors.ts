@@ -1,0 +1,141 @@
+import pg from 'pg'
+import { AppError } from '#server/errors.ts'
+
+// SQLSTATE codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
+// RH429 is our own: app.take_quota raises it.
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof pg.DatabaseError && error.code === code
+}
+
+/** True for a violated primary key, unique constraint or unique index (23505). */
+export function isUniqueViolation(error: unknown): boolean {
+  return hasCode(error, '23505')
+}
+
+/** True where a referenced row is missing, or a row is still referenced (23503). */
+export function isForeignKeyViolation(error: unknown): boolean {
+  return hasCode(error, '23503')
+}
+
+/** True where a required column was given no value (23502). */
+export function isNotNullViolation(error: unknown): boolean {
+  return hasCode(error, '23502')
+}
+
+/** True for a violated check constraint, and for the rules that our triggers keep (23514). */
+export function isCheckViolation(error: unknown): boolean {
+  return hasCode(error, '23514')
+}
+
+/** True where a transaction lost against another and may be tried again: serialization (40001) or deadlock (40P01). */
+export function isSerializationFailure(error: unknown): boolean {
+  return hasCode(error, '40001') || hasCode(error, '40P01')
+}
+
+/** The name of the violated constraint; undefined for any other error. */
+export function getConstraintName(error: unknown): string | undefined {
+  return error instanceof pg.DatabaseError ? error.constraint : undefined
+}
+
+/** Postgres' detail line. It quotes column values: for logs, never for an answer. */
+export function getErrorDetail(error: unknown): string | undefined {
+  return error instanceof pg.DatabaseError ? error.detail : undefined
+}
+
+/** The connection was lost, never came about, or did not answer within its deadline. */
+export class DatabaseUnavailableError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'DatabaseUnavailableError'
+  }
+}
+
+/** The caller went away, so the statement was cancelled. */
+export class StatementAbortedError extends Error {
+  constructor() {
+    super('the statement was cancelled because its caller went away')
+    this.name = 'StatementAbortedError'
+  }
+}
+
+/** sign_in's refusals: it raises the reason as its message. */
+export class SignInError extends Error {
+  readonly reason: 'unauthenticated' | 'missing_scope' | 'not_a_member'
+
+  constructor(reason: 'unauthenticated' | 'missing_scope' | 'not_a_member', options?: ErrorOptions) {
+    super(reason, options)
+    this.name = 'SignInError'
+    this.reason = reason
+  }
+}
+
+const SIGN_IN_MESSAGES = {
+  unauthenticated: 'sign in, or present a valid credential',
+  missing_scope: 'the credential does not allow this call',
+  not_a_member: 'the caller is not a member of this organization',
+} as const
+
+/**
+ * Turns what the database refused into an expected failure, or returns null for what nobody expects. Constraints are
+ * translated here once, by name; a room adds its own wording only where the name does not say enough.
+ */
+export function toAppError(error: unknown): AppError | null {
+  if (error instanceof AppError) return error
+  if (error instanceof SignInError) return new AppError(error.reason, SIGN_IN_MESSAGES[error.reason], { cause: error })
+  if (error instanceof DatabaseUnavailableError) {
+    const retryAt = new Date(Date.now() + 1_000)
+    return new AppError('database_unavailable', 'the database is not available', { cause: error, retryAt })
+  }
+  if (!(error instanceof pg.DatabaseError)) return null
+  const constraint = error.constraint
+  const details = { cause: error, ...(constraint === undefined ? {} : { constraint }) }
+  switch (error.code) {
+    case '23505':
+      return new AppError('unique_violation', 'this already exists', details)
+    case '23503':
+      return new AppError('not_found', 'what this refers to was not found', { cause: error })
+    case '23514':
+      if (constraint === 'members_last_owner_check') {
+        return new AppError('last_owner', 'an organization keeps at least one owner', details)
+      }
+      return new AppError('invalid_input', 'a value is outside its bounds', details)
+    case '23502':
+    case '22001': // string too long
+    case '22003': // number out of range
+    case '22007': // invalid datetime
+    case '22008': // datetime overflow
+    case '22021': // NUL or broken UTF-8 in text
+    case '22P02': // not a value of its type
+    case '22P05': // \u0000 in jsonb
+      return new AppError('invalid_input', 'a value is not valid', details)
+    case '54000': // program limit exceeded
+    case '54001': // nested too deep
+      return new AppError('too_large', 'a value is too large', details)
+    case 'RH429':
+      return new AppError('daily_quota', 'the quota of today is used up', {
+        cause: error,
+        ...(error.detail === undefined ? {} : { retryAt: new Date(error.detail) }),
+      })
+    case '57014': // statement_timeout
+    case '40001':
+    case '40P01':
+    case '53200':
+    case '53400':
+      return new AppError('overloaded', 'the database could not finish this in time; try again', {
+        cause: error,
+        retryAt: new Date(Date.now() + 1_000),
+      })
+    case '53300': // too many connections
+    case '57P01': // server is shutting down
+    case '57P02':
+    case '57P03': // server is starting up
+    case '25006': // a standby, or a database set read-only
+      return new AppError('database_unavailable', 'the database is not available', {
+        cause: error,
+        retryAt: new Date(Date.now() + 1_000),
+      })
+    default:
+      return null
+  }
+}

@@ -1,0 +1,32 @@
+export type CredentialKind = 'session' | 'token'
+
+declare const signedIn: unique symbol
+
+/**
+ * Proof that the database accepted a credential, and whose it is. Every function with an effect outside the database takes
+ * one as its first argument, so that forgetting to ask does not compile; only `ctx.identity()` makes them.
+ */
+export interface Identity {
+  readonly [signedIn]: true
+  readonly userId: string
+  readonly credential: CredentialKind
+  /** The session's or API token's id. */
+  readonly credentialId: string
+  readonly organization: { readonly id: string; readonly role: 'owner' | 'admin' | 'member' } | null
+  /** An API token's scopes; null for a session, which may do everything. */
+  readonly scopes: readonly string[] | null
+}
+
+/** A row of app.sign_in. */
+export type SignInRow = Record<string, unknown>
+
+export function identityOf(row: SignInRow): Identity {
+  const { userId, kind, credentialId, organizationId, organizationRole, scopes } = row
+  return {
+    userId,
+    credential: kind,
+    credentialId,
+    organization: organizationId === null ? null : { id: organizationId, role: organizationRole },
+    scopes,
+  } as unknown as Identity
+}

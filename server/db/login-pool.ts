@@ -1,0 +1,172 @@
+import pg from 'pg'
+import { DatabaseUnavailableError, StatementAbortedError } from './errors.ts'
+import { Exchange, type Step, type StepResult } from './exchange.ts'
+import { PreparedStatements } from './prepared-statements.ts'
+
+export interface LoginPoolOptions {
+  /** A Postgres URL of one of the serving logins; `?pgbouncer=true` sends statements unnamed. */
+  readonly connection: pg.ClientConfig
+  readonly isNamed: boolean
+  readonly maxConnections?: number
+  readonly connectTimeoutMs?: number
+  /** Called for a connection that failed while idle. */
+  readonly onIdleError?: (error: Error) => void
+}
+
+export interface ExchangeBounds {
+  readonly timeoutMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/** How much longer than the server's own deadline we wait before we give up on a connection. */
+const GRACE_MS = 2_000
+
+/** SQLSTATE classes and codes after which the server is known to be ready for the next statement. */
+const CLEAN_ERRORS = /^(22|23|28|40|42|RH|P0)|^(25006|54)/
+
+/** The connections of one login. The first is made when the first statement comes. */
+export class LoginPool {
+  readonly #pool: pg.Pool
+  readonly #options: LoginPoolOptions
+
+  constructor(options: LoginPoolOptions) {
+    this.#options = options
+    this.#pool = new pg.Pool({
+      ...options.connection,
+      max: options.maxConnections ?? 10,
+      connectionTimeoutMillis: options.connectTimeoutMs ?? 5_000,
+      idleTimeoutMillis: 30_000,
+      keepAlive: true,
+    })
+    this.#pool.on('error', error => options.onIdleError?.(error))
+  }
+
+  /** Checks a connection out. It must be released. */
+  async checkOut(): Promise<LoginConnection> {
+    try {
+      const client = (await this.#pool.connect()) as TrackedClient
+      client.rowhouse ??= trackClient(client, this.#options.isNamed)
+      return new LoginConnection(client, client.rowhouse, this.#options.connection)
+    } catch (error) {
+      throw new DatabaseUnavailableError('no connection to the database', { cause: error })
+    }
+  }
+
+  /** Connections in use, idle, and callers waiting for one. */
+  get usage(): { total: number; idle: number; waiting: number } {
+    return { total: this.#pool.totalCount, idle: this.#pool.idleCount, waiting: this.#pool.waitingCount }
+  }
+
+  end(): Promise<void> {
+    return this.#pool.end()
+  }
+}
+
+/** What we know of a physical connection, however often it is checked out. */
+interface Tracked {
+  readonly prepared: PreparedStatements | null
+  /** A session setting changed on it, which no statement of ours does. */
+  isTainted: boolean
+}
+
+interface TrackedClient extends pg.PoolClient {
+  rowhouse?: Tracked
+}
+
+interface ClientInternals {
+  readonly connection: NodeJS.EventEmitter & { stream: { destroy(): void } }
+}
+
+interface CancellingClient {
+  cancel(client: pg.PoolClient, exchange: Exchange): void
+  connection: NodeJS.EventEmitter
+}
+
+function trackClient(client: pg.PoolClient, isNamed: boolean): Tracked {
+  const tracked: Tracked = { prepared: isNamed ? new PreparedStatements() : null, isTainted: false }
+  internals(client).connection.on('parameterStatus', () => {
+    tracked.isTainted = true
+  })
+  return tracked
+}
+
+function internals(client: pg.PoolClient): ClientInternals {
+  return client as unknown as ClientInternals
+}
+
+/** A checked-out connection. One whose exchange did not end cleanly is destroyed on release. */
+export class LoginConnection {
+  readonly #client: pg.PoolClient
+  readonly #tracked: Tracked
+  readonly #config: pg.ClientConfig
+  #isBroken = false
+  #failedStep = -1
+
+  constructor(client: pg.PoolClient, tracked: Tracked, config: pg.ClientConfig) {
+    this.#client = client
+    this.#tracked = tracked
+    this.#config = config
+  }
+
+  /**
+   * Sends `steps` in one packet and waits for their replies. Throws pg's DatabaseError as the server sent it
+   * ({@link failedStep} tells which statement it refused); {@link DatabaseUnavailableError} where the connection broke or no
+   * answer came in time; {@link StatementAbortedError} where the signal fired.
+   */
+  async exchange(steps: readonly Step[], bounds: ExchangeBounds): Promise<StepResult[]> {
+    const { signal } = bounds
+    if (signal?.aborted) throw new StatementAbortedError()
+    const exchange = new Exchange(steps, this.#tracked.prepared)
+    const deadline = setTimeout(() => this.#giveUp(), bounds.timeoutMs + GRACE_MS)
+    const onAbort = signal ? () => this.#cancel(exchange) : undefined
+    if (onAbort) signal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      this.#client.query(exchange)
+      return await exchange.result
+    } catch (error) {
+      if (error instanceof pg.DatabaseError) {
+        if (!CLEAN_ERRORS.test(error.code ?? '')) this.#isBroken = true
+        if (error.code === '57014' && signal?.aborted) throw new StatementAbortedError()
+        if (error.code?.startsWith('57P') || error.code?.startsWith('08')) {
+          throw new DatabaseUnavailableError('the connection to the database ended', { cause: error })
+        }
+        this.#failedStep = exchange.stepIndex
+        throw error
+      }
+      this.#isBroken = true
+      if (error instanceof RangeError || error instanceof TypeError) throw error
+      throw new DatabaseUnavailableError('the connection to the database broke', { cause: error })
+    } finally {
+      clearTimeout(deadline)
+      if (onAbort) signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
+  /** Which step the server refused last; -1 for none. */
+  get failedStep(): number {
+    return this.#failedStep
+  }
+
+  release(): void {
+    this.#client.release(this.#isBroken || this.#tracked.isTainted)
+  }
+
+  /** Marks the connection as one that must not be used again. */
+  condemn(): void {
+    this.#isBroken = true
+  }
+
+  #giveUp(): void {
+    this.#isBroken = true
+    internals(this.#client).connection.stream.destroy()
+  }
+
+  #cancel(exchange: Exchange): void {
+    this.#isBroken = true
+    const canceller = new pg.Client(this.#config) as unknown as CancellingClient
+    canceller.connection.on('error', () => {})
+    canceller.cancel(this.#client, exchange)
+    // The server answers a cancelled statement at once; a network that swallows the request must not keep the caller.
+    setTimeout(() => this.#giveUp(), GRACE_MS).unref()
+  }
+}

@@ -1,0 +1,142 @@
+import type { CompiledQuery, DatabaseConnection, QueryResult, TransactionSettings } from 'kysely'
+import { SignInError } from './errors.ts'
+import type { Step, StepResult } from './exchange.ts'
+import type { SignInRow } from './identity.ts'
+import type { LoginConnection } from './login-pool.ts'
+import type { StatementScope } from './scope.ts'
+
+const SIGN_IN = 'select * from app.sign_in($1, $2, $3, $4, $5)'
+
+/** Statements that leave nothing behind on a connection. Everything else, `set` and `prepare` included, is refused unsent. */
+const HARMLESS = /^[\s(]*(select|insert|update|delete|merge|with|values)\b/i
+
+/** Thrown for a statement that is neither a query nor a change of rows. */
+export class ForbiddenStatementError extends Error {
+  constructor() {
+    super('only select, insert, update, delete, merge and with run under a scope')
+    this.name = 'ForbiddenStatementError'
+  }
+}
+
+function signInStep(scope: StatementScope): Step {
+  return {
+    sql: SIGN_IN,
+    values: [scope.credential, scope.organizationId, scope.permission, scope.isReadOnly, scope.timeoutMs],
+  }
+}
+
+/** A connection on loan to one scope: each statement outside a transaction travels with its own sign-in. */
+export class ScopedConnection implements DatabaseConnection {
+  readonly #connection: LoginConnection
+  readonly #scope: StatementScope
+  /** Statements that wait for the transaction's first statement, to travel with it. */
+  #opening: Step[] | null = null
+  #isInTransaction = false
+
+  constructor(connection: LoginConnection, scope: StatementScope) {
+    this.#connection = connection
+    this.#scope = scope
+  }
+
+  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    if (!HARMLESS.test(query.sql)) throw new ForbiddenStatementError()
+    const { rows, command, rowCount } = await this.#send({ sql: query.sql, values: query.parameters })
+    return command === 'SELECT'
+      ? { rows: rows as R[] }
+      : { rows: rows as R[], numAffectedRows: BigInt(rowCount) }
+  }
+
+  /** Signs in and does nothing else. */
+  async signIn(): Promise<SignInRow> {
+    const [signedIn] = await this.#exchange([signInStep(this.#scope)], 0)
+    return this.#noteSignIn(signedIn)
+  }
+
+  begin(settings: TransactionSettings): void {
+    const level = settings.isolationLevel ? ` isolation level ${settings.isolationLevel}` : ''
+    const access = settings.accessMode ? ` ${settings.accessMode}` : ''
+    this.#opening = [{ sql: `begin${level}${access}`, values: [] }, signInStep(this.#scope)]
+  }
+
+  async commit(): Promise<void> {
+    await this.#end('commit')
+  }
+
+  async rollback(): Promise<void> {
+    await this.#end('rollback')
+  }
+
+  /** Savepoints are transaction control of ours, so they pass where a caller's statement would not. */
+  async control(sql: string): Promise<void> {
+    await this.#send({ sql, values: [] })
+  }
+
+  // biome-ignore lint/correctness/useYield: part of Kysely's interface, which has no other way to refuse
+  async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
+    throw new Error('streaming is not supported: read pages by key instead')
+  }
+
+  async #end(sql: 'commit' | 'rollback'): Promise<void> {
+    this.#opening = null
+    if (!this.#isInTransaction) return
+    this.#isInTransaction = false
+    try {
+      const [ended] = await this.#connection.exchange([{ sql, values: [] }], this.#bounds(sql === 'commit'))
+      // A commit of a failed transaction answers ROLLBACK instead of an error.
+      if (sql === 'commit' && ended?.command !== 'COMMIT') throw new Error('the transaction had failed and was rolled back')
+    } catch (error) {
+      this.#connection.condemn()
+      if (sql === 'commit') throw error
+    }
+  }
+
+  async #send(step: Step): Promise<StepResult> {
+    if (this.#isInTransaction) return lastOf(await this.#exchange([step], -1))
+    const opening = this.#opening
+    if (opening) {
+      this.#opening = null
+      this.#isInTransaction = true
+      const results = await this.#exchange([...opening, step], 1)
+      this.#noteSignIn(results[1])
+      return lastOf(results)
+    }
+    const results = await this.#exchange([signInStep(this.#scope), step], 0)
+    this.#noteSignIn(results[0])
+    return lastOf(results)
+  }
+
+  async #exchange(steps: Step[], signInIndex: number): Promise<StepResult[]> {
+    try {
+      return await this.#connection.exchange(steps, this.#bounds(true))
+    } catch (error) {
+      if (this.#connection.failedStep === signInIndex) throw asSignInError(error)
+      throw error
+    }
+  }
+
+  #bounds(isAbortable: boolean): { timeoutMs: number; signal?: AbortSignal | undefined } {
+    return { timeoutMs: this.#scope.timeoutMs, signal: isAbortable ? this.#scope.signal : undefined }
+  }
+
+  #noteSignIn(result: StepResult | undefined): SignInRow {
+    const row = result?.rows[0]
+    if (!row) throw new Error('app.sign_in returned no row')
+    if (row.isTouchDue || row.isSlideDue) this.#scope.onTouchDue?.(row.isSlideDue === true)
+    return row
+  }
+}
+
+function lastOf(results: StepResult[]): StepResult {
+  const last = results[results.length - 1]
+  if (!last) throw new Error('the server answered no statement')
+  return last
+}
+
+function asSignInError(error: unknown): unknown {
+  const { code, message } = error as { code?: string; message?: string }
+  if (code !== '28000' && code !== '42501') return error
+  if (message === 'unauthenticated' || message === 'missing_scope' || message === 'not_a_member') {
+    return new SignInError(message, { cause: error })
+  }
+  return error
+}
