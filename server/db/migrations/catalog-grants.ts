@@ -55,7 +55,7 @@ function privilegeList(grants: Grant[]): string {
     if (column !== undefined) byPrivilege.set(privilege, [...(byPrivilege.get(privilege) ?? []), column])
   }
   const columns = [...byPrivilege].map(([privilege, names]) => `${privilege} (${names.join(', ')})`)
-  return [...[...whole].sort(), ...columns.sort()].join(', ')
+  return [...[...whole].sort(), ...columns.sort()].join(',\n  ')
 }
 
 export function renderComment(target: string, comment: string | null): string[] {

@@ -96,7 +96,7 @@ interface FunctionRow {
 
 export async function readFunctions(client: Client, schemas: string[]): Promise<CatalogEntry[]> {
   const { rows } = await client.query<FunctionRow>(
-    `select format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) as name,
+    `select format('%I.%I(%s)', n.nspname, p.proname, oidvectortypes(p.proargtypes)) as name,
        case p.prokind when 'p' then 'procedure' else 'function' end as kind,
        pg_get_functiondef(p.oid) as definition, obj_description(p.oid, 'pg_proc') as comment,
        exists (

@@ -34,16 +34,20 @@ const otherFiles = new Set(['schema.sql'])
 /** Reads every migration of a directory, in the order in which they apply. */
 export async function readMigrationFiles(directory = defaultDirectory): Promise<MigrationFile[]> {
   const names = await readdir(directory).catch((cause: unknown) => {
-    throw new MigrationError('no_directory', `there is no directory of migrations at ${shown(directory)}`, {
-      cause,
-    })
+    throw new MigrationError(
+      'no_directory',
+      `there is no directory of migrations at ${shownPath(directory)}`,
+      {
+        cause,
+      },
+    )
   })
   const stems = names
     .filter(name => name.endsWith('.sql') && !otherFiles.has(name))
     .map(name => name.slice(0, -'.sql'.length))
   for (const stem of stems) {
     if (!namePattern.test(stem)) {
-      const file = shown(join(directory, `${stem}.sql`))
+      const file = shownPath(join(directory, `${stem}.sql`))
       throw new MigrationError(
         'bad_file_name',
         `${file}: a migration is named like 0007_add_labels.sql (digits, lower case, underscores)`,
@@ -64,7 +68,7 @@ export async function readMigrationFiles(directory = defaultDirectory): Promise<
   return Promise.all(
     stems.map(async stem => {
       const path = join(directory, `${stem}.sql`)
-      return parseMigration(stem, await readFile(path, 'utf8'), shown(path))
+      return parseMigration(stem, await readFile(path, 'utf8'), shownPath(path))
     }),
   )
 }
@@ -138,7 +142,7 @@ export async function createMigrationFile(title: string, directory = defaultDire
   const number = String((last ? numberOf(last.name) : 0) + 1).padStart(4, '0')
   const path = join(directory, `${number}_${slug}.sql`)
   await writeFile(path, template(title), { flag: 'wx' })
-  return shown(path)
+  return shownPath(path)
 }
 
 const template = (title: string) => `-- ${title}
@@ -169,7 +173,7 @@ function firstWords(text: string): string {
   return text.split(/\s+/).slice(0, 4).join(' ')
 }
 
-function shown(path: string): string {
+export function shownPath(path: string): string {
   const fromHere = relative(process.cwd(), path)
   return fromHere === '' || fromHere.startsWith('..') ? path : fromHere
 }

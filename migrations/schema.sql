@@ -1,0 +1,1194 @@
+-- What the migrations add up to, read from the catalog of a database that they built: for review, not for editing.
+-- Written by `npm run db:generate`. psql can load it into an empty database once the four logins exist.
+
+set check_function_bodies = off;
+
+create schema app;
+comment on schema app is 'Everything that users and organizations own, and the functions that tell who is asking.';
+grant usage on schema app to rowhouse_api;
+grant usage on schema app to rowhouse_public;
+grant usage on schema app to rowhouse_system;
+
+create schema auth;
+comment on schema auth is 'Users, sessions and organizations: Better Auth''s tables.';
+grant usage on schema auth to rowhouse_api;
+grant usage on schema auth to rowhouse_auth;
+
+alter default privileges revoke all on functions from public;
+
+CREATE OR REPLACE FUNCTION app.authenticate(p_credential text, p_organization uuid, p_scope text, OUT user_id uuid, OUT kind text, OUT credential_id uuid, OUT organization_id uuid, OUT organization_role text, OUT scopes text[], OUT is_touch_due boolean, OUT is_slide_due boolean)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  hash bytea := sha256(decode(substr(p_credential, 3), 'hex'));
+  wanted uuid := p_organization;
+begin
+  case left(p_credential, 2)
+    when 's:' then
+      select
+        s.user_id, 'session', s.id, s.last_used_at < now() - interval '1 minute',
+        s.slides and s.expires_at < now() + interval '6 days', coalesce(p_organization, s.active_organization_id)
+      into user_id, kind, credential_id, is_touch_due, is_slide_due, wanted
+      from auth.sessions s
+      where s.token = encode(hash, 'hex') and s.expires_at > now();
+    when 't:' then
+      select
+        t.user_id, 'token', t.id, t.last_used_at is null or t.last_used_at < now() - interval '1 minute',
+        false, coalesce(p_organization, t.organization_id), t.scopes, t.organization_id
+      into user_id, kind, credential_id, is_touch_due, is_slide_due, wanted, scopes, organization_id
+      from app.api_tokens t
+      where t.token_hash = hash
+        and t.revoked_at is null
+        and (t.expires_at is null or t.expires_at > now())
+        and (t.grace_until is null or t.grace_until > now());
+    else
+      null;
+  end case;
+  if user_id is null then
+    raise exception 'unauthenticated' using errcode = 'invalid_authorization_specification';
+  end if;
+
+  if scopes is not null and p_scope <> 'any' and not (
+    p_scope = any (scopes) or (p_scope like '%:read' and replace(p_scope, ':read', ':write') = any (scopes))
+  ) then
+    raise exception 'missing_scope' using errcode = 'insufficient_privilege';
+  end if;
+
+  if wanted is not null then
+    if organization_id is null or organization_id = wanted then
+      organization_id := null;
+      select m.organization_id, m.role
+      into organization_id, organization_role
+      from auth.members m
+      join auth.organizations o on o.id = m.organization_id and o.deleted_at is null
+      where m.organization_id = wanted and m.user_id = authenticate.user_id;
+    else
+      organization_id := null;
+    end if;
+    if organization_id is null and (p_organization is not null or kind = 'token') then
+      raise exception 'not_a_member' using errcode = 'insufficient_privilege';
+    end if;
+  end if;
+end
+$function$;
+comment on function app.authenticate(text, uuid, text) is 'Turns a credential into a caller, or raises: 28000 unknown, expired or revoked; 42501 missing_scope or not_a_member.';
+revoke all on function app.authenticate(text, uuid, text) from public;
+grant execute on function app.authenticate(text, uuid, text) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.current_account(OUT id uuid, OUT name text, OUT email text, OUT image text, OUT is_email_verified boolean, OUT is_two_factor_enabled boolean)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+begin
+  select u.id, u.name, u.email, u.image, u.email_verified, u.two_factor_enabled
+  into id, name, email, image, is_email_verified, is_two_factor_enabled
+  from auth.users u where u.id = app.current_user_id();
+end
+$function$;
+comment on function app.current_account() is 'The caller''s own profile.';
+revoke all on function app.current_account() from public;
+grant execute on function app.current_account() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.current_organization_id()
+ RETURNS uuid
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  wanted uuid := nullif(current_setting('app.organization', true), '')::uuid;
+begin
+  if wanted = any (app.member_organization_ids()) then
+    return wanted;
+  end if;
+  return null;
+end
+$function$;
+comment on function app.current_organization_id() is 'The organization in which the caller acts, as long as they are a member of it; null for none.';
+revoke all on function app.current_organization_id() from public;
+grant execute on function app.current_organization_id() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.current_owner_id()
+ RETURNS uuid
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return app.current_user_id();
+end
+$function$;
+comment on function app.current_owner_id() is 'Whose row an insert makes. Used in column defaults and nowhere else.';
+revoke all on function app.current_owner_id() from public;
+grant execute on function app.current_owner_id() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.current_session_user_id()
+ RETURNS uuid
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if left(current_setting('app.credential', true), 2) = 's:' then
+    return app.current_user_id();
+  end if;
+  return null;
+end
+$function$;
+comment on function app.current_session_user_id() is 'The user who is signed in with a session; null under an API token, so that a token cannot make or change tokens.';
+revoke all on function app.current_session_user_id() from public;
+grant execute on function app.current_session_user_id() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.current_user_id()
+ RETURNS uuid
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  credential text := current_setting('app.credential', true);
+begin
+  case left(credential, 2)
+    when 's:' then
+      return (
+        select s.user_id from auth.sessions s
+        where s.token = encode(sha256(decode(substr(credential, 3), 'hex')), 'hex') and s.expires_at > now()
+      );
+    when 't:' then
+      return (
+        select t.user_id from app.api_tokens t
+        where t.token_hash = sha256(decode(substr(credential, 3), 'hex'))
+          and t.revoked_at is null
+          and (t.expires_at is null or t.expires_at > now())
+          and (t.grace_until is null or t.grace_until > now())
+      );
+    else
+      return null;
+  end case;
+end
+$function$;
+comment on function app.current_user_id() is 'The user whose session or API token this transaction carries; null for nobody.';
+revoke all on function app.current_user_id() from public;
+grant execute on function app.current_user_id() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.export_account()
+ RETURNS TABLE(source text, data jsonb)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  caller uuid := app.current_session_user_id();
+begin
+  return query
+    select 'users', to_jsonb(u) from auth.users u where u.id = caller
+    union all
+    select 'sessions', to_jsonb(s) - 'token' from auth.sessions s where s.user_id = caller
+    union all
+    select 'accounts', to_jsonb(a) - array['password', 'access_token', 'refresh_token', 'id_token']
+    from auth.accounts a where a.user_id = caller
+    union all
+    select 'members', to_jsonb(m) from auth.members m where m.user_id = caller
+    union all
+    select 'invitations', to_jsonb(i) from auth.invitations i where i.inviter_id = caller;
+end
+$function$;
+comment on function app.export_account() is 'The caller''s rows in auth, without tokens and passwords, for an export.';
+revoke all on function app.export_account() from public;
+grant execute on function app.export_account() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.known_user_ids()
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return array(
+    select app.current_user_id()
+    union
+    select m.user_id from auth.members m where m.organization_id = any (app.member_organization_ids())
+  );
+end
+$function$;
+comment on function app.known_user_ids() is 'The users whose name and image the caller may see: themselves and fellow members.';
+revoke all on function app.known_user_ids() from public;
+grant execute on function app.known_user_ids() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.list_sessions()
+ RETURNS TABLE(id uuid, is_current boolean, user_agent text, ip_address text, created_at timestamp with time zone, expires_at timestamp with time zone, last_used_at timestamp with time zone)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+begin
+  return query
+    select
+      s.id, s.token = encode(sha256(decode(substr(current_setting('app.credential', true), 3), 'hex')), 'hex'),
+      s.user_agent, s.ip_address, s.created_at, s.expires_at, s.last_used_at
+    from auth.sessions s
+    where s.user_id = app.current_session_user_id() and s.expires_at > now()
+    order by s.id desc;
+end
+$function$;
+comment on function app.list_sessions() is 'The sessions of the caller, who must be signed in with one; newest first.';
+revoke all on function app.list_sessions() from public;
+grant execute on function app.list_sessions() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.member_organization_ids()
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  caller uuid := app.current_user_id();
+  credential text := current_setting('app.credential', true);
+  bound uuid;
+begin
+  if caller is null then
+    return '{}';
+  end if;
+  if left(credential, 2) = 't:' then
+    select t.organization_id into bound from app.api_tokens t
+    where t.token_hash = sha256(decode(substr(credential, 3), 'hex'));
+  end if;
+  return array(
+    select m.organization_id from auth.members m
+    join auth.organizations o on o.id = m.organization_id and o.deleted_at is null
+    where m.user_id = caller and (bound is null or m.organization_id = bound)
+  );
+end
+$function$;
+comment on function app.member_organization_ids() is 'The organizations in which the caller may act: all they belong to, or the one that their API token is bound to.';
+revoke all on function app.member_organization_ids() from public;
+grant execute on function app.member_organization_ids() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.new_id()
+ RETURNS uuid
+ LANGUAGE plpgsql
+ PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  micros bigint;
+begin
+  if current_setting('server_version_num')::int >= 180000 then
+    return uuidv7();
+  end if;
+  -- RFC 9562, section 5.7, with method 3 of section 6.2: the 12 bits behind the version count fractions of a millisecond.
+  micros := (extract(epoch from clock_timestamp()) * 1000000)::bigint;
+  return encode(
+    set_byte(
+      set_byte(
+        overlay(uuid_send(gen_random_uuid()) placing substring(int8send(micros / 1000) from 3) from 1 for 6),
+        6, (112 | ((micros % 1000) * 4096 / 1000 >> 8))::int
+      ),
+      7, ((micros % 1000) * 4096 / 1000 & 255)::int
+    ),
+    'hex'
+  )::uuid;
+end
+$function$;
+comment on function app.new_id() is 'A UUIDv7: the server''s own where it has one (PostgreSQL 18), else an equivalent.';
+revoke all on function app.new_id() from public;
+grant execute on function app.new_id() to rowhouse_api;
+grant execute on function app.new_id() to rowhouse_auth;
+grant execute on function app.new_id() to rowhouse_system;
+
+CREATE OR REPLACE FUNCTION app.remove_account()
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  caller uuid := app.current_session_user_id();
+  mine uuid[];
+begin
+  if caller is null then
+    raise exception 'unauthenticated' using errcode = 'invalid_authorization_specification';
+  end if;
+  perform from auth.organizations o
+  where o.id in (select m.organization_id from auth.members m where m.user_id = caller and m.role = 'owner')
+  order by o.id
+  for update;
+  mine := array(
+    select m.organization_id from auth.members m
+    where m.user_id = caller and m.role = 'owner'
+      and not exists (
+        select from auth.members other
+        where other.organization_id = m.organization_id and other.role = 'owner' and other.user_id <> caller
+      )
+  );
+  if exists (
+    select from auth.members m
+    join auth.organizations o on o.id = m.organization_id and o.deleted_at is null
+    where m.organization_id = any (mine) and m.user_id <> caller
+  ) then
+    raise exception 'an organization keeps at least one owner'
+      using errcode = 'check_violation', constraint = 'members_last_owner_check', table = 'members', schema = 'auth';
+  end if;
+  delete from auth.organizations o where o.id = any (mine);
+  delete from auth.users u where u.id = caller;
+end
+$function$;
+comment on function app.remove_account() is 'Removes the caller and everything they own, organizations without other members included. Raises members_last_owner_check
+where others would be left without an owner.';
+revoke all on function app.remove_account() from public;
+grant execute on function app.remove_account() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.revoke_other_sessions()
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  revoked integer;
+begin
+  delete from auth.sessions s
+  where s.user_id = app.current_session_user_id()
+    and s.token <> encode(sha256(decode(substr(current_setting('app.credential', true), 3), 'hex')), 'hex');
+  get diagnostics revoked = row_count;
+  return revoked;
+end
+$function$;
+comment on function app.revoke_other_sessions() is 'Ends every session of the caller but the one that asks; returns how many.';
+revoke all on function app.revoke_other_sessions() from public;
+grant execute on function app.revoke_other_sessions() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.revoke_session(p_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  delete from auth.sessions s where s.id = p_id and s.user_id = app.current_session_user_id();
+  return found;
+end
+$function$;
+comment on function app.revoke_session(uuid) is 'Ends one session of the caller; false where they have no such session.';
+revoke all on function app.revoke_session(uuid) from public;
+grant execute on function app.revoke_session(uuid) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.sign_in(p_credential text, p_organization uuid, p_scope text, p_is_read_only boolean, p_timeout_ms integer, OUT user_id uuid, OUT kind text, OUT credential_id uuid, OUT organization_id uuid, OUT organization_role text, OUT scopes text[], OUT is_touch_due boolean, OUT is_slide_due boolean)
+ RETURNS record
+ LANGUAGE plpgsql
+AS $function$
+#variable_conflict use_column
+begin
+  -- Runs as the caller and pins no search_path, because what it sets must outlast it; hence the qualified names.
+  select a.user_id, a.kind, a.credential_id, a.organization_id, a.organization_role, a.scopes, a.is_touch_due, a.is_slide_due
+  into user_id, kind, credential_id, organization_id, organization_role, scopes, is_touch_due, is_slide_due
+  from app.authenticate(p_credential, p_organization, p_scope) a;
+
+  perform
+    pg_catalog.set_config('app.credential', p_credential, true),
+    pg_catalog.set_config('app.organization', coalesce(organization_id::pg_catalog.text, ''), true),
+    pg_catalog.set_config('statement_timeout', p_timeout_ms::pg_catalog.text, true),
+    pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+  if p_is_read_only then
+    perform pg_catalog.set_config('transaction_read_only', 'on', true);
+  end if;
+  -- What a statement before this one may have left on a shared connection, and what would change how ours is read.
+  if pg_catalog.current_setting('row_security') operator(pg_catalog.<>) 'on'
+    or pg_catalog.current_setting('bytea_output') operator(pg_catalog.<>) 'hex'
+    or pg_catalog.current_setting('transform_null_equals') operator(pg_catalog.<>) 'off'
+    or pg_catalog.current_setting('lock_timeout') operator(pg_catalog.<>) '0'
+    or pg_catalog.current_setting('extra_float_digits') operator(pg_catalog.<>) '1'
+    or pg_catalog.current_setting('DateStyle') operator(pg_catalog.<>) 'ISO, MDY'
+    or pg_catalog.current_setting('IntervalStyle') operator(pg_catalog.<>) 'postgres'
+    or pg_catalog.current_setting('TimeZone') operator(pg_catalog.<>) 'UTC'
+  then
+    perform
+      pg_catalog.set_config('row_security', 'on', true),
+      pg_catalog.set_config('bytea_output', 'hex', true),
+      pg_catalog.set_config('transform_null_equals', 'off', true),
+      pg_catalog.set_config('lock_timeout', '0', true),
+      pg_catalog.set_config('extra_float_digits', '1', true),
+      pg_catalog.set_config('DateStyle', 'ISO, MDY', true),
+      pg_catalog.set_config('IntervalStyle', 'postgres', true),
+      pg_catalog.set_config('TimeZone', 'UTC', true);
+  end if;
+end
+$function$;
+comment on function app.sign_in(text, uuid, text, boolean, integer) is 'Rides in front of every statement: authenticates its caller and sets, for this transaction only, all that policies read.';
+revoke all on function app.sign_in(text, uuid, text, boolean, integer) from public;
+grant execute on function app.sign_in(text, uuid, text, boolean, integer) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.sweep_rate_limits()
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  swept integer;
+begin
+  delete from app.rate_limits r where r.expires_at < now() - interval '1 hour';
+  get diagnostics swept = row_count;
+  return swept;
+end
+$function$;
+comment on function app.sweep_rate_limits() is 'Removes counters whose window is long over and returns how many.';
+revoke all on function app.sweep_rate_limits() from public;
+grant execute on function app.sweep_rate_limits() to rowhouse_system;
+
+CREATE OR REPLACE FUNCTION app.take_quota(p_kind text, p_operator_limit integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  owner uuid := app.current_owner_id();
+  today date := (now() at time zone 'UTC')::date;
+  allowed integer;
+  used integer;
+begin
+  if owner is null then
+    raise exception 'unauthenticated' using errcode = 'invalid_authorization_specification';
+  end if;
+  select least(p_operator_limit, min((s.value #>> '{}')::integer))
+  into allowed
+  from app.settings s
+  where s.user_id = owner
+    and s.key = case p_kind when 'tasks' then 'maxTasksPerDay' when 'messages' then 'maxMessagesPerDay' end
+    and jsonb_typeof(s.value) = 'number';
+  case p_kind
+    when 'tasks' then
+      insert into app.daily_usage as u (user_id, day, tasks) values (owner, today, 1)
+      on conflict (user_id, day) do update set tasks = u.tasks + 1
+      returning u.tasks into used;
+    when 'messages' then
+      insert into app.daily_usage as u (user_id, day, messages) values (owner, today, 1)
+      on conflict (user_id, day) do update set messages = u.messages + 1
+      returning u.messages into used;
+  end case;
+  if used > allowed then
+    raise exception 'daily_quota' using
+      errcode = 'RH429',
+      detail = to_char((today + 1)::timestamp, 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
+  end if;
+  return used;
+end
+$function$;
+comment on function app.take_quota(text, integer) is 'Counts one task or message of today and raises RH429 past the limit, which a user''s own setting can only lower.';
+revoke all on function app.take_quota(text, integer) from public;
+grant execute on function app.take_quota(text, integer) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.take_rate_limit(p_key text, p_limit integer, p_window_seconds integer, OUT is_allowed boolean, OUT retry_after_seconds integer)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  used integer;
+  ends timestamptz;
+begin
+  insert into app.rate_limits as r (key, expires_at)
+  values (p_key, now() + make_interval(secs => p_window_seconds))
+  on conflict (key) do update set
+    count = case when r.expires_at <= now() then 1 else r.count + 1 end,
+    window_started_at = case when r.expires_at <= now() then now() else r.window_started_at end,
+    expires_at = case when r.expires_at <= now() then excluded.expires_at else r.expires_at end
+  returning r.count, r.expires_at into used, ends;
+  is_allowed := used <= p_limit;
+  retry_after_seconds := case when is_allowed then 0 else greatest(1, ceil(extract(epoch from ends - now()))::integer) end;
+end
+$function$;
+comment on function app.take_rate_limit(text, integer, integer) is 'Counts one call under a key and tells whether it is within its limit; one window holds over all processes.';
+revoke all on function app.take_rate_limit(text, integer, integer) from public;
+grant execute on function app.take_rate_limit(text, integer, integer) to rowhouse_system;
+
+CREATE OR REPLACE FUNCTION app.touch_credential()
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  credential text := current_setting('app.credential', true);
+begin
+  case left(credential, 2)
+    when 's:' then
+      update auth.sessions s
+      set
+        last_used_at = now(),
+        expires_at = case
+          when s.slides and s.expires_at < now() + interval '6 days' then now() + interval '7 days'
+          else s.expires_at
+        end
+      where s.token = encode(sha256(decode(substr(credential, 3), 'hex')), 'hex')
+        and s.expires_at > now()
+        and (s.last_used_at < now() - interval '1 minute' or s.slides and s.expires_at < now() + interval '6 days');
+    when 't:' then
+      update app.api_tokens t
+      set last_used_at = now()
+      where t.token_hash = sha256(decode(substr(credential, 3), 'hex'))
+        and (t.last_used_at is null or t.last_used_at < now() - interval '1 minute');
+    else
+      null;
+  end case;
+end
+$function$;
+comment on function app.touch_credential() is 'Notes that the caller''s credential was used, at most once a minute, and prolongs a session that slides.';
+revoke all on function app.touch_credential() from public;
+grant execute on function app.touch_credential() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.touch_updated_at()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  new.updated_at := now();
+  return new;
+end
+$function$;
+comment on function app.touch_updated_at() is 'Keeps updated_at; one trigger a table.';
+revoke all on function app.touch_updated_at() from public;
+
+CREATE OR REPLACE FUNCTION auth.keep_last_owner()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if old.role <> 'owner' or (tg_op = 'UPDATE' and new.role = 'owner' and new.organization_id = old.organization_id) then
+    return coalesce(new, old);
+  end if;
+  -- Two owners who lower each other at once must take turns; the lock on their organization makes them.
+  perform from auth.organizations o where o.id = old.organization_id for update;
+  if not found then
+    return coalesce(new, old);
+  end if;
+  if exists (
+    select from auth.members m
+    where m.organization_id = old.organization_id and m.role = 'owner' and m.id <> old.id
+  ) then
+    return coalesce(new, old);
+  end if;
+  -- A user who is being deleted takes the membership along where nobody else is left behind.
+  if tg_op = 'DELETE'
+    and not exists (select from auth.users u where u.id = old.user_id)
+    and not exists (
+      select from auth.members m where m.organization_id = old.organization_id and m.id <> old.id
+    )
+  then
+    return old;
+  end if;
+  raise exception 'an organization keeps at least one owner'
+    using errcode = 'check_violation', constraint = 'members_last_owner_check', table = 'members', schema = 'auth';
+end
+$function$;
+comment on function auth.keep_last_owner() is 'Refuses to remove or lower the last owner of an organization.';
+revoke all on function auth.keep_last_owner() from public;
+
+CREATE OR REPLACE FUNCTION auth.set_session_slides()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  -- Better Auth gives a session that is not to be remembered one day, and every other one a week.
+  new.slides := new.expires_at - new.created_at > interval '2 days';
+  return new;
+end
+$function$;
+comment on function auth.set_session_slides() is 'Tells a remembered session from one that ends after a day.';
+revoke all on function auth.set_session_slides() from public;
+
+-- app.api_tokens
+
+create table app.api_tokens (
+  user_id uuid default app.current_owner_id() not null,
+  id uuid default app.new_id() not null,
+  organization_id uuid,
+  name text not null,
+  prefix text not null,
+  token_hash bytea not null,
+  scopes text[] not null,
+  expires_at timestamp with time zone,
+  last_used_at timestamp with time zone,
+  revoked_at timestamp with time zone,
+  replaced_by uuid,
+  grace_until timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint api_tokens_pkey PRIMARY KEY (user_id, id),
+  constraint api_tokens_token_hash_key UNIQUE (token_hash),
+  constraint api_tokens_name_check CHECK (((length(name) >= 1) AND (length(name) <= 100))),
+  constraint api_tokens_token_hash_check CHECK ((octet_length(token_hash) = 32))
+);
+comment on table app.api_tokens is 'Credentials for programs: shown once, stored as a hash of a hash, with scopes of their own.';
+comment on column app.api_tokens.grace_until is 'Set when the token was rotated: it is refused from then on.';
+
+CREATE INDEX api_tokens_organization_id_idx ON app.api_tokens USING btree (organization_id, user_id);
+
+CREATE INDEX api_tokens_user_id_replaced_by_idx ON app.api_tokens USING btree (user_id, replaced_by);
+
+alter table app.api_tokens enable row level security;
+
+create policy insert_owner on app.api_tokens
+  for insert to rowhouse_api
+  with check ((user_id = ( SELECT app.current_session_user_id() AS current_session_user_id)));
+
+create policy select_owner on app.api_tokens
+  for select to rowhouse_api
+  using ((user_id = ( SELECT app.current_session_user_id() AS current_session_user_id)));
+
+create policy update_owner on app.api_tokens
+  for update to rowhouse_api
+  using ((user_id = ( SELECT app.current_session_user_id() AS current_session_user_id)))
+  with check ((user_id = ( SELECT app.current_session_user_id() AS current_session_user_id)));
+
+CREATE TRIGGER api_tokens_touch_updated_at BEFORE UPDATE ON app.api_tokens FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant insert (organization_id, name, prefix, token_hash, scopes, expires_at),
+  select (user_id, id, organization_id, name, prefix, scopes, expires_at, last_used_at, revoked_at, replaced_by, grace_until, created_at, updated_at),
+  update (revoked_at, replaced_by, grace_until) on app.api_tokens to rowhouse_api;
+
+-- app.daily_usage
+
+create table app.daily_usage (
+  user_id uuid default app.current_owner_id() not null,
+  id uuid default app.new_id() not null,
+  day date not null,
+  tasks integer default 0 not null,
+  messages integer default 0 not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint daily_usage_pkey PRIMARY KEY (user_id, id),
+  constraint daily_usage_user_id_day_key UNIQUE (user_id, day)
+);
+comment on table app.daily_usage is 'What a user created on a day (UTC), counted against their quotas.';
+
+alter table app.daily_usage enable row level security;
+
+create policy select_owner on app.daily_usage
+  for select to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+CREATE TRIGGER daily_usage_touch_updated_at BEFORE UPDATE ON app.daily_usage FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant select on app.daily_usage to rowhouse_api;
+
+-- app.rate_limits
+
+create table app.rate_limits (
+  key text not null,
+  count integer default 1 not null,
+  window_started_at timestamp with time zone default now() not null,
+  expires_at timestamp with time zone not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint rate_limits_pkey PRIMARY KEY (key)
+);
+comment on table app.rate_limits is 'Counters of calls by key and window. No login reads or writes it but through app.take_rate_limit.';
+
+CREATE INDEX rate_limits_expires_at_idx ON app.rate_limits USING btree (expires_at);
+
+alter table app.rate_limits enable row level security;
+
+CREATE TRIGGER rate_limits_touch_updated_at BEFORE UPDATE ON app.rate_limits FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+-- app.settings
+
+create table app.settings (
+  user_id uuid default app.current_owner_id() not null,
+  id uuid default app.new_id() not null,
+  key text not null,
+  value jsonb not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint settings_pkey PRIMARY KEY (user_id, id),
+  constraint settings_user_id_key_key UNIQUE (user_id, key)
+);
+comment on table app.settings is 'What a user has set, by key; which keys exist and what they hold is known to the code.';
+
+alter table app.settings enable row level security;
+
+create policy delete_owner on app.settings
+  for delete to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy insert_owner on app.settings
+  for insert to rowhouse_api
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy select_owner on app.settings
+  for select to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy update_owner on app.settings
+  for update to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)))
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+CREATE TRIGGER settings_touch_updated_at BEFORE UPDATE ON app.settings FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant delete,
+  select,
+  insert (key, value),
+  update (value) on app.settings to rowhouse_api;
+
+-- app.task_logs
+
+create table app.task_logs (
+  user_id uuid default app.current_owner_id() not null,
+  task_id uuid not null,
+  seq integer not null,
+  type text not null,
+  message text not null,
+  at timestamp with time zone default now() not null,
+  constraint task_logs_pkey PRIMARY KEY (user_id, task_id, seq),
+  constraint task_logs_seq_check CHECK ((seq > 0)),
+  constraint task_logs_type_check CHECK ((type = ANY (ARRAY['info'::text, 'command'::text, 'error'::text, 'success'::text])))
+);
+comment on table app.task_logs is 'What a task reports, line by line. Append-only.';
+
+alter table app.task_logs enable row level security;
+
+create policy insert_owner on app.task_logs
+  for insert to rowhouse_api
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy select_owner on app.task_logs
+  for select to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+grant select,
+  insert (task_id, seq, type, message) on app.task_logs to rowhouse_api;
+
+-- app.task_messages
+
+create table app.task_messages (
+  user_id uuid default app.current_owner_id() not null,
+  id uuid default app.new_id() not null,
+  task_id uuid not null,
+  seq integer not null,
+  role text not null,
+  content text not null,
+  status text not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint task_messages_pkey PRIMARY KEY (user_id, id),
+  constraint task_messages_user_id_task_id_seq_key UNIQUE (user_id, task_id, seq),
+  constraint task_messages_role_check CHECK ((role = ANY (ARRAY['user'::text, 'agent'::text]))),
+  constraint task_messages_seq_check CHECK ((seq > 0)),
+  constraint task_messages_status_check CHECK ((status = ANY (ARRAY['streaming'::text, 'complete'::text, 'failed'::text])))
+);
+comment on table app.task_messages is 'The conversation between a user and the agent of a task.';
+
+alter table app.task_messages enable row level security;
+
+create policy insert_owner on app.task_messages
+  for insert to rowhouse_api
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy select_owner on app.task_messages
+  for select to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+CREATE TRIGGER task_messages_touch_updated_at BEFORE UPDATE ON app.task_messages FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant select,
+  insert (task_id, seq, role, content, status) on app.task_messages to rowhouse_api;
+
+-- app.tasks
+
+create table app.tasks (
+  user_id uuid default app.current_owner_id() not null,
+  id uuid default app.new_id() not null,
+  organization_id uuid,
+  title text not null,
+  prompt text not null,
+  status text default 'pending'::text not null,
+  progress integer default 0 not null,
+  repo_url text,
+  branch_name text,
+  sandbox_url text,
+  preview_url text,
+  pr_url text,
+  pr_number integer,
+  pr_status text,
+  pr_merge_commit_sha text,
+  agent text,
+  model text,
+  agent_session_id text,
+  sandbox_id text,
+  options jsonb default '{}'::jsonb not null,
+  error text,
+  last_log_seq integer default 0 not null,
+  last_message_seq integer default 0 not null,
+  started_at timestamp with time zone,
+  completed_at timestamp with time zone,
+  deleted_at timestamp with time zone,
+  deletion_id uuid,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  search tsvector generated always as (to_tsvector('simple'::regconfig, ((title || ' '::text) || prompt))) stored not null,
+  constraint tasks_pkey PRIMARY KEY (user_id, id),
+  constraint tasks_deleted_at_check CHECK (((deleted_at IS NULL) = (deletion_id IS NULL))),
+  constraint tasks_pr_status_check CHECK ((pr_status = ANY (ARRAY['open'::text, 'closed'::text, 'merged'::text]))),
+  constraint tasks_progress_check CHECK (((progress >= 0) AND (progress <= 100))),
+  constraint tasks_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'processing'::text, 'completed'::text, 'error'::text, 'stopped'::text])))
+);
+comment on table app.tasks is 'Work for an agent: a prompt, its progress and what came of it.';
+comment on column app.tasks.deletion_id is 'Marks all rows that went with one deletion, so that restoring brings back exactly those.';
+
+CREATE INDEX tasks_organization_id_user_id_idx ON app.tasks USING btree (organization_id, user_id) WHERE (organization_id IS NOT NULL);
+
+CREATE INDEX tasks_user_id_status_id_idx ON app.tasks USING btree (user_id, status, id DESC) WHERE (deleted_at IS NULL);
+
+alter table app.tasks enable row level security;
+
+create policy insert_owner on app.tasks
+  for insert to rowhouse_api
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy select_owner on app.tasks
+  for select to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy update_owner on app.tasks
+  for update to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)))
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+CREATE TRIGGER tasks_touch_updated_at BEFORE UPDATE ON app.tasks FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant select,
+  insert (organization_id, title, prompt, repo_url, agent, model, options),
+  update (title, status, progress, branch_name, sandbox_url, preview_url, pr_url, pr_number, pr_status, pr_merge_commit_sha, agent_session_id, sandbox_id, error, last_log_seq, last_message_seq, started_at, completed_at, deleted_at, deletion_id) on app.tasks to rowhouse_api;
+
+-- auth.accounts
+
+create table auth.accounts (
+  id uuid default app.new_id() not null,
+  user_id uuid not null,
+  account_id text not null,
+  provider_id text not null,
+  access_token text,
+  refresh_token text,
+  id_token text,
+  access_token_expires_at timestamp with time zone,
+  refresh_token_expires_at timestamp with time zone,
+  scope text,
+  password text,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint accounts_pkey PRIMARY KEY (id),
+  constraint accounts_provider_id_account_id_key UNIQUE (provider_id, account_id)
+);
+comment on table auth.accounts is 'Ways to sign in: a password or an external account. OAuth tokens are encrypted.';
+
+CREATE INDEX accounts_user_id_idx ON auth.accounts USING btree (user_id);
+
+alter table auth.accounts enable row level security;
+
+create policy all_auth on auth.accounts
+  for all to rowhouse_auth
+  using (true)
+  with check (true);
+
+CREATE TRIGGER accounts_touch_updated_at BEFORE UPDATE ON auth.accounts FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant delete,
+  insert,
+  select,
+  update on auth.accounts to rowhouse_auth;
+
+-- auth.invitations
+
+create table auth.invitations (
+  id uuid default app.new_id() not null,
+  organization_id uuid not null,
+  inviter_id uuid not null,
+  email text not null,
+  role text default 'member'::text not null,
+  status text default 'pending'::text not null,
+  expires_at timestamp with time zone not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint invitations_pkey PRIMARY KEY (id),
+  constraint invitations_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'admin'::text, 'member'::text]))),
+  constraint invitations_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'accepted'::text, 'rejected'::text, 'canceled'::text])))
+);
+comment on table auth.invitations is 'Invitations into an organization, by mail address.';
+
+CREATE INDEX invitations_email_idx ON auth.invitations USING btree (email);
+
+CREATE INDEX invitations_inviter_id_idx ON auth.invitations USING btree (inviter_id);
+
+CREATE INDEX invitations_organization_id_idx ON auth.invitations USING btree (organization_id, status);
+
+alter table auth.invitations enable row level security;
+
+create policy all_auth on auth.invitations
+  for all to rowhouse_auth
+  using (true)
+  with check (true);
+
+CREATE TRIGGER invitations_touch_updated_at BEFORE UPDATE ON auth.invitations FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant delete,
+  insert,
+  select,
+  update on auth.invitations to rowhouse_auth;
+
+-- auth.members
+
+create table auth.members (
+  id uuid default app.new_id() not null,
+  organization_id uuid not null,
+  user_id uuid not null,
+  role text default 'member'::text not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint members_pkey PRIMARY KEY (id),
+  constraint members_organization_id_user_id_key UNIQUE (organization_id, user_id),
+  constraint members_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'admin'::text, 'member'::text])))
+);
+comment on table auth.members is 'Who belongs to an organization, and as what.';
+
+CREATE INDEX members_user_id_idx ON auth.members USING btree (user_id, organization_id);
+
+alter table auth.members enable row level security;
+
+create policy all_auth on auth.members
+  for all to rowhouse_auth
+  using (true)
+  with check (true);
+
+create policy select_member on auth.members
+  for select to rowhouse_api
+  using ((organization_id = ANY (( SELECT app.member_organization_ids() AS member_organization_ids)::uuid[])));
+
+CREATE TRIGGER members_keep_last_owner BEFORE DELETE OR UPDATE ON auth.members FOR EACH ROW EXECUTE FUNCTION auth.keep_last_owner();
+
+CREATE TRIGGER members_touch_updated_at BEFORE UPDATE ON auth.members FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant select (organization_id, user_id, role) on auth.members to rowhouse_api;
+grant delete,
+  insert,
+  select,
+  update on auth.members to rowhouse_auth;
+
+-- auth.organizations
+
+create table auth.organizations (
+  id uuid default app.new_id() not null,
+  name text not null,
+  slug text not null,
+  logo text,
+  metadata text,
+  require_two_factor boolean default false not null,
+  allow_self_approval boolean default false not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  deleted_at timestamp with time zone,
+  deletion_id uuid,
+  constraint organizations_pkey PRIMARY KEY (id),
+  constraint organizations_slug_key UNIQUE (slug)
+);
+comment on table auth.organizations is 'Teams. Deleting one hides it; its row and its slug stay for 30 days, so that it can be restored.';
+
+alter table auth.organizations enable row level security;
+
+create policy all_auth on auth.organizations
+  for all to rowhouse_auth
+  using (true)
+  with check (true);
+
+create policy select_member on auth.organizations
+  for select to rowhouse_api
+  using ((id = ANY (( SELECT app.member_organization_ids() AS member_organization_ids)::uuid[])));
+
+CREATE TRIGGER organizations_touch_updated_at BEFORE UPDATE ON auth.organizations FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant select (id, name, slug, logo) on auth.organizations to rowhouse_api;
+grant delete,
+  insert,
+  select,
+  update on auth.organizations to rowhouse_auth;
+
+-- auth.sessions
+
+create table auth.sessions (
+  id uuid default app.new_id() not null,
+  user_id uuid not null,
+  token text not null,
+  expires_at timestamp with time zone not null,
+  slides boolean default true not null,
+  last_used_at timestamp with time zone default now() not null,
+  ip_address text,
+  user_agent text,
+  active_organization_id uuid,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint sessions_pkey PRIMARY KEY (id),
+  constraint sessions_token_key UNIQUE (token)
+);
+comment on table auth.sessions is 'Sign-ins that last. A token is stored as the SHA-256 of the SHA-256 of the secret, in hex.';
+comment on column auth.sessions.slides is 'Whether use prolongs the session; false for one that was not to be remembered.';
+
+CREATE INDEX sessions_active_organization_id_idx ON auth.sessions USING btree (active_organization_id);
+
+CREATE INDEX sessions_expires_at_idx ON auth.sessions USING btree (expires_at);
+
+CREATE INDEX sessions_user_id_idx ON auth.sessions USING btree (user_id);
+
+alter table auth.sessions enable row level security;
+
+create policy all_auth on auth.sessions
+  for all to rowhouse_auth
+  using (true)
+  with check (true);
+
+CREATE TRIGGER sessions_set_slides BEFORE INSERT ON auth.sessions FOR EACH ROW EXECUTE FUNCTION auth.set_session_slides();
+
+CREATE TRIGGER sessions_touch_updated_at BEFORE UPDATE ON auth.sessions FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant delete,
+  insert,
+  select,
+  update on auth.sessions to rowhouse_auth;
+
+-- auth.two_factors
+
+create table auth.two_factors (
+  id uuid default app.new_id() not null,
+  user_id uuid not null,
+  secret text not null,
+  backup_codes text not null,
+  verified boolean default true not null,
+  failed_verification_count integer default 0 not null,
+  locked_until timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint two_factors_pkey PRIMARY KEY (id),
+  constraint two_factors_user_id_key UNIQUE (user_id)
+);
+comment on table auth.two_factors is 'Second factors: an encrypted TOTP secret and backup codes a user.';
+
+alter table auth.two_factors enable row level security;
+
+create policy all_auth on auth.two_factors
+  for all to rowhouse_auth
+  using (true)
+  with check (true);
+
+CREATE TRIGGER two_factors_touch_updated_at BEFORE UPDATE ON auth.two_factors FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant delete,
+  insert,
+  select,
+  update on auth.two_factors to rowhouse_auth;
+
+-- auth.users
+
+create table auth.users (
+  id uuid default app.new_id() not null,
+  name text not null,
+  email text not null,
+  email_verified boolean default false not null,
+  image text,
+  two_factor_enabled boolean default false not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint users_pkey PRIMARY KEY (id),
+  constraint users_email_key UNIQUE (email)
+);
+comment on table auth.users is 'People who can sign in.';
+
+alter table auth.users enable row level security;
+
+create policy all_auth on auth.users
+  for all to rowhouse_auth
+  using (true)
+  with check (true);
+
+create policy select_known on auth.users
+  for select to rowhouse_api
+  using ((id = ANY (( SELECT app.known_user_ids() AS known_user_ids)::uuid[])));
+
+CREATE TRIGGER users_touch_updated_at BEFORE UPDATE ON auth.users FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant select (id, name, image) on auth.users to rowhouse_api;
+grant delete,
+  insert,
+  select,
+  update on auth.users to rowhouse_auth;
+
+-- auth.verifications
+
+create table auth.verifications (
+  id uuid default app.new_id() not null,
+  identifier text not null,
+  value text not null,
+  expires_at timestamp with time zone not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint verifications_pkey PRIMARY KEY (id)
+);
+comment on table auth.verifications is 'Pending password resets, mail verifications and sign-in states; identifiers are hashed.';
+
+CREATE INDEX verifications_expires_at_idx ON auth.verifications USING btree (expires_at);
+
+CREATE INDEX verifications_identifier_idx ON auth.verifications USING btree (identifier);
+
+alter table auth.verifications enable row level security;
+
+create policy all_auth on auth.verifications
+  for all to rowhouse_auth
+  using (true)
+  with check (true);
+
+CREATE TRIGGER verifications_touch_updated_at BEFORE UPDATE ON auth.verifications FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant delete,
+  insert,
+  select,
+  update on auth.verifications to rowhouse_auth;
+
+alter table app.api_tokens add constraint api_tokens_organization_id_user_id_fkey FOREIGN KEY (organization_id, user_id) REFERENCES auth.members(organization_id, user_id) ON DELETE CASCADE;
+alter table app.api_tokens add constraint api_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+alter table app.api_tokens add constraint api_tokens_user_id_replaced_by_fkey FOREIGN KEY (user_id, replaced_by) REFERENCES app.api_tokens(user_id, id) ON DELETE SET NULL (replaced_by);
+
+alter table app.daily_usage add constraint daily_usage_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+alter table app.settings add constraint settings_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+alter table app.task_logs add constraint task_logs_user_id_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES app.tasks(user_id, id) ON DELETE CASCADE;
+
+alter table app.task_messages add constraint task_messages_user_id_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES app.tasks(user_id, id) ON DELETE CASCADE;
+
+alter table app.tasks add constraint tasks_organization_id_user_id_fkey FOREIGN KEY (organization_id, user_id) REFERENCES auth.members(organization_id, user_id) ON DELETE SET NULL (organization_id);
+alter table app.tasks add constraint tasks_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+alter table auth.accounts add constraint accounts_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+alter table auth.invitations add constraint invitations_inviter_id_fkey FOREIGN KEY (inviter_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+alter table auth.invitations add constraint invitations_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES auth.organizations(id) ON DELETE CASCADE;
+
+alter table auth.members add constraint members_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES auth.organizations(id) ON DELETE CASCADE;
+alter table auth.members add constraint members_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+alter table auth.sessions add constraint sessions_active_organization_id_fkey FOREIGN KEY (active_organization_id) REFERENCES auth.organizations(id) ON DELETE SET NULL;
+alter table auth.sessions add constraint sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+alter table auth.two_factors add constraint two_factors_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;

@@ -1,0 +1,112 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Kysely, PostgresDialect } from 'kysely'
+import { Pool } from 'pg'
+import { toPgConfig } from '../connection-url.ts'
+import { lineDifference, readCatalog, renderCatalog } from './catalog.ts'
+import { connectOwner } from './connect.ts'
+import { MigrationError } from './errors.ts'
+import { defaultDirectory, shownPath } from './file.ts'
+import { type MigrateOptions, migrateToLatest } from './runner.ts'
+import { withScratchDatabase } from './scratch.ts'
+
+export interface CodegenOptions extends MigrateOptions {
+  /** Where the types go; `server/db/types.ts` by default. The dump goes into the directory of migrations. */
+  typesFile?: string
+}
+
+/** A file that is written from the migrations, and what it should hold. */
+export interface GeneratedFile {
+  path: string
+  content: string
+}
+
+export const defaultTypesFile = fileURLToPath(new URL('../types.ts', import.meta.url))
+
+/** Builds the migrations in a scratch database and says what `schema.sql` and the types should hold. */
+export async function generateFiles(options: CodegenOptions): Promise<GeneratedFile[]> {
+  return withScratchDatabase(options.url, async url => {
+    await migrateToLatest({ ...options, url, log: undefined })
+    return filesFrom(url, options)
+  })
+}
+
+/** What `schema.sql` and the types should hold for the database at this URL. */
+export async function filesFrom(url: string, options: CodegenOptions): Promise<GeneratedFile[]> {
+  const { directory = defaultDirectory, typesFile = defaultTypesFile } = options
+  const client = await connectOwner(url)
+  try {
+    return [
+      { path: join(directory, 'schema.sql'), content: renderCatalog(await readCatalog(client)) },
+      { path: typesFile, content: await generateTypes(url) },
+    ]
+  } finally {
+    await client.end()
+  }
+}
+
+/** Writes what is not current and returns the paths of what it wrote. */
+export async function writeFiles(files: GeneratedFile[]): Promise<string[]> {
+  const written: string[] = []
+  for (const file of files) {
+    if ((await readOrNothing(file.path)) === file.content) continue
+    await writeFile(file.path, file.content)
+    written.push(shownPath(file.path))
+  }
+  return written
+}
+
+export interface StaleFile {
+  path: string
+  /** The lines that differ, marked - (should be) and + (is). */
+  lines: string[]
+}
+
+export async function staleFiles(files: GeneratedFile[]): Promise<StaleFile[]> {
+  const stale: StaleFile[] = []
+  for (const file of files) {
+    const current = await readOrNothing(file.path)
+    if (current === file.content) continue
+    const lines = current === '' ? ['it is not there'] : lineDifference(file.content, current)
+    stale.push({ path: shownPath(file.path), lines })
+  }
+  return stale
+}
+
+async function readOrNothing(path: string): Promise<string> {
+  try {
+    return (await readFile(path, 'utf8')).replaceAll('\r\n', '\n')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return ''
+    throw error
+  }
+}
+
+/** Runs kysely-codegen over the schemas app and auth. */
+async function generateTypes(url: string): Promise<string> {
+  const codegen = await import('kysely-codegen').catch((cause: unknown) => {
+    throw new MigrationError('no_codegen', 'kysely-codegen is not installed: run npm ci without --omit=dev', {
+      cause,
+    })
+  })
+  // Tables of a default schema lose their prefix; naming one that does not exist keeps it everywhere.
+  const defaultSchemas = ['none']
+  const db = new Kysely<unknown>({
+    dialect: new PostgresDialect({ pool: new Pool({ ...toPgConfig(url), max: 1 }) }),
+  })
+  try {
+    return await codegen.generate({
+      db,
+      dialect: new codegen.PostgresDialect({ defaultSchemas, dateParser: 'string', numericParser: 'string' }),
+      defaultSchemas,
+      includePattern: '(app|auth).*',
+      camelCase: true,
+      // The scoped database reads bigint as a number, and refuses one that does not fit.
+      typeMapping: { int8: 'number' },
+      outFile: null,
+    })
+  } finally {
+    await db.destroy()
+  }
+}
