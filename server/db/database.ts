@@ -8,6 +8,7 @@ import {
   PostgresAdapter,
   PostgresIntrospector,
   PostgresQueryCompiler,
+  sql,
   type Transaction,
 } from 'kysely'
 import { camelCase } from './columns.ts'
@@ -123,4 +124,9 @@ export async function signIn(pool: LoginPool, scope: StatementScope): Promise<Id
   } finally {
     connection.release()
   }
+}
+
+/** Notes that the scope's credential was used. Not part of the statement it was used for, which may be read-only. */
+export async function touchCredential(db: Database): Promise<void> {
+  await db.selectNoFrom(sql`app.touch_credential()`.as('touched')).execute()
 }

@@ -1,0 +1,108 @@
+import { hash } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
+import { hasApiTokenPrefix, isApiToken } from './api-tokens/format.ts'
+import { readSessionCookie, serializeSessionCookie, verifySessionToken } from './auth/session-token.ts'
+import { scopedDatabase, touchCredential } from './db/database.ts'
+import { DEFAULT_TIMEOUT_MS } from './db/scope.ts'
+import type { Services } from './services.ts'
+
+/** What a request presents, and nothing that was looked up. */
+export interface Context {
+  readonly services: Services
+  /** `s:` or `t:` and the SHA-256 of the secret; null where none was presented, or none that could be genuine. */
+  readonly credential: string | null
+  readonly organizationId: string | null
+  readonly signal: AbortSignal | undefined
+  readonly ipAddress: string | undefined
+  /** Notes that the credential's last use is to be recorded, and whether its session is to be prolonged. */
+  noteTouchDue(isSlideDue: boolean): void
+  /** Headers that the procedures' outcome adds to the answer. */
+  takeResponseHeaders(): Record<string, string> | undefined
+  /** Does what may wait until the caller has its answer. */
+  afterAnswer(): void
+}
+
+export interface ContextInput {
+  readonly headers: Pick<IncomingHttpHeaders, 'authorization' | 'cookie'> & { 'x-organization-id'?: string | string[] }
+  readonly signal?: AbortSignal | undefined
+  readonly ipAddress?: string | undefined
+}
+
+const SESSION_SECONDS = 7 * 24 * 60 * 60
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+/** Stands for an organization header that names none: nobody is a member of it. */
+const NO_ORGANIZATION = '00000000-0000-0000-0000-000000000000'
+
+class RequestContext implements Context {
+  readonly services: Services
+  readonly credential: string | null
+  readonly organizationId: string | null
+  readonly signal: AbortSignal | undefined
+  readonly ipAddress: string | undefined
+  readonly #cookie: string | null
+  #isTouchDue = false
+  #isSlideDue = false
+
+  constructor(services: Services, input: ContextInput) {
+    const { headers } = input
+    this.services = services
+    this.signal = input.signal
+    this.ipAddress = input.ipAddress
+    this.organizationId = organizationOf(headers['x-organization-id'])
+    // A bearer credential wins over the cookie, even one that is not genuine: the caller chose to present it.
+    this.#cookie = headers.authorization === undefined ? readSessionCookie(headers.cookie, services.isSecure) : null
+    this.credential =
+      headers.authorization === undefined
+        ? sessionCredential(this.#cookie, services.authSecret)
+        : bearerCredential(headers.authorization, services.authSecret)
+  }
+
+  noteTouchDue = (isSlideDue: boolean): void => {
+    this.#isTouchDue = true
+    this.#isSlideDue ||= isSlideDue
+  }
+
+  takeResponseHeaders(): Record<string, string> | undefined {
+    if (!this.#isSlideDue || this.#cookie === null) return undefined
+    const { isSecure } = this.services
+    return { 'set-cookie': serializeSessionCookie(this.#cookie, { isSecure, maxAgeSeconds: SESSION_SECONDS }) }
+  }
+
+  afterAnswer(): void {
+    if (!this.#isTouchDue || this.credential === null) return
+    this.#isTouchDue = false
+    const { services, credential } = this
+    const scope = {
+      credential,
+      organizationId: null,
+      permission: 'any',
+      isReadOnly: false,
+      timeoutMs: DEFAULT_TIMEOUT_MS,
+    }
+    touchCredential(scopedDatabase(services.pools.api, scope)).catch(error => {
+      services.log.warn({ err: error }, 'the use of a credential could not be noted')
+    })
+  }
+}
+
+/** Makes contexts for one set of services. Synchronous, and looks nothing up. */
+export function contextFactory(services: Services): (input: ContextInput) => Context {
+  return input => new RequestContext(services, input)
+}
+
+function organizationOf(header: string | string[] | undefined): string | null {
+  if (header === undefined || header === '') return null
+  return typeof header === 'string' && UUID.test(header) ? header : NO_ORGANIZATION
+}
+
+function bearerCredential(authorization: string, authSecret: string): string | null {
+  if (authorization.slice(0, 7).toLowerCase() !== 'bearer ') return null
+  const secret = authorization.slice(7).trim()
+  if (hasApiTokenPrefix(secret)) return isApiToken(secret) ? `t:${hash('sha256', secret, 'hex')}` : null
+  return sessionCredential(secret, authSecret)
+}
+
+function sessionCredential(signed: string | null, authSecret: string): string | null {
+  const token = signed === null ? null : verifySessionToken(signed, authSecret)
+  return token === null ? null : `s:${hash('sha256', token, 'hex')}`
+}

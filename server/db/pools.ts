@@ -1,0 +1,73 @@
+import pg from 'pg'
+import { isPgbouncer, toPgConfig } from './connection-url.ts'
+import { LoginPool } from './login-pool.ts'
+import { SystemDatabase } from './system.ts'
+
+export interface LoginUrls {
+  readonly api: string
+  readonly public: string
+  readonly auth: string
+  readonly system: string
+}
+
+/** The connections of a serving process: one pool a login, each made when it is first used. */
+export interface Pools {
+  readonly api: LoginPool
+  readonly system: SystemDatabase
+  /** Better Auth's. It makes its own statements. */
+  readonly auth: pg.Pool
+  /** Connections by login: open, idle, and callers waiting for one. */
+  usage(): Record<'api' | 'system' | 'auth', { total: number; idle: number; waiting: number }>
+  close(): Promise<void>
+}
+
+interface PoolOptions {
+  readonly maxConnections?: number
+  readonly onIdleError?: (error: Error) => void
+}
+
+/** Reloading a module (Next.js in development) must not open the pools again, so they outlive it here. */
+const REGISTRY = Symbol.for('rowhouse.pools')
+const registry = globalThis as { [REGISTRY]?: Map<string, Pools> }
+
+/** Opens the pools of these logins, or returns the ones that this process has open for them. */
+export function openPools(urls: LoginUrls, options: PoolOptions = {}): Pools {
+  registry[REGISTRY] ??= new Map()
+  const open = registry[REGISTRY]
+  const key = JSON.stringify(urls)
+  const existing = open.get(key)
+  if (existing) return existing
+
+  const api = loginPool(urls.api, options)
+  const system = loginPool(urls.system, { ...options, maxConnections: 4 })
+  const auth = new pg.Pool({
+    ...toPgConfig(urls.auth),
+    max: options.maxConnections ?? 10,
+    connectionTimeoutMillis: 5_000,
+    query_timeout: 10_000,
+    idleTimeoutMillis: 30_000,
+    keepAlive: true,
+  })
+  auth.on('error', error => options.onIdleError?.(error))
+
+  const pools: Pools = {
+    api,
+    system: new SystemDatabase(system),
+    auth,
+    usage: () => ({
+      api: api.usage,
+      system: system.usage,
+      auth: { total: auth.totalCount, idle: auth.idleCount, waiting: auth.waitingCount },
+    }),
+    async close() {
+      open.delete(key)
+      await Promise.all([api.end(), system.end(), auth.end()])
+    },
+  }
+  open.set(key, pools)
+  return pools
+}
+
+function loginPool(url: string, options: PoolOptions): LoginPool {
+  return new LoginPool({ connection: toPgConfig(url), isNamed: !isPgbouncer(url), ...options })
+}

@@ -1,0 +1,28 @@
+const ROOMS = [
+  'keys',
+  'connectors',
+  'connections',
+  'events',
+  'tasks',
+  'runs',
+  'tools',
+  'approvals',
+  'ai-providers',
+  'settings',
+  'media',
+  'content',
+] as const
+
+type Room = (typeof ROOMS)[number]
+
+/** What an API token may carry. `write` implies `read`; there is no wildcard. */
+export type Scope = `${Room}:read` | `${Room}:write` | 'keys:reveal' | 'tasks:work'
+
+export const SCOPES: readonly Scope[] = [
+  ...ROOMS.flatMap((room): Scope[] => [`${room}:read`, `${room}:write`]),
+  'keys:reveal',
+  'tasks:work',
+]
+
+/** What a procedure asks of a credential: a scope, any credential at all, or a session. */
+export type Permission = Scope | 'any' | 'session'

@@ -1,0 +1,106 @@
+import { initTRPC, TRPCError } from '@trpc/server'
+import superjson from 'superjson'
+import { z } from 'zod'
+import type { Context } from './context.ts'
+import { scopedDatabase, signIn } from './db/database.ts'
+import { StatementAbortedError, toAppError } from './db/errors.ts'
+import { DEFAULT_TIMEOUT_MS, type StatementScope } from './db/scope.ts'
+import { AppError, type Reason } from './errors.ts'
+import type { Permission } from './scopes.ts'
+
+export interface ProcedureMeta {
+  /** What the caller's credential must allow. */
+  readonly permission: Permission
+}
+
+/** What `data` of an error holds, besides tRPC's code, httpStatus and path. */
+export interface ErrorDetails {
+  reason?: Reason
+  issues?: { formErrors: string[]; fieldErrors: Record<string, string[] | undefined> }
+  constraint?: string
+  retryAt?: Date
+}
+
+const t = initTRPC
+  .context<Context>()
+  .meta<ProcedureMeta>()
+  .create({
+    transformer: superjson,
+    isDev: false,
+    errorFormatter({ shape, error }) {
+      const { code, httpStatus, path } = shape.data
+      return { ...shape, message: messageOf(error), data: { code, httpStatus, path, ...errorDetails(error) } }
+    },
+  })
+
+function messageOf(error: TRPCError): string {
+  if (error.code === 'INTERNAL_SERVER_ERROR') return 'something went wrong; it has been logged'
+  return error.cause instanceof z.ZodError ? 'the input is not valid' : error.message
+}
+
+export const router = t.router
+export const createCallerFactory = t.createCallerFactory
+
+/**
+ * The base of every procedure that needs a caller. Binds `ctx.db` to the caller's credential and to what the procedure asks
+ * of it: queries run read-only. `ctx.identity()` signs in on its own, before an effect outside the database.
+ */
+export function procedure(permission: Permission) {
+  return t.procedure.meta({ permission }).use(async ({ ctx, type, next }) => {
+    const { credential, services } = ctx
+    if (credential === null) throw toTRPCError(new AppError('unauthenticated', 'sign in, or present a valid credential'))
+    const scope: StatementScope = {
+      credential,
+      organizationId: ctx.organizationId,
+      permission,
+      isReadOnly: type !== 'mutation',
+      timeoutMs: DEFAULT_TIMEOUT_MS,
+      signal: ctx.signal,
+      onTouchDue: ctx.noteTouchDue,
+    }
+    const result = await next({
+      ctx: {
+        credential,
+        scope,
+        db: scopedDatabase(services.pools.api, scope),
+        identity: () => signIn(services.pools.api, scope),
+      },
+    })
+    if (!result.ok && result.error.cause) result.error = toTRPCError(result.error)
+    return result
+  })
+}
+
+/** Gives an expected failure its code; leaves everything else as it is, to be logged and answered as internal. */
+function toTRPCError(error: AppError | TRPCError): TRPCError {
+  const cause = error instanceof TRPCError ? error.cause : error
+  if (cause instanceof StatementAbortedError) {
+    return new TRPCError({ code: 'CLIENT_CLOSED_REQUEST', message: cause.message, cause })
+  }
+  const expected = toAppError(cause)
+  if (expected) return new TRPCError({ code: expected.code, message: expected.message, cause: expected })
+  return error instanceof TRPCError ? error : new TRPCError({ code: 'INTERNAL_SERVER_ERROR', cause })
+}
+
+function errorDetails(error: TRPCError): ErrorDetails {
+  const { cause } = error
+  if (cause instanceof AppError) {
+    return {
+      reason: cause.reason,
+      ...(cause.constraint === undefined ? {} : { constraint: cause.constraint }),
+      ...(cause.retryAt === undefined ? {} : { retryAt: cause.retryAt }),
+    }
+  }
+  if (cause instanceof z.ZodError) return { reason: 'invalid_input', issues: z.flattenError(cause) }
+  switch (error.code) {
+    case 'BAD_REQUEST':
+    case 'PARSE_ERROR':
+      return { reason: 'invalid_input' }
+    case 'NOT_FOUND':
+      return { reason: 'not_found' }
+    case 'INTERNAL_SERVER_ERROR':
+      return { reason: 'internal' }
+    default:
+      return {}
+  }
+}
