@@ -60,7 +60,13 @@ alter table app.tasks enable row level security;
 create policy select_owner on app.tasks for select to rowhouse_api
   using (user_id = (select app.current_user_id()));
 create policy insert_owner on app.tasks for insert to rowhouse_api
-  with check (user_id = (select app.current_user_id()));
+  with check (
+    user_id = (select app.current_user_id())
+    and case
+      when organization_id is not null then organization_id = any ((select app.member_organization_ids())::uuid[])
+      else true
+    end
+  );
 create policy update_owner on app.tasks for update to rowhouse_api
   using (user_id = (select app.current_user_id()))
   with check (user_id = (select app.current_user_id()));

@@ -94,7 +94,14 @@ export function toAppError(error: unknown): AppError | null {
     case '23505':
       return new AppError('unique_violation', 'this already exists', details)
     case '23503':
+      if (constraint?.endsWith('_organization_id_user_id_fkey')) {
+        return new AppError('not_a_member', SIGN_IN_MESSAGES.not_a_member, { cause: error })
+      }
       return new AppError('not_found', 'what this refers to was not found', { cause: error })
+    case '42501':
+      // A row that a policy's `with check` refused names an organization that is not the caller's; anything else is our bug.
+      if (error.routine !== 'ExecWithCheckOptions') return null
+      return new AppError('not_a_member', SIGN_IN_MESSAGES.not_a_member, { cause: error })
     case '23514':
       if (constraint === 'members_last_owner_check') {
         return new AppError('last_owner', 'an organization keeps at least one owner', details)

@@ -1,0 +1,12 @@
+import { settingsRouter } from './settings/router.ts'
+import { tasksRouter } from './tasks/router.ts'
+import { router } from './trpc.ts'
+import { usageRouter } from './usage/router.ts'
+
+export const appRouter = router({
+  settings: settingsRouter,
+  tasks: tasksRouter,
+  usage: usageRouter,
+})
+
+export type AppRouter = typeof appRouter

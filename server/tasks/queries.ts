@@ -1,0 +1,220 @@
+import { type Selectable, sql, type UpdateObject } from 'kysely'
+import type { Database } from '../db/database.ts'
+import { type Page, toPage } from '../db/pagination.ts'
+import type { AppTasks, DB } from '../db/types.ts'
+import { AppError, notFound } from '../errors.ts'
+import type { CreateTask, ListTasks, TaskOptions, UpdateTask } from './schema.ts'
+import { TASK_TRANSITIONS, type TaskAction, type TaskStatus } from './state.ts'
+
+const COLUMNS = [
+  'id',
+  'organizationId',
+  'title',
+  'prompt',
+  'status',
+  'progress',
+  'repoUrl',
+  'branchName',
+  'sandboxUrl',
+  'previewUrl',
+  'prUrl',
+  'prNumber',
+  'prStatus',
+  'prMergeCommitSha',
+  'agent',
+  'model',
+  'options',
+  'error',
+  'lastLogSeq',
+  'startedAt',
+  'completedAt',
+  'deletedAt',
+  'createdAt',
+  'updatedAt',
+] as const
+
+type TaskRow = Pick<Selectable<AppTasks>, (typeof COLUMNS)[number]>
+
+export interface PullRequest {
+  url: string
+  number: number | null
+  status: 'open' | 'closed' | 'merged' | null
+  mergeCommitSha: string | null
+}
+
+export interface Task {
+  id: string
+  organizationId: string | null
+  title: string
+  prompt: string
+  status: TaskStatus
+  progress: number
+  repoUrl: string | null
+  branchName: string | null
+  sandboxUrl: string | null
+  previewUrl: string | null
+  pullRequest: PullRequest | null
+  agent: string | null
+  model: string | null
+  options: TaskOptions
+  error: string | null
+  lastLogSeq: number
+  startedAt: Date | null
+  completedAt: Date | null
+  deletedAt: Date | null
+  createdAt: Date
+  updatedAt: Date
+}
+
+export interface TaskLimits {
+  readonly maxTasksPerDay: number
+}
+
+/** Creates a pending task and counts it against today's quota, which rolls the task back past its limit. */
+export async function createTask(db: Database, input: CreateTask, limits: TaskLimits): Promise<Task> {
+  const { quota: _, ...row } = await db
+    .insertInto('app.tasks')
+    .values({
+      title: input.title ?? titleFrom(input.prompt),
+      prompt: input.prompt,
+      repoUrl: input.repoUrl ?? null,
+      agent: input.agent ?? null,
+      model: input.model ?? null,
+      options: JSON.stringify(input.options ?? {}),
+      organizationId: input.organizationId ?? null,
+    })
+    .returning([...COLUMNS, sql`app.take_quota('tasks', ${limits.maxTasksPerDay})`.as('quota')])
+    .executeTakeFirstOrThrow()
+  return toTask(row)
+}
+
+export async function getTask(db: Database, id: string): Promise<Task> {
+  const row = await db
+    .selectFrom('app.tasks')
+    .select(COLUMNS)
+    .where('id', '=', id)
+    .where('deletedAt', 'is', null)
+    .executeTakeFirst()
+  if (!row) throw notFound('task')
+  return toTask(row)
+}
+
+/** A page of tasks, newest first. `search` matches words of title and prompt, in web search syntax. */
+export async function listTasks(db: Database, input: ListTasks): Promise<Page<Task>> {
+  let query = db
+    .selectFrom('app.tasks')
+    .select(COLUMNS)
+    .orderBy('id', 'desc')
+    .limit(input.limit + 1)
+  if (input.deleted !== 'include') query = query.where('deletedAt', input.deleted === 'only' ? 'is not' : 'is', null)
+  if (input.status) query = query.where('status', '=', input.status)
+  if (input.cursor) query = query.where('id', '<', input.cursor)
+  if (input.search?.trim()) {
+    query = query.where(sql<boolean>`search @@ websearch_to_tsquery('simple', ${input.search})`)
+  }
+  const rows = await query.execute()
+  return toPage(rows.map(toTask), input.limit, task => task.id)
+}
+
+/** Changes what is named and leaves the rest; a pull request is replaced as a whole. */
+export async function updateTask(db: Database, input: UpdateTask): Promise<Task> {
+  const { id, pullRequest, ...fields } = input
+  const changes = pullRequest
+    ? {
+        ...fields,
+        prUrl: pullRequest.url,
+        prNumber: pullRequest.number,
+        prStatus: pullRequest.status,
+        prMergeCommitSha: pullRequest.mergeCommitSha ?? null,
+      }
+    : fields
+  if (Object.values(changes).every(value => value === undefined)) return getTask(db, id)
+  const row = await db
+    .updateTable('app.tasks')
+    .set(changes)
+    .where('id', '=', id)
+    .where('deletedAt', 'is', null)
+    .returning(COLUMNS)
+    .executeTakeFirst()
+  if (!row) throw notFound('task')
+  return toTask(row)
+}
+
+export function stopTask(db: Database, id: string): Promise<Task> {
+  return transitionTask(db, id, 'stop', { status: 'stopped', completedAt: sql<Date>`now()` })
+}
+
+/** Puts an ended task back in line. Its logs go on where they ended. */
+export function retryTask(db: Database, id: string): Promise<Task> {
+  return transitionTask(db, id, 'retry', {
+    status: 'pending',
+    progress: 0,
+    error: null,
+    startedAt: null,
+    completedAt: null,
+  })
+}
+
+/** Hides a task, and with it its logs and messages, which follow it by join. */
+export function removeTask(db: Database, id: string): Promise<Task> {
+  return transitionTask(db, id, 'remove', { deletedAt: sql<Date>`now()`, deletionId: sql<string>`app.new_id()` })
+}
+
+export function restoreTask(db: Database, id: string): Promise<Task> {
+  return transitionTask(db, id, 'restore', { deletedAt: null, deletionId: null })
+}
+
+type TaskChanges = UpdateObject<DB, 'app.tasks'>
+
+async function transitionTask(db: Database, id: string, action: TaskAction, changes: TaskChanges): Promise<Task> {
+  const row = await db
+    .updateTable('app.tasks')
+    .set(changes)
+    .where('id', '=', id)
+    .where('status', 'in', TASK_TRANSITIONS[action].from)
+    .where('deletedAt', action === 'restore' ? 'is not' : 'is', null)
+    .returning(COLUMNS)
+    .executeTakeFirst()
+  if (row) return toTask(row)
+  throw await refusal(db, id, action)
+}
+
+/** Why a task did not take an action: it is not there, or in the wrong state. */
+async function refusal(db: Database, id: string, action: TaskAction): Promise<AppError> {
+  const task = await db
+    .selectFrom('app.tasks')
+    .select(['status', 'deletedAt'])
+    .where('id', '=', id)
+    .executeTakeFirst()
+  if (!task || (task.deletedAt && action !== 'restore')) return notFound('task')
+  const state = action === 'restore' ? 'not removed' : task.status
+  return new AppError('illegal_transition', `task "${id}" is ${state}: it takes no ${action}`)
+}
+
+function toTask(row: TaskRow): Task {
+  const { prUrl, prNumber, prStatus, prMergeCommitSha, status, options, ...rest } = row
+  return {
+    ...rest,
+    status: status as TaskStatus,
+    options: options as TaskOptions,
+    pullRequest:
+      prUrl === null
+        ? null
+        : {
+            url: prUrl,
+            number: prNumber,
+            status: prStatus as PullRequest['status'],
+            mergeCommitSha: prMergeCommitSha,
+          },
+  }
+}
+
+/** The first line of a prompt, cut at a word if it is long. */
+function titleFrom(prompt: string): string {
+  const line = prompt.trim().split(/\r?\n/, 1)[0]?.trim() ?? ''
+  const characters = [...line]
+  if (characters.length <= 80) return line
+  const cut = characters.slice(0, 79).join('')
+  const lastSpace = cut.lastIndexOf(' ')
+  return `${lastSpace > 40 ? cut.slice(0, lastSpace) : cut}…`
+}

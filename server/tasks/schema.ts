@@ -1,0 +1,84 @@
+import { z } from 'zod'
+import { filledText, id, page, text, url } from '../inputs.ts'
+import { TASK_STATUSES } from './state.ts'
+
+export const LOG_TYPES = ['info', 'command', 'error', 'success'] as const
+export const MESSAGE_ROLES = ['user', 'agent'] as const
+export const MESSAGE_STATUSES = ['streaming', 'complete', 'failed'] as const
+export const PULL_REQUEST_STATUSES = ['open', 'closed', 'merged'] as const
+
+const MAX_PROMPT = 100_000
+const MAX_DAY_SECONDS = 24 * 60 * 60
+
+export const taskOptions = z.strictObject({
+  installDependencies: z.boolean().optional(),
+  maxDurationSeconds: z.int().min(1).max(MAX_DAY_SECONDS).optional(),
+  keepAlive: z.boolean().optional(),
+  browser: z.boolean().optional(),
+})
+
+export const taskId = z.strictObject({ id })
+
+export const createTask = z.strictObject({
+  prompt: filledText(MAX_PROMPT),
+  title: filledText(200).optional(),
+  repoUrl: url.optional(),
+  agent: filledText(100).optional(),
+  model: filledText(100).optional(),
+  options: taskOptions.optional(),
+  organizationId: id.optional(),
+})
+
+export const listTasks = z.strictObject({
+  status: z.enum(TASK_STATUSES).optional(),
+  search: text(200).optional(),
+  deleted: z.enum(['exclude', 'include', 'only']).default('exclude'),
+  ...page(id),
+})
+
+export const updateTask = z.strictObject({
+  id,
+  title: filledText(200).optional(),
+  progress: z.int().min(0).max(100).optional(),
+  branchName: filledText(250).optional(),
+  sandboxUrl: url.optional(),
+  previewUrl: url.optional(),
+  pullRequest: z
+    .strictObject({
+      url,
+      number: z.int().min(1),
+      status: z.enum(PULL_REQUEST_STATUSES),
+      mergeCommitSha: z.string().regex(/^[0-9a-f]{40,64}$/).optional(),
+    })
+    .optional(),
+})
+
+export const appendLogs = z.strictObject({
+  taskId: id,
+  entries: z
+    .array(z.strictObject({ type: z.enum(LOG_TYPES), message: text(64 * 1024) }))
+    .min(1)
+    .max(500),
+})
+
+export const listLogs = z.strictObject({
+  taskId: id,
+  after: z.int().min(0).max(2_147_483_647).default(0),
+  limit: z.int().min(1).max(1_000).default(100),
+})
+
+export const sendMessage = z.strictObject({ taskId: id, content: filledText(MAX_PROMPT) })
+
+export const listMessages = z.strictObject({
+  taskId: id,
+  ...page(z.string().regex(/^[1-9]\d{0,8}$/)),
+})
+
+export type CreateTask = z.output<typeof createTask>
+export type ListTasks = z.output<typeof listTasks>
+export type UpdateTask = z.output<typeof updateTask>
+export type AppendLogs = z.output<typeof appendLogs>
+export type ListLogs = z.output<typeof listLogs>
+export type SendMessage = z.output<typeof sendMessage>
+export type ListMessages = z.output<typeof listMessages>
+export type TaskOptions = z.output<typeof taskOptions>

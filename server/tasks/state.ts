@@ -1,0 +1,28 @@
+// A task's life. Guards, the SQL check and a client's buttons are made from these tables.
+
+export const TASK_STATUSES = ['pending', 'processing', 'completed', 'error', 'stopped'] as const
+export type TaskStatus = (typeof TASK_STATUSES)[number]
+
+interface Transition {
+  readonly from: readonly TaskStatus[]
+  /** What the task becomes; null where its status stays. */
+  readonly to: TaskStatus | null
+}
+
+export const TASK_TRANSITIONS = Object.freeze({
+  claim: { from: ['pending', 'processing'], to: 'processing' },
+  complete: { from: ['processing'], to: 'completed' },
+  fail: { from: ['processing'], to: 'error' },
+  stop: { from: ['pending', 'processing'], to: 'stopped' },
+  retry: { from: ['error', 'stopped'], to: 'pending' },
+  remove: { from: ['pending', 'completed', 'error', 'stopped'], to: null },
+  restore: { from: ['pending', 'completed', 'error', 'stopped'], to: null },
+}) satisfies Record<string, Transition>
+
+export type TaskAction = keyof typeof TASK_TRANSITIONS
+
+/** Whether a task in this status takes the action. */
+export function isAllowed(action: TaskAction, status: TaskStatus): boolean {
+  const from: readonly TaskStatus[] = TASK_TRANSITIONS[action].from
+  return from.includes(status)
+}

@@ -1,0 +1,7 @@
+// What the caller has used of today's quotas. For any credential; nobody can change it.
+import { procedure, router } from '../trpc.ts'
+import { getUsageToday } from './queries.ts'
+
+export const usageRouter = router({
+  today: procedure('any').query(({ ctx }) => getUsageToday(ctx.db, ctx.services.quotas)),
+})
