@@ -7,7 +7,6 @@ import { readFunctions, readSequences, readTypes, readViews } from './catalog-ty
 export const sections = [
   'extensions',
   'schemas',
-  'default privileges',
   'types',
   'sequences',
   'functions',
@@ -16,6 +15,8 @@ export const sections = [
   'views',
   'foreign keys',
   'policies that read other tables',
+  // Last, or what is made above would be given to others by them.
+  'default privileges',
 ] as const
 
 /** One object of the database and the statement that makes it. */

@@ -1,0 +1,73 @@
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { createMigrationFile, parseMigration, readMigrationFiles } from './file.ts'
+
+const directoryOf = async (files: Record<string, string>) => {
+  const directory = await mkdtemp(join(tmpdir(), 'rowhouse-files-'))
+  for (const [name, source] of Object.entries(files)) await writeFile(join(directory, name), source)
+  return directory
+}
+const whole = '-- Prose.\n\n-- migrate:up\nselect 1;\n\n-- migrate:down\nselect 2;\n'
+
+test('a file is read into its two parts, with the lines of the file', () => {
+  const file = parseMigration('0001_a', whole)
+  expect(file.isTransactional).toBe(true)
+  expect(file.up.statements).toEqual([{ text: 'select 1', line: 4 }])
+  expect(file.down.statements).toEqual([{ text: 'select 2', line: 7 }])
+})
+
+test('a checksum does not depend on line endings, and on everything else', () => {
+  const { checksum } = parseMigration('0001_a', whole)
+  expect(parseMigration('0001_a', whole.replaceAll('\n', '\r\n')).checksum).toBe(checksum)
+  expect(parseMigration('0001_a', `${whole} `).checksum).not.toBe(checksum)
+})
+
+test('a file opts out of the transaction with a line of its own', () => {
+  expect(parseMigration('0001_a', `-- rowhouse: no transaction\n${whole}`).isTransactional).toBe(false)
+})
+
+test.each([
+  ['select 1;\n', '0001_a.sql:1: the first part starts with'],
+  ['-- migrate:down\n-- migrate:up\n', '0001_a.sql:1: the first part'],
+  ['-- migrate:up\nselect 1;\n', '0001_a.sql:3: the second part starts with'],
+  ['-- migrate:up\n-- migrate:up\n', '0001_a.sql:2: the second part'],
+  ['-- migrate:up\n-- migrate:down\n-- migrate:up\n', '0001_a.sql:3: a third part'],
+  ['select 1;\n-- migrate:up\n-- migrate:down\n', '0001_a.sql:1: SQL in front'],
+  [
+    '-- rowhouse: no transactions\n-- migrate:up\n-- migrate:down\n',
+    '0001_a.sql:1: "-- rowhouse: no transactions"',
+  ],
+  ['-- migrate:up\n\ncommit;\n-- migrate:down\n', '0001_a.sql:3: "commit"'],
+  ['-- migrate:up\n-- migrate:down\nselect 1; start transaction;\n', '0001_a.sql:3: "start transaction"'],
+])('what is wrong with a file is told with its name and line: %j', (source, message) => {
+  expect(() => parseMigration('0001_a', source)).toThrow(message)
+})
+
+test('migrations are read in the order of their numbers, and schema.sql is none', async () => {
+  const directory = await directoryOf({
+    '10000_late.sql': whole,
+    '9999_early.sql': whole,
+    'schema.sql': '',
+    'README.md': '',
+  })
+  const files = await readMigrationFiles(directory)
+  expect(files.map(file => file.name)).toEqual(['9999_early', '10000_late'])
+})
+
+test('a file whose name says no number, and two files of one number, are refused by name', async () => {
+  await expect(readMigrationFiles(await directoryOf({ 'Labels.sql': whole }))).rejects.toThrow('Labels.sql')
+  const twins = await directoryOf({ '0001_a.sql': whole, '0001_b.sql': whole })
+  await expect(readMigrationFiles(twins)).rejects.toThrow('0001_a.sql and 0001_b.sql')
+  await expect(readMigrationFiles(join(twins, 'none'))).rejects.toThrow('no directory of migrations')
+})
+
+test('a created file takes the next number, reads as a migration, and overwrites nothing', async () => {
+  const directory = await directoryOf({ '0007_a.sql': whole })
+  const path = await createMigrationFile('Add labels, at last!', directory)
+  expect(path).toBe(join(directory, '0008_add_labels_at_last.sql'))
+  expect(await readFile(path, 'utf8')).toContain('-- migrate:up')
+  expect((await readMigrationFiles(directory)).at(-1)?.up.statements).toEqual([])
+  await expect(createMigrationFile('…', directory)).rejects.toThrow('use letters and digits')
+})

@@ -1,0 +1,152 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Client } from 'pg'
+import { expect, test } from 'vitest'
+import { readCatalog, renderCatalog } from './catalog.ts'
+import { generateFiles, writeFiles } from './codegen.ts'
+import { emptyDatabase, migrationsOf, rowsOf } from './harness.ts'
+import { migrate, migrateToLatest } from './runner.ts'
+import { verify } from './verify.ts'
+
+const up = `
+create schema app;
+comment on schema app is 'It''s ours.';
+create type app.mood as enum ('ok', 'bad');
+create function app.me() returns int language sql stable security definer set search_path = pg_catalog, pg_temp as 'select 1';
+revoke execute on function app.me() from public;
+create table app.parents (id int generated always as identity, name text not null default 'a''b', primary key (id));
+create table app.children (
+  id bigint primary key,
+  parent_id int references app.parents (id) on delete cascade,
+  mood app.mood,
+  label text generated always as ('l' || id::text) stored,
+  day date,
+  constraint children_id_check check (id in (1, 2) or id > 10)
+);
+comment on column app.children.day is 'A day.';
+create index children_parent_id_idx on app.children (parent_id) where id > 0;
+alter table app.children enable row level security;
+create policy select_owner on app.children for select to rowhouse_test using (id = (select app.me()));
+create policy select_parent on app.parents for select to rowhouse_test using (exists (select from app.children c where c.parent_id = parents.id));
+grant select, update (mood) on app.children to rowhouse_test;
+grant all on app.parents to rowhouse_test;
+create function app.all_children() returns setof app.children language sql stable as 'select * from app.children';
+create function app.touch() returns trigger language plpgsql as 'begin return new; end';
+create trigger touch before update on app.children for each row execute function app.touch();
+create view app.seen with (security_invoker = on) as select id from app.children;
+alter default privileges in schema app grant select on tables to rowhouse_test;`
+
+const roles =
+  'do $$ begin create role rowhouse_test; exception when duplicate_object or unique_violation then null; end $$'
+
+async function prepared() {
+  const url = await emptyDatabase()
+  await rowsOf(url, roles)
+  const directory = await migrationsOf({
+    '0001_a': [up, 'drop schema app cascade;'],
+    '0002_b': ['create table app.more (id int);', 'drop table app.more;'],
+  })
+  return { url, directory, typesFile: join(directory, 'types.ts') }
+}
+
+const dump = async (url: string) => {
+  const client = new Client(url)
+  await client.connect()
+  try {
+    return renderCatalog(await readCatalog(client))
+  } finally {
+    await client.end()
+  }
+}
+
+test('up, down to nothing and up again gives an identical dump, and nothing leaves an empty one', async () => {
+  const options = await prepared()
+  const empty = await dump(options.url)
+  await migrateToLatest(options)
+  const first = await dump(options.url)
+  await migrate(options, { kind: 'nothing' })
+  expect(await dump(options.url)).toBe(empty)
+  await migrateToLatest(options)
+  expect(await dump(options.url)).toBe(first)
+})
+
+test('the dump names no owner and builds an identical database', async () => {
+  const options = await prepared()
+  await migrateToLatest(options)
+  const text = await dump(options.url)
+  const [owner] = await rowsOf(options.url, 'select current_user as name')
+  expect(text).not.toContain(` ${owner?.name}`)
+  expect(text).toContain('grant all on app.parents to rowhouse_test;')
+  const copy = await emptyDatabase()
+  await rowsOf(copy, text)
+  expect(await dump(copy)).toBe(text)
+})
+
+test('what is generated is written once, and is current from then on', async () => {
+  const options = await prepared()
+  const written = await writeFiles(await generateFiles(options))
+  expect(written).toEqual([join(options.directory, 'schema.sql'), options.typesFile])
+  expect(await writeFiles(await generateFiles(options))).toEqual([])
+  const types = await readFile(options.typesFile, 'utf8')
+  expect(types).toContain('"app.children": AppChildren')
+  expect(types).toMatch(/day: string \| null/)
+  expect(types).toMatch(/\bid: number\b/)
+})
+
+test('verify is content with a current checkout, with and without a migrated database', async () => {
+  const options = await prepared()
+  await writeFiles(await generateFiles(options))
+  const names = async () => (await verify(options)).map(check => [check.name, check.ok, check.problems])
+  const always = [
+    ['files', true, []],
+    ['undo', true, []],
+    ['generated', true, []],
+  ]
+  expect(await names()).toEqual(always)
+  await migrate(options, { kind: 'next' })
+  expect(await names()).toEqual([...always, ['database', true, []]])
+  expect(await rowsOf(options.url, "select from pg_database where datname like 'rowhouse_scratch%'")).toEqual(
+    [],
+  )
+})
+
+test('verify names each object in which the database has drifted', async () => {
+  const options = await prepared()
+  await migrateToLatest(options)
+  await rowsOf(
+    options.url,
+    `alter table app.children disable row level security;
+     drop policy select_owner on app.children;
+     create index extra_idx on app.parents (name);
+     alter table app.parents add column note text;
+     grant insert on app.children to rowhouse_test;
+     grant execute on function app.me() to public;`,
+  )
+  const drift = (await verify(options)).find(check => check.name === 'database')
+  expect(drift?.ok).toBe(false)
+  expect(drift?.problems.filter(line => !line.startsWith('  ')).sort()).toEqual([
+    'function app.me() is different',
+    'grants on app.children is different',
+    'index app.extra_idx is in no migration',
+    'policy select_owner on app.children is missing',
+    'row-level security of app.children is missing',
+    'table app.parents is different',
+  ])
+  expect(drift?.problems).toContain('  + note text,')
+})
+
+test('verify names what a down part leaves behind, and what is generated and not current', async () => {
+  const url = await emptyDatabase()
+  const directory = await migrationsOf({
+    '0001_a': ['create table a (id int); create table b (id int);', 'drop table a;'],
+  })
+  const options = { url, directory, typesFile: join(directory, 'types.ts') }
+  await writeFile(join(directory, 'schema.sql'), 'old')
+  const checks = await verify(options)
+  expect(checks.find(check => check.name === 'undo')?.problems[0]).toBe(
+    'table public.b is left after everything was undone',
+  )
+  expect(checks.find(check => check.name === 'generated')?.problems).toContain(
+    `${join(directory, 'schema.sql')} is not current`,
+  )
+})
