@@ -211,6 +211,8 @@ export function explainConnectionError(error: unknown, url: string, timeoutMs = 
       return `the server is not ready: ${message}`
     default:
       if (/timeout/i.test(message)) return `${host}:${port} did not answer within ${timeoutMs} ms`
+      if (/password must be a string/.test(message))
+        return 'the server asks for a password, and the URL has none'
       if (/does not support SSL/i.test(message)) return `${host}:${port} does not speak TLS`
       return message
   }

@@ -1,0 +1,192 @@
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { z } from 'zod'
+import { type DatabaseConfig, type LoginUrlOverrides, readDatabase } from './config/database.ts'
+import { ConfigReader, type Environment, flag, origin, wholeNumber } from './config/reader.ts'
+import { developmentSecret, MIN_SECRET_LENGTH, weaknessOf } from './config/secrets.ts'
+
+export { ConfigError } from './config/reader.ts'
+export type { DatabaseConfig, LoginUrlOverrides }
+
+const ENVIRONMENTS = ['development', 'production', 'test'] as const
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
+
+export interface ProviderConfig {
+  readonly clientId: string
+  readonly clientSecret: string
+}
+
+/** Everything that the environment decides, read once; plain data. */
+export interface Config {
+  readonly environment: (typeof ENVIRONMENTS)[number]
+  readonly host: string
+  readonly port: number
+  /** The origin that browsers and mails reach the server at. */
+  readonly appUrl: string
+  /** Origins besides `appUrl` whose pages may call with a cookie. */
+  readonly allowedOrigins: readonly string[]
+  /** An absolute path. */
+  readonly dataDir: string
+  readonly logLevel: (typeof LOG_LEVELS)[number]
+  readonly authSecret: string
+  readonly database: DatabaseConfig
+  readonly loginUrls: LoginUrlOverrides
+  readonly migrateOnStart: boolean
+  /** Null: mails are printed instead of sent. */
+  readonly smtpUrl: string | null
+  readonly emailFrom: string
+  readonly socialProviders: { readonly github?: ProviderConfig; readonly google?: ProviderConfig }
+  readonly quotas: { readonly maxTasksPerDay: number; readonly maxMessagesPerDay: number }
+}
+
+/**
+ * Reads the configuration, or throws one ConfigError that lists everything that is wrong with it. Connects to nothing;
+ * the one thing it writes is a development secret that does not exist yet.
+ */
+// biome-ignore lint/style/noProcessEnv: this module is the one reader of the environment.
+export function loadConfig(env: Environment = process.env): Config {
+  const reader = new ConfigReader(env)
+  const environment =
+    reader.read('NODE_ENV', {
+      schema: z.enum(ENVIRONMENTS),
+      must: 'development, production or test',
+      example: 'production',
+    }) ?? 'development'
+  const port =
+    reader.read('PORT', {
+      schema: wholeNumber(0, 65_535),
+      must: 'a port from 1 to 65535, or 0 for any free one',
+      example: '3000',
+    }) ?? 3000
+  const { database, loginUrls } = readDatabase(reader)
+  const appUrl =
+    reader.read('APP_URL', {
+      schema: origin,
+      must: 'an http or https address without a path',
+      example: 'https://rowhouse.example.com',
+    }) ?? `http://localhost:${port}`
+  const config = {
+    environment,
+    host: reader.text('HOST') ?? (environment === 'production' ? '0.0.0.0' : '127.0.0.1'),
+    port,
+    appUrl,
+    allowedOrigins: readAllowedOrigins(reader),
+    dataDir: resolve(reader.text('DATA_DIR') ?? '.rowhouse'),
+    logLevel:
+      reader.read('LOG_LEVEL', {
+        schema: z.enum(LOG_LEVELS),
+        must: 'fatal, error, warn, info, debug, trace or silent',
+        example: 'info',
+      }) ?? 'info',
+    database,
+    loginUrls,
+    migrateOnStart: readMigrateOnStart(reader, environment, database),
+    smtpUrl: readSmtpUrl(reader) ?? null,
+    emailFrom:
+      reader.read('EMAIL_FROM', {
+        schema: z.string().regex(/^([^<>\r\n]*<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)$/),
+        must: 'an address, with or without a name',
+        example: 'Rowhouse <hello@example.com>',
+      }) ?? `Rowhouse <no-reply@${new URL(appUrl).hostname}>`,
+    socialProviders: {
+      github: readProvider(reader, 'GITHUB'),
+      google: readProvider(reader, 'GOOGLE'),
+    },
+    quotas: {
+      maxTasksPerDay: readQuota(reader, 'MAX_TASKS_PER_DAY') ?? 500,
+      maxMessagesPerDay: readQuota(reader, 'MAX_MESSAGES_PER_DAY') ?? 2000,
+    },
+  }
+  const isProduction = environment === 'production' || reader.text('DB_METHOD') === 'PRODUCTION'
+  const authSecret = readAuthSecret(reader, isProduction)
+  reader.finish()
+  return deepFreeze({ ...config, authSecret: authSecret ?? generateSecret(config.dataDir) })
+}
+
+/** Adds what `.env` in the working directory says to the environment, which wins; entry points call it first. */
+export function loadEnvFile(path = '.env'): void {
+  if (existsSync(path)) process.loadEnvFile(path)
+}
+
+function readAllowedOrigins(reader: ConfigReader): string[] {
+  return (
+    reader.read('ALLOWED_ORIGINS', {
+      schema: z
+        .string()
+        .transform(text => text.split(',').flatMap(part => part.trim() || []))
+        .pipe(z.array(origin)),
+      must: 'origins without a path, separated by commas (a * would let any page act for its visitor)',
+      example: 'https://app.example.com,https://admin.example.com',
+    }) ?? []
+  )
+}
+
+// In production migrations are a step of the deployment, except for the embedded server, which nothing else reaches.
+function readMigrateOnStart(
+  reader: ConfigReader,
+  environment: Config['environment'],
+  database: DatabaseConfig,
+): boolean {
+  const hasOwner = database.kind === 'embedded' || database.directUrl !== null
+  const wanted = reader.read('MIGRATE_ON_START', flag)
+  if (wanted && !hasOwner) {
+    reader.refuse(
+      'DIRECT_URL',
+      'is missing, and MIGRATE_ON_START needs the owner',
+      'postgres://owner:…@host:5432/db',
+    )
+  }
+  return wanted ?? (hasOwner && (environment !== 'production' || database.kind === 'embedded'))
+}
+
+function readSmtpUrl(reader: ConfigReader): string | undefined {
+  return reader.read('SMTP_URL', {
+    schema: z
+      .string()
+      .refine(text => URL.canParse(text) && /^smtps?:\/\/[^/]/.test(text) && new URL(text).hostname !== ''),
+    must: 'an smtp:// or smtps:// address',
+    example: 'smtp://user:password@mail.example.com:587',
+    isSecret: true,
+  })
+}
+
+function readProvider(reader: ConfigReader, name: string): ProviderConfig | undefined {
+  const pair = reader.readPair(`${name}_CLIENT_ID`, `${name}_CLIENT_SECRET`)
+  return pair && { clientId: pair[0], clientSecret: pair[1] }
+}
+
+function readQuota(reader: ConfigReader, name: string): number | undefined {
+  return reader.read(name, {
+    schema: wholeNumber(1, 1_000_000_000),
+    must: 'a whole number above 0',
+    example: '500',
+  })
+}
+
+function readAuthSecret(reader: ConfigReader, isProduction: boolean): string | undefined {
+  const secret = reader.text('AUTH_SECRET')
+  if (!isProduction) return secret
+  const problem =
+    secret === undefined
+      ? `is missing; production wants a random secret of at least ${MIN_SECRET_LENGTH} characters`
+      : weaknessOf(secret)
+  if (problem) reader.refuse('AUTH_SECRET', problem, '$(openssl rand -base64 32)')
+  return secret
+}
+
+function generateSecret(dataDir: string): string {
+  try {
+    return developmentSecret(dataDir, 'auth-secret')
+  } catch (error) {
+    const reader = new ConfigReader({})
+    const reason = error instanceof Error ? error.message : String(error)
+    reader.refuse('DATA_DIR', `can't hold the development secret (${reason})`, '.rowhouse')
+    reader.finish()
+    throw error
+  }
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  for (const part of Object.values(value)) if (typeof part === 'object' && part !== null) deepFreeze(part)
+  return Object.freeze(value)
+}

@@ -1,0 +1,93 @@
+import { z } from 'zod'
+import {
+  CONNECTION_URL_EXAMPLE,
+  ConnectionUrlError,
+  formatConnectionUrl,
+  insistOnTls,
+  parseConnectionUrl,
+  withoutTls,
+} from '#server/db/connection-url.ts'
+import type { ConfigReader } from './reader.ts'
+
+export type DatabaseMethod = 'LOCAL_PROXY' | 'NEON_BRANCH' | 'PRODUCTION'
+
+export type DatabaseConfig =
+  | { readonly kind: 'embedded' }
+  | {
+      readonly kind: 'external'
+      /** What serving connections derive from, perhaps a pooler; null when each login has a URL of its own. */
+      readonly url: string | null
+      /** The owner's, past any pooler: for migrations and LISTEN; null for a process that may not migrate. */
+      readonly directUrl: string | null
+      readonly method: DatabaseMethod | null
+    }
+
+/** URLs that name a login's credentials, in place of the ones that derive from the database's URL. */
+export interface LoginUrlOverrides {
+  readonly api?: string
+  readonly public?: string
+  readonly auth?: string
+  readonly system?: string
+}
+
+const METHODS = ['LOCAL_PROXY', 'NEON_BRANCH', 'PRODUCTION'] as const
+
+export function readDatabase(reader: ConfigReader): {
+  database: DatabaseConfig
+  loginUrls: LoginUrlOverrides
+} {
+  const method = reader.read('DB_METHOD', {
+    schema: z.enum(METHODS),
+    must: 'LOCAL_PROXY, NEON_BRANCH or PRODUCTION',
+    example: 'NEON_BRANCH',
+  })
+  const readUrl = (name: string) => readConnectionUrl(reader, name, method)
+  const urlName = method === 'LOCAL_PROXY' ? 'DATABASE_URL_LOCAL_PROXY' : 'DATABASE_URL'
+  const url = readUrl(urlName)
+  const directUrl = readUrl('DIRECT_URL')
+  const loginUrls = {
+    api: readUrl('API_DATABASE_URL'),
+    public: readUrl('PUBLIC_DATABASE_URL'),
+    auth: readUrl('AUTH_DATABASE_URL'),
+    system: readUrl('SYSTEM_DATABASE_URL'),
+  }
+  const loginNames = ['API', 'PUBLIC', 'AUTH', 'SYSTEM'].map(login => `${login}_DATABASE_URL`)
+  const missing = loginNames.filter(name => reader.text(name) === undefined)
+  const hasOwner = reader.text(urlName) !== undefined || reader.text('DIRECT_URL') !== undefined
+
+  if (!hasOwner && missing.length === loginNames.length) {
+    if (method) reader.refuse(urlName, `is missing, and DB_METHOD=${method} reads it`, CONNECTION_URL_EXAMPLE)
+    return { database: { kind: 'embedded' }, loginUrls }
+  }
+  if (!hasOwner) {
+    for (const name of missing) {
+      reader.refuse(
+        name,
+        `is missing; without ${urlName} each of the four logins needs a URL`,
+        CONNECTION_URL_EXAMPLE,
+      )
+    }
+  }
+  const serving = url ?? directUrl ?? null
+  const owner = directUrl ?? url ?? null
+  return { database: { kind: 'external', url: serving, directUrl: owner, method: method ?? null }, loginUrls }
+}
+
+function readConnectionUrl(
+  reader: ConfigReader,
+  name: string,
+  method: DatabaseMethod | undefined,
+): string | undefined {
+  const text = reader.text(name)
+  if (text === undefined) return undefined
+  try {
+    if (method === 'LOCAL_PROXY') return withoutTls(text)
+    if (method) return insistOnTls(text)
+    return formatConnectionUrl(parseConnectionUrl(text))
+  } catch (error) {
+    if (!(error instanceof ConnectionUrlError)) throw error
+    const example = method && method !== 'LOCAL_PROXY' ? '?sslmode=require' : ''
+    reader.refuse(name, error.message, CONNECTION_URL_EXAMPLE + example)
+    return undefined
+  }
+}
