@@ -1,0 +1,21 @@
+import * as app from './app.ts'
+import * as auth from './auth.ts'
+
+/** The row schemas of every table, by the name that statements use. */
+export const rows = {
+  'app.apiTokens': app.apiTokens,
+  'app.dailyUsage': app.dailyUsage,
+  'app.rateLimits': app.rateLimits,
+  'app.settings': app.settings,
+  'app.taskLogs': app.taskLogs,
+  'app.taskMessages': app.taskMessages,
+  'app.tasks': app.tasks,
+  'auth.accounts': auth.accounts,
+  'auth.invitations': auth.invitations,
+  'auth.members': auth.members,
+  'auth.organizations': auth.organizations,
+  'auth.sessions': auth.sessions,
+  'auth.twoFactors': auth.twoFactors,
+  'auth.users': auth.users,
+  'auth.verifications': auth.verifications,
+}
