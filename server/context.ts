@@ -23,7 +23,9 @@ export interface Context {
 }
 
 export interface ContextInput {
-  readonly headers: Pick<IncomingHttpHeaders, 'authorization' | 'cookie'> & { 'x-organization-id'?: string | string[] }
+  readonly headers: Pick<IncomingHttpHeaders, 'authorization' | 'cookie'> & {
+    'x-organization-id'?: string | string[]
+  }
   readonly signal?: AbortSignal | undefined
   readonly ipAddress?: string | undefined
 }
@@ -50,7 +52,8 @@ class RequestContext implements Context {
     this.ipAddress = input.ipAddress
     this.organizationId = organizationOf(headers['x-organization-id'])
     // A bearer credential wins over the cookie, even one that is not genuine: the caller chose to present it.
-    this.#cookie = headers.authorization === undefined ? readSessionCookie(headers.cookie, services.isSecure) : null
+    this.#cookie =
+      headers.authorization === undefined ? readSessionCookie(headers.cookie, services.isSecure) : null
     this.credential =
       headers.authorization === undefined
         ? sessionCredential(this.#cookie, services.authSecret)
@@ -65,7 +68,9 @@ class RequestContext implements Context {
   takeResponseHeaders(): Record<string, string> | undefined {
     if (!this.#isSlideDue || this.#cookie === null) return undefined
     const { isSecure } = this.services
-    return { 'set-cookie': serializeSessionCookie(this.#cookie, { isSecure, maxAgeSeconds: SESSION_SECONDS }) }
+    return {
+      'set-cookie': serializeSessionCookie(this.#cookie, { isSecure, maxAgeSeconds: SESSION_SECONDS }),
+    }
   }
 
   afterAnswer(): void {

@@ -48,7 +48,8 @@ export const createCallerFactory = t.createCallerFactory
 export function procedure(permission: Permission) {
   return t.procedure.meta({ permission }).use(async ({ ctx, type, next }) => {
     const { credential, services } = ctx
-    if (credential === null) throw toTRPCError(new AppError('unauthenticated', 'sign in, or present a valid credential'))
+    if (credential === null)
+      throw toTRPCError(new AppError('unauthenticated', 'sign in, or present a valid credential'))
     const scope: StatementScope = {
       credential,
       organizationId: ctx.organizationId,

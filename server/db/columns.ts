@@ -64,7 +64,8 @@ const parseAnyTimestamp = pg.types.getTypeParser(TIMESTAMPTZ, 'text')
 
 /** Reads `2026-11-21 08:22:57.123456+00`, which sign_in makes sure of, and leaves anything else to the general parser. */
 function parseTimestamp(text: string): Date | unknown {
-  if (text.charCodeAt(4) !== 45 || text.charCodeAt(10) !== 32 || !text.endsWith('+00')) return parseAnyTimestamp(text)
+  if (text.charCodeAt(4) !== 45 || text.charCodeAt(10) !== 32 || !text.endsWith('+00'))
+    return parseAnyTimestamp(text)
   const date = new Date(`${text.slice(0, 10)}T${text.slice(11, Math.min(23, text.length - 3))}Z`)
   return Number.isNaN(date.getTime()) ? parseAnyTimestamp(text) : date
 }

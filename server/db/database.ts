@@ -32,7 +32,10 @@ class ScopedDriver implements Driver {
     throw new Error('connections are provided by the executor, which knows the scope')
   }
 
-  async beginTransaction(connection: DatabaseConnection, settings: Parameters<ScopedConnection['begin']>[0]): Promise<void> {
+  async beginTransaction(
+    connection: DatabaseConnection,
+    settings: Parameters<ScopedConnection['begin']>[0],
+  ): Promise<void> {
     scoped(connection).begin(settings)
   }
 

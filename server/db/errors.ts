@@ -82,7 +82,8 @@ const SIGN_IN_MESSAGES = {
  */
 export function toAppError(error: unknown): AppError | null {
   if (error instanceof AppError) return error
-  if (error instanceof SignInError) return new AppError(error.reason, SIGN_IN_MESSAGES[error.reason], { cause: error })
+  if (error instanceof SignInError)
+    return new AppError(error.reason, SIGN_IN_MESSAGES[error.reason], { cause: error })
   if (error instanceof DatabaseUnavailableError) {
     const retryAt = new Date(Date.now() + 1_000)
     return new AppError('database_unavailable', 'the database is not available', { cause: error, retryAt })

@@ -83,7 +83,8 @@ export class ScopedConnection implements DatabaseConnection {
     try {
       const [ended] = await this.#connection.exchange([{ sql, values: [] }], this.#bounds(sql === 'commit'))
       // A commit of a failed transaction answers ROLLBACK instead of an error.
-      if (sql === 'commit' && ended?.command !== 'COMMIT') throw new Error('the transaction had failed and was rolled back')
+      if (sql === 'commit' && ended?.command !== 'COMMIT')
+        throw new Error('the transaction had failed and was rolled back')
     } catch (error) {
       this.#connection.condemn()
       if (sql === 'commit') throw error

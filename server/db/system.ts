@@ -1,5 +1,5 @@
-import { DEFAULT_TIMEOUT_MS } from './scope.ts'
 import type { LoginPool } from './login-pool.ts'
+import { DEFAULT_TIMEOUT_MS } from './scope.ts'
 
 const ENTER = `select
   pg_catalog.set_config('statement_timeout', $1, true),
@@ -22,7 +22,11 @@ export class SystemDatabase {
     limit: number,
     windowSeconds: number,
   ): Promise<{ isAllowed: boolean; retryAfterSeconds: number }> {
-    const [row] = await this.#call('select * from app.take_rate_limit($1, $2, $3)', [key, limit, windowSeconds])
+    const [row] = await this.#call('select * from app.take_rate_limit($1, $2, $3)', [
+      key,
+      limit,
+      windowSeconds,
+    ])
     return { isAllowed: row?.isAllowed === true, retryAfterSeconds: Number(row?.retryAfterSeconds) }
   }
 
@@ -35,7 +39,9 @@ export class SystemDatabase {
     const connection = await this.#pool.checkOut()
     try {
       const enter = { sql: ENTER, values: [String(DEFAULT_TIMEOUT_MS)] }
-      const [, result] = await connection.exchange([enter, { sql, values }], { timeoutMs: DEFAULT_TIMEOUT_MS })
+      const [, result] = await connection.exchange([enter, { sql, values }], {
+        timeoutMs: DEFAULT_TIMEOUT_MS,
+      })
       return result?.rows ?? []
     } finally {
       connection.release()

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Database } from '../db/database.ts'
 import { notFound } from '../errors.ts'
-import type { AppendLogs, LOG_TYPES, ListLogs } from './schema.ts'
+import type { AppendLogs, ListLogs, LOG_TYPES } from './schema.ts'
 
 export interface LogEntry {
   seq: number
@@ -35,7 +35,11 @@ export async function appendLogs(db: Database, input: AppendLogs): Promise<{ las
           query
             .selectFrom([
               'task',
-              sql<{ type: string; message: string; n: number }>`unnest(${types}::text[], ${messages}::text[]) with ordinality`.as(
+              sql<{
+                type: string
+                message: string
+                n: number
+              }>`unnest(${types}::text[], ${messages}::text[]) with ordinality`.as(
                 sql<'line'>`line(type, message, n)`,
               ),
             ])
@@ -55,7 +59,10 @@ export async function appendLogs(db: Database, input: AppendLogs): Promise<{ las
 }
 
 /** Entries behind `after`, oldest first, with the number of the task's last one. */
-export async function listLogs(db: Database, input: ListLogs): Promise<{ items: LogEntry[]; lastSeq: number }> {
+export async function listLogs(
+  db: Database,
+  input: ListLogs,
+): Promise<{ items: LogEntry[]; lastSeq: number }> {
   const rows = await db
     .selectFrom('app.tasks as task')
     .leftJoinLateral(
@@ -78,6 +85,8 @@ export async function listLogs(db: Database, input: ListLogs): Promise<{ items: 
     .execute()
   const [first] = rows
   if (!first) throw notFound('task')
-  const items = rows.filter(row => row.seq !== null).map(({ seq, type, message, at }) => ({ seq, type, message, at }) as LogEntry)
+  const items = rows
+    .filter(row => row.seq !== null)
+    .map(({ seq, type, message, at }) => ({ seq, type, message, at }) as LogEntry)
   return { items, lastSeq: first.lastLogSeq }
 }

@@ -22,7 +22,11 @@ export interface MessageLimits {
 }
 
 /** Adds the user's turn to a task's conversation and counts it against today's quota. */
-export async function sendMessage(db: Database, input: SendMessage, limits: MessageLimits): Promise<TaskMessage> {
+export async function sendMessage(
+  db: Database,
+  input: SendMessage,
+  limits: MessageLimits,
+): Promise<TaskMessage> {
   const row = await db
     .with('task', query =>
       query

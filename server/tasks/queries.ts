@@ -106,7 +106,8 @@ export async function listTasks(db: Database, input: ListTasks): Promise<Page<Ta
     .select(COLUMNS)
     .orderBy('id', 'desc')
     .limit(input.limit + 1)
-  if (input.deleted !== 'include') query = query.where('deletedAt', input.deleted === 'only' ? 'is not' : 'is', null)
+  if (input.deleted !== 'include')
+    query = query.where('deletedAt', input.deleted === 'only' ? 'is not' : 'is', null)
   if (input.status) query = query.where('status', '=', input.status)
   if (input.cursor) query = query.where('id', '<', input.cursor)
   if (input.search?.trim()) {
@@ -157,7 +158,10 @@ export function retryTask(db: Database, id: string): Promise<Task> {
 
 /** Hides a task, and with it its logs and messages, which follow it by join. */
 export function removeTask(db: Database, id: string): Promise<Task> {
-  return transitionTask(db, id, 'remove', { deletedAt: sql<Date>`now()`, deletionId: sql<string>`app.new_id()` })
+  return transitionTask(db, id, 'remove', {
+    deletedAt: sql<Date>`now()`,
+    deletionId: sql<string>`app.new_id()`,
+  })
 }
 
 export function restoreTask(db: Database, id: string): Promise<Task> {
@@ -166,7 +170,12 @@ export function restoreTask(db: Database, id: string): Promise<Task> {
 
 type TaskChanges = UpdateObject<DB, 'app.tasks'>
 
-async function transitionTask(db: Database, id: string, action: TaskAction, changes: TaskChanges): Promise<Task> {
+async function transitionTask(
+  db: Database,
+  id: string,
+  action: TaskAction,
+  changes: TaskChanges,
+): Promise<Task> {
   const row = await db
     .updateTable('app.tasks')
     .set(changes)

@@ -3,7 +3,16 @@
 import { procedure, router } from '../trpc.ts'
 import { appendLogs, listLogs } from './logs.ts'
 import { listMessages, sendMessage } from './messages.ts'
-import { createTask, getTask, listTasks, removeTask, restoreTask, retryTask, stopTask, updateTask } from './queries.ts'
+import {
+  createTask,
+  getTask,
+  listTasks,
+  removeTask,
+  restoreTask,
+  retryTask,
+  stopTask,
+  updateTask,
+} from './queries.ts'
 import * as schema from './schema.ts'
 
 const read = procedure('tasks:read')

@@ -48,7 +48,10 @@ export const updateTask = z.strictObject({
       url,
       number: z.int().min(1),
       status: z.enum(PULL_REQUEST_STATUSES),
-      mergeCommitSha: z.string().regex(/^[0-9a-f]{40,64}$/).optional(),
+      mergeCommitSha: z
+        .string()
+        .regex(/^[0-9a-f]{40,64}$/)
+        .optional(),
     })
     .optional(),
 })
