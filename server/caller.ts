@@ -1,5 +1,4 @@
-import type { Context, ContextInput } from './context.ts'
-import { contextFactory } from './context.ts'
+import { type ContextInput, callerContext } from './context.ts'
 import { appRouter } from './router.ts'
 import type { Services } from './services.ts'
 import { createCallerFactory } from './trpc.ts'
@@ -13,7 +12,7 @@ export type Caller = ReturnType<typeof callerOf>
  * `input.headers`. Expected failures are thrown as TRPCError, with an AppError as their cause.
  */
 export function createCaller(services: Services, input: ContextInput): Caller {
-  return callerOf(contextFactory(services)(input))
+  return callerOf(callerContext(services, input))
 }
 
 /** The headers of a web Request, a Fetch API Headers object or Next's `headers()`, as {@link createCaller} takes them. */
@@ -24,5 +23,3 @@ export function headersOf(headers: Headers): ContextInput['headers'] {
     'x-organization-id': headers.get('x-organization-id') ?? undefined,
   }
 }
-
-export type { Context }

@@ -42,14 +42,16 @@ class RequestContext implements Context {
   readonly signal: AbortSignal | undefined
   readonly ipAddress: string | undefined
   readonly #cookie: string | null
+  readonly #hasAnswer: boolean
   #isTouchDue = false
   #isSlideDue = false
 
-  constructor(services: Services, input: ContextInput) {
+  constructor(services: Services, input: ContextInput, hasAnswer: boolean) {
     const { headers } = input
     this.services = services
     this.signal = input.signal
     this.ipAddress = input.ipAddress
+    this.#hasAnswer = hasAnswer
     this.organizationId = organizationOf(headers['x-organization-id'])
     // A bearer credential wins over the cookie, even one that is not genuine: the caller chose to present it.
     this.#cookie =
@@ -63,6 +65,7 @@ class RequestContext implements Context {
   noteTouchDue = (isSlideDue: boolean): void => {
     this.#isTouchDue = true
     this.#isSlideDue ||= isSlideDue
+    if (!this.#hasAnswer) setImmediate(() => this.afterAnswer())
   }
 
   takeResponseHeaders(): Record<string, string> | undefined {
@@ -90,9 +93,14 @@ class RequestContext implements Context {
   }
 }
 
-/** Makes contexts for one set of services. Synchronous, and looks nothing up. */
+/** Makes contexts for requests that are answered over HTTP. Synchronous, and looks nothing up. */
 export function contextFactory(services: Services): (input: ContextInput) => Context {
-  return input => new RequestContext(services, input)
+  return input => new RequestContext(services, input, true)
+}
+
+/** Makes a context for calls in this process, which send no answer to wait for. */
+export function callerContext(services: Services, input: ContextInput): Context {
+  return new RequestContext(services, input, false)
 }
 
 function organizationOf(header: string | string[] | undefined): string | null {

@@ -1,5 +1,8 @@
-import type { Logger } from 'pino'
-import type { Pools } from './db/pools.ts'
+import { type Auth, createAuth } from './auth/auth.ts'
+import type { Config } from './config.ts'
+import { type LoginUrls, openPools, type Pools } from './db/pools.ts'
+import type { Logger } from './logger.ts'
+import { createMailer } from './mail.ts'
 
 /** What procedures need besides their caller: made once a process. */
 export interface Services {
@@ -11,4 +14,48 @@ export interface Services {
   readonly isSecure: boolean
   readonly quotas: { readonly maxTasksPerDay: number; readonly maxMessagesPerDay: number }
   readonly verifyPassword: (userId: string, password: string) => Promise<boolean>
+}
+
+/** The services of a process that also serves sign-in, and how to end them. */
+export interface ServingServices extends Services {
+  readonly auth: Auth
+  close(): Promise<void>
+}
+
+/** Wires the services. Connects to nothing: the first statement does. */
+export function createServices(config: Config, urls: LoginUrls, log: Logger): ServingServices {
+  const pools = openPools(urls, {
+    onIdleError: error => log.warn({ err: error }, 'an idle database connection ended'),
+    onStatement: log.isLevelEnabled('debug')
+      ? (sql, durationMs) => log.debug({ sql, durationMs }, 'statement')
+      : undefined,
+  })
+  const mailer = createMailer({
+    smtpUrl: config.smtpUrl,
+    from: config.emailFrom,
+    environment: config.environment,
+    log,
+  })
+  const auth = createAuth({
+    config,
+    pool: pools.auth,
+    takeRateLimit: (key, limit, windowSeconds) => pools.system.takeRateLimit(key, limit, windowSeconds),
+    mailer,
+    log,
+  })
+  return {
+    pools,
+    log,
+    authSecret: config.authSecret,
+    appUrl: config.appUrl,
+    isSecure: config.appUrl.startsWith('https:'),
+    quotas: config.quotas,
+    verifyPassword: auth.verifyPassword,
+    auth,
+    async close() {
+      await auth.close()
+      await mailer.close()
+      await pools.close()
+    },
+  }
 }

@@ -11,6 +11,8 @@ export interface LoginPoolOptions {
   readonly connectTimeoutMs?: number
   /** Called for a connection that failed while idle. */
   readonly onIdleError?: (error: Error) => void
+  /** Called after every statement, without its values. */
+  readonly onStatement?: ((sql: string, durationMs: number) => void) | undefined
 }
 
 export interface ExchangeBounds {
@@ -46,7 +48,7 @@ export class LoginPool {
     try {
       const client = (await this.#pool.connect()) as TrackedClient
       client.rowhouse ??= trackClient(client, this.#options.isNamed)
-      return new LoginConnection(client, client.rowhouse, this.#options.connection)
+      return new LoginConnection(client, client.rowhouse, this.#options)
     } catch (error) {
       throw new DatabaseUnavailableError('no connection to the database', { cause: error })
     }
@@ -98,14 +100,14 @@ function internals(client: pg.PoolClient): ClientInternals {
 export class LoginConnection {
   readonly #client: pg.PoolClient
   readonly #tracked: Tracked
-  readonly #config: pg.ClientConfig
+  readonly #options: LoginPoolOptions
   #isBroken = false
   #failedStep = -1
 
-  constructor(client: pg.PoolClient, tracked: Tracked, config: pg.ClientConfig) {
+  constructor(client: pg.PoolClient, tracked: Tracked, options: LoginPoolOptions) {
     this.#client = client
     this.#tracked = tracked
-    this.#config = config
+    this.#options = options
   }
 
   /**
@@ -120,6 +122,8 @@ export class LoginConnection {
     const deadline = setTimeout(() => this.#giveUp(), bounds.timeoutMs + GRACE_MS)
     const onAbort = signal ? () => this.#cancel(exchange) : undefined
     if (onAbort) signal?.addEventListener('abort', onAbort, { once: true })
+    const { onStatement } = this.#options
+    const startedAt = onStatement ? performance.now() : 0
     try {
       this.#client.query(exchange)
       return await exchange.result
@@ -139,6 +143,7 @@ export class LoginConnection {
     } finally {
       clearTimeout(deadline)
       if (onAbort) signal?.removeEventListener('abort', onAbort)
+      onStatement?.(steps.map(step => step.sql).join('; '), performance.now() - startedAt)
     }
   }
 
@@ -163,7 +168,7 @@ export class LoginConnection {
 
   #cancel(exchange: Exchange): void {
     this.#isBroken = true
-    const canceller = new pg.Client(this.#config) as unknown as CancellingClient
+    const canceller = new pg.Client(this.#options.connection) as unknown as CancellingClient
     canceller.connection.on('error', () => {})
     canceller.cancel(this.#client, exchange)
     // The server answers a cancelled statement at once; a network that swallows the request must not keep the caller.

@@ -24,6 +24,8 @@ export interface Pools {
 interface PoolOptions {
   readonly maxConnections?: number
   readonly onIdleError?: (error: Error) => void
+  /** Called after every statement of the API's and the system's login, without its values. */
+  readonly onStatement?: ((sql: string, durationMs: number) => void) | undefined
 }
 
 /** Reloading a module (Next.js in development) must not open the pools again, so they outlive it here. */
