@@ -1,0 +1,126 @@
+import type { Pool } from 'pg'
+import type { Mailer } from '#server/mail.ts'
+import type { AuthConfig } from './better-auth.ts'
+import { isUnavailable, requestTrouble } from './database-trouble.ts'
+import type { RateLimitGroup } from './endpoints.ts'
+import { type AuthLog, describeError } from './log.ts'
+import { createRateLimiter, defaultRateLimits, type RateLimit, type TakeRateLimit } from './rate-limits.ts'
+import { prepareRequest } from './request.ts'
+import { finishResponse, nobody, refuse, tooManyRequests, unavailable } from './response.ts'
+
+export interface AuthOptions {
+  readonly config: AuthConfig
+  /** Logged in as rowhouse_auth. It stays the caller's to end. */
+  readonly pool: Pool
+  /** app.take_rate_limit, through rowhouse_system. */
+  readonly takeRateLimit: TakeRateLimit
+  readonly mailer: Mailer
+  readonly log: AuthLog
+  /** Overrides the limits of the environment, group by group. */
+  readonly rateLimits?: Partial<Record<RateLimitGroup, RateLimit>>
+}
+
+export interface ClientOfRequest {
+  /** The peer's address as the HTTP layer knows it. Headers of the request itself are not believed. */
+  readonly ipAddress: string
+}
+
+export interface Auth {
+  /** Answers everything below /api/auth. Never throws: an unexpected failure is logged and answered as 500. */
+  handler(request: Request, client: ClientOfRequest): Promise<Response>
+  /**
+   * Whether this is the user's password; false as well for a user who has none. Counts as an attempt; throws
+   * {@link TooManyAttemptsError} past the limit.
+   */
+  verifyPassword(userId: string, password: string): Promise<boolean>
+  /** Loads the library ahead of the first request. */
+  warmUp(): Promise<void>
+  /** Waits for what was left to the background. */
+  close(): Promise<void>
+}
+
+export class TooManyAttemptsError extends Error {
+  readonly retryAfterSeconds: number
+
+  constructor(retryAfterSeconds: number) {
+    super(`too many attempts; try again in ${retryAfterSeconds} s`)
+    this.name = 'TooManyAttemptsError'
+    this.retryAfterSeconds = retryAfterSeconds
+  }
+}
+
+const ADDRESS_HEADER = 'x-rowhouse-client-address'
+
+/** Signing up and in, sessions and organizations: Better Auth behind a list of served endpoints, limits and hashed secrets. */
+export function createAuth(options: AuthOptions): Auth {
+  const { config, log } = options
+  const background = new Set<Promise<unknown>>()
+  const limiter = createRateLimiter({
+    limits: { ...defaultRateLimits(config.environment), ...options.rateLimits },
+    secret: config.authSecret,
+    take: options.takeRateLimit,
+  })
+  const isSecure = config.appUrl.startsWith('https://')
+
+  function runInBackground(work: Promise<unknown>): void {
+    const guarded = work.catch(error => log.error({ error: describeError(error) }, 'background work failed'))
+    background.add(guarded)
+    void guarded.finally(() => background.delete(guarded))
+  }
+
+  // The library takes some 30 MB: a process that nobody signs in through does without.
+  let loading: ReturnType<typeof load> | undefined
+  async function load() {
+    const { setUpBetterAuth } = await import('./better-auth.ts')
+    const auth = await setUpBetterAuth({ ...options, addressHeader: ADDRESS_HEADER, runInBackground })
+    return { auth, context: await auth.$context }
+  }
+  function library() {
+    loading ??= load()
+    return loading
+  }
+
+  async function answer(request: Request, client: ClientOfRequest): Promise<Response> {
+    const prepared = await prepareRequest(request, { isSecure, authSecret: config.authSecret })
+    if (prepared instanceof Response) return prepared
+    const { endpoint, headers, body, email, isSigned } = prepared
+    if (endpoint.needsSession && !isSigned) return nobody(endpoint)
+    const wait =
+      (await limiter.takeForClient(endpoint, client.ipAddress)) ??
+      (email === null ? null : await limiter.takeForAccount(endpoint, email))
+    if (wait !== null) return tooManyRequests(wait)
+    headers.set(ADDRESS_HEADER, client.ipAddress)
+    const { auth } = await library()
+    const trouble = { isDatabaseUnavailable: false }
+    const response = await requestTrouble.run(trouble, () =>
+      auth.handler(new Request(request.url, { method: request.method, headers, body })),
+    )
+    return trouble.isDatabaseUnavailable ? unavailable() : await finishResponse(response)
+  }
+
+  return {
+    handler: async (request, client) => {
+      try {
+        return await answer(request, client)
+      } catch (error) {
+        if (isUnavailable(error)) return unavailable()
+        log.error({ error: describeError(error) }, 'a request to sign in failed unexpectedly')
+        return refuse(500, 'INTERNAL_SERVER_ERROR', 'Something went wrong')
+      }
+    },
+    verifyPassword: async (userId, password) => {
+      const wait = await limiter.takeForUser(userId)
+      if (wait !== null) throw new TooManyAttemptsError(wait)
+      const { context } = await library()
+      const account = await context.internalAdapter.findCredentialAccount(userId)
+      if (!account?.password || password.length > context.password.config.maxPasswordLength) return false
+      return context.password.verify({ hash: account.password, password })
+    },
+    warmUp: async () => {
+      await library()
+    },
+    close: async () => {
+      await Promise.all(background)
+    },
+  }
+}

@@ -1,0 +1,148 @@
+import { getAdapter } from 'better-auth/db/adapter'
+import { type BetterAuthOptions, betterAuth } from 'better-auth/minimal'
+import { bearer } from 'better-auth/plugins/bearer'
+import { organization } from 'better-auth/plugins/organization'
+import { CamelCasePlugin, Kysely, PostgresDialect } from 'kysely'
+import type { Pool } from 'pg'
+import type { Config } from '#server/config.ts'
+import type { Mailer } from '#server/mail.ts'
+import { type AuthLog, describeError, libraryLogger } from './log.ts'
+import { invitationMail, passwordResetMail, verificationMail } from './mails.ts'
+import { storeSecretsSafely } from './stored-secrets.ts'
+
+/** The part of the configuration that signing in needs. */
+export type AuthConfig = Pick<
+  Config,
+  'authSecret' | 'appUrl' | 'allowedOrigins' | 'environment' | 'socialProviders'
+>
+
+export interface BetterAuthSetup {
+  readonly config: AuthConfig
+  /** Logged in as rowhouse_auth. It stays the caller's to end. */
+  readonly pool: Pool
+  readonly mailer: Mailer
+  readonly log: AuthLog
+  /** Where the client's address is read from: a header that we overwrite on every request. */
+  readonly addressHeader: string
+  /** Takes over what need not be waited for, such as a mail. */
+  readonly runInBackground: (work: Promise<unknown>) => void
+}
+
+export const BASE_PATH = '/api/auth'
+
+const DAY_SECONDS = 24 * 60 * 60
+
+/** Better Auth on its own Kysely, with its secrets concealed on the way to the database. */
+export async function setUpBetterAuth(setup: BetterAuthSetup) {
+  const options = betterAuthOptions(setup)
+  const db = new Kysely<unknown>({
+    dialect: new PostgresDialect({ pool: setup.pool }),
+    plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
+  })
+  const adapter = await getAdapter({
+    ...options,
+    database: { db, type: 'postgres', schemaName: 'auth', transaction: true },
+  })
+  const concealed = storeSecretsSafely(adapter, setup.config.authSecret)
+  return betterAuth({ ...options, database: () => concealed })
+}
+
+function betterAuthOptions(setup: BetterAuthSetup) {
+  const { config, mailer, log } = setup
+  const appUrl = new URL(config.appUrl).origin
+  return {
+    appName: 'Rowhouse',
+    baseURL: appUrl,
+    basePath: BASE_PATH,
+    secret: config.authSecret,
+    // Named as well, so that a stray variable of the library's own cannot put another secret in its place.
+    secrets: [{ version: 1, value: config.authSecret }],
+    trustedOrigins: [appUrl, ...config.allowedOrigins],
+    telemetry: { enabled: false },
+    logger: libraryLogger(log),
+    onAPIError: {
+      errorURL: `${appUrl}${BASE_PATH}/error`,
+      onError: error => {
+        const status =
+          typeof error === 'object' && error !== null && 'statusCode' in error ? error.statusCode : 500
+        if (typeof status === 'number' && status < 500) return
+        log.error({ error: describeError(error) }, 'signing in failed unexpectedly')
+      },
+    },
+    // Counted in front of the library, by what a path does: see rate-limits.ts.
+    rateLimit: { enabled: false },
+    emailAndPassword: {
+      enabled: true,
+      minPasswordLength: 8,
+      maxPasswordLength: 128,
+      // One may sign in before the address is confirmed: a server without mail works from the first call on. What hangs on
+      // the address itself, such as accepting an invitation, waits for the confirmation.
+      requireEmailVerification: false,
+      revokeSessionsOnPasswordReset: true,
+      resetPasswordTokenExpiresIn: 60 * 60,
+      sendResetPassword: async ({ user, url }) => {
+        const link = new URL(url)
+        if (!link.searchParams.get('callbackURL'))
+          link.searchParams.set('callbackURL', `${appUrl}/reset-password`)
+        await mailer.send(passwordResetMail(user.email, link.href))
+      },
+    },
+    emailVerification: {
+      sendOnSignUp: true,
+      expiresIn: 60 * 60,
+      sendVerificationEmail: async ({ user, url }) => {
+        await mailer.send(verificationMail(user.email, url))
+      },
+    },
+    socialProviders: {
+      ...(config.socialProviders.github ? { github: { ...config.socialProviders.github } } : {}),
+      ...(config.socialProviders.google ? { google: { ...config.socialProviders.google } } : {}),
+    },
+    user: { modelName: 'users' },
+    session: {
+      modelName: 'sessions',
+      // app.touch_credential slides by the same figures.
+      expiresIn: 7 * DAY_SECONDS,
+      updateAge: DAY_SECONDS,
+      // A copy in a cookie or a cache would outlive a revocation.
+      cookieCache: { enabled: false },
+      additionalFields: { slides: { type: 'boolean', required: false, input: false, returned: false } },
+    },
+    account: { modelName: 'accounts', encryptOAuthTokens: true },
+    verification: { modelName: 'verifications', storeIdentifier: 'hashed' },
+    advanced: {
+      useSecureCookies: appUrl.startsWith('https://'),
+      // On in every environment; the library would switch them off under a test runner.
+      disableCSRFCheck: false,
+      disableOriginCheck: false,
+      ipAddress: { ipAddressHeaders: [setup.addressHeader], ipv6Subnet: 128 },
+      // Ids come from the columns' defaults; "uuid" tells the library what they look like.
+      database: { generateId: 'uuid', validateSchema: false },
+      backgroundTasks: { handler: setup.runInBackground },
+    },
+    plugins: [
+      bearer({ requireSignature: true }),
+      organization({
+        // Deleting hides an organization and can be undone, which the library's way cannot.
+        disableOrganizationDeletion: true,
+        requireEmailVerificationOnInvitation: true,
+        cancelPendingInvitationsOnReInvite: true,
+        schema: {
+          organization: { modelName: 'organizations' },
+          member: { modelName: 'members' },
+          invitation: { modelName: 'invitations' },
+        },
+        sendInvitationEmail: async data => {
+          const mail = invitationMail(data.email, {
+            inviter: data.inviter.user.name,
+            organization: data.organization.name,
+            url: `${appUrl}/accept-invitation/${data.id}`,
+          })
+          setup.runInBackground(mailer.send(mail))
+        },
+      }),
+      // Two-factor is not served, although its table exists: the library challenges password sign-ins only, and every way of
+      // making a session must be gated before a second factor means anything.
+    ],
+  } satisfies BetterAuthOptions
+}

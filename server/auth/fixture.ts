@@ -1,0 +1,160 @@
+// A real database, a mail server and Better Auth in front of both, for the tests of this folder.
+
+import pg from 'pg'
+import pino from 'pino'
+import { createMailer } from '#server/mail.ts'
+import { createTestDatabase } from '#server/testing/database.ts'
+import { type SmtpSink, startSmtpSink } from '#server/testing/smtp-sink.ts'
+import { type Auth, type AuthOptions, createAuth } from './auth.ts'
+import type { AuthConfig } from './better-auth.ts'
+
+export const ORIGIN = 'http://localhost:3000'
+export const SECRET = 'a secret of the test suite, long enough to be one: 8c1f0d'
+export const PASSWORD = 'correct horse battery staple'
+
+export interface AuthFixture {
+  readonly auth: Auth
+  /** The owner's connection, to look at rows and to change them behind the library's back. */
+  readonly owner: pg.Pool
+  /** Connections of the login that the library uses. */
+  readonly authPool: pg.Pool
+  readonly smtp: SmtpSink
+  /** What was logged, as JSON lines. */
+  readonly logLines: string[]
+  /** Statements that the auth login has sent. */
+  readonly statements: { count: number }
+  /** Another instance on the same database, as a second process would have. */
+  another(overrides?: Partial<Omit<AuthOptions, 'config'>> & { config?: Partial<AuthConfig> }): Auth
+  call(method: 'GET' | 'POST', path: string, input?: CallInput): Promise<Answer>
+  signUp(email: string): Promise<SignedUp>
+  close(): Promise<void>
+}
+
+export interface CallInput {
+  readonly body?: unknown
+  readonly headers?: Record<string, string>
+  /** A signed token, sent as a bearer token. */
+  readonly token?: string
+  readonly ipAddress?: string
+  readonly auth?: Auth
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  // biome-ignore lint/suspicious/noExplicitAny: a test reads answers of many shapes
+  readonly body: any
+}
+
+export interface SignedUp {
+  readonly userId: string
+  readonly email: string
+  /** The signed form, as `set-auth-token` gives it. */
+  readonly token: string
+  readonly rawToken: string
+}
+
+export async function createAuthFixture(options: Pick<AuthOptions, 'rateLimits'> = {}): Promise<AuthFixture> {
+  const database = await createTestDatabase()
+  const smtp = await startSmtpSink()
+  const authPool = new pg.Pool({ connectionString: database.urls.auth, max: 8 })
+  const systemPool = new pg.Pool({ connectionString: database.urls.system, max: 4 })
+  const owner = new pg.Pool({ connectionString: database.ownerUrl, max: 2 })
+  // A pool does not wait for its sockets to close, and dropping the database ends them with an error.
+  for (const pool of [authPool, systemPool, owner]) pool.on('error', () => {})
+  const logLines: string[] = []
+  const log = pino({ level: 'debug' }, { write: line => logLines.push(line) })
+  const mailer = createMailer({ smtpUrl: smtp.url, from: 'rowhouse@example.com', environment: 'test', log })
+  const statements = countStatements(authPool)
+
+  const another: AuthFixture['another'] = overrides => {
+    const { config, ...others } = overrides ?? {}
+    return createAuth({
+      pool: authPool,
+      takeRateLimit: async (key, limit, windowSeconds) => {
+        const { rows } = await systemPool.query('select * from app.take_rate_limit($1, $2, $3)', [
+          key,
+          limit,
+          windowSeconds,
+        ])
+        return { isAllowed: rows[0].is_allowed, retryAfterSeconds: rows[0].retry_after_seconds }
+      },
+      mailer,
+      log,
+      ...options,
+      ...others,
+      config: {
+        authSecret: SECRET,
+        appUrl: ORIGIN,
+        allowedOrigins: ['https://app.example.com'],
+        environment: 'test',
+        socialProviders: {},
+        ...config,
+      },
+    })
+  }
+  const auth = another()
+
+  const call: AuthFixture['call'] = async (method, path, input = {}) => {
+    const headers = new Headers(input.headers)
+    if (input.body !== undefined && !headers.has('content-type'))
+      headers.set('content-type', 'application/json')
+    if (input.token !== undefined) headers.set('authorization', `Bearer ${input.token}`)
+    const body = input.body === undefined ? undefined : encodeBody(input.body)
+    const request = new Request(`${ORIGIN}/api/auth${path}`, { method, headers, body: body ?? null })
+    const response = await (input.auth ?? auth).handler(request, {
+      ipAddress: input.ipAddress ?? '127.0.0.1',
+    })
+    const text = await response.text()
+    const isJson = response.headers.get('content-type')?.includes('json') ?? false
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      body: isJson ? JSON.parse(text) : undefined,
+    }
+  }
+
+  return {
+    auth,
+    authPool,
+    owner,
+    smtp,
+    logLines,
+    statements,
+    another,
+    call,
+    async signUp(email) {
+      const { status, headers, body, text } = await call('POST', '/sign-up/email', {
+        body: { email, password: PASSWORD, name: 'Ada' },
+      })
+      const token = headers.get('set-auth-token')
+      if (status !== 200 || token === null) throw new Error(`signing up failed with ${status}: ${text}`)
+      return { userId: body.user.id, email, token, rawToken: token.slice(0, token.lastIndexOf('.')) }
+    },
+    async close() {
+      await auth.close()
+      await mailer.close()
+      await smtp.close()
+      await Promise.all([authPool.end(), systemPool.end(), owner.end()])
+      await database.drop()
+    },
+  }
+}
+
+function encodeBody(body: unknown): string {
+  return typeof body === 'string' ? body : JSON.stringify(body)
+}
+
+function countStatements(pool: pg.Pool): { count: number } {
+  const statements = { count: 0 }
+  pool.on('connect', client => {
+    const query = client.query
+    client.query = ((...input: Parameters<typeof query>) => {
+      statements.count += 1
+      return query.apply(client, input)
+    }) as typeof query
+  })
+  return statements
+}

@@ -1,0 +1,117 @@
+import { type Endpoint, findEndpoint } from './endpoints.ts'
+import { refuse } from './response.ts'
+import { readSessionCookie, sessionCookieName, verifySessionToken } from './session-token.ts'
+
+const BASE_PATH = '/api/auth'
+const MAX_BODY_BYTES = 64 * 1024
+
+export interface PreparedRequest {
+  readonly endpoint: Endpoint
+  /** A copy that the library gets: at most one session in it, and that one well signed. */
+  readonly headers: Headers
+  readonly body: string | null
+  /** The mail address that the body names. */
+  readonly email: string | null
+  readonly isSigned: boolean
+}
+
+/**
+ * Reads and checks what costs no query: the endpoint, the body's type, size and text, and the session's signature. Answers
+ * the refusal where one of them is off.
+ */
+export async function prepareRequest(
+  request: Request,
+  options: { readonly isSecure: boolean; readonly authSecret: string },
+): Promise<PreparedRequest | Response> {
+  const url = new URL(request.url)
+  const path = url.pathname.startsWith(`${BASE_PATH}/`) ? url.pathname.slice(BASE_PATH.length) : ''
+  const endpoint = findEndpoint(request.method, path)
+  if (!endpoint) return refuse(404, 'NOT_FOUND', 'Not found')
+  if (![...url.searchParams.values()].every(isStorable)) return invalidText()
+
+  const body = request.method === 'GET' ? null : await readBody(request)
+  if (body instanceof Response) return body
+  const parsed = body === null ? undefined : parseJson(body)
+  if (parsed instanceof Response) return parsed
+
+  const headers = new Headers(request.headers)
+  for (const name of [...headers.keys()]) {
+    if (name.startsWith('x-forwarded-') || name === 'forwarded' || name === 'content-length')
+      headers.delete(name)
+  }
+  const isSigned = keepSignedSession(headers, options)
+  return { endpoint, headers, body, email: emailOf(parsed), isSigned }
+}
+
+async function readBody(request: Request): Promise<string | null | Response> {
+  if (Number(request.headers.get('content-length') ?? 0) > MAX_BODY_BYTES) return tooLarge()
+  const bytes = await request.arrayBuffer()
+  if (bytes.byteLength > MAX_BODY_BYTES) return tooLarge()
+  if (bytes.byteLength === 0) return null
+  // A form can be sent from any page without asking; JSON cannot.
+  const type = request.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
+  if (type !== 'application/json') return refuse(415, 'UNSUPPORTED_MEDIA_TYPE', 'Send application/json')
+  return new TextDecoder().decode(bytes)
+}
+
+function parseJson(text: string): unknown | Response {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(text)
+  } catch {
+    return refuse(400, 'INVALID_JSON', 'The body is not valid JSON')
+  }
+  // A list, not recursion: how deep a body goes is its sender's choice.
+  const pending = [parsed]
+  while (pending.length > 0) {
+    const value = pending.pop()
+    if (typeof value === 'string' && !isStorable(value)) return invalidText()
+    if (typeof value === 'object' && value !== null) {
+      for (const [key, inner] of Object.entries(value)) {
+        if (!isStorable(key)) return invalidText()
+        pending.push(inner)
+      }
+    }
+  }
+  return parsed
+}
+
+/** Postgres refuses NUL in text, and a lone surrogate would be changed in silence. */
+function isStorable(text: string): boolean {
+  return !text.includes('\0') && text.isWellFormed()
+}
+
+function emailOf(body: unknown): string | null {
+  if (typeof body !== 'object' || body === null || !('email' in body)) return null
+  return typeof body.email === 'string' ? body.email : null
+}
+
+/**
+ * Leaves one session in the headers, and only a well-signed one: the bearer token where there is one, else the cookie. The
+ * library would read either with its own, more forgiving, check.
+ */
+function keepSignedSession(headers: Headers, options: { isSecure: boolean; authSecret: string }): boolean {
+  const bearer = /^bearer +(\S+)$/i.exec(headers.get('authorization')?.trim() ?? '')?.[1] ?? null
+  const isSignedBearer = bearer !== null && verifySessionToken(bearer, options.authSecret) !== null
+  if (!isSignedBearer) headers.delete('authorization')
+
+  const cookies = headers.get('cookie')
+  const value = bearer === null ? readSessionCookie(cookies, options.isSecure) : null
+  const isSignedCookie = value !== null && verifySessionToken(value, options.authSecret) !== null
+  if (cookies !== null) {
+    const name = sessionCookieName(options.isSecure)
+    const others = cookies.split(';').filter(pair => pair.split('=')[0]?.trim() !== name)
+    const kept = isSignedCookie ? [...others, ` ${name}=${value}`] : others
+    // An emptied header stays: it tells the origin check that a browser is calling.
+    headers.set('cookie', kept.join(';').trim())
+  }
+  return isSignedBearer || isSignedCookie
+}
+
+function tooLarge(): Response {
+  return refuse(413, 'PAYLOAD_TOO_LARGE', `A body may have ${MAX_BODY_BYTES} bytes`)
+}
+
+function invalidText(): Response {
+  return refuse(400, 'INVALID_INPUT', 'Text may hold neither NUL nor a lone surrogate')
+}

@@ -1,0 +1,83 @@
+// The signed form of a session token, `token.signature`: what a cookie carries and what a caller sends as a bearer token.
+// Better Auth signs the same way, so both sides read each other's. Nothing here asks the database: garbage costs no query.
+
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+
+const COOKIE_NAME = 'better-auth.session_token'
+
+/** SHA-256 of a token, in hex: what travels to the database with a statement. */
+export function digestSessionToken(token: string): string {
+  return createHash('sha256').update(token, 'utf8').digest('hex')
+}
+
+/** SHA-256 of the digest's 32 bytes, in hex: what `auth.sessions.token` holds. Neither signs anyone in. */
+export function storedSessionToken(token: string): string {
+  const digest = createHash('sha256').update(token, 'utf8').digest()
+  return createHash('sha256').update(digest).digest('hex')
+}
+
+function signatureOf(token: string, secret: string): string {
+  return createHmac('sha256', secret).update(token, 'utf8').digest('base64')
+}
+
+/** The signed form of a raw token, not percent-encoded. */
+export function signSessionToken(token: string, secret: string): string {
+  return `${token}.${signatureOf(token, secret)}`
+}
+
+/**
+ * The raw token of a signed one, or null where the signature is missing or off. Reads the percent-encoded form as well, since
+ * that is how a cookie carries it. The signature must match as text: base64 has several spellings for the same bytes.
+ */
+export function verifySessionToken(signed: string, secret: string): string | null {
+  const text = signed.includes('%') ? percentDecode(signed) : signed
+  const dot = text.lastIndexOf('.')
+  if (dot < 1) return null
+  const token = text.slice(0, dot)
+  const given = Buffer.from(text.slice(dot + 1), 'utf8')
+  const expected = Buffer.from(signatureOf(token, secret), 'utf8')
+  if (given.length !== expected.length || !timingSafeEqual(given, expected)) return null
+  return token
+}
+
+function percentDecode(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+/** The cookie's name; over https it carries the prefix that makes browsers refuse it from an insecure page. */
+export function sessionCookieName(isSecure: boolean): string {
+  return isSecure ? `__Secure-${COOKIE_NAME}` : COOKIE_NAME
+}
+
+/** The session cookie's value as it was sent (perhaps percent-encoded), or null. Of several, the first counts. */
+export function readSessionCookie(cookieHeader: string | undefined | null, isSecure: boolean): string | null {
+  if (!cookieHeader) return null
+  const name = sessionCookieName(isSecure)
+  for (const pair of cookieHeader.split(';')) {
+    const equals = pair.indexOf('=')
+    if (equals < 0 || pair.slice(0, equals).trim() !== name) continue
+    const value = pair.slice(equals + 1).trim()
+    return value.startsWith('"') && value.endsWith('"') && value.length > 1 ? value.slice(1, -1) : value
+  }
+  return null
+}
+
+export interface SessionCookieOptions {
+  readonly isSecure: boolean
+  /** Absent: the cookie ends with the browser's session. */
+  readonly maxAgeSeconds?: number
+}
+
+/** A `set-cookie` value with the attributes that Better Auth gives its own. */
+export function serializeSessionCookie(signed: string, options: SessionCookieOptions): string {
+  const parts = [`${sessionCookieName(options.isSecure)}=${encodeURIComponent(percentDecode(signed))}`]
+  if (options.maxAgeSeconds !== undefined) parts.push(`Max-Age=${Math.floor(options.maxAgeSeconds)}`)
+  parts.push('Path=/', 'HttpOnly')
+  if (options.isSecure) parts.push('Secure')
+  parts.push('SameSite=Lax')
+  return parts.join('; ')
+}

@@ -1,0 +1,106 @@
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import type { Auth } from './auth.ts'
+import { type AuthFixture, createAuthFixture, PASSWORD } from './fixture.ts'
+
+let fixture: AuthFixture
+let auth: Auth
+
+const GITHUB_TOKEN = 'gho_0123456789abcdefghijABCDEFGHIJ012345'
+let profile = {
+  id: 42,
+  login: 'ada',
+  name: 'Ada',
+  email: 'ada@example.com',
+  avatar_url: 'https://example.com/a.png',
+}
+
+beforeAll(async () => {
+  fixture = await createAuthFixture()
+  auth = fixture.another({
+    config: { socialProviders: { github: { clientId: 'id', clientSecret: 'sh-secret' } } },
+  })
+  const answers: Record<string, () => unknown> = {
+    'https://github.com/login/oauth/access_token': () => ({
+      access_token: GITHUB_TOKEN,
+      token_type: 'bearer',
+      scope: 'read:user,user:email',
+    }),
+    'https://api.github.com/user': () => profile,
+    'https://api.github.com/user/emails': () => [{ email: profile.email, primary: true, verified: true }],
+  }
+  vi.stubGlobal('fetch', async (input: string | URL | Request) => {
+    const url = input instanceof Request ? input.url : String(input)
+    const answer = answers[url]
+    if (!answer) throw new Error(`nothing answers at ${url}`)
+    return Response.json(answer())
+  })
+})
+
+afterAll(async () => {
+  vi.unstubAllGlobals()
+  await fixture.close()
+})
+
+async function begin() {
+  const body = { provider: 'github', callbackURL: '/welcome', disableRedirect: true }
+  const started = await fixture.call('POST', '/sign-in/social', { auth, body })
+  const cookie = started.headers
+    .getSetCookie()
+    .map(value => value.split(';')[0])
+    .join('; ')
+  return { cookie, state: new URL(started.body.url).searchParams.get('state') ?? '' }
+}
+
+function finish(state: string, cookie: string) {
+  const headers = { cookie }
+  return fixture.call('GET', `/callback/github?code=c0de&state=${encodeURIComponent(state)}`, {
+    auth,
+    headers,
+  })
+}
+
+test('signing in with GitHub makes a session, and its tokens are stored encrypted', async () => {
+  const { cookie, state } = await begin()
+  const { status, headers } = await finish(state, cookie)
+  expect([status, headers.get('location')]).toEqual([302, '/welcome'])
+  const token = headers.get('set-auth-token') ?? ''
+  const session = await fixture.call('GET', '/get-session', { auth, token })
+  expect(session.body.user).toMatchObject({ email: 'ada@example.com', emailVerified: true })
+  const { rows } = await fixture.owner.query('select access_token, id_token, account_id from auth.accounts')
+  expect(rows).toHaveLength(1)
+  expect(rows[0].account_id).toBe('42')
+  expect(rows[0].access_token).toBeTruthy()
+  expect(JSON.stringify(rows)).not.toContain(GITHUB_TOKEN)
+  expect(fixture.logLines.join('')).not.toMatch(new RegExp(`${GITHUB_TOKEN}|sh-secret`))
+})
+
+test('a state works once, and only in the browser that it was made for', async () => {
+  const mine = await begin()
+  const other = await begin()
+  for (const [state, cookie] of [
+    [mine.state, other.cookie],
+    [mine.state, ''],
+    ['made-up', mine.cookie],
+  ] as const) {
+    const { headers } = await finish(state, cookie)
+    expect(headers.get('set-auth-token')).toBeNull()
+    expect(headers.get('location')).toContain('error=')
+  }
+  expect((await finish(mine.state, mine.cookie)).headers.get('set-auth-token')).not.toBeNull()
+  expect((await finish(mine.state, mine.cookie)).headers.get('set-auth-token')).toBeNull()
+})
+
+test('an account that someone made with an unconfirmed address is not handed to its owner', async () => {
+  const squatted = 'squatted@example.com'
+  await fixture.signUp(squatted)
+  profile = { ...profile, id: 43, email: squatted }
+  const { cookie, state } = await begin()
+  const { headers } = await finish(state, cookie)
+  const signedIn = headers.get('set-auth-token') !== null
+  const { status } = await fixture.call('POST', '/sign-in/email', {
+    auth,
+    body: { email: squatted, password: PASSWORD },
+  })
+  // Either the sign-in is refused, or the squatter's password is gone: never one account with two masters.
+  expect(signedIn && status === 200).toBe(false)
+})

@@ -1,0 +1,132 @@
+import { CamelCasePlugin, Kysely, PostgresDialect } from 'kysely'
+import pino from 'pino'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { setUpBetterAuth } from './better-auth.ts'
+import { type AuthFixture, createAuthFixture, ORIGIN, SECRET, type SignedUp } from './fixture.ts'
+import { storedSessionToken } from './session-token.ts'
+
+let fixture: AuthFixture
+let user: SignedUp
+let adapter: Awaited<Awaited<ReturnType<typeof setUpBetterAuth>>['$context']>['adapter']
+
+beforeAll(async () => {
+  fixture = await createAuthFixture()
+  user = await fixture.signUp('adapter@example.com')
+  const auth = await setUpBetterAuth({
+    config: {
+      authSecret: SECRET,
+      appUrl: ORIGIN,
+      allowedOrigins: [],
+      environment: 'test',
+      socialProviders: {},
+    },
+    pool: fixture.authPool,
+    mailer: { send: async () => true, close: async () => {} },
+    log: pino({ level: 'silent' }),
+    addressHeader: 'x-test-address',
+    runInBackground: () => {},
+  })
+  adapter = (await auth.$context).adapter
+})
+
+afterAll(() => fixture.close())
+
+interface Session {
+  id: string
+  token: string
+  userId: string
+}
+
+test('a session found by its token carries the raw token, found otherwise its own id', async () => {
+  const byToken = await adapter.findOne<Session>({
+    model: 'session',
+    where: [{ field: 'token', value: user.rawToken }],
+  })
+  const byUser = await adapter.findMany<Session>({
+    model: 'session',
+    where: [{ field: 'userId', value: user.userId }],
+  })
+  expect(byToken?.token).toBe(user.rawToken)
+  expect(byUser.map(session => session.token)).toEqual([byToken?.id])
+})
+
+test('a list of tokens finds those that are tokens, each with its own', async () => {
+  const other = await fixture.signUp('adapter-other@example.com')
+  const value = [user.rawToken, storedSessionToken(user.rawToken), other.rawToken]
+  const sessions = await adapter.findMany<Session>({
+    model: 'session',
+    where: [{ field: 'token', operator: 'in', value }],
+  })
+  const tokens = Object.fromEntries(sessions.map(session => [session.userId, session.token]))
+  expect(tokens).toEqual({ [user.userId]: user.rawToken, [other.userId]: other.rawToken })
+})
+
+test('a stored hash finds, changes, counts and deletes nothing, in a transaction neither', async () => {
+  const where = [{ field: 'token', value: storedSessionToken(user.rawToken) }]
+  const update = { userAgent: 'changed' }
+  for (const operations of [adapter, null]) {
+    const run = operations
+      ? (work: (a: typeof adapter) => Promise<unknown[]>) => work(operations)
+      : (work: (a: typeof adapter) => Promise<unknown[]>) =>
+          adapter.transaction(transaction => work({ ...adapter, ...transaction }))
+    const outcome = await run(async a => [
+      await a.findOne({ model: 'session', where }),
+      await a.update({ model: 'session', where, update }),
+      await a.updateMany({ model: 'session', where, update }),
+      await a.count({ model: 'session', where }),
+      await a.consumeOne({ model: 'session', where }),
+      await a.deleteMany({ model: 'session', where }),
+    ])
+    expect(outcome).toEqual([null, null, 0, 0, null, 0])
+  }
+  expect(await adapter.count({ model: 'sessions', where: [{ field: 'token', value: user.rawToken }] })).toBe(
+    1,
+  )
+})
+
+test('a token cannot be searched by its parts', async () => {
+  for (const operator of ['contains', 'starts_with', 'gt'] as const) {
+    const where = [{ field: 'token', operator, value: 'a' }]
+    await expect(adapter.findMany({ model: 'session', where })).rejects.toThrow('can only be compared whole')
+  }
+})
+
+test('the value of a verification is encrypted, and one that was tampered with reads as empty', async () => {
+  const identifier = 'sign-in-state'
+  const value = JSON.stringify({ codeVerifier: 'v3rifier' })
+  await adapter.create({
+    model: 'verification',
+    data: { identifier, value, expiresAt: new Date(Date.now() + 60_000) },
+  })
+  const where = [{ field: 'identifier', value: identifier }]
+  expect(await adapter.findOne({ model: 'verification', where })).toMatchObject({ value })
+  const { rows } = await fixture.owner.query('select identifier, value from auth.verifications')
+  expect(JSON.stringify(rows)).not.toMatch(/sign-in-state|v3rifier/)
+  const stored = rows.at(-1)
+  expect(
+    await adapter.findOne({
+      model: 'verification',
+      where: [{ field: 'identifier', value: stored.identifier }],
+    }),
+  ).toBeNull()
+  await fixture.owner.query(`update auth.verifications set value = 'A' || substr(value, 2) || 'A'`)
+  expect(await adapter.findOne({ model: 'verification', where })).toMatchObject({ value: '' })
+})
+
+test('an id that is none names no row', async () => {
+  expect(await adapter.findOne({ model: 'user', where: [{ field: 'id', value: 'nonsense' }] })).toBeNull()
+  expect(
+    await adapter.findMany({
+      model: 'user',
+      where: [{ field: 'id', operator: 'in', value: ['x', user.userId] }],
+    }),
+  ).toHaveLength(1)
+})
+
+test("the library's login reads nothing outside its own schema", async () => {
+  const db = new Kysely<{ 'app.tasks': { id: string } }>({
+    dialect: new PostgresDialect({ pool: fixture.authPool }),
+    plugins: [new CamelCasePlugin()],
+  })
+  await expect(db.selectFrom('app.tasks').select('id').execute()).rejects.toThrow('permission denied')
+})

@@ -1,0 +1,231 @@
+// What Better Auth hands to the database, and what comes back. A copy of the database must not sign anyone in, so every
+// operation passes through here: session tokens are stored as the SHA-256 of the SHA-256, the identifiers of pending
+// verifications (which hold reset tokens and OAuth states) as a hash, their values encrypted. The library goes on seeing the
+// raw token that it asked with; a row that it found any other way carries the row's id where the token would be.
+
+import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto'
+import type { DBAdapter, DBTransactionAdapter, Where } from 'better-auth/adapters'
+import { translateDatabaseError } from './database-errors.ts'
+import { storedSessionToken } from './session-token.ts'
+
+type Values = Record<string, unknown>
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+const NIL_UUID = '00000000-0000-0000-0000-000000000000'
+const UUID_FIELDS = new Set(['id', 'userId', 'organizationId', 'inviterId', 'activeOrganizationId'])
+
+const isSession = (model: string) => model === 'session' || model === 'sessions'
+const isAccount = (model: string) => model === 'account' || model === 'accounts'
+const isVerification = (model: string) => model === 'verification' || model === 'verifications'
+
+/** Wraps an adapter, and the ones that it makes for transactions, so that secrets are stored in a form nobody can use. */
+export function storeSecretsSafely(adapter: DBAdapter, secret: string): DBAdapter {
+  const seal = createSeal(secret)
+  return {
+    ...adapter,
+    ...wrapOperations(adapter, seal),
+    transaction: callback =>
+      translating(adapter.transaction(transaction => callback(wrapOperations(transaction, seal)))),
+  }
+}
+
+function wrapOperations(inner: DBTransactionAdapter, seal: Seal): DBTransactionAdapter {
+  return {
+    ...inner,
+    create: async input => {
+      const secrets = new Exchange(input.model, seal)
+      return secrets.reveal(await translating(inner.create({ ...input, data: secrets.conceal(input.data) })))
+    },
+    findOne: async input => {
+      const secrets = new Exchange(input.model, seal)
+      return secrets.reveal(await translating(inner.findOne({ ...input, where: secrets.where(input.where) })))
+    },
+    findMany: async input => {
+      const secrets = new Exchange(input.model, seal)
+      const where = input.where && secrets.where(input.where)
+      const rows = await translating(inner.findMany({ ...input, where }))
+      return rows.map(row => secrets.reveal(row)) as never
+    },
+    count: input => {
+      const where = input.where && new Exchange(input.model, seal).where(input.where)
+      return translating(inner.count({ ...input, where }))
+    },
+    update: async input => {
+      const secrets = new Exchange(input.model, seal)
+      const where = secrets.where(input.where)
+      const update = secrets.conceal(input.update)
+      if (!isSession(input.model) || update.expiresAt === undefined) {
+        return secrets.reveal(await translating(inner.update({ ...input, where, update })))
+      }
+      // The library tells a session that is not to be remembered by a second cookie, which a bearer does not send: the row
+      // itself says whether use prolongs it.
+      const slides: Where = { field: 'slides', value: true }
+      const prolonged = await translating(inner.update({ ...input, where: [...where, slides], update }))
+      if (prolonged) return secrets.reveal(prolonged) as never
+      const { expiresAt: _, ...others } = update
+      return secrets.reveal(await translating(inner.update({ ...input, where, update: others })))
+    },
+    updateMany: input => {
+      const secrets = new Exchange(input.model, seal)
+      const update = secrets.conceal(input.update)
+      return translating(inner.updateMany({ ...input, where: secrets.where(input.where), update }))
+    },
+    delete: input => {
+      const where = new Exchange(input.model, seal).where(input.where)
+      return translating(inner.delete({ ...input, where }))
+    },
+    deleteMany: input => {
+      const where = new Exchange(input.model, seal).where(input.where)
+      return translating(inner.deleteMany({ ...input, where }))
+    },
+    consumeOne: async input => {
+      const secrets = new Exchange(input.model, seal)
+      return secrets.reveal(
+        await translating(inner.consumeOne({ ...input, where: secrets.where(input.where) })),
+      )
+    },
+    incrementOne: async input => {
+      const secrets = new Exchange(input.model, seal)
+      const set = input.set && secrets.conceal(input.set)
+      return secrets.reveal(
+        await translating(inner.incrementOne({ ...input, where: secrets.where(input.where), set })),
+      )
+    },
+  }
+}
+
+async function translating<T>(operation: Promise<T>): Promise<T> {
+  try {
+    return await operation
+  } catch (error) {
+    throw translateDatabaseError(error)
+  }
+}
+
+/** One operation on one model: conceals what goes in and remembers it, so that the answer can carry what was asked with. */
+class Exchange {
+  readonly #model: string
+  readonly #seal: Seal
+  readonly #tokens = new Map<string, string>()
+
+  constructor(model: string, seal: Seal) {
+    this.#model = model
+    this.#seal = seal
+  }
+
+  where(conditions: Where[]): Where[] {
+    return conditions.map(condition => {
+      if (isSession(this.#model) && condition.field === 'token') {
+        return compareWhole(condition, token => this.#concealToken(token))
+      }
+      if (isVerification(this.#model) && condition.field === 'identifier') {
+        return compareWhole(condition, concealIdentifier)
+      }
+      if (isVerification(this.#model) && condition.field === 'value') {
+        throw new Error('the value of a verification is encrypted and cannot be searched')
+      }
+      return UUID_FIELDS.has(condition.field) ? withUuids(condition) : condition
+    })
+  }
+
+  conceal<T>(values: T): T {
+    const concealed = { ...values } as Values
+    if (isSession(this.#model) && typeof concealed.token === 'string') {
+      concealed.token = this.#concealToken(concealed.token)
+    }
+    // The library encrypts access and refresh tokens, and not this one; nothing needs it once somebody is signed in.
+    if (isAccount(this.#model) && concealed.idToken) concealed.idToken = null
+    if (isVerification(this.#model)) {
+      const { identifier, value } = concealed
+      if (typeof identifier === 'string') concealed.identifier = concealIdentifier(identifier)
+      if (typeof value === 'string') concealed.value = this.#seal.close(value)
+    }
+    return concealed as T
+  }
+
+  reveal<T>(row: T): T {
+    if (row === null || typeof row !== 'object') return row
+    const revealed = { ...row } as Values
+    if (isSession(this.#model) && 'token' in revealed) {
+      revealed.token = this.#tokens.get(String(revealed.token)) ?? revealed.id ?? ''
+    }
+    if (isVerification(this.#model) && typeof revealed.value === 'string') {
+      revealed.value = this.#seal.open(revealed.value)
+    }
+    const joined = revealed.session
+    if (Array.isArray(joined)) revealed.session = joined.map(withoutToken)
+    else if (joined) revealed.session = withoutToken(joined)
+    return revealed as T
+  }
+
+  #concealToken(token: string): string {
+    const stored = storedSessionToken(token)
+    this.#tokens.set(stored, token)
+    return stored
+  }
+}
+
+function withoutToken(session: unknown): unknown {
+  if (session === null || typeof session !== 'object' || !('id' in session)) return session
+  return { ...session, token: session.id }
+}
+
+/** Hashed a second time: the library also looks for an identifier as given, and would take a stored hash for one. */
+function concealIdentifier(identifier: string): string {
+  return createHash('sha256').update(identifier, 'utf8').digest('hex')
+}
+
+function compareWhole(condition: Where, conceal: (text: string) => string): Where {
+  const { operator = 'eq', value } = condition
+  if ((operator === 'eq' || operator === 'ne') && typeof value === 'string') {
+    return { ...condition, value: conceal(value), mode: 'sensitive' }
+  }
+  if ((operator === 'in' || operator === 'not_in') && Array.isArray(value)) {
+    return { ...condition, value: value.map(item => conceal(String(item))), mode: 'sensitive' }
+  }
+  throw new Error(
+    `"${condition.field}" is stored as a hash and can only be compared whole, not with "${operator}"`,
+  )
+}
+
+/** An id that is none names no row; Postgres would refuse the statement. */
+function withUuids(condition: Where): Where {
+  const { operator = 'eq', value } = condition
+  if (operator === 'eq' && typeof value === 'string' && !UUID.test(value)) {
+    return { ...condition, value: NIL_UUID }
+  }
+  if (operator === 'in' && Array.isArray(value)) {
+    const ids = value.map(String).filter(id => UUID.test(id))
+    return { ...condition, value: ids.length > 0 ? ids : [NIL_UUID] }
+  }
+  return condition
+}
+
+interface Seal {
+  close(text: string): string
+  open(sealed: string): string
+}
+
+/** AES-256-GCM under a key derived from the secret; a text that does not decrypt opens as the empty one. */
+function createSeal(secret: string): Seal {
+  const key = Buffer.from(hkdfSync('sha256', secret, '', 'rowhouse auth.verifications.value', 32))
+  return {
+    close: text => {
+      const iv = randomBytes(12)
+      const cipher = createCipheriv('aes-256-gcm', key, iv)
+      const body = Buffer.concat([cipher.update(text, 'utf8'), cipher.final()])
+      return Buffer.concat([iv, cipher.getAuthTag(), body]).toString('base64url')
+    },
+    open: sealed => {
+      const bytes = Buffer.from(sealed, 'base64url')
+      if (bytes.length < 28) return ''
+      try {
+        const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, 12), { authTagLength: 16 })
+        decipher.setAuthTag(bytes.subarray(12, 28))
+        return Buffer.concat([decipher.update(bytes.subarray(28)), decipher.final()]).toString('utf8')
+      } catch {
+        return ''
+      }
+    },
+  }
+}
