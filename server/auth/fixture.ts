@@ -2,6 +2,7 @@
 
 import pg from 'pg'
 import pino from 'pino'
+import { toPgConfig } from '#server/db/connection-url.ts'
 import { createMailer } from '#server/mail.ts'
 import { createTestDatabase } from '#server/testing/database.ts'
 import { type SmtpSink, startSmtpSink } from '#server/testing/smtp-sink.ts'
@@ -58,9 +59,9 @@ export interface SignedUp {
 export async function createAuthFixture(options: Pick<AuthOptions, 'rateLimits'> = {}): Promise<AuthFixture> {
   const database = await createTestDatabase()
   const smtp = await startSmtpSink()
-  const authPool = new pg.Pool({ connectionString: database.urls.auth, max: 8 })
-  const systemPool = new pg.Pool({ connectionString: database.urls.system, max: 4 })
-  const owner = new pg.Pool({ connectionString: database.ownerUrl, max: 2 })
+  const authPool = new pg.Pool({ ...toPgConfig(database.urls.auth), max: 8 })
+  const systemPool = new pg.Pool({ ...toPgConfig(database.urls.system), max: 4 })
+  const owner = new pg.Pool({ ...toPgConfig(database.ownerUrl), max: 2 })
   // A pool does not wait for its sockets to close, and dropping the database ends them with an error.
   for (const pool of [authPool, systemPool, owner]) pool.on('error', () => {})
   const logLines: string[] = []
