@@ -1,0 +1,146 @@
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import type { AnyTRPCRouter } from '@trpc/server'
+import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from 'fastify'
+import type { CreateHttpContext } from './http/context-input.ts'
+import { addGate } from './http/gate.ts'
+import { DEFAULT_LOAD_LIMITS, type LoadLimits, watchLoad } from './http/load.ts'
+import { readOrigins } from './http/origins.ts'
+import { TRPC_PREFIX } from './http/plain-request.ts'
+import { requestId } from './http/request-id.ts'
+import { type AuthHandler, addRoutes, type Readiness } from './http/routes.ts'
+import { createTrpcHandler } from './http/trpc-handler.ts'
+import type { Logger } from './logger.ts'
+import { createMetrics, type Metrics, type PoolCounts } from './metrics.ts'
+
+const MAX_HEADER_BYTES = 16 * 1024
+const HEADERS_TIMEOUT_MS = 10_000
+const REQUEST_TIMEOUT_MS = 60_000
+// Longer than a balancer keeps its connections, so that it is not the server who closes one that is about to be used.
+const KEEP_ALIVE_TIMEOUT_MS = 72_000
+const TIMEOUT_CHECK_MS = 1_000
+
+const DRAIN_DEADLINE_MS = 10_000
+const DRAIN_CHECK_MS = 20
+// Balancers ask for readiness every few seconds.
+const ANNOUNCE_MS = 3_000
+
+export interface AppOptions {
+  config: {
+    readonly host: string
+    readonly port: number
+    readonly appUrl: string
+    readonly allowedOrigins: readonly string[]
+    readonly environment: 'development' | 'production' | 'test'
+  }
+  log: Logger
+  router: AnyTRPCRouter
+  createContext: CreateHttpContext
+  auth: AuthHandler
+  readiness: () => Promise<Readiness>
+  services?: { readonly pools: { usage(): Record<string, PoolCounts> } }
+  limits?: Partial<LoadLimits>
+  /** How long readiness is denied before connections are; 3 seconds in production, else 0. */
+  announceMs?: number
+}
+
+export interface App {
+  fastify: FastifyInstance
+  metrics: Metrics
+  /** Resolves with the server's URL. */
+  listen(): Promise<string>
+  /**
+   * Denies readiness, then accepts no more connections, lets calls in flight finish, ends subscriptions, and closes
+   * what is left at the deadline. Safe to call twice.
+   */
+  drain(deadlineMs?: number): Promise<void>
+}
+
+/** The HTTP surface. Connects to nothing and listens when told to. */
+export function buildApp(options: AppOptions): App {
+  const { config, log } = options
+  const origins = readOrigins(config.appUrl, config.allowedOrigins)
+  const load = watchLoad({ ...DEFAULT_LOAD_LIMITS, ...options.limits })
+  const streams = new Set<ServerResponse>()
+  const metrics = createMetrics({
+    inFlight: () => load.inFlight,
+    streams: () => streams.size,
+    pools: options.services && (() => options.services?.pools.usage() ?? {}),
+  })
+  let draining: Promise<void> | undefined
+  const isDraining = () => draining !== undefined
+  const shared = { origins, load, metrics, log, isDraining }
+
+  const handleTrpc = createTrpcHandler({
+    ...shared,
+    streams,
+    router: options.router,
+    createContext: options.createContext,
+  })
+  const loggerInstance: FastifyBaseLogger = log
+  const app = fastify({
+    serverFactory: handler => createHttpServer(handleTrpc, handler),
+    loggerInstance,
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: req => requestId(req.headers['x-request-id']),
+    requestIdHeader: false,
+  })
+  addGate(app, shared)
+  addRoutes(app, { ...shared, appUrl: config.appUrl, auth: options.auth, readiness: options.readiness })
+
+  async function drain(deadlineMs: number): Promise<void> {
+    const announceMs = options.announceMs ?? (config.environment === 'production' ? ANNOUNCE_MS : 0)
+    if (announceMs > 0 && app.server.listening) await sleep(announceMs)
+    const closed = app.close()
+    // Their readers resume from the last event's id, on another process.
+    for (const res of streams) res.destroy()
+    await finish(app.server, closed, deadlineMs)
+    const deadline = Date.now() + 1_000
+    while (load.inFlight > 0 && Date.now() < deadline) await sleep(DRAIN_CHECK_MS)
+    load.stop()
+    metrics.registry.clear()
+  }
+
+  return {
+    fastify: app,
+    metrics,
+    listen: () => app.listen({ host: config.host, port: config.port }),
+    drain: (deadlineMs = DRAIN_DEADLINE_MS) => {
+      draining ??= drain(deadlineMs)
+      return draining
+    },
+  }
+}
+
+/** tRPC's requests pass Fastify by: its routing and its request objects would cost them a tenth of their time. */
+function createHttpServer(handleTrpc: RequestListener, handleOther: RequestListener): Server {
+  const server = createServer(
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+    },
+    (req, res) => {
+      if (req.url?.startsWith(TRPC_PREFIX)) handleTrpc(req, res)
+      else handleOther(req, res)
+    },
+  )
+  return server
+}
+
+/** Waits for the server's connections to end, closing those that fall idle, and all of them at the deadline. */
+async function finish(server: Server, closed: PromiseLike<unknown>, deadlineMs: number): Promise<void> {
+  const closingIdle = setInterval(() => server.closeIdleConnections(), DRAIN_CHECK_MS)
+  const closingAll = setTimeout(() => server.closeAllConnections(), deadlineMs)
+  try {
+    await closed
+  } finally {
+    clearInterval(closingIdle)
+    clearTimeout(closingAll)
+  }
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, ms))
+}

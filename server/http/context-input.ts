@@ -1,0 +1,21 @@
+import type { IncomingHttpHeaders } from 'node:http'
+
+/** What a context is made of; nothing is looked up to make one. */
+export interface ContextInput {
+  method: string
+  headers: IncomingHttpHeaders
+  ipAddress: string | undefined
+  requestId: string
+  /** Aborted when the caller leaves before the answer was given. */
+  signal: AbortSignal
+}
+
+/** What the HTTP surface asks of a context, besides handing it to procedures. */
+export interface HttpContext {
+  /** Headers that the procedures left for the answer, such as a prolonged session's cookie. */
+  takeResponseHeaders?: () => Readonly<Record<string, string | readonly string[]>> | undefined
+  /** Called once when the answer is on its way, for work that nobody waits for. */
+  afterAnswer?: () => void | Promise<void>
+}
+
+export type CreateHttpContext = (input: ContextInput) => HttpContext

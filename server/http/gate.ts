@@ -1,0 +1,60 @@
+import type { FastifyInstance } from 'fastify'
+import { AppError } from '#server/errors.ts'
+import type { Logger } from '#server/logger.ts'
+import type { Metrics } from '#server/metrics.ts'
+import { type Load, overloaded } from './load.ts'
+import { corsHeaders, isForeignCall, isPreflight, type Origins, preflightHeaders } from './origins.ts'
+
+export interface GateOptions {
+  origins: Origins
+  load: Load
+  metrics: Metrics
+  log: Logger
+  isDraining: () => boolean
+}
+
+/** Asked by those who watch the server, above all when it is busy. */
+const ALWAYS_ADMITTED = new Set(['/healthz', '/readyz', '/metrics'])
+
+/** What every request besides tRPC's passes: request id, origin, load; and what is counted and logged of it. */
+export function addGate(
+  fastify: FastifyInstance,
+  { origins, load, metrics, log, isDraining }: GateOptions,
+): void {
+  fastify.addHook('onRequest', async (request, reply) => {
+    const { headers, method } = request
+    reply.header('x-request-id', request.id)
+    reply.header('x-content-type-options', 'nosniff')
+    if (isDraining()) reply.header('connection', 'close')
+    if (isPreflight(method, headers)) {
+      return reply.code(204).headers(preflightHeaders(headers.origin, origins)).send()
+    }
+    const cors = corsHeaders(headers.origin, origins)
+    if (cors) reply.headers({ ...cors, vary: 'origin' })
+    if (isForeignCall(method, headers, origins)) throw foreignOrigin()
+    if (request.routeOptions.url !== undefined && ALWAYS_ADMITTED.has(request.routeOptions.url)) return
+    if (load.isOverloaded()) {
+      metrics.countShed()
+      throw overloaded()
+    }
+    load.inFlight++
+    reply.raw.on('close', () => {
+      load.inFlight--
+    })
+  })
+  fastify.addHook('onResponse', async (request, reply) => {
+    const { method, id, url } = request
+    const durationMs = Math.round(reply.elapsedTime * 100) / 100
+    metrics.countCall(request.routeOptions.url ?? 'unknown', reply.statusCode, durationMs)
+    if (!log.isLevelEnabled('debug')) return
+    const path = url.split('?', 1)[0]
+    log.debug({ requestId: id, method, path, status: reply.statusCode, durationMs }, 'request')
+  })
+}
+
+export function foreignOrigin(): AppError {
+  return new AppError(
+    'foreign_origin',
+    'a call with a cookie that changes something must name an allowed origin',
+  )
+}

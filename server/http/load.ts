@@ -1,0 +1,50 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { AppError } from '#server/errors.ts'
+
+export interface LoadLimits {
+  /** Calls at once; a batch counts as many as it holds. */
+  maxInFlight: number
+  /** The event loop's mean delay over a sample. */
+  maxEventLoopDelayMs: number
+}
+
+export const DEFAULT_LOAD_LIMITS: LoadLimits = { maxInFlight: 512, maxEventLoopDelayMs: 500 }
+
+export const RETRY_AFTER_SECONDS = 1
+const SAMPLE_MS = 500
+const RESOLUTION_MS = 10
+
+/** What is being worked on, and whether more may be taken. */
+export interface Load {
+  inFlight: number
+  /** Refusing early and cheaply keeps the latency of what was admitted. */
+  isOverloaded: () => boolean
+  stop: () => void
+}
+
+export function watchLoad(limits: LoadLimits = DEFAULT_LOAD_LIMITS): Load {
+  const histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS })
+  histogram.enable()
+  let isLate = false
+  const timer = setInterval(() => {
+    // The histogram counts the sampling interval itself.
+    isLate = histogram.mean / 1e6 - RESOLUTION_MS > limits.maxEventLoopDelayMs
+    histogram.reset()
+  }, SAMPLE_MS)
+  timer.unref()
+  const load: Load = {
+    inFlight: 0,
+    isOverloaded: () => load.inFlight >= limits.maxInFlight || (isLate && load.inFlight > 0),
+    stop: () => {
+      clearInterval(timer)
+      histogram.disable()
+    },
+  }
+  return load
+}
+
+export function overloaded(): AppError {
+  return new AppError('overloaded', 'the server has more to do than it can; try again in a moment', {
+    retryAt: new Date(Date.now() + RETRY_AFTER_SECONDS * 1000),
+  })
+}

@@ -1,0 +1,172 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type AnyTRPCRouter, TRPCError } from '@trpc/server'
+import { AppError } from '#server/errors.ts'
+import type { Logger } from '#server/logger.ts'
+import type { Metrics } from '#server/metrics.ts'
+import { MAX_BODY_BYTES, RequestAbortedError, readBody, tooLarge } from './body.ts'
+import type { CreateHttpContext } from './context-input.ts'
+import {
+  beginExchange,
+  commonHeaders,
+  type Exchange,
+  endExchange,
+  noteError,
+  procedureHeaders,
+  VARY,
+} from './exchange.ts'
+import { foreignOrigin } from './gate.ts'
+import { nestsTooDeep } from './json-depth.ts'
+import { type Load, overloaded } from './load.ts'
+import { isForeignCall, isPreflight, type Origins, preflightHeaders } from './origins.ts'
+import { answerPlainCalls, describeError } from './plain-calls.ts'
+import { isJson, type PlainRequest, readPlainRequest, TRPC_PREFIX } from './plain-request.ts'
+import { createTrpcAdapter } from './trpc-adapter.ts'
+
+/** Calls in one batch. */
+export const MAX_BATCH_SIZE = 20
+
+const METHODS = new Set(['GET', 'POST', 'HEAD', 'OPTIONS', 'PUT', 'PATCH', 'DELETE'])
+
+export interface TrpcHandlerOptions {
+  router: AnyTRPCRouter
+  createContext: CreateHttpContext
+  origins: Origins
+  load: Load
+  metrics: Metrics
+  log: Logger
+  /** True once the server goes away: connections are not kept. */
+  isDraining: () => boolean
+  /** Subscriptions being served. */
+  streams: Set<ServerResponse>
+}
+
+/**
+ * Answers requests below `/trpc/`. Plain calls and batches take the short way; streams, forms and everything unusual
+ * take tRPC's own adapter. Both pass the same checks: origin, size, depth, load.
+ */
+export function createTrpcHandler(options: TrpcHandlerOptions) {
+  const adapter = createTrpcAdapter(options, MAX_BATCH_SIZE)
+
+  return function handleTrpc(req: IncomingMessage, res: ServerResponse): void {
+    const exchange = beginExchange(req, res)
+    handle(exchange).catch(cause => fail(options, exchange, cause))
+  }
+
+  async function handle(exchange: Exchange): Promise<void> {
+    const { req, res } = exchange
+    const { method = 'GET', headers } = req
+    if (isPreflight(method, headers)) {
+      res.writeHead(204, preflightHeaders(headers.origin, options.origins)).end()
+      return
+    }
+    if (!METHODS.has(method)) {
+      throw new TRPCError({ code: 'METHOD_NOT_SUPPORTED', message: `Unsupported method ${method}` })
+    }
+    if (isForeignCall(method, headers, options.origins)) {
+      throw foreignOrigin()
+    }
+    const request = readPlainRequest(options.router, req, MAX_BATCH_SIZE)
+    const body = method === 'GET' || method === 'HEAD' ? undefined : await readJsonBody(req)
+    if (options.load.isOverloaded()) throw overloaded()
+    if (request === null) adapter(exchange, body)
+    else await answerPlain(exchange, request, body ?? '')
+  }
+
+  async function answerPlain(exchange: Exchange, request: PlainRequest, body: string): Promise<void> {
+    const { req, res } = exchange
+    const { load, metrics, log, router } = options
+    const controller = new AbortController()
+    res.on('close', () => {
+      if (!res.writableEnded) controller.abort()
+    })
+    const calls = request.paths.length
+    load.inFlight += calls
+    try {
+      const answer = await answerPlainCalls({
+        router,
+        method: req.method ?? 'GET',
+        request,
+        body,
+        signal: controller.signal,
+        createContext: () => {
+          exchange.context = options.createContext({
+            method: req.method ?? 'GET',
+            headers: req.headers,
+            ipAddress: req.socket.remoteAddress,
+            requestId: exchange.requestId,
+            signal: controller.signal,
+          })
+          return exchange.context
+        },
+        onError: failure => noteError(exchange, failure, log),
+        onCall: (index, status) => {
+          const name = request.procedures[index] ? request.paths[index] : undefined
+          metrics.countCall(name ?? 'unknown', status, performance.now() - exchange.startedAt)
+        },
+      })
+      send(options, exchange, answer.status, answer.body)
+    } finally {
+      load.inFlight -= calls
+    }
+  }
+}
+
+/** A JSON body's text, within the limits; undefined for another body, which is left to be streamed. */
+async function readJsonBody(req: IncomingMessage): Promise<string | undefined> {
+  const contentType = req.headers['content-type']
+  if (Number(req.headers['content-length']) > 8 * MAX_BODY_BYTES) throw tooLarge()
+  if (contentType === undefined || !isJson(contentType)) {
+    if (Number(req.headers['content-length']) > MAX_BODY_BYTES) await readBody(req)
+    return undefined
+  }
+  const body = await readBody(req)
+  if (nestsTooDeep(body)) throw new AppError('invalid_input', 'the request body nests too deep')
+  return body
+}
+
+function send(options: TrpcHandlerOptions, exchange: Exchange, status: number, body: string): void {
+  const { req, res } = exchange
+  if (res.headersSent || res.destroyed) {
+    endExchange(exchange, 499, options.log)
+    return
+  }
+  const headers = commonHeaders(exchange, options.origins)
+  const vary = req.headers.origin === undefined ? VARY : `${VARY}, origin`
+  headers.push(
+    'vary',
+    vary,
+    'content-type',
+    'application/json',
+    'content-length',
+    String(Buffer.byteLength(body)),
+  )
+  if (exchange.context?.takeResponseHeaders || exchange.retryAt) headers.push(...procedureHeaders(exchange))
+  // A body that was not read to its end would be taken for the next request.
+  if (options.isDraining() || !req.complete) headers.push('connection', 'close')
+  res.writeHead(status, headers)
+  res.end(body)
+  endExchange(exchange, status, options.log)
+}
+
+/** Answers what was refused before any procedure ran, in the router's error shape. */
+function fail(options: TrpcHandlerOptions, exchange: Exchange, cause: unknown): void {
+  if (cause instanceof RequestAbortedError) return
+  const { router, log, metrics } = options
+  const path = exchange.req.url?.slice(TRPC_PREFIX.length).split('?', 1)[0]
+  const error =
+    cause instanceof AppError
+      ? new TRPCError({ code: cause.code, message: cause.message, cause })
+      : cause instanceof TRPCError
+        ? cause
+        : new TRPCError({ code: 'INTERNAL_SERVER_ERROR', message: 'internal error', cause })
+  noteError(exchange, { error, path, type: 'unknown', input: undefined, ctx: undefined }, log)
+  let answer: { status: number; body: string }
+  try {
+    answer = describeError(router, { error, path, type: 'unknown', ctx: undefined })
+  } catch {
+    answer = { status: 500, body: '{"error":{"message":"internal error"}}' }
+  }
+  if (cause instanceof AppError && cause.reason === 'overloaded') metrics.countShed()
+  metrics.countCall('refused', answer.status, performance.now() - exchange.startedAt)
+  send(options, exchange, answer.status, answer.body)
+}
