@@ -1,13 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Client } from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { throwawayDirectory } from '#server/testing/throwaway-directory.ts'
 import { testConnection, toPgConfig } from './connection-url.ts'
 import {
   type EmbeddedPostgres,
@@ -24,7 +24,7 @@ let server: EmbeddedPostgres | undefined
 let holder: Holder | undefined
 
 beforeAll(() => {
-  dataDir = mkdtempSync(join(tmpdir(), 'rowhouse-embedded-'))
+  dataDir = throwawayDirectory('embedded')
 })
 
 afterEach(async () => {
@@ -158,7 +158,7 @@ describe('after a crash', () => {
   })
 
   test('an interrupted initialisation is begun anew', async () => {
-    const fresh = mkdtempSync(join(tmpdir(), 'rowhouse-embedded-'))
+    const fresh = throwawayDirectory('embedded')
     mkdirSync(join(fresh, 'postgres', 'data.new', 'base'), { recursive: true })
     try {
       server = await startEmbeddedPostgres({ dataDir: fresh, isDurable: false })
