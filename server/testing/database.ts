@@ -1,0 +1,79 @@
+import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { inject } from 'vitest'
+import { withDatabase } from '#server/db/connection-url.ts'
+import { LOGINS, loginUrls } from '#server/db/logins.ts'
+import type { LoginUrls } from '#server/db/pools.ts'
+import { TEST_AUTH_SECRET } from './environment.ts'
+import { asSuperuser, emptyDatabaseOptions, ownerIdentifier, type TestServer } from './test-server.ts'
+
+/** A database of a test's own. */
+export interface TestDatabase extends AsyncDisposable {
+  readonly name: string
+  readonly ownerUrl: string
+  readonly superuserUrl: string
+  /** The four logins, through the pooler when the suite runs on one. */
+  readonly urls: LoginUrls
+  /** The same, past the pooler. */
+  readonly directUrls: LoginUrls
+  /** Ends its connections and removes it. Safe to call twice. */
+  drop(): Promise<void>
+}
+
+/** A copy of the migrated template, which only its owner and the four logins may connect to. */
+export async function createTestDatabase(): Promise<TestDatabase> {
+  const server = inject('testServer')
+  const database = describeDatabase(server)
+  await createDatabase(server, [
+    `create database ${database.name} owner ${ownerIdentifier(server)} template ${server.template} strategy file_copy`,
+    // Copying a database leaves its grants behind.
+    `revoke all on database ${database.name} from public`,
+    `grant connect on database ${database.name} to ${LOGINS.join(', ')}`,
+  ])
+  return database
+}
+
+/** A database without our migrations. The logins exist, and what they may do is for the test to set up. */
+export async function createEmptyDatabase(): Promise<TestDatabase> {
+  const server = inject('testServer')
+  const database = describeDatabase(server)
+  await createDatabase(server, [`create database ${database.name} ${emptyDatabaseOptions(server)}`])
+  return database
+}
+
+function describeDatabase(server: TestServer): TestDatabase {
+  const name = `${server.prefix}_${randomBytes(6).toString('hex')}`
+  const loginsAt = (url: string) =>
+    loginUrls({ baseUrl: withDatabase(url, name), authSecret: TEST_AUTH_SECRET })
+  const drop = () =>
+    asSuperuser(server, async client => {
+      await client.query(`drop database if exists ${name} with (force)`)
+    })
+  return {
+    name,
+    ownerUrl: withDatabase(server.ownerUrl, name),
+    superuserUrl: withDatabase(server.superuserUrl, name),
+    urls: loginsAt(server.poolUrl),
+    directUrls: loginsAt(server.superuserUrl),
+    drop,
+    [Symbol.asyncDispose]: drop,
+  }
+}
+
+// The template is briefly in use while another worker copies it on servers that copy with a connection of their own.
+async function createDatabase(server: TestServer, statements: readonly string[]): Promise<void> {
+  await asSuperuser(server, async client => {
+    for (const statement of statements) {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          await client.query(statement)
+          break
+        } catch (error) {
+          const isInUse = error instanceof Error && 'code' in error && error.code === '55006'
+          if (!isInUse || attempt === 50) throw error
+          await sleep(50)
+        }
+      }
+    }
+  })
+}

@@ -1,0 +1,33 @@
+import { z } from 'zod'
+
+/** Signs nothing outside the tests. */
+export const TEST_AUTH_SECRET = 'only-for-the-test-suite-0f7c1d9ab2e84635'
+
+const text = z
+  .string()
+  .trim()
+  .transform(value => value || undefined)
+  .optional()
+
+const variables = z.object({
+  TEST_DATABASE_URL: text,
+  TEST_DIRECT_URL: text,
+  TEST_OWNER: text.pipe(z.enum(['restricted', 'superuser']).default('restricted')),
+})
+
+/** Where the suite runs and as whom. Without URLs it starts an embedded Postgres of its own. */
+export interface TestEnvironment {
+  /** What the logins connect through, perhaps a pooler. */
+  readonly databaseUrl: string | null
+  /** A superuser's, past any pooler. */
+  readonly directUrl: string | null
+  /** Whether migrations run as a superuser, or as a role that may only create databases and roles. */
+  readonly owner: 'restricted' | 'superuser'
+}
+
+export function readTestEnvironment(): TestEnvironment {
+  // biome-ignore lint/style/noProcessEnv: these variables choose the suite's server; no configuration of ours knows them.
+  const { TEST_DATABASE_URL, TEST_DIRECT_URL, TEST_OWNER } = variables.parse(process.env)
+  const directUrl = TEST_DIRECT_URL ?? TEST_DATABASE_URL ?? null
+  return { databaseUrl: TEST_DATABASE_URL ?? directUrl, directUrl, owner: TEST_OWNER }
+}

@@ -1,0 +1,159 @@
+import { randomBytes } from 'node:crypto'
+import { rmSync } from 'node:fs'
+import { Client, escapeIdentifier, escapeLiteral } from 'pg'
+import { isPgbouncer, toPgConfig, withCredentials, withDatabase } from '#server/db/connection-url.ts'
+import { startEmbeddedPostgres } from '#server/db/embedded-postgres.ts'
+import { ensureLogins, LOGINS } from '#server/db/logins.ts'
+import { migrateToLatest } from '#server/db/migrations/runner.ts'
+import { readTestEnvironment, TEST_AUTH_SECRET } from './environment.ts'
+import { throwawayDirectory } from './throwaway-directory.ts'
+
+/** What a test needs to make databases of its own; it travels from the setup to the workers as plain data. */
+export interface TestServer {
+  /** Direct, as a superuser, to the maintenance database. */
+  readonly superuserUrl: string
+  /** Direct, as the owner of every test database. */
+  readonly ownerUrl: string
+  /** What the logins connect through: the pooler, when there is one. */
+  readonly poolUrl: string
+  /** Every database of this run begins with it. */
+  readonly prefix: string
+  /** The migrated database that tests copy. */
+  readonly template: string
+}
+
+const OWNER = 'rowhouse_test_owner'
+
+/** Starts or finds the suite's Postgres and prepares the template. The returned function leaves nothing behind. */
+export async function openTestServer(): Promise<{ server: TestServer; close(): Promise<void> }> {
+  const { owner, ...environment } = readTestEnvironment()
+  if (environment.directUrl && isPgbouncer(environment.directUrl)) {
+    throw new Error(
+      'TEST_DATABASE_URL is a pooler: set TEST_DIRECT_URL to the server behind it, as a superuser.',
+    )
+  }
+  const embedded = environment.directUrl ? null : await startThrowaway()
+  const superuserUrl = environment.directUrl ?? embedded?.url ?? ''
+  const prefix = `rowhouse_test_${randomBytes(4).toString('hex')}`
+  const server: TestServer = {
+    superuserUrl,
+    ownerUrl: owner === 'superuser' ? superuserUrl : withCredentials(superuserUrl, OWNER, TEST_AUTH_SECRET),
+    poolUrl: environment.databaseUrl ?? superuserUrl,
+    prefix,
+    template: `${prefix}_template`,
+  }
+  const close = async () => {
+    if (!embedded) await dropAll(server)
+    await embedded?.stop()
+  }
+  try {
+    if (owner === 'restricted') await asSuperuser(server, createOwner)
+    await createTemplate(server)
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return { server, close }
+}
+
+export async function asSuperuser<T>(server: TestServer, use: (client: Client) => Promise<T>): Promise<T> {
+  const client = new Client(toPgConfig(server.superuserUrl))
+  client.on('error', () => {})
+  await client.connect()
+  try {
+    return await use(client)
+  } finally {
+    await client.end()
+  }
+}
+
+/** The owner of a database, as it is written in SQL. */
+export function ownerIdentifier(server: TestServer): string {
+  return escapeIdentifier(toPgConfig(server.ownerUrl).user ?? OWNER)
+}
+
+async function startThrowaway(): Promise<{ url: string; stop(): Promise<void> }> {
+  const dataDir = throwawayDirectory('test')
+  const remove = () => rmSync(dataDir, { recursive: true, force: true })
+  const server = await startEmbeddedPostgres({
+    dataDir,
+    isDurable: false,
+    settings: {
+      max_connections: '300',
+      shared_buffers: '256MB',
+      wal_level: 'minimal',
+      max_wal_senders: '0',
+      max_wal_size: '1GB',
+      checkpoint_timeout: '30min',
+      // Copies of the template wait for whoever looks at it.
+      autovacuum_naptime: '10min',
+    },
+  })
+  // A run that is broken off never reaches its end; an exit hook can't wait, so the server is dropped and not stopped.
+  const abandon = () => {
+    const pid = server.pid()
+    if (pid) process.kill(pid, 'SIGQUIT')
+    remove()
+  }
+  process.once('exit', abandon)
+  return {
+    url: withDatabase(server.url, 'postgres'),
+    async stop() {
+      process.off('exit', abandon)
+      await server.stop()
+      remove()
+    },
+  }
+}
+
+// What a hosted Postgres gives whoever runs migrations: no superuser. On a server that is used again the logins may exist
+// already, created by someone else, whom Postgres 16 would not let this owner stand in for.
+async function createOwner(client: Client): Promise<void> {
+  await client.query(
+    `do $$ begin
+       create role ${OWNER};
+     exception when duplicate_object or unique_violation then null;
+     end $$`,
+  )
+  await client.query(
+    `alter role ${OWNER} login nosuperuser nobypassrls createdb createrole password ${escapeLiteral(TEST_AUTH_SECRET)}`,
+  )
+  const { rows } = await client.query<{ rolname: string; version: number }>(
+    `select rolname, current_setting('server_version_num')::int as version from pg_roles where rolname = any($1)`,
+    [LOGINS],
+  )
+  for (const { rolname, version } of rows) {
+    const terms = version >= 160_000 ? 'with admin true, inherit false, set false' : 'with admin option'
+    await client.query(`grant ${escapeIdentifier(rolname)} to ${OWNER} ${terms}`)
+  }
+}
+
+async function createTemplate(server: TestServer): Promise<void> {
+  await asSuperuser(server, client =>
+    client.query(`create database ${server.template} ${emptyDatabaseOptions(server)}`),
+  )
+  const url = withDatabase(server.ownerUrl, server.template)
+  await migrateToLatest({ url })
+  await ensureLogins(url, TEST_AUTH_SECRET)
+  // A connection to the template would make every copy fail.
+  await asSuperuser(server, client =>
+    client.query(`alter database ${server.template} with allow_connections false`),
+  )
+}
+
+/** How a database without our migrations is made: UTF-8, whatever the server was initialised with. */
+export function emptyDatabaseOptions(server: TestServer): string {
+  return `owner ${ownerIdentifier(server)} template template0 encoding 'UTF8'`
+}
+
+async function dropAll(server: TestServer): Promise<void> {
+  await asSuperuser(server, async client => {
+    const { rows } = await client.query<{ datname: string }>(
+      'select datname from pg_database where starts_with(datname, $1)',
+      [server.prefix],
+    )
+    for (const { datname } of rows) {
+      await client.query(`drop database if exists ${escapeIdentifier(datname)} with (force)`)
+    }
+  })
+}
