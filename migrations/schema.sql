@@ -14,8 +14,6 @@ comment on schema auth is 'Users, sessions and organizations: Better Auth''s tab
 grant usage on schema auth to rowhouse_api;
 grant usage on schema auth to rowhouse_auth;
 
-alter default privileges revoke all on functions from public;
-
 CREATE OR REPLACE FUNCTION app.authenticate(p_credential text, p_organization uuid, p_scope text, OUT user_id uuid, OUT kind text, OUT credential_id uuid, OUT organization_id uuid, OUT organization_role text, OUT scopes text[], OUT is_touch_due boolean, OUT is_slide_due boolean)
  RETURNS record
  LANGUAGE plpgsql
@@ -79,7 +77,7 @@ comment on function app.authenticate(text, uuid, text) is 'Turns a credential in
 revoke all on function app.authenticate(text, uuid, text) from public;
 grant execute on function app.authenticate(text, uuid, text) to rowhouse_api;
 
-CREATE OR REPLACE FUNCTION app.current_account(OUT id uuid, OUT name text, OUT email text, OUT image text, OUT is_email_verified boolean, OUT is_two_factor_enabled boolean)
+CREATE OR REPLACE FUNCTION app.current_account(OUT id uuid, OUT name text, OUT email text, OUT image text, OUT credential text, OUT organization_id uuid, OUT organization_role text, OUT scopes text[])
  RETURNS record
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER
@@ -87,12 +85,15 @@ CREATE OR REPLACE FUNCTION app.current_account(OUT id uuid, OUT name text, OUT e
 AS $function$
 #variable_conflict use_column
 begin
-  select u.id, u.name, u.email, u.image, u.email_verified, u.two_factor_enabled
-  into id, name, email, image, is_email_verified, is_two_factor_enabled
-  from auth.users u where u.id = app.current_user_id();
+  select u.id, u.name, u.email, u.image, a.kind, a.organization_id, a.organization_role, a.scopes
+  into id, name, email, image, credential, organization_id, organization_role, scopes
+  from app.authenticate(
+    current_setting('app.credential', true), nullif(current_setting('app.organization', true), '')::uuid, 'any'
+  ) a
+  join auth.users u on u.id = a.user_id;
 end
 $function$;
-comment on function app.current_account() is 'The caller''s own profile.';
+comment on function app.current_account() is 'The caller''s own profile, and what their credential is and allows; scopes are null for a session, which may do everything.';
 revoke all on function app.current_account() from public;
 grant execute on function app.current_account() to rowhouse_api;
 
@@ -195,6 +196,8 @@ begin
     select 'accounts', to_jsonb(a) - array['password', 'access_token', 'refresh_token', 'id_token']
     from auth.accounts a where a.user_id = caller
     union all
+    select 'two_factors', to_jsonb(t) - array['secret', 'backup_codes'] from auth.two_factors t where t.user_id = caller
+    union all
     select 'members', to_jsonb(m) from auth.members m where m.user_id = caller
     union all
     select 'invitations', to_jsonb(i) from auth.invitations i where i.inviter_id = caller;
@@ -223,7 +226,7 @@ revoke all on function app.known_user_ids() from public;
 grant execute on function app.known_user_ids() to rowhouse_api;
 
 CREATE OR REPLACE FUNCTION app.list_sessions()
- RETURNS TABLE(id uuid, is_current boolean, user_agent text, ip_address text, created_at timestamp with time zone, expires_at timestamp with time zone, last_used_at timestamp with time zone)
+ RETURNS TABLE(id uuid, is_current boolean, user_agent text, ip_address text, created_at timestamp with time zone, expires_at timestamp with time zone)
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -233,7 +236,7 @@ begin
   return query
     select
       s.id, s.token = encode(sha256(decode(substr(current_setting('app.credential', true), 3), 'hex')), 'hex'),
-      s.user_agent, s.ip_address, s.created_at, s.expires_at, s.last_used_at
+      s.user_agent, s.ip_address, s.created_at, s.expires_at
     from auth.sessions s
     where s.user_id = app.current_session_user_id() and s.expires_at > now()
     order by s.id desc;
@@ -858,7 +861,11 @@ alter table app.tasks enable row level security;
 
 create policy insert_owner on app.tasks
   for insert to rowhouse_api
-  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+  with check (((user_id = ( SELECT app.current_user_id() AS current_user_id)) AND
+CASE
+    WHEN (organization_id IS NOT NULL) THEN (organization_id = ANY (( SELECT app.member_organization_ids() AS member_organization_ids)::uuid[]))
+    ELSE true
+END));
 
 create policy select_owner on app.tasks
   for select to rowhouse_api
@@ -1192,3 +1199,5 @@ alter table auth.sessions add constraint sessions_active_organization_id_fkey FO
 alter table auth.sessions add constraint sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
 alter table auth.two_factors add constraint two_factors_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+alter default privileges revoke all on functions from public;

@@ -12,7 +12,7 @@ async function interruptWhen(options: MigrateOptions, sql: string): Promise<void
 }
 
 const isSleeping =
-  "select from pg_stat_activity where query like '%pg_sleep%' and pid <> pg_backend_pid() and state = 'active'"
+  "select from pg_stat_activity where datname = current_database() and query like '%pg_sleep%' and pid <> pg_backend_pid() and state = 'active'"
 
 test('a file without a transaction runs statements that refuse one, and is undone', async () => {
   const directory = await migrationsOf({

@@ -68,7 +68,9 @@ export async function runStatements(
 
 /** Writes or removes the ledger's row, whatever role and settings the file has left. */
 export async function recordStep(run: Run, { file, direction }: Step, durationMs: number): Promise<void> {
-  await run.client.query('reset session authorization; reset role')
+  await run.client.query(
+    'reset session authorization; reset role; set search_path = public; set statement_timeout = 0',
+  )
   if (direction === 'down') return removeEntry(run.client, file.name)
   await writeEntry(run.client, {
     name: file.name,

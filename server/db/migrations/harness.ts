@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import { onTestFinished } from 'vitest'
-import { withDatabase } from '../connection-url.ts'
+import { createEmptyDatabase } from '#server/testing/database.ts'
 
 /** Writes migrations into a directory of its own: name → [up, down]. */
 export async function migrationsOf(files: Record<string, [string, string]>): Promise<string> {
@@ -36,14 +36,11 @@ export async function rowsOf(url: string, sql: string): Promise<Record<string, u
   }
 }
 
+/** The owner's URL of a database of this test's own. */
 export async function emptyDatabase(): Promise<string> {
-  const base = 'postgres://owner:owner@127.0.0.1:5618/postgres'
-  const name = `t_${Math.random().toString(36).slice(2)}`
-  await rowsOf(base, `create database ${name} template template0`)
-  onTestFinished(async () => {
-    await rowsOf(base, `drop database ${name} with (force)`)
-  })
-  return withDatabase(base, name)
+  const database = await createEmptyDatabase()
+  onTestFinished(() => database.drop())
+  return database.ownerUrl
 }
 
 export async function tablesOf(url: string): Promise<string[]> {

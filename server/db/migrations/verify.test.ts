@@ -6,6 +6,7 @@ import { readCatalog, renderCatalog } from './catalog.ts'
 import { generateFiles, writeFiles } from './codegen.ts'
 import { emptyDatabase, migrationsOf, rowsOf } from './harness.ts'
 import { migrate, migrateToLatest } from './runner.ts'
+import { withScratchDatabase } from './scratch.ts'
 import { verify } from './verify.ts'
 
 const up = `
@@ -105,9 +106,6 @@ test('verify is content with a current checkout, with and without a migrated dat
   expect(await names()).toEqual(always)
   await migrate(options, { kind: 'next' })
   expect(await names()).toEqual([...always, ['database', true, []]])
-  expect(await rowsOf(options.url, "select from pg_database where datname like 'rowhouse_scratch%'")).toEqual(
-    [],
-  )
 })
 
 test('verify names each object in which the database has drifted', async () => {
@@ -149,4 +147,18 @@ test('verify names what a down part leaves behind, and what is generated and not
   expect(checks.find(check => check.name === 'generated')?.problems).toContain(
     `${join(directory, 'schema.sql')} is not current`,
   )
+})
+
+test('a scratch database is gone afterwards, also when the work in it fails', async () => {
+  const url = await emptyDatabase()
+  const names: string[] = []
+  const work = async (scratch: string) => {
+    const [row] = await rowsOf(scratch, 'select current_database() as name')
+    names.push(String(row?.name))
+    if (names.length === 2) throw new Error('failed')
+  }
+  await withScratchDatabase(url, work)
+  await expect(withScratchDatabase(url, work)).rejects.toThrow('failed')
+  expect(names).toHaveLength(2)
+  expect(await rowsOf(url, `select from pg_database where datname in ('${names.join("', '")}')`)).toEqual([])
 })

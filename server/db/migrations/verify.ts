@@ -63,6 +63,15 @@ export async function verify(options: CodegenOptions): Promise<Check[]> {
   })
 }
 
+/** The check of the live database alone; null when no migration is applied, or when the files are not those applied. */
+export async function checkDrift(options: CodegenOptions): Promise<Check | null> {
+  const files = await readMigrationFiles(options.directory)
+  const live = await readLive(options.url)
+  const newest = live.applied.findLast(row => row.state === 'applied')
+  if (!newest || historyProblems(files, live.applied).length > 0) return null
+  return withScratchDatabase(options.url, url => checkLive({ ...options, url, log: undefined }, live, newest))
+}
+
 interface Live {
   applied: AppliedMigration[]
   read: (schemas: string[]) => Promise<CatalogEntry[]>

@@ -1,0 +1,74 @@
+import { Command } from 'commander'
+import { readServerStatus } from '#server/db/migrations/connections.ts'
+import { MigrationError } from '#server/db/migrations/errors.ts'
+import { type Check, checkDrift } from '#server/db/migrations/verify.ts'
+import { CheckFailed, readStatus, statusLines, type Task } from './migrate/commands.ts'
+import { createOutput, type OutputOptions } from './migrate/output.ts'
+import { openOwnerDatabase } from './migrate/owner.ts'
+import { runWhenMain } from './migrate/run.ts'
+
+interface StatusOptions extends OutputOptions {
+  url?: string
+  directory?: string
+}
+
+/** `npm run db:status`: versions, drift and connections. */
+export function createProgram(signal: AbortSignal): Command {
+  return new Command('db:status')
+    .description(
+      'Says at which version the database is, whether it has drifted from its migrations, and who is connected.',
+    )
+    .option('--url <url>', "the database owner's URL")
+    .option('--json', 'print one JSON object on stdout')
+    .option('--directory <path>', 'the directory of the migrations (default: migrations/)')
+    .action(async ({ url, directory, ...outputOptions }: StatusOptions) => {
+      const output = createOutput(outputOptions)
+      const database = await openOwnerDatabase({ url, log: output.log })
+      try {
+        await report({ database, output, directory, signal })
+      } finally {
+        await database.close()
+      }
+    })
+}
+
+async function report(task: Task): Promise<void> {
+  const server = await readServerStatus(task.database.url)
+  const migrations = await readStatus(task)
+  const drift = await readDrift(task)
+  const result = { database: task.database.label, server, migrations, drift }
+  const total = server.connections.reduce((sum, { active, idle }) => sum + active + idle, 0)
+  const lines = [
+    ...statusLines(task, migrations),
+    `server    PostgreSQL ${server.version}, ${server.latencyMs} ms a round trip`,
+    `drift     ${drift.message}`,
+    ...drift.problems.map(problem => `          ${problem}`),
+    `connected ${total} of ${server.maxConnections}`,
+    ...server.connections.map(
+      ({ role, active, idle }) => `          ${role}: ${active} active, ${idle} idle`,
+    ),
+  ]
+  const problems = migrations.problems.map(problem => problem.message)
+  if (problems.length === 0 && drift.ok !== false) return task.output.done(result, lines)
+  throw new CheckFailed([...lines, ...problems].join('\n'), result)
+}
+
+interface Drift {
+  /** Null when it could not be told. */
+  ok: boolean | null
+  message: string
+  problems: string[]
+}
+
+async function readDrift({ database, directory, signal }: Task): Promise<Drift> {
+  try {
+    const check: Check | null = await checkDrift({ url: database.url, directory, signal })
+    if (!check) return { ok: null, message: 'nothing to compare with', problems: [] }
+    return { ok: check.ok, message: check.ok ? 'none' : check.message, problems: check.problems }
+  } catch (error) {
+    if (!(error instanceof MigrationError) || signal.aborted) throw error
+    return { ok: null, message: `not known: ${error.message}`, problems: [] }
+  }
+}
+
+await runWhenMain(import.meta.url, createProgram)

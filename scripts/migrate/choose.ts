@@ -1,0 +1,21 @@
+import { createInterface } from 'node:readline/promises'
+import { MigrationError } from '#server/db/migrations/errors.ts'
+import type { MigrationFile } from '#server/db/migrations/file.ts'
+
+/** Asks a person which migration to go to; a script gets an error that lists them. */
+export async function chooseMigration(files: MigrationFile[], { json = false }): Promise<string> {
+  const names = files.map(file => file.name)
+  const isPerson = process.stdin.isTTY && process.stdout.isTTY && !json
+  if (names.length === 0) throw new MigrationError('no_migrations', 'there are no migrations')
+  if (!isPerson) {
+    throw new MigrationError('no_name', `name the migration to go to, one of: ${names.join(', ')}`)
+  }
+  const prompt = createInterface({ input: process.stdin, output: process.stdout })
+  try {
+    const answer = await prompt.question(`${names.join('\n')}\nnumber or name to go to: `)
+    if (answer.trim() === '') throw new MigrationError('no_name', 'no migration was chosen')
+    return answer.trim()
+  } finally {
+    prompt.close()
+  }
+}

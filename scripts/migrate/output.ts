@@ -1,0 +1,70 @@
+import { ConnectionUrlError } from '#server/db/connection-url.ts'
+import { asPostgresFailure, MigrationError, withoutPasswords } from '#server/db/migrations/errors.ts'
+
+export interface OutputOptions {
+  json?: boolean
+  silent?: boolean
+}
+
+/** What a command tells: to a person in lines, to a script as one JSON object on stdout. */
+export interface Output {
+  /** A line of progress. */
+  log: (line: string) => void
+  /** The end of a command that worked. */
+  done: (result: object, lines: string[]) => void
+}
+
+export function createOutput({ json = false, silent = false }: OutputOptions): Output {
+  return {
+    log: line => {
+      if (silent) return
+      if (json) process.stderr.write(`${line}\n`)
+      else process.stdout.write(`${line}\n`)
+    },
+    done: (result, lines) => {
+      if (json) process.stdout.write(`${JSON.stringify({ ok: true, ...result }, null, 2)}\n`)
+      else if (!silent && lines.length > 0) process.stdout.write(`${lines.join('\n')}\n`)
+    },
+  }
+}
+
+export interface Failure {
+  code: string
+  message: string
+  file?: string
+  line?: number
+}
+
+/** Prints why a command failed: on stderr, or as JSON on stdout. */
+export function printFailure(
+  failure: Failure,
+  details: object,
+  command: string,
+  { json }: OutputOptions,
+): void {
+  if (json) process.stdout.write(`${JSON.stringify({ ok: false, error: failure, ...details }, null, 2)}\n`)
+  else process.stderr.write(`${command}: ${failure.message}\n`)
+}
+
+/** Errors that explain themselves give their message; anything else is a bug and gives its stack. */
+export function describeFailure(error: unknown): Failure {
+  if (error instanceof MigrationError) {
+    const { code, message, file, line } = error
+    return { code, message, file, line }
+  }
+  if (error instanceof ConnectionUrlError)
+    return { code: 'bad_url', message: `the database URL ${error.message}` }
+  const postgres = asPostgresFailure(error)
+  if (postgres) {
+    const code = postgres.code === '42501' ? 'no_permission' : 'database'
+    return { code, message: withoutPasswords(`${postgres.message} (${postgres.code})`) }
+  }
+  if (!(error instanceof Error)) return { code: 'internal', message: String(error) }
+  const isKnown = ['ConfigError', 'EmbeddedPostgresError', 'LoginSetupError', 'LockHeldError'].includes(
+    error.name,
+  )
+  return {
+    code: isKnown ? 'configuration' : 'internal',
+    message: withoutPasswords(isKnown ? error.message : (error.stack ?? error.message)),
+  }
+}

@@ -1,0 +1,84 @@
+import { ConfigError, loadConfig } from '#server/config.ts'
+import { maskUrl } from '#server/db/connection-url.ts'
+import { openDatabaseServer } from '#server/db/database-server.ts'
+import { ensureLogins, LOGINS } from '#server/db/logins.ts'
+import { connectOwner, refuseBadUrl } from '#server/db/migrations/connect.ts'
+import { MigrationError } from '#server/db/migrations/errors.ts'
+
+/** The database that a command works on, through its owner. */
+export interface OwnerDatabase {
+  url: string
+  /** How messages name it: the URL without its password, or the embedded server's directory. */
+  label: string
+  /** Sets the logins' passwords and their right to connect, once the migrations have made the logins. */
+  afterUp: () => Promise<void>
+  /** Stops the embedded server if it was started for the command. */
+  close: () => Promise<void>
+}
+
+export interface OwnerOptions {
+  /** Named on the command line, instead of by the environment. */
+  url?: string
+  log: (line: string) => void
+}
+
+/** Finds the database: `--url`, DIRECT_URL, DATABASE_URL, or the embedded server, which is started when none runs. */
+export async function openOwnerDatabase({ url, log }: OwnerOptions): Promise<OwnerDatabase> {
+  if (url !== undefined) {
+    refuseBadUrl(url)
+    return { url, label: maskUrl(url), afterUp: () => setLogins(url, log), close: async () => undefined }
+  }
+  const config = loadConfig()
+  const server = await openDatabaseServer(config, { log, share: true })
+  const { ownerUrl } = server
+  try {
+    if (ownerUrl === null) {
+      throw new MigrationError(
+        'no_owner',
+        "DIRECT_URL is missing: it is the database owner's URL, and migrations need it",
+      )
+    }
+    refuseBadUrl(ownerUrl)
+  } catch (error) {
+    await server.close()
+    throw error
+  }
+  return {
+    url: ownerUrl,
+    label: server.kind === 'embedded' ? `the embedded Postgres in ${config.dataDir}` : maskUrl(ownerUrl),
+    afterUp: () => setLogins(ownerUrl, log),
+    close: () => server.close(),
+  }
+}
+
+async function setLogins(ownerUrl: string, log: (line: string) => void): Promise<void> {
+  if (!(await hasLogins(ownerUrl))) return
+  try {
+    const { authSecret, loginUrls } = loadConfig()
+    await ensureLogins(ownerUrl, authSecret, { overrides: loginUrls })
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    log(`the logins' passwords were left as they are. ${error.message}`)
+  }
+}
+
+async function hasLogins(ownerUrl: string): Promise<boolean> {
+  const client = await connectOwner(ownerUrl)
+  try {
+    const { rows } = await client.query('select from pg_catalog.pg_roles where rolname = any ($1)', [
+      [...LOGINS],
+    ])
+    return rows.length === LOGINS.length
+  } finally {
+    await client.end()
+  }
+}
+
+/** Throws when the environment says that this is production. */
+export function refuseProduction(command: string): void {
+  const { environment, database } = loadConfig()
+  const isProduction =
+    environment === 'production' || (database.kind === 'external' && database.method === 'PRODUCTION')
+  if (!isProduction) return
+  throw new MigrationError('production', `${command} drops data and is refused in production`)
+}

@@ -1,0 +1,47 @@
+import { realpathSync } from 'node:fs'
+import { pathToFileURL } from 'node:url'
+import { type Command, CommanderError } from 'commander'
+import { loadEnvFile } from '#server/config.ts'
+import { CheckFailed } from './commands.ts'
+import { describeFailure, type OutputOptions, printFailure } from './output.ts'
+
+/** Makes a command line; `signal` ends a running command, whose open file is then rolled back. */
+export type CreateProgram = (signal: AbortSignal) => Command
+
+/** Runs a command line when its module is the script that was started. */
+export async function runWhenMain(moduleUrl: string, createProgram: CreateProgram): Promise<void> {
+  const [, script, ...args] = process.argv
+  if (script === undefined || moduleUrl !== pathToFileURL(realpathSync(script)).href) return
+  const abort = new AbortController()
+  // A second signal ends the process at once, as if nobody listened.
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => abort.abort())
+  process.exitCode = await runCommandLine(createProgram, args, abort.signal)
+}
+
+/** Runs one command line and returns its exit code: 0, 1 for a failure, 2 when it was not understood, 130 when aborted. */
+export async function runCommandLine(
+  createProgram: CreateProgram,
+  args: string[],
+  signal: AbortSignal,
+): Promise<number> {
+  const output: OutputOptions = { json: args.includes('--json') }
+  const program = createProgram(signal)
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride()
+    if (output.json) command.configureOutput({ writeErr: () => undefined })
+  }
+  try {
+    loadEnvFile()
+    await program.parseAsync(args, { from: 'user' })
+    return 0
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return 0
+      if (output.json) printFailure({ code: 'usage', message: error.message }, {}, program.name(), output)
+      return 2
+    }
+    const details = error instanceof CheckFailed ? error.details : {}
+    printFailure(describeFailure(error), details, program.name(), output)
+    return signal.aborted ? 130 : 1
+  }
+}
