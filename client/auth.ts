@@ -1,0 +1,103 @@
+// Signing up, in and out by mail address and password, for callers that keep a token. Browsers that keep a cookie pass
+// `cookies: true` and need no token. Everything else about accounts is at /api/auth, as Better Auth serves it.
+import { type Connection, type ConnectionOptions, connect, originOf, readJson } from './connection.ts'
+import {
+  type ErrorDetails,
+  NoAnswerError,
+  RowhouseError,
+  requestIdOf,
+  retryTime,
+  toRowhouseError,
+} from './errors.ts'
+
+export interface Credentials extends Pick<ConnectionOptions, 'url' | 'cookies' | 'fetch'> {
+  readonly email: string
+  readonly password: string
+}
+
+export interface Account {
+  /** The session's bearer token, for `createClient({ token })`. */
+  readonly token: string
+  readonly user: { readonly id: string; readonly name: string; readonly email: string }
+}
+
+/** Makes an account and signs it in. */
+export async function signUp(options: Credentials & { readonly name: string }): Promise<Account> {
+  const { email, password, name } = options
+  return accountOf(await post(connect(options), '/sign-up/email', { email, password, name }))
+}
+
+/** Signs in; throws a RowhouseError with the reason `unauthenticated` for a wrong password and an unknown address alike. */
+export async function signIn(options: Credentials): Promise<Account> {
+  const { email, password } = options
+  return accountOf(await post(connect(options), '/sign-in/email', { email, password }))
+}
+
+/** Ends the session: its token signs nobody in any more. */
+export async function signOut(options: ConnectionOptions): Promise<void> {
+  await post(connect(options), '/sign-out', {})
+}
+
+interface Answer {
+  readonly path: string
+  readonly response: Response
+  readonly body: unknown
+}
+
+async function post(connection: Connection, path: string, input: object): Promise<Answer> {
+  const url = `${connection.baseUrl}/api/auth${path}`
+  try {
+    const headers = { ...(await connection.headers()), 'content-type': 'application/json' }
+    const response = await connection.fetch(url, { method: 'POST', headers, body: JSON.stringify(input) })
+    const answer = { path, response, body: await readJson(response) }
+    if (!response.ok) throw refusal(answer)
+    return answer
+  } catch (error) {
+    throw toRowhouseError(error, { path })
+  }
+}
+
+function accountOf({ path, response, body }: Answer): Account {
+  const token = response.headers.get('set-auth-token')
+  if (token !== null && isAccountBody(body)) return { token, user: body.user }
+  const error = new NoAnswerError(`${originOf(response.url)} answered without a session`, { response })
+  throw toRowhouseError(error, { path })
+}
+
+function isAccountBody(body: unknown): body is Pick<Account, 'user'> {
+  return typeof body === 'object' && body !== null && 'user' in body && typeof body.user === 'object'
+}
+
+const BY_STATUS: Record<number, Pick<ErrorDetails, 'code' | 'reason'>> = {
+  400: { code: 'BAD_REQUEST', reason: 'invalid_input' },
+  401: { code: 'UNAUTHORIZED', reason: 'unauthenticated' },
+  403: { code: 'FORBIDDEN' },
+  404: { code: 'NOT_FOUND', reason: 'not_found' },
+  413: { code: 'PAYLOAD_TOO_LARGE', reason: 'too_large' },
+  429: { code: 'TOO_MANY_REQUESTS', reason: 'rate_limited' },
+  500: { code: 'INTERNAL_SERVER_ERROR', reason: 'internal' },
+  503: { code: 'SERVICE_UNAVAILABLE', reason: 'database_unavailable' },
+}
+
+/** Says a refusal of Better Auth's in the words of this client. */
+function refusal({ path, response, body }: Answer): Error {
+  const { code, message } = readRefusal(body)
+  const words = code.startsWith('USER_ALREADY_EXISTS')
+    ? ({ code: 'CONFLICT', reason: 'unique_violation' } as const)
+    : BY_STATUS[response.status]
+  if (!words || message === '') {
+    return new NoAnswerError(`${originOf(response.url)} answered ${response.status}`, { response })
+  }
+  return new RowhouseError(message, {
+    ...words,
+    path,
+    httpStatus: response.status,
+    retryAt: retryTime(response.headers),
+    requestId: requestIdOf(response),
+  })
+}
+
+function readRefusal(body: unknown): { code: string; message: string } {
+  const { code, message } = typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {}
+  return { code: String(code ?? ''), message: String(message ?? '') }
+}

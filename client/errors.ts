@@ -1,0 +1,140 @@
+import { TRPCClientError } from '@trpc/client'
+import type { AppRouter } from '#server/router.ts'
+
+type ErrorData = AppRouter['_def']['_config']['$types']['errorShape']['data']
+
+/** What a caller meets without the server's doing: no answer, or none of ours; a call that was aborted; one never sent. */
+type LocalReason = 'unreachable' | 'aborted' | 'unsent'
+
+export type ErrorReason = NonNullable<ErrorData['reason']> | LocalReason
+export type ErrorCode = ErrorData['code'] | Uppercase<LocalReason>
+
+export interface ErrorDetails {
+  readonly code: ErrorCode
+  /** A stable word, or undefined for the few failures that tRPC itself answers without one. */
+  readonly reason?: ErrorReason | undefined
+  /** What is wrong with the input: zod's issues, flattened. */
+  readonly issues?: ErrorData['issues']
+  /** The violated constraint's name. */
+  readonly constraint?: string | undefined
+  /** When trying again makes sense. */
+  readonly retryAt?: Date | undefined
+  /** Undefined when no answer came. */
+  readonly httpStatus?: number | undefined
+  /** The procedure, such as `tasks.create`. */
+  readonly path?: string | undefined
+  /** What the server's log knows the request by. */
+  readonly requestId?: string | undefined
+}
+
+/** Every failure of a client's call. `reason` is the word to decide on; `message` is a sentence for people. */
+export class RowhouseError extends TRPCClientError<AppRouter> implements ErrorDetails {
+  readonly code: ErrorCode
+  readonly reason: ErrorReason | undefined
+  readonly issues: ErrorData['issues']
+  readonly constraint: string | undefined
+  readonly retryAt: Date | undefined
+  readonly httpStatus: number | undefined
+  readonly path: string | undefined
+  readonly requestId: string | undefined
+
+  constructor(message: string, details: ErrorDetails, options: RowhouseErrorOptions = {}) {
+    super(message, options)
+    // tRPC's constructor makes every instance a plain TRPCClientError.
+    Object.setPrototypeOf(this, new.target.prototype)
+    this.name = 'RowhouseError'
+    this.code = details.code
+    this.reason = details.reason
+    this.issues = details.issues
+    this.constraint = details.constraint
+    this.retryAt = details.retryAt
+    this.httpStatus = details.httpStatus
+    this.path = details.path
+    this.requestId = details.requestId
+  }
+}
+
+type RowhouseErrorOptions = NonNullable<ConstructorParameters<typeof TRPCClientError<AppRouter>>[1]>
+
+export function isRowhouseError(error: unknown): error is RowhouseError {
+  return error instanceof RowhouseError
+}
+
+/** No answer came, or one that is not the server's: from a proxy, from another application, or cut off. */
+export class NoAnswerError extends Error {
+  readonly httpStatus: number | undefined
+  readonly retryAt: Date | undefined
+  readonly requestId: string | undefined
+
+  constructor(message: string, options: { response?: Response; cause?: unknown } = {}) {
+    super(message, { cause: options.cause })
+    this.name = 'NoAnswerError'
+    this.httpStatus = options.response?.status
+    this.retryAt = options.response && retryTime(options.response.headers)
+    this.requestId = options.response && requestIdOf(options.response)
+  }
+}
+
+/** When an answer's `retry-after` says to come back. */
+export function retryTime(headers: Headers): Date | undefined {
+  const value = headers.get('retry-after')
+  if (value === null) return undefined
+  const time = /^\d+$/.test(value) ? Date.now() + Number(value) * 1000 : Date.parse(value)
+  return Number.isNaN(time) ? undefined : new Date(time)
+}
+
+/** The id under which the server's log has this request. */
+export function requestIdOf(response: unknown): string | undefined {
+  if (typeof response !== 'object' || response === null || !('headers' in response)) return undefined
+  const { headers } = response
+  return headers instanceof Headers ? (headers.get('x-request-id') ?? undefined) : undefined
+}
+
+/** Says in one error class what became of a call, whatever tRPC's links threw. */
+export function toRowhouseError(
+  error: unknown,
+  call: { path: string; signal?: AbortSignal | null },
+): RowhouseError {
+  if (error instanceof RowhouseError) return error
+  const { path, signal } = call
+  if (error instanceof TRPCClientError && error.data) return answeredError(error, path)
+  const cause = causeOf(error)
+  if (signal?.aborted || isAbort(cause)) {
+    return new RowhouseError('the call was aborted', { code: 'ABORTED', reason: 'aborted', path }, { cause })
+  }
+  if (cause instanceof NoAnswerError) {
+    const { httpStatus, retryAt, requestId } = cause
+    const details = {
+      code: 'UNREACHABLE',
+      reason: 'unreachable',
+      path,
+      httpStatus,
+      retryAt,
+      requestId,
+    } as const
+    return new RowhouseError(cause.message, details, { cause })
+  }
+  const message = `the call could not be sent: ${cause.message}`
+  return new RowhouseError(message, { code: 'UNSENT', reason: 'unsent', path }, { cause })
+}
+
+function answeredError(error: TRPCClientError<AppRouter>, path: string): RowhouseError {
+  const { message, data, shape, meta, cause } = error
+  const code = data?.code ?? 'INTERNAL_SERVER_ERROR'
+  // A refused batch names all of its procedures.
+  const details = { ...data, code, path, requestId: requestIdOf(meta?.response) }
+  return new RowhouseError(message, details, { result: shape && { error: shape }, meta, cause })
+}
+
+/** What is below tRPC's wrapping: the failure that a link met. */
+function causeOf(error: unknown): Error {
+  if (error instanceof TRPCClientError) {
+    if (error.meta?.response) return new NoAnswerError('the answer was not understood', { cause: error })
+    if (error.cause instanceof Error) return error.cause
+  }
+  return error instanceof Error ? error : new Error(String(error))
+}
+
+function isAbort(error: Error): boolean {
+  return error.name === 'AbortError' || error.name === 'TimeoutError'
+}

@@ -1,0 +1,77 @@
+import { httpBatchLink, httpSubscriptionLink, splitLink, type TRPCLink } from '@trpc/client'
+import { observable } from '@trpc/server/observable'
+import superjson from 'superjson'
+import type { AppRouter } from '#server/router.ts'
+import { type Connection, readJson } from './connection.ts'
+import { toRowhouseError } from './errors.ts'
+import { FetchEventSource, unwrapFailure } from './event-source.ts'
+
+/** The server refuses longer batches. */
+const MAX_BATCH_SIZE = 20
+/** Proxies commonly take request lines of 8 kB. */
+const MAX_URL_LENGTH = 7_500
+
+/** Calls in batches, subscriptions by server-sent events, and every failure as a RowhouseError. */
+export function createLinks(connection: Connection): TRPCLink<AppRouter>[] {
+  const url = `${connection.baseUrl}/trpc`
+  return [
+    errorLink,
+    splitLink({
+      condition: op => op.type === 'subscription',
+      true: httpSubscriptionLink({
+        url,
+        transformer: superjson,
+        EventSource: FetchEventSource,
+        eventSourceOptions: { connection },
+      }),
+      false: httpBatchLink({
+        url,
+        transformer: superjson,
+        maxItems: MAX_BATCH_SIZE,
+        maxURLLength: MAX_URL_LENGTH,
+        headers: () => connection.headers(),
+        fetch: (target, init) => answerOf(connection, String(target), init as RequestInit),
+      }),
+    }),
+  ]
+}
+
+/** Reads the whole answer at once, so that what goes wrong on the way is told apart from what the server says. */
+async function answerOf(connection: Connection, url: string, init: RequestInit) {
+  const response = await connection.fetch(url, init)
+  const body = await readJson(response)
+  const { ok, status, headers } = response
+  return { ok, status, headers, json: async () => body }
+}
+
+const errorLink: TRPCLink<AppRouter> = () => {
+  return ({ op, next }) =>
+    observable(observer => {
+      const { path, signal } = op
+      const translate = (error: unknown) => toRowhouseError(unwrapFailure(error), { path, signal })
+      const fail = (error: unknown) => observer.error(translate(error))
+      // A batch goes on for the others' sake; who has left does not wait for it.
+      const leave = () => fail(signal?.reason)
+      if (signal?.aborted) {
+        leave()
+        return
+      }
+      signal?.addEventListener('abort', leave, { once: true })
+      const subscription = next(op).subscribe({
+        next(envelope) {
+          const { result } = envelope
+          if (result.type === 'state' && result.error) {
+            observer.next({ ...envelope, result: { ...result, error: translate(result.error) } })
+          } else {
+            observer.next(envelope)
+          }
+        },
+        error: fail,
+        complete: () => observer.complete(),
+      })
+      return () => {
+        signal?.removeEventListener('abort', leave)
+        subscription.unsubscribe()
+      }
+    })
+}

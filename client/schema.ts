@@ -1,0 +1,15 @@
+// What a form or a button needs to know before it calls: the same input schemas that the server holds callers to, and the
+// tables that say what a task may do next. Zod and plain data only.
+
+export * as account from '#server/account/schema.ts'
+export * as apiTokens from '#server/api-tokens/schema.ts'
+export { SCOPES, type Scope } from '#server/scopes.ts'
+export * as settings from '#server/settings/schema.ts'
+export * as tasks from '#server/tasks/schema.ts'
+export {
+  isAllowed,
+  TASK_STATUSES,
+  TASK_TRANSITIONS,
+  type TaskAction,
+  type TaskStatus,
+} from '#server/tasks/state.ts'
