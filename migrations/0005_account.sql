@@ -4,24 +4,34 @@
 -- migrate:up
 
 create function app.current_account(
-  out id uuid, out name text, out email text, out image text, out is_email_verified boolean, out is_two_factor_enabled boolean
+  out id uuid,
+  out name text,
+  out email text,
+  out image text,
+  out credential text,
+  out organization_id uuid,
+  out organization_role text,
+  out scopes text[]
 )
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 begin
-  select u.id, u.name, u.email, u.image, u.email_verified, u.two_factor_enabled
-  into id, name, email, image, is_email_verified, is_two_factor_enabled
-  from auth.users u where u.id = app.current_user_id();
+  select u.id, u.name, u.email, u.image, a.kind, a.organization_id, a.organization_role, a.scopes
+  into id, name, email, image, credential, organization_id, organization_role, scopes
+  from app.authenticate(
+    current_setting('app.credential', true), nullif(current_setting('app.organization', true), '')::uuid, 'any'
+  ) a
+  join auth.users u on u.id = a.user_id;
 end
 $$;
-comment on function app.current_account() is 'The caller''s own profile.';
+comment on function app.current_account() is
+  'The caller''s own profile, and what their credential is and allows; scopes are null for a session, which may do everything.';
 
 create function app.list_sessions()
 returns table (
-  id uuid, is_current boolean, user_agent text, ip_address text, created_at timestamptz, expires_at timestamptz,
-  last_used_at timestamptz
+  id uuid, is_current boolean, user_agent text, ip_address text, created_at timestamptz, expires_at timestamptz
 )
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -31,7 +41,7 @@ begin
   return query
     select
       s.id, s.token = encode(sha256(decode(substr(current_setting('app.credential', true), 3), 'hex')), 'hex'),
-      s.user_agent, s.ip_address, s.created_at, s.expires_at, s.last_used_at
+      s.user_agent, s.ip_address, s.created_at, s.expires_at
     from auth.sessions s
     where s.user_id = app.current_session_user_id() and s.expires_at > now()
     order by s.id desc;
@@ -80,6 +90,8 @@ begin
     union all
     select 'accounts', to_jsonb(a) - array['password', 'access_token', 'refresh_token', 'id_token']
     from auth.accounts a where a.user_id = caller
+    union all
+    select 'two_factors', to_jsonb(t) - array['secret', 'backup_codes'] from auth.two_factors t where t.user_id = caller
     union all
     select 'members', to_jsonb(m) from auth.members m where m.user_id = caller
     union all
