@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 
 // rht_ + 43 characters of secret + 6 of checksum, all URL-safe. The checksum tells a mistyped token from a wrong one without
@@ -28,6 +28,11 @@ export function hasApiTokenPrefix(text: string): boolean {
 /** The part of a token that may be shown. */
 export function shownPrefix(token: string): string {
   return token.slice(0, SHOWN_CHARS)
+}
+
+/** SHA-256 of the SHA-256 that travels with a statement: what the database keeps. Neither signs anyone in. */
+export function storedApiToken(token: string): Buffer {
+  return hash('sha256', hash('sha256', token, 'buffer'), 'buffer')
 }
 
 function checksum(secret: string): string {

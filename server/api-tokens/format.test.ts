@@ -1,0 +1,45 @@
+import { createHash } from 'node:crypto'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { createApiToken, isApiToken, shownPrefix, storedApiToken } from './format.ts'
+
+describe('API token format', () => {
+  it('takes every token that it makes', () => {
+    for (let i = 0; i < 1_000; i++) expect(createApiToken()).toSatisfy(isApiToken)
+  })
+
+  it('refuses a token that is one character off, wherever it is', () => {
+    const token = createApiToken()
+    const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+    for (let i = 0; i < token.length; i++) {
+      for (const letter of alphabet) {
+        if (letter === token[i]) continue
+        expect(isApiToken(token.slice(0, i) + letter + token.slice(i + 1))).toBe(false)
+      }
+    }
+  })
+
+  it('refuses a token that was cut, lengthened or padded', () => {
+    const token = createApiToken()
+    const others = [
+      token.slice(0, -1),
+      `${token}A`,
+      ` ${token}`,
+      `${token}\n`,
+      token.toUpperCase(),
+      `${token}=`,
+    ]
+    for (const text of others) expect(isApiToken(text)).toBe(false)
+  })
+
+  it('refuses arbitrary text', () => {
+    fc.assert(fc.property(fc.string(), text => !isApiToken(text) && !isApiToken(`rht_${text}`)))
+  })
+
+  it('stores a hash of the hash that travels, and shows six characters of the secret', () => {
+    const token = createApiToken()
+    const travelling = createHash('sha256').update(token).digest()
+    expect(storedApiToken(token)).toEqual(createHash('sha256').update(travelling).digest())
+    expect(shownPrefix(token)).toBe(token.slice(0, 10))
+  })
+})
