@@ -1,0 +1,180 @@
+// Who a test is about: users with a session, their API tokens and organizations, made as the database's owner and so without
+// the detour over sign-up. Every actor calls the real router, in this process, under their own credential.
+
+import { randomBytes, randomUUID } from 'node:crypto'
+import pg from 'pg'
+import pino from 'pino'
+import { createApiToken as newToken, shownPrefix, storedApiToken } from '../api-tokens/format.ts'
+import { signSessionToken, storedSessionToken } from '../auth/session-token.ts'
+import { type Caller, createCaller } from '../caller.ts'
+import { openPools } from '../db/pools.ts'
+import type { Scope } from '../scopes.ts'
+import type { Services } from '../services.ts'
+import { createTestDatabase, type TestDatabase } from './database.ts'
+import { TEST_AUTH_SECRET } from './environment.ts'
+
+/** The password of every actor. */
+export const PASSWORD = 'correct horse battery staple'
+
+/** A database of its own with everything that procedures need. */
+export interface House {
+  readonly database: TestDatabase
+  readonly services: Services
+  /** The owner's connections, to look at rows and to change them behind the server's back. */
+  readonly owner: pg.Pool
+  close(): Promise<void>
+}
+
+export interface Actor {
+  readonly house: House
+  readonly userId: string
+  readonly name: string
+  readonly email: string
+  readonly sessionId: string
+  /** The session's token in its signed form, which is what a cookie or a bearer header carries. */
+  readonly token: string
+  /** What `Authorization` says. */
+  readonly authorization: string
+  /** Calls the router as this actor; `headers` add to the credential, or replace it. */
+  caller(headers?: CallHeaders): Caller
+}
+
+export interface ActorToken {
+  readonly id: string
+  readonly token: string
+  readonly authorization: string
+  caller(headers?: CallHeaders): Caller
+}
+
+export interface CallHeaders {
+  readonly authorization?: string
+  readonly cookie?: string
+  readonly 'x-organization-id'?: string
+}
+
+export type Role = 'owner' | 'admin' | 'member'
+
+export async function openHouse(overrides: Partial<Services> = {}): Promise<House> {
+  const database = await createTestDatabase()
+  const services = testServices(database, overrides)
+  const owner = new pg.Pool({ connectionString: database.ownerUrl, max: 2 })
+  // Dropping the database ends connections that are still closing.
+  owner.on('error', () => {}).on('connect', client => client.on('error', () => {}))
+  return {
+    database,
+    services,
+    owner,
+    async close() {
+      await Promise.all([services.pools.close(), owner.end()])
+      await database.drop()
+    },
+  }
+}
+
+/** What a server would be given, with the test's database behind it and quotas that no test meets by accident. */
+export function testServices(
+  database: Pick<TestDatabase, 'urls'>,
+  overrides: Partial<Services> = {},
+): Services {
+  return {
+    pools: openPools(database.urls),
+    log: pino({ level: 'silent' }),
+    authSecret: TEST_AUTH_SECRET,
+    appUrl: 'http://localhost:3000',
+    isSecure: false,
+    quotas: { maxTasksPerDay: 1_000, maxMessagesPerDay: 1_000 },
+    verifyPassword: async (_userId, password) => password === PASSWORD,
+    ...overrides,
+  }
+}
+
+/** Calls the router without a credential, or with whatever the headers say. */
+export function anonymous(house: House, headers: CallHeaders = {}): Caller {
+  return createCaller(house.services, { headers })
+}
+
+export async function createActor(house: House, { name = 'Ada' }: { name?: string } = {}): Promise<Actor> {
+  const email = `${name.toLowerCase().replace(/\W+/g, '-')}-${randomUUID()}@example.com`
+  const { id: userId } = await insert(
+    house,
+    'insert into auth.users (name, email) values ($1, $2) returning id',
+    [name, email],
+  )
+  return startSession({ house, userId, name, email })
+}
+
+/** Signs an actor in once more: the same user with another session. */
+export async function startSession(user: Pick<Actor, 'house' | 'userId' | 'name' | 'email'>): Promise<Actor> {
+  const { house, userId, name, email } = user
+  const raw = randomBytes(24).toString('base64url')
+  const { id: sessionId } = await insert(
+    house,
+    `insert into auth.sessions (user_id, token, expires_at, ip_address, user_agent)
+     values ($1, $2, now() + interval '7 days', '192.0.2.1', 'vitest') returning id`,
+    [userId, storedSessionToken(raw)],
+  )
+  const token = signSessionToken(raw, house.services.authSecret)
+  return { house, userId, name, email, sessionId, token, ...bearer(house, token) }
+}
+
+/** Makes an API token of the actor's, in whatever state the test needs. */
+export async function createApiToken(
+  actor: Actor,
+  options: { scopes: readonly Scope[]; organizationId?: string; expiresAt?: Date },
+): Promise<ActorToken> {
+  const token = newToken()
+  const { id } = await insert(
+    actor.house,
+    `insert into app.api_tokens (user_id, organization_id, name, prefix, token_hash, scopes, expires_at)
+     values ($1, $2, 'a token', $3, $4, $5, $6) returning id`,
+    [
+      actor.userId,
+      options.organizationId ?? null,
+      shownPrefix(token),
+      storedApiToken(token),
+      options.scopes,
+      options.expiresAt ?? null,
+    ],
+  )
+  return { id, token, ...bearer(actor.house, token) }
+}
+
+/** Makes an organization with `owner` and, as plain members unless a role is given, the others. */
+export async function createOrganization(
+  owner: Actor,
+  members: readonly (Actor | { actor: Actor; role: Role })[] = [],
+): Promise<{ id: string; slug: string }> {
+  const { house } = owner
+  const slug = `org-${randomUUID()}`
+  const { id } = await insert(
+    house,
+    'insert into auth.organizations (name, slug) values ($1, $1) returning id',
+    [slug],
+  )
+  const others = members.map(member =>
+    'actor' in member ? member : { actor: member, role: 'member' as const },
+  )
+  for (const { actor, role } of [{ actor: owner, role: 'owner' as const }, ...others]) {
+    await house.owner.query('insert into auth.members (organization_id, user_id, role) values ($1, $2, $3)', [
+      id,
+      actor.userId,
+      role,
+    ])
+  }
+  return { id, slug }
+}
+
+function bearer(house: House, token: string): Pick<ActorToken, 'authorization' | 'caller'> {
+  const authorization = `Bearer ${token}`
+  return {
+    authorization,
+    caller: headers => createCaller(house.services, { headers: { authorization, ...headers } }),
+  }
+}
+
+async function insert(house: House, sql: string, values: unknown[]): Promise<{ id: string }> {
+  const { rows } = await house.owner.query<{ id: string }>(sql, values)
+  const [row] = rows
+  if (!row) throw new Error('nothing was inserted')
+  return row
+}
