@@ -1,0 +1,128 @@
+import { sql } from 'kysely'
+import { type Database, scopedDatabase, signIn } from '../db/database.ts'
+import { SignInError } from '../db/errors.ts'
+import type { Identity } from '../db/identity.ts'
+import { DEFAULT_TIMEOUT_MS, type StatementScope } from '../db/scope.ts'
+import type { Services } from '../services.ts'
+import { EXPORTED_TABLES, type ExportedTable } from './export-tables.ts'
+import { openExportToken, sealExportToken } from './export-token.ts'
+
+const URL_LIFETIME_MS = 10 * 60_000
+/** A batch is as large as the rows before it allow: 500 log lines, a few long messages. */
+const FIRST_BATCH_ROWS = 50
+const MAX_BATCH_ROWS = 500
+const TARGET_BATCH_CHARS = 2 * 1024 * 1024
+const RECHECK_MS = 1_000
+
+export type ExportServices = Pick<Services, 'pools' | 'authSecret' | 'appUrl'>
+
+/** A URL that gives its bearer the caller's whole account for ten minutes, or until the session ends. */
+export function createExportUrl(
+  _identity: Identity,
+  { services, credential }: { services: ExportServices; credential: string },
+): { url: string; expiresAt: Date } {
+  const expiresAt = Date.now() + URL_LIFETIME_MS
+  const token = sealExportToken({ credential, expiresAt }, services.authSecret)
+  return { url: new URL(`/media/exports/${token}`, services.appUrl).href, expiresAt: new Date(expiresAt) }
+}
+
+/**
+ * Everything that the user behind a token owns, as JSON lines (`{"table":"tasks","row":{…}}`), many to a chunk; null for a
+ * token that is not valid (any more). Reads one snapshot, so it holds a connection until it is read to its end or
+ * returned from, and a batch at a time in memory. Ends with an error within a second of the session's revocation.
+ */
+export async function streamExport(
+  services: ExportServices,
+  token: string,
+  signal?: AbortSignal,
+): Promise<AsyncIterable<string> | null> {
+  const grant = openExportToken(token, services.authSecret)
+  if (grant === null) return null
+  const scope: StatementScope = {
+    credential: grant.credential,
+    organizationId: null,
+    permission: 'session',
+    isReadOnly: true,
+    timeoutMs: DEFAULT_TIMEOUT_MS,
+    signal,
+  }
+  const { api } = services.pools
+  try {
+    await signIn(api, scope)
+  } catch (error) {
+    if (error instanceof SignInError) return null
+    throw error
+  }
+  return readSnapshot(scopedDatabase(api, scope), () => signIn(api, scope))
+}
+
+async function* readSnapshot(
+  db: Database,
+  recheck: () => Promise<unknown>,
+): AsyncGenerator<string, void, undefined> {
+  const snapshot = await db
+    .startTransaction()
+    .setIsolationLevel('repeatable read')
+    .setAccessMode('read only')
+    .execute()
+  try {
+    let checkedAt = Date.now()
+    for await (const chunk of readEverything(snapshot)) {
+      yield chunk
+      // The snapshot goes on seeing a session that has ended since.
+      if (Date.now() - checkedAt < RECHECK_MS) continue
+      await recheck()
+      checkedAt = Date.now()
+    }
+  } finally {
+    await snapshot.rollback().execute()
+  }
+}
+
+async function* readEverything(db: Database): AsyncGenerator<string, void, undefined> {
+  yield await readAccount(db)
+  for (const table of EXPORTED_TABLES) yield* readTable(db, table)
+}
+
+async function readAccount(db: Database): Promise<string> {
+  const rows = await db
+    .selectFrom(sql<{ source: string; data: unknown }>`app.export_account()`.as('account'))
+    .select(['source', sql<string>`data::text`.as('json')])
+    .execute()
+  return rows.map(({ source, json }) => line(source, json)).join('')
+}
+
+/** Reads a table in batches by key. The rows are the owner's because no other is visible. */
+async function* readTable(db: Database, exported: ExportedTable): AsyncGenerator<string, void, undefined> {
+  const name = snakeCase(exported.table.slice('app.'.length))
+  const table = sql.table(exported.table)
+  const key = sql.join(exported.key.map(column => sql.ref(column)))
+  const columns = sql.join(exported.columns.map(column => sql.ref(column)))
+  let after = sql<boolean>`true`
+  let limit = FIRST_BATCH_ROWS
+  for (;;) {
+    const { rows } = await sql<{ json: string; key: unknown[] }>`
+      select to_json(batch)::text as json, json_build_array(${key}) as key
+      from (select ${columns} from ${table} where ${after} order by ${key} limit ${limit}) as batch
+      order by ${key}
+    `.execute(db)
+    const last = rows.at(-1)
+    if (last === undefined) return
+    const chunk = rows.map(row => line(name, row.json)).join('')
+    yield chunk
+    if (rows.length < limit) return
+    after = sql`(${key}) > (${sql.join(last.key)})`
+    limit = Math.max(
+      1,
+      Math.min(MAX_BATCH_ROWS, Math.floor((TARGET_BATCH_CHARS * rows.length) / chunk.length)),
+    )
+  }
+}
+
+function line(table: string, json: string): string {
+  return `{"table":${JSON.stringify(table)},"row":${json}}\n`
+}
+
+function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)
+}
