@@ -1,6 +1,7 @@
-import { type Auth, createAuth } from './auth/auth.ts'
+import { type Auth, createAuth, TooManyAttemptsError } from './auth/auth.ts'
 import type { Config } from './config.ts'
 import { type LoginUrls, openPools, type Pools } from './db/pools.ts'
+import { AppError } from './errors.ts'
 import type { Logger } from './logger.ts'
 import { createMailer } from './mail.ts'
 
@@ -13,6 +14,7 @@ export interface Services {
   /** Whether the application is served over HTTPS, so that cookies say `Secure`. */
   readonly isSecure: boolean
   readonly quotas: { readonly maxTasksPerDay: number; readonly maxMessagesPerDay: number }
+  /** Whether this is the user's password. Throws `rate_limited` after too many attempts. */
   readonly verifyPassword: (userId: string, password: string) => Promise<boolean>
 }
 
@@ -50,7 +52,7 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
     appUrl: config.appUrl,
     isSecure: config.appUrl.startsWith('https:'),
     quotas: config.quotas,
-    verifyPassword: auth.verifyPassword,
+    verifyPassword: (userId, password) => auth.verifyPassword(userId, password).catch(asRateLimited),
     auth,
     async close() {
       await auth.close()
@@ -58,4 +60,10 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
       await pools.close()
     },
   }
+}
+
+function asRateLimited(error: unknown): never {
+  if (!(error instanceof TooManyAttemptsError)) throw error
+  const retryAt = new Date(Date.now() + error.retryAfterSeconds * 1_000)
+  throw new AppError('rate_limited', 'too many attempts; try again later', { retryAt, cause: error })
 }

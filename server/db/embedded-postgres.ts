@@ -239,3 +239,9 @@ function missingConnection({ home, connection }: ClusterPaths): never {
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
+
+/** Where the embedded server of this directory was last reached, running or not; null before its first start. */
+export function lastKnownEmbeddedUrl(dataDir: string): string | null {
+  const connection = readConnection(clusterPaths(dataDir))
+  return connection && connection.port > 0 ? urlOf(connection) : null
+}
