@@ -92,9 +92,10 @@ async function generateTypes(url: string): Promise<string> {
   })
   // Tables of a default schema lose their prefix; naming one that does not exist keeps it everywhere.
   const defaultSchemas = ['none']
-  const db = new Kysely<unknown>({
-    dialect: new PostgresDialect({ pool: new Pool({ ...toPgConfig(url), max: 1 }) }),
-  })
+  const pool = new Pool({ ...toPgConfig(url), max: 1 })
+  // A pool is done with a connection before the server is: dropping the scratch database may still end it.
+  pool.on('connect', client => client.on('error', () => undefined))
+  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) })
   try {
     return await codegen.generate({
       db,
