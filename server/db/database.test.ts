@@ -66,7 +66,7 @@ function scopeOf(actor: Actor, overrides: Partial<StatementScope> = {}): Stateme
   }
 }
 
-const backendPid = sql<number>`select pg_backend_pid() as pid`
+const backendPid = sql<{ pid: number }>`select pg_backend_pid() as pid`
 
 describe('a scoped statement', () => {
   it('runs as whoever holds the credential, on one connection in turns', async () => {

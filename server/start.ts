@@ -1,0 +1,91 @@
+import pg from 'pg'
+import { buildApp } from './app.ts'
+import type { Config } from './config.ts'
+import { contextFactory } from './context.ts'
+import { toPgConfig } from './db/connection-url.ts'
+import { openDatabaseServer } from './db/database-server.ts'
+import { assertIsolated } from './db/isolation.ts'
+import { ensureLogins, loginUrls } from './db/logins.ts'
+import {
+  type ExpectedMigration,
+  expectedMigrations,
+  migrateToLatest,
+  readAppliedMigrations,
+  schemaProblem,
+} from './db/migrations/runner.ts'
+import type { LoginUrls } from './db/pools.ts'
+import { checkReadiness } from './db/readiness.ts'
+import type { Logger } from './logger.ts'
+import { appRouter } from './router.ts'
+import { createServices } from './services.ts'
+
+export interface RunningServer {
+  readonly url: string
+  /** Lets calls in flight finish, then ends connections and the embedded database. Safe to call twice. */
+  stop(): Promise<void>
+}
+
+const SWEEP_INTERVAL_MS = 10 * 60 * 1_000
+
+/**
+ * Starts everything: the database where it is embedded, migrations where they are wanted, and the HTTP server. Refuses, naming
+ * the object and the command that mends it, when the schema is not at this version or a serving login could see too much.
+ */
+export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
+  const database = await openDatabaseServer(config, { log: line => log.info(line) })
+  try {
+    const { ownerUrl } = database
+    if (ownerUrl && config.migrateOnStart) {
+      const { applied } = await migrateToLatest({ url: ownerUrl, log: line => log.info(line) })
+      if (applied.length > 0) log.info({ applied }, 'migrated')
+      await ensureLogins(ownerUrl, config.authSecret, { overrides: config.loginUrls })
+    }
+    const urls = loginUrls({
+      baseUrl: database.url,
+      authSecret: config.authSecret,
+      overrides: config.loginUrls,
+    })
+    const expected = await expectedMigrations()
+    await checkDatabase(urls, expected)
+
+    const services = createServices(config, urls, log)
+    const app = buildApp({
+      config,
+      log,
+      router: appRouter,
+      createContext: contextFactory(services),
+      auth: services.auth,
+      services,
+      readiness: () => checkReadiness(services.pools.api, expected),
+    })
+    const url = await app.listen()
+    const sweeping = setInterval(() => {
+      services.pools.system.sweepRateLimits().catch(error => log.warn({ err: error }, 'sweeping failed'))
+    }, SWEEP_INTERVAL_MS).unref()
+
+    let stopping: Promise<void> | undefined
+    const stop = async () => {
+      clearInterval(sweeping)
+      await app.drain()
+      await services.close()
+      await database.close()
+    }
+    return { url, stop: () => (stopping ??= stop()) }
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+}
+
+/** Asks as the API's login, which sees the catalog and no owner's secret. */
+async function checkDatabase(urls: LoginUrls, expected: ExpectedMigration[]): Promise<void> {
+  const client = new pg.Client(toPgConfig(urls.api))
+  await client.connect()
+  try {
+    const problem = schemaProblem(await readAppliedMigrations(client), expected)
+    if (problem) throw new Error(problem)
+    await assertIsolated(client)
+  } finally {
+    await client.end()
+  }
+}
