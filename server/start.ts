@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { registerExportRoute } from './account/export-route.ts'
 import { buildApp } from './app.ts'
 import type { Config } from './config.ts'
 import { contextFactory } from './context.ts'
@@ -58,6 +59,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       services,
       readiness: () => checkReadiness(services.pools.api, expected),
     })
+    registerExportRoute(app.fastify, services)
     const url = await app.listen()
     const sweeping = setInterval(() => {
       services.pools.system.sweepRateLimits().catch(error => log.warn({ err: error }, 'sweeping failed'))

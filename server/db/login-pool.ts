@@ -79,9 +79,20 @@ interface ClientInternals {
   readonly connection: NodeJS.EventEmitter & { stream: { destroy(): void } }
 }
 
-interface CancellingClient {
-  cancel(client: pg.PoolClient, exchange: Exchange): void
-  connection: NodeJS.EventEmitter
+/** The parts of pg's connection that a cancel request takes; it is sent in place of a start-up message. */
+interface CancelWire extends NodeJS.EventEmitter {
+  readonly ssl: unknown
+  connect(portOrPath: number | string, host?: string): void
+  requestSsl(): void
+  cancel(processId: number, secretKey: number): void
+  end(): void
+}
+
+interface Cancellable {
+  readonly host: string
+  readonly port: number
+  readonly processID: number
+  readonly secretKey: number
 }
 
 function trackClient(client: pg.PoolClient, isNamed: boolean): Tracked {
@@ -120,7 +131,7 @@ export class LoginConnection {
     if (signal?.aborted) throw new StatementAbortedError()
     const exchange = new Exchange(steps, this.#tracked.prepared)
     const deadline = setTimeout(() => this.#giveUp(), bounds.timeoutMs + GRACE_MS)
-    const onAbort = signal ? () => this.#cancel(exchange) : undefined
+    const onAbort = signal ? () => this.#cancel() : undefined
     if (onAbort) signal?.addEventListener('abort', onAbort, { once: true })
     const { onStatement } = this.#options
     const startedAt = onStatement ? performance.now() : 0
@@ -166,12 +177,24 @@ export class LoginConnection {
     internals(this.#client).connection.stream.destroy()
   }
 
-  #cancel(exchange: Exchange): void {
+  #cancel(): void {
     this.#isBroken = true
-    const canceller = new pg.Client(this.#options.connection) as unknown as CancellingClient
-    canceller.connection.on('error', () => {})
-    canceller.cancel(this.#client, exchange)
+    sendCancelRequest(this.#client as unknown as Cancellable, this.#options.connection)
     // The server answers a cancelled statement at once; a network that swallows the request must not keep the caller.
     setTimeout(() => this.#giveUp(), GRACE_MS).unref()
   }
+}
+
+/** https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS */
+function sendCancelRequest({ host, port, processID, secretKey }: Cancellable, config: pg.ClientConfig): void {
+  const { connection: wire } = new pg.Client(config) as unknown as { connection: CancelWire }
+  const send = () => {
+    wire.cancel(processID, secretKey)
+    wire.end()
+  }
+  wire.on('error', () => {})
+  wire.on('connect', () => (wire.ssl ? wire.requestSsl() : send()))
+  wire.on('sslconnect', send)
+  if (host.startsWith('/')) wire.connect(`${host}/.s.PGSQL.${port}`)
+  else wire.connect(port, host)
 }
