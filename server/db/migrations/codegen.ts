@@ -94,7 +94,7 @@ async function generateTypes(url: string): Promise<string> {
   const defaultSchemas = ['none']
   const pool = new Pool({ ...toPgConfig(url), max: 1 })
   // A pool is done with a connection before the server is: dropping the scratch database may still end it.
-  pool.on('connect', client => client.on('error', () => undefined))
+  pool.on('error', () => undefined)
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) })
   try {
     return await codegen.generate({
