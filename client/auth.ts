@@ -92,7 +92,7 @@ function refusal({ path, response, body }: Answer): Error {
     ...words,
     path,
     httpStatus: response.status,
-    retryAt: retryTime(response.headers),
+    retryAt: retryTime(response),
     requestId: requestIdOf(response),
   })
 }

@@ -66,28 +66,34 @@ export class NoAnswerError extends Error {
   readonly retryAt: Date | undefined
   readonly requestId: string | undefined
 
-  constructor(message: string, options: { response?: Response; cause?: unknown } = {}) {
+  constructor(message: string, options: { response?: Answered | undefined; cause?: unknown } = {}) {
     super(message, { cause: options.cause })
     this.name = 'NoAnswerError'
     this.httpStatus = options.response?.status
-    this.retryAt = options.response && retryTime(options.response.headers)
+    this.retryAt = options.response && retryTime(options.response)
     this.requestId = options.response && requestIdOf(options.response)
   }
 }
 
 /** When an answer's `retry-after` says to come back. */
-export function retryTime(headers: Headers): Date | undefined {
-  const value = headers.get('retry-after')
+export function retryTime(response: Answered): Date | undefined {
+  const value = response.headers.get('retry-after')
   if (value === null) return undefined
   const time = /^\d+$/.test(value) ? Date.now() + Number(value) * 1000 : Date.parse(value)
   return Number.isNaN(time) ? undefined : new Date(time)
 }
 
 /** The id under which the server's log has this request. */
-export function requestIdOf(response: unknown): string | undefined {
-  if (typeof response !== 'object' || response === null || !('headers' in response)) return undefined
-  const { headers } = response
-  return headers instanceof Headers ? (headers.get('x-request-id') ?? undefined) : undefined
+export function requestIdOf(response: Answered): string | undefined {
+  return response.headers.get('x-request-id') ?? undefined
+}
+
+/** What is left of a response once its body was read. */
+type Answered = Pick<Response, 'status' | 'headers'>
+
+/** The links of this client are the only ones that write `meta`. */
+function responseOf(error: TRPCClientError<AppRouter>): Answered | undefined {
+  return (error.meta as { response?: Answered } | undefined)?.response
 }
 
 /** Says in one error class what became of a call, whatever tRPC's links threw. */
@@ -121,15 +127,17 @@ export function toRowhouseError(
 function answeredError(error: TRPCClientError<AppRouter>, path: string): RowhouseError {
   const { message, data, shape, meta, cause } = error
   const code = data?.code ?? 'INTERNAL_SERVER_ERROR'
-  // A refused batch names all of its procedures.
-  const details = { ...data, code, path, requestId: requestIdOf(meta?.response) }
+  const response = responseOf(error)
+  // The call's own path: a refused batch names all of its procedures.
+  const details = { ...data, code, path, requestId: response && requestIdOf(response) }
   return new RowhouseError(message, details, { result: shape && { error: shape }, meta, cause })
 }
 
 /** What is below tRPC's wrapping: the failure that a link met. */
 function causeOf(error: unknown): Error {
   if (error instanceof TRPCClientError) {
-    if (error.meta?.response) return new NoAnswerError('the answer was not understood', { cause: error })
+    const response = responseOf(error)
+    if (response) return new NoAnswerError(error.message, { response, cause: error })
     if (error.cause instanceof Error) return error.cause
   }
   return error instanceof Error ? error : new Error(String(error))

@@ -2,8 +2,8 @@ import { httpBatchLink, httpSubscriptionLink, splitLink, type TRPCLink } from '@
 import { observable } from '@trpc/server/observable'
 import superjson from 'superjson'
 import type { AppRouter } from '#server/router.ts'
-import { type Connection, readJson } from './connection.ts'
-import { toRowhouseError } from './errors.ts'
+import { type Connection, originOf, readJson } from './connection.ts'
+import { NoAnswerError, toRowhouseError } from './errors.ts'
 import { FetchEventSource, unwrapFailure } from './event-source.ts'
 
 /** The server refuses longer batches. */
@@ -40,8 +40,16 @@ export function createLinks(connection: Connection): TRPCLink<AppRouter>[] {
 async function answerOf(connection: Connection, url: string, init: RequestInit) {
   const response = await connection.fetch(url, init)
   const body = await readJson(response)
+  if (!(Array.isArray(body) ? body : [body]).every(isAnswer)) {
+    const message = `${originOf(url)} answered ${response.status}, but not as a Rowhouse server does`
+    throw new NoAnswerError(message, { response })
+  }
   const { ok, status, headers } = response
   return { ok, status, headers, json: async () => body }
+}
+
+function isAnswer(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && ('result' in value || 'error' in value)
 }
 
 const errorLink: TRPCLink<AppRouter> = () => {

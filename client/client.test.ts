@@ -1,0 +1,246 @@
+import { randomUUID } from 'node:crypto'
+import { TRPCClientError } from '@trpc/client'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createClient, isRowhouseError, RowhouseError, signIn, signOut, signUp } from './index.ts'
+import { PASSWORD, type ServerFixture, startProxy, startServer } from './server-fixture.ts'
+
+let server: ServerFixture
+let token: string
+
+beforeAll(async () => {
+  server = await startServer({ MAX_TASKS_PER_DAY: '200', MAX_MESSAGES_PER_DAY: '1' })
+  token = await server.newToken()
+})
+afterAll(() => server.close())
+
+/** A client and the requests that it makes. */
+function watchedClient(options: Partial<Parameters<typeof createClient>[0]> = {}) {
+  const requests: { url: string; init: RequestInit; headers: Headers }[] = []
+  const client = createClient({
+    url: server.url,
+    token,
+    ...options,
+    fetch: (url, init) => {
+      requests.push({ url, init, headers: new Headers(init.headers) })
+      return fetch(url, init)
+    },
+  })
+  return { client, requests }
+}
+
+async function failureOf(call: Promise<unknown>): Promise<RowhouseError> {
+  const error = await call.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  if (!isRowhouseError(error)) throw new Error('not a RowhouseError', { cause: error })
+  return error
+}
+
+describe('calls', () => {
+  test('who signs up can create a task and list it', async () => {
+    const { url } = server
+    const account = await signUp({ url, email: 'ada@example.com', password: PASSWORD, name: 'Ada' })
+    expect(account.user).toMatchObject({ name: 'Ada', email: 'ada@example.com' })
+    const client = createClient({ url, token: account.token })
+    const task = await client.tasks.create.mutate({ prompt: 'Mend the roof' })
+    const { items, nextCursor } = await client.tasks.list.query()
+    expect(items).toEqual([task])
+    expect(nextCursor).toBeNull()
+    expect(task.createdAt).toBeInstanceOf(Date)
+  })
+
+  test('the address may end in a slash, or name the procedures themselves', async () => {
+    for (const url of [`${server.url}/`, `${server.url}/trpc`, new URL(server.url)]) {
+      const client = createClient({ url, token })
+      expect((await client.usage.today.query()).messages.limit).toBe(1)
+    }
+  })
+
+  test('calls of one tick share a request, at most twenty of them', async () => {
+    const { client, requests } = watchedClient()
+    await Promise.all(Array.from({ length: 25 }, () => client.usage.today.query()))
+    const batches = requests.map(({ url }) => new URL(url).pathname.split(',').length)
+    expect(batches).toEqual([20, 5])
+  })
+
+  test('calls that would make an address too long go in several requests', async () => {
+    const { client, requests } = watchedClient()
+    const search = 'ü'.repeat(200)
+    await Promise.all(Array.from({ length: 12 }, () => client.tasks.list.query({ search })))
+    expect(requests.length).toBeGreaterThan(1)
+    for (const { url } of requests) expect(url.length).toBeLessThanOrEqual(7_500)
+  })
+
+  test('a call that fails leaves the others of its batch alone', async () => {
+    const { client, requests } = watchedClient()
+    const [failure, usage] = await Promise.all([
+      failureOf(client.tasks.get.query({ id: randomUUID() })),
+      client.usage.today.query(),
+    ])
+    expect(requests).toHaveLength(1)
+    expect(failure).toMatchObject({ reason: 'not_found', path: 'tasks.get' })
+    expect(usage.tasks.used).toBe(0)
+  })
+})
+
+describe('credentials', () => {
+  test('a token goes in a header, never in an address, and the browser adds no cookie of its own', async () => {
+    const { client, requests } = watchedClient({ token: async () => token })
+    await client.usage.today.query()
+    const [request] = requests
+    expect(request?.headers.get('authorization')).toBe(`Bearer ${token}`)
+    expect(request?.url).not.toContain(token.slice(0, 10))
+    expect(request?.init.credentials).toBe('omit')
+  })
+
+  test('a token that a function gives is asked for again with every request', async () => {
+    const tokens = [token, 'not-a-token']
+    const client = createClient({ url: server.url, token: () => tokens.shift() })
+    await client.usage.today.query()
+    expect((await failureOf(client.usage.today.query())).reason).toBe('unauthenticated')
+    expect((await failureOf(client.usage.today.query())).reason).toBe('unauthenticated')
+  })
+
+  test('with cookies, the browser is told to send its own', async () => {
+    const { client, requests } = watchedClient({ token: undefined, cookies: true })
+    await failureOf(client.usage.today.query())
+    expect(requests[0]?.init.credentials).toBe('include')
+    expect(requests[0]?.headers.get('authorization')).toBeNull()
+  })
+
+  test("an organization that is not the caller's is refused", async () => {
+    const client = createClient({ url: server.url, token, organizationId: randomUUID() })
+    expect(await failureOf(client.tasks.list.query())).toMatchObject({
+      code: 'FORBIDDEN',
+      reason: 'not_a_member',
+    })
+  })
+
+  test('a token signs nobody in after signing out', async () => {
+    const { url } = server
+    const token = await server.newToken()
+    await signOut({ url, token })
+    const failure = await failureOf(createClient({ url, token }).tasks.list.query())
+    expect(failure.reason).toBe('unauthenticated')
+  })
+
+  test('signing in takes the password of the account', async () => {
+    const { url } = server
+    const email = 'grace@example.com'
+    await signUp({ url, email, password: PASSWORD, name: 'Grace' })
+    const { token } = await signIn({ url, email, password: PASSWORD })
+    expect((await createClient({ url, token }).account.me.query()).user.email).toBe(email)
+    expect(await failureOf(signIn({ url, email, password: 'wrong horse' }))).toMatchObject({
+      code: 'UNAUTHORIZED',
+      reason: 'unauthenticated',
+      httpStatus: 401,
+    })
+  })
+
+  test('an address signs up once, and a short password not at all', async () => {
+    const { url } = server
+    const input = { url, email: 'joan@example.com', password: PASSWORD, name: 'Joan' }
+    await signUp(input)
+    expect(await failureOf(signUp(input))).toMatchObject({ code: 'CONFLICT', reason: 'unique_violation' })
+    const short = await failureOf(signUp({ ...input, email: 'joan2@example.com', password: 'short' }))
+    expect(short).toMatchObject({ code: 'BAD_REQUEST', reason: 'invalid_input' })
+  })
+})
+
+describe('failures', () => {
+  test('a refusal says what, why, where, and how the log knows it', async () => {
+    const failure = await failureOf(createClient({ url: server.url }).tasks.list.query())
+    expect(failure).toMatchObject({
+      name: 'RowhouseError',
+      code: 'UNAUTHORIZED',
+      reason: 'unauthenticated',
+      httpStatus: 401,
+      path: 'tasks.list',
+      requestId: expect.stringMatching(/^[\w.-]{1,64}$/),
+    })
+    expect(failure).toBeInstanceOf(RowhouseError)
+    expect(failure).toBeInstanceOf(TRPCClientError)
+    expect(failure).toBeInstanceOf(Error)
+  })
+
+  test('an invalid input comes with its issues by field', async () => {
+    const failure = await failureOf(
+      createClient({ url: server.url, token }).tasks.create.mutate({ prompt: ' ' }),
+    )
+    expect(failure).toMatchObject({ code: 'BAD_REQUEST', reason: 'invalid_input' })
+    expect(failure.issues?.fieldErrors).toEqual({ prompt: ['must not be empty'] })
+  })
+
+  test('a used-up quota says when to come back', async () => {
+    const client = createClient({ url: server.url, token })
+    const { id: taskId } = await client.tasks.create.mutate({ prompt: 'Talk to me' })
+    await client.tasks.messages.send.mutate({ taskId, content: 'Hello' })
+    const failure = await failureOf(client.tasks.messages.send.mutate({ taskId, content: 'Hello?' }))
+    expect(failure).toMatchObject({ code: 'TOO_MANY_REQUESTS', reason: 'daily_quota' })
+    expect(failure.retryAt?.getTime()).toBeGreaterThan(Date.now())
+  })
+
+  test('a server that is not there is unreachable', async () => {
+    const failure = await failureOf(createClient({ url: 'http://127.0.0.1:9', token }).tasks.list.query())
+    expect(failure).toMatchObject({ code: 'UNREACHABLE', reason: 'unreachable', path: 'tasks.list' })
+    expect(failure.message).toBe('http://127.0.0.1:9 is unreachable')
+    expect(failure.httpStatus).toBeUndefined()
+    const account = signIn({ url: 'http://127.0.0.1:9', email: 'ada@example.com', password: PASSWORD })
+    expect((await failureOf(account)).reason).toBe('unreachable')
+  })
+
+  test('an answer from something in between is told apart from the server’s', async () => {
+    const proxy = await startProxy(res => {
+      res.writeHead(502, { 'content-type': 'text/html', 'retry-after': '7' }).end('<h1>Bad gateway</h1>')
+    })
+    const failure = await failureOf(createClient({ url: proxy.url, token }).tasks.list.query())
+    expect(failure).toMatchObject({ reason: 'unreachable', httpStatus: 502 })
+    expect(failure.message).not.toContain('?')
+    expect(failure.retryAt?.getTime()).toBeGreaterThan(Date.now() + 5_000)
+    proxy.close()
+  })
+
+  test('JSON that is not an answer is unreachable, too', async () => {
+    const proxy = await startProxy(res => res.writeHead(200).end('{"hello":"world"}'))
+    const failure = await failureOf(createClient({ url: proxy.url, token }).tasks.list.query())
+    expect(failure).toMatchObject({ reason: 'unreachable', httpStatus: 200 })
+    proxy.close()
+  })
+
+  test('an answer that is cut off is unreachable', async () => {
+    const proxy = await startProxy(res => {
+      res.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' }).write('[{"result"')
+      setTimeout(() => res.destroy(), 20)
+    })
+    const failure = await failureOf(createClient({ url: proxy.url, token }).tasks.list.query())
+    expect(failure).toMatchObject({ reason: 'unreachable', httpStatus: 200 })
+    proxy.close()
+  })
+
+  test('who aborts does not wait for the rest of the batch', async () => {
+    const proxy = await startProxy(() => {})
+    const client = createClient({ url: proxy.url, token })
+    const abort = new AbortController()
+    const other = failureOf(client.usage.today.query(undefined, { signal: AbortSignal.timeout(400) }))
+    const mine = failureOf(client.tasks.list.query(undefined, { signal: abort.signal }))
+    setTimeout(() => abort.abort(), 50)
+    expect(await mine).toMatchObject({ code: 'ABORTED', reason: 'aborted', path: 'tasks.list' })
+    expect(await other).toMatchObject({ code: 'ABORTED', cause: { name: 'TimeoutError' } })
+    expect((await failureOf(client.tasks.list.query(undefined, { signal: abort.signal }))).code).toBe(
+      'ABORTED',
+    )
+    proxy.close()
+  })
+
+  test('a token that cannot be had is a call that was not sent', async () => {
+    const cause = new Error('the keychain is locked')
+    const { client, requests } = watchedClient({ token: () => Promise.reject(cause) })
+    expect(await failureOf(client.tasks.list.query())).toMatchObject({
+      code: 'UNSENT',
+      reason: 'unsent',
+      cause,
+    })
+    expect(requests).toEqual([])
+  })
+})
