@@ -155,6 +155,18 @@ test('a provider that is not configured is absent, one that is answers with its 
   ).toBe(404)
 })
 
+test("a program that calls with Node's fetch signs up without naming an origin; a page that hides its own does not", async () => {
+  const body = (email: string) => ({ email, password: PASSWORD, name: 'Ada' })
+  const program = { 'sec-fetch-mode': 'cors' }
+  const page = { 'sec-fetch-mode': 'cors', 'sec-fetch-site': 'cross-site' }
+  expect(
+    (await fixture.call('POST', '/sign-up/email', { headers: program, body: body('p@example.com') })).status,
+  ).toBe(200)
+  expect(
+    (await fixture.call('POST', '/sign-up/email', { headers: page, body: body('q@example.com') })).status,
+  ).toBe(403)
+})
+
 test('a foreign callback address is refused', async () => {
   const { email } = await fixture.signUp('callback@example.com')
   const body = { email, redirectTo: 'https://evil.example.com/' }

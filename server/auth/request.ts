@@ -39,6 +39,8 @@ export async function prepareRequest(
     if (name.startsWith('x-forwarded-') || name === 'forwarded' || name === 'content-length')
       headers.delete(name)
   }
+  // Browsers send the site along with the mode. Node's fetch sends the mode alone, and the library would ask it for an origin.
+  if (!headers.has('sec-fetch-site')) headers.delete('sec-fetch-mode')
   const isSigned = keepSignedSession(headers, options)
   return { endpoint, headers, body, email: emailOf(parsed), isSigned }
 }
