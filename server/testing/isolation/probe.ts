@@ -1,0 +1,192 @@
+import type { ClientBase } from 'pg'
+import { type Household, idsOf, marksOf } from './dataset.ts'
+import type { Table } from './tables.ts'
+
+// Looks at tables from where SQL of the API's login stands: what can be reached with a credential that is not the owner's,
+// and what the owner can't reach. Everything is tried in a savepoint and undone.
+
+/** In a transaction, acting as rowhouse_api. */
+type ApiClient = Pick<ClientBase, 'query'>
+
+export interface Caller {
+  readonly name: string
+  /** What `app.credential` holds; null for nothing. */
+  readonly credential: string | null
+}
+
+/** A row of the owner's for each table, as JSON. */
+export type SampleRows = Readonly<Record<string, string>>
+
+interface Outcome {
+  readonly rows: string[]
+  readonly count: number
+  /** SQLSTATE of a refusal. */
+  readonly code: string | undefined
+}
+
+const REFUSED_BY_GRANT_OR_POLICY = '42501'
+
+/** Refused for want of a right, by a policy, or because what was presented is no digest (22023). */
+function isRefused(code: string | undefined): boolean {
+  return code === REFUSED_BY_GRANT_OR_POLICY || code === '22023'
+}
+
+export async function sampleRows(
+  reader: Pick<ClientBase, 'query'>,
+  tables: readonly Table[],
+  owner: Household,
+): Promise<SampleRows> {
+  const samples: Record<string, string> = {}
+  for (const { name } of tables) {
+    const { rows } = await reader.query<{ row: string }>(
+      `select to_jsonb(t)::text as row from ${name} t where exists (
+         select from unnest($1::text[]) mark where strpos(to_jsonb(t)::text, mark) > 0
+       ) limit 1`,
+      [marksOf(owner)],
+    )
+    const [sample] = rows
+    if (!sample) throw new Error(`${name} has no row of the owner's: give it one in dataset.ts`)
+    samples[name] = sample.row
+  }
+  return samples
+}
+
+/** What `callers`, who own nothing in these tables, can see or change nevertheless. */
+export async function findLeaks(
+  client: ApiClient,
+  {
+    tables,
+    callers,
+    owner,
+    samples,
+  }: { tables: readonly Table[]; callers: readonly Caller[]; owner: Household; samples: SampleRows },
+): Promise<string[]> {
+  const leaks: string[] = []
+  const marks = marksOf(owner)
+  const isOwners = (text: string) => marks.some(mark => text.includes(mark))
+  for (const { name: caller, credential } of callers) {
+    await presentCredential(client, credential)
+    for (const table of tables) {
+      const sample = samples[table.name] ?? '{}'
+      const seen = await attempt(client, readOf(table))
+      if (credential === null ? seen.count > 0 : seen.rows.some(isOwners))
+        leaks.push(`${caller} reads ${table.name}`)
+      if (seen.code !== undefined && !isRefused(seen.code))
+        leaks.push(`${caller} reading ${table.name}: ${seen.code}`)
+
+      if (table.insertable.length > 0) {
+        const inserted = await attempt(client, insertOf(table), [sample])
+        const inserts = JSON.stringify(pick(sample, table.insertable))
+        const namesOwner = idsOf(owner).some(id => inserts.includes(id))
+        if (inserted.code === undefined && (credential === null || namesOwner)) {
+          leaks.push(`${caller} inserts into ${table.name}`)
+        }
+        // With the owner's key in the row, or with nobody's, the policy refuses it before any constraint is looked at.
+        const isPolicys = credential === null || table.insertable.includes('user_id')
+        if (isPolicys && inserted.code !== undefined && !isRefused(inserted.code)) {
+          leaks.push(`${caller} inserts into ${table.name} up to ${inserted.code}`)
+        }
+      }
+      for (const column of table.updatable) {
+        const updated = await attempt(client, updateOf(table, column), [sample])
+        if (isReached(updated)) leaks.push(`${caller} updates ${column} of ${table.name}`)
+      }
+      if (table.isDeletable && isReached(await attempt(client, `delete from ${table.name}`))) {
+        leaks.push(`${caller} deletes from ${table.name}`)
+      }
+    }
+  }
+  return leaks
+}
+
+/** What the owner can't do with rows of their own, of all that the API's login is granted. */
+export async function findLosses(
+  client: ApiClient,
+  {
+    tables,
+    owner,
+    credential,
+    samples,
+  }: { tables: readonly Table[]; owner: Household; credential: string; samples: SampleRows },
+): Promise<string[]> {
+  const losses: string[] = []
+  await presentCredential(client, credential)
+  for (const table of tables) {
+    const sample = samples[table.name] ?? '{}'
+    if (table.readable.length > 0) {
+      const seen = await attempt(client, readOf(table))
+      if (seen.count === 0) losses.push(`${owner.name} can't read ${table.name}`)
+    }
+    if (table.insertable.length > 0) {
+      const inserted = await attempt(client, insertOf(table), [sample])
+      // A duplicate of their own row got past the policy.
+      if (inserted.code === REFUSED_BY_GRANT_OR_POLICY)
+        losses.push(`${owner.name} can't insert into ${table.name}`)
+    }
+    const [column] = table.updatable
+    if (column !== undefined) {
+      const updated = await attempt(client, `update ${table.name} set ${column} = ${column}`)
+      if (updated.count === 0) losses.push(`${owner.name} can't update ${table.name}`)
+    }
+    if (table.isDeletable && (await attempt(client, `delete from ${table.name}`)).count === 0) {
+      losses.push(`${owner.name} can't delete from ${table.name}`)
+    }
+  }
+  return losses
+}
+
+/** Whether the owner, or anyone, can give a row of theirs to `recipient`, where the grants let them try. */
+export async function findGifts(
+  client: ApiClient,
+  { tables, credential, recipient }: { tables: readonly Table[]; credential: string; recipient: Household },
+): Promise<string[]> {
+  const gifts: string[] = []
+  await presentCredential(client, credential)
+  for (const table of tables) {
+    if (!table.updatable.includes('user_id')) continue
+    const given = await attempt(client, `update ${table.name} set user_id = '${recipient.userId}'`)
+    if (isReached(given)) gifts.push(`a row of ${table.name} can be given away`)
+  }
+  return gifts
+}
+
+async function presentCredential(client: ApiClient, credential: string | null): Promise<void> {
+  await client.query(`select set_config('app.credential', $1, true)`, [credential ?? ''])
+}
+
+/** A row was found and changed, or would have been but for a constraint. */
+function isReached({ count, code }: Outcome): boolean {
+  return count > 0 || (code !== undefined && !isRefused(code))
+}
+
+async function attempt(client: ApiClient, sql: string, values: unknown[] = []): Promise<Outcome> {
+  await client.query('savepoint attempt')
+  try {
+    const { rows, rowCount } = await client.query(sql, values)
+    return { rows: rows.map(row => JSON.stringify(row)), count: rowCount ?? 0, code: undefined }
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+    return { rows: [], count: 0, code }
+  } finally {
+    await client.query('rollback to savepoint attempt')
+  }
+}
+
+function readOf(table: Table): string {
+  return `select ${table.readable.join(', ') || '*'} from ${table.name}`
+}
+
+function insertOf(table: Table): string {
+  const columns = table.insertable.join(', ')
+  return `insert into ${table.name} (${columns}) select ${columns} from jsonb_populate_record(null::${table.name}, $1::jsonb)`
+}
+
+/** Reads no column of the table, so that policies for select stay out of it. */
+function updateOf(table: Table, column: string): string {
+  return `update ${table.name} set ${column} = (jsonb_populate_record(null::${table.name}, $1::jsonb)).${column}`
+}
+
+function pick(row: string, columns: readonly string[]): unknown {
+  const values: Record<string, unknown> = JSON.parse(row)
+  return columns.map(column => values[column])
+}

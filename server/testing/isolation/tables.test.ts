@@ -1,0 +1,176 @@
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createActor, createApiToken, type House, openHouse } from '../actors.ts'
+import { createHousehold, type Household, sessionCredential, tokenCredential } from './dataset.ts'
+import { type Caller, findGifts, findLeaks, findLosses, type SampleRows, sampleRows } from './probe.ts'
+import { readTables, snapshotTables, type Table } from './tables.ts'
+
+// Every table of the catalog, as each login. Nothing here goes through the server.
+
+/** What the public login may read. */
+const PUBLIC_TABLES: string[] = []
+
+let house: House
+let superuser: pg.Client
+let tables: Table[]
+let samples: SampleRows
+let owner: Household
+let neighbour: Household
+let strangers: Caller[]
+
+beforeAll(async () => {
+  house = await openHouse()
+  superuser = await connect(house.database.superuserUrl)
+  owner = await createHousehold(house, 'Owner')
+  neighbour = await createHousehold(house, 'Neighbour')
+  tables = await readTables(house.owner)
+  samples = await sampleRows(house.owner, tables, owner)
+  // Who owns nothing reaches nothing, so that whatever they do reach is someone else's.
+  const newcomer = await createActor(house, { name: 'Newcomer' })
+  const program = await createApiToken(await createActor(house, { name: 'Program' }), {
+    scopes: ['tasks:write', 'settings:write'],
+  })
+  strangers = [
+    { name: 'nobody', credential: null },
+    { name: 'a newcomer', credential: sessionCredential(newcomer) },
+    { name: 'a program', credential: tokenCredential(program) },
+  ]
+})
+
+afterAll(async () => {
+  await superuser.end()
+  await house.close()
+})
+
+async function connect(url: string): Promise<pg.Client> {
+  const client = new pg.Client(url)
+  client.on('error', () => {})
+  await client.connect()
+  return client
+}
+
+async function asApi<T>(use: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = await connect(house.database.directUrls.api)
+  try {
+    await client.query('begin')
+    return await use(client)
+  } finally {
+    await client.end()
+  }
+}
+
+describe('the API login', () => {
+  test('reads and writes nothing without a credential or with another’s', async () => {
+    const before = await snapshotTables(house.owner, tables)
+    expect(await asApi(client => findLeaks(client, { tables, callers: strangers, owner, samples }))).toEqual(
+      [],
+    )
+    expect(await snapshotTables(house.owner, tables)).toEqual(before)
+  })
+
+  test('reads and writes the caller’s own rows wherever it is granted anything', async () => {
+    const credential = sessionCredential(owner)
+    expect(await asApi(client => findLosses(client, { tables, owner, credential, samples }))).toEqual([])
+  })
+
+  test('recognises nobody by anything but the digest of their secret', async () => {
+    const { rows: stored } = await house.owner.query<{ session: string; token: string }>(
+      `select s.token as session, encode(t.token_hash, 'hex') as token
+       from auth.sessions s join app.api_tokens t using (user_id) where user_id = $1`,
+      [owner.userId],
+    )
+    const { session = '', token = '' } = stored[0] ?? {}
+    const raw = owner.token.slice(0, owner.token.lastIndexOf('.'))
+    const credential = sessionCredential(owner)
+    const forged = [
+      `s:${session}`,
+      `t:${token}`,
+      `t:${session}`,
+      `s:${token}`,
+      `t:${credential.slice(2)}`,
+      `S:${credential.slice(2)}`,
+      credential.slice(2),
+      ` ${credential}`,
+      `${credential}0`,
+      credential.slice(0, -1),
+      credential.slice(0, -2),
+      raw,
+      owner.token,
+      `s:${raw}`,
+      `s:${owner.userId}`,
+      owner.userId,
+      `u:${owner.userId}`,
+      `s:${owner.sessionId}`,
+      's:',
+      't:',
+      `s:%`,
+    ].map((value): Caller => ({ name: value, credential: value }))
+    expect(await asApi(client => findLeaks(client, { tables, callers: forged, owner, samples }))).toEqual([])
+  })
+
+  test('is held by the policies alone, were every right to every column granted', async () => {
+    await superuser.query('begin')
+    try {
+      await superuser.query('grant all on all tables in schema app, auth to rowhouse_api')
+      const widened = await readTables(superuser)
+      await superuser.query('set local role rowhouse_api')
+      expect(await findLeaks(superuser, { tables: widened, callers: strangers, owner, samples })).toEqual([])
+      expect(
+        await findGifts(superuser, {
+          tables: widened,
+          credential: sessionCredential(owner),
+          recipient: neighbour,
+        }),
+      ).toEqual([])
+    } finally {
+      await superuser.query('rollback')
+    }
+  })
+})
+
+describe('the other logins', () => {
+  async function refusals(login: 'public' | 'auth' | 'system', among: readonly Table[]): Promise<string[]> {
+    const client = await connect(house.database.directUrls[login])
+    const answered: string[] = []
+    try {
+      await client.query(`select set_config('app.credential', $1, false)`, [sessionCredential(owner)])
+      for (const { name, columns } of among) {
+        for (const sql of [
+          `select from ${name}`,
+          ...columns.map(column => `select ${column} from ${name}`),
+          `insert into ${name} default values`,
+          ...columns.map(column => `update ${name} set ${column} = default`),
+          `delete from ${name}`,
+          `truncate ${name}`,
+        ]) {
+          const code = await client.query(sql).then(
+            () => 'answered',
+            error => error.code,
+          )
+          if (code !== '42501') answered.push(`${sql}: ${code}`)
+        }
+      }
+    } finally {
+      await client.end()
+    }
+    return answered
+  }
+
+  test('the public login reads nothing that is not published and writes nothing', async () => {
+    const closed = tables.filter(table => !PUBLIC_TABLES.includes(table.name))
+    expect(await refusals('public', closed)).toEqual([])
+  })
+
+  test('the system login reads and writes no table', async () => {
+    expect(await refusals('system', tables)).toEqual([])
+  })
+
+  test('the auth login reaches nothing in app', async () => {
+    expect(
+      await refusals(
+        'auth',
+        tables.filter(table => table.schema === 'app'),
+      ),
+    ).toEqual([])
+  })
+})

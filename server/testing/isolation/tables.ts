@@ -1,0 +1,71 @@
+import type { ClientBase } from 'pg'
+
+type Reader = Pick<ClientBase, 'query'>
+
+export interface Table {
+  /** `app.tasks` */
+  readonly name: string
+  readonly schema: 'app' | 'auth'
+  /** The columns that the API's login may read, insert and update; generated ones can't be written. */
+  readonly readable: string[]
+  readonly insertable: string[]
+  readonly updatable: string[]
+  readonly isDeletable: boolean
+  readonly columns: string[]
+}
+
+/** Every table of ours, from the catalog, so that a new one is looked at without being named anywhere. */
+export async function readTables(reader: Reader): Promise<Table[]> {
+  const { rows } = await reader.query<Table>(
+    `select
+       format('%I.%I', n.nspname, c.relname) as name,
+       n.nspname::text as schema,
+       has_table_privilege('rowhouse_api', c.oid, 'DELETE') as "isDeletable",
+       array_agg(quote_ident(a.attname) order by a.attnum) as columns,
+       coalesce(array_agg(quote_ident(a.attname) order by a.attnum)
+         filter (where has_column_privilege('rowhouse_api', c.oid, a.attnum, 'SELECT')), '{}') as readable,
+       coalesce(array_agg(quote_ident(a.attname) order by a.attnum)
+         filter (where a.attgenerated = '' and has_column_privilege('rowhouse_api', c.oid, a.attnum, 'INSERT')), '{}') as insertable,
+       coalesce(array_agg(quote_ident(a.attname) order by a.attnum)
+         filter (where a.attgenerated = '' and has_column_privilege('rowhouse_api', c.oid, a.attnum, 'UPDATE')), '{}') as updatable
+     from pg_class c
+     join pg_namespace n on n.oid = c.relnamespace
+     join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+     where n.nspname in ('app', 'auth') and c.relkind in ('r', 'p')
+     group by n.nspname, c.relname, c.oid
+     order by 1`,
+  )
+  return rows
+}
+
+/**
+ * Every row of every table as text, with the transaction that wrote it: two snapshots are equal if nothing was written between
+ * them. To be read by the owner.
+ */
+export async function snapshotTables(
+  reader: Reader,
+  tables: readonly Table[],
+): Promise<Record<string, string[]>> {
+  const { rows } = await reader.query<{ name: string; rows: string[] }>(
+    tables
+      .map(
+        ({ name }) =>
+          `select '${name}' as name, array(select t.xmin || ' ' || to_jsonb(t) from ${name} t order by 1) as rows`,
+      )
+      .join(' union all '),
+  )
+  return Object.fromEntries(rows.map(row => [row.name, row.rows]))
+}
+
+/** The rows of a snapshot that mention one of these values. */
+export function rowsMentioning(
+  snapshot: Record<string, string[]>,
+  values: readonly string[],
+): Record<string, string[]> {
+  return Object.fromEntries(
+    Object.entries(snapshot).map(([table, rows]) => [
+      table,
+      rows.filter(row => values.some(value => row.includes(value))),
+    ]),
+  )
+}
