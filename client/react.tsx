@@ -1,6 +1,6 @@
 // React over TanStack Query: `const rowhouse = useRowhouse(); useQuery(rowhouse.tasks.list.queryOptions({ status: 'pending' }))`.
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
-import { createTRPCContext } from '@trpc/tanstack-react-query'
+import { createTRPCContext, type TRPCOptionsProxy } from '@trpc/tanstack-react-query'
 import { type ReactNode, useState } from 'react'
 import type { AppRouter } from '#server/router.ts'
 import { isRowhouseError } from './errors.ts'
@@ -9,9 +9,9 @@ import type { RowhouseClient } from './index.ts'
 const { TRPCProvider, useTRPC, useTRPCClient } = createTRPCContext<AppRouter>()
 
 /** Options, keys and filters of every procedure, for TanStack Query's hooks. */
-export const useRowhouse = useTRPC
+export const useRowhouse: () => TRPCOptionsProxy<AppRouter> = useTRPC
 /** The client itself, for calls outside of TanStack Query. */
-export const useRowhouseClient = useTRPCClient
+export const useRowhouseClient: () => RowhouseClient = useTRPCClient
 
 export interface RowhouseProviderProps {
   /** One client is one credential: give another user another client, and clear the query client. */

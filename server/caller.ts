@@ -1,11 +1,11 @@
 import { type ContextInput, callerContext } from './context.ts'
-import { appRouter } from './router.ts'
+import { type AppRouter, appRouter } from './router.ts'
 import type { Services } from './services.ts'
 import { createCallerFactory } from './trpc.ts'
 
 const callerOf = createCallerFactory(appRouter)
 
-export type Caller = ReturnType<typeof callerOf>
+export type Caller = ReturnType<AppRouter['createCaller']>
 
 export interface CallerInput extends ContextInput {
   /** Given the session's cookie again, as a `set-cookie` value, where a call prolongs the session. */

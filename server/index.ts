@@ -1,0 +1,21 @@
+// What the package gives to programs that run on a server: the router in this process, the server itself, and what it takes to
+// extend or embed either.
+
+export { type Caller, type CallerInput, createCaller, headersOf } from './caller.ts'
+export { type Config, ConfigError, loadConfig } from './config.ts'
+export {
+  getConstraintName,
+  getErrorDetail,
+  isCheckViolation,
+  isForeignKeyViolation,
+  isNotNullViolation,
+  isSerializationFailure,
+  isUniqueViolation,
+} from './db/errors.ts'
+export { MissingScopeError, withScope } from './db/scope.ts'
+export { AppError, REASONS, type Reason } from './errors.ts'
+export { createLogger, type Logger } from './logger.ts'
+export { processServices } from './process-services.ts'
+export { type AppRouter, appRouter } from './router.ts'
+export { createServices, type Services } from './services.ts'
+export { type RunningServer, startServer } from './start.ts'
