@@ -1,11 +1,12 @@
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { createMigrationFile, parseMigration, readMigrationFiles } from './file.ts'
 
 const directoryOf = async (files: Record<string, string>) => {
   const directory = await mkdtemp(join(tmpdir(), 'rowhouse-files-'))
+  onTestFinished(() => rm(directory, { recursive: true, force: true }))
   for (const [name, source] of Object.entries(files)) await writeFile(join(directory, name), source)
   return directory
 }
