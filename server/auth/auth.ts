@@ -1,6 +1,6 @@
 import type { Pool } from 'pg'
 import type { Mailer } from '#server/mail.ts'
-import type { AuthConfig } from './better-auth.ts'
+import type { AuthConfig } from './auth-config.ts'
 import { isUnavailable, requestTrouble } from './database-trouble.ts'
 import type { RateLimitGroup } from './endpoints.ts'
 import { type AuthLog, describeError } from './log.ts'

@@ -4,17 +4,11 @@ import { bearer } from 'better-auth/plugins/bearer'
 import { organization } from 'better-auth/plugins/organization'
 import { CamelCasePlugin, Kysely, PostgresDialect } from 'kysely'
 import type { Pool } from 'pg'
-import type { Config } from '#server/config.ts'
 import type { Mailer } from '#server/mail.ts'
+import type { AuthConfig } from './auth-config.ts'
 import { type AuthLog, describeError, libraryLogger } from './log.ts'
 import { invitationMail, passwordResetMail, verificationMail } from './mails.ts'
 import { storeSecretsSafely } from './stored-secrets.ts'
-
-/** The part of the configuration that signing in needs. */
-export type AuthConfig = Pick<
-  Config,
-  'authSecret' | 'appUrl' | 'allowedOrigins' | 'environment' | 'socialProviders'
->
 
 export interface BetterAuthSetup {
   readonly config: AuthConfig

@@ -7,7 +7,7 @@ import { createMailer } from '#server/mail.ts'
 import { createTestDatabase } from '#server/testing/database.ts'
 import { type SmtpSink, startSmtpSink } from '#server/testing/smtp-sink.ts'
 import { type Auth, type AuthOptions, createAuth } from './auth.ts'
-import type { AuthConfig } from './better-auth.ts'
+import type { AuthConfig } from './auth-config.ts'
 
 export const ORIGIN = 'http://localhost:3000'
 export const SECRET = 'a secret of the test suite, long enough to be one: 8c1f0d'
