@@ -13,8 +13,7 @@ import type { Logger } from './logger.ts'
 import { createMetrics, type Metrics, type PoolCounts } from './metrics.ts'
 
 const MAX_HEADER_BYTES = 16 * 1024
-const HEADERS_TIMEOUT_MS = 10_000
-const REQUEST_TIMEOUT_MS = 60_000
+const DEFAULT_TIMEOUTS: Timeouts = { headersMs: 10_000, requestMs: 60_000 }
 // Longer than a balancer keeps its connections, so that it is not the server who closes one that is about to be used.
 const KEEP_ALIVE_TIMEOUT_MS = 72_000
 const TIMEOUT_CHECK_MS = 1_000
@@ -23,6 +22,12 @@ const DRAIN_DEADLINE_MS = 10_000
 const DRAIN_CHECK_MS = 20
 // Balancers ask for readiness every few seconds.
 const ANNOUNCE_MS = 3_000
+
+/** How long a caller may take to send its headers, and its whole request. */
+export interface Timeouts {
+  headersMs: number
+  requestMs: number
+}
 
 export interface AppOptions {
   config: {
@@ -39,6 +44,7 @@ export interface AppOptions {
   readiness: () => Promise<Readiness>
   services?: { readonly pools: { usage(): Record<string, PoolCounts> } }
   limits?: Partial<LoadLimits>
+  timeouts?: Timeouts
   /** How long readiness is denied before connections are; 3 seconds in production, else 0. */
   announceMs?: number
 }
@@ -78,7 +84,7 @@ export function buildApp(options: AppOptions): App {
   })
   const loggerInstance: FastifyBaseLogger = log
   const app = fastify({
-    serverFactory: handler => createHttpServer(handleTrpc, handler),
+    serverFactory: handler => createHttpServer(handleTrpc, handler, options.timeouts ?? DEFAULT_TIMEOUTS),
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: req => requestId(req.headers['x-request-id']),
@@ -112,12 +118,16 @@ export function buildApp(options: AppOptions): App {
 }
 
 /** tRPC's requests pass Fastify by: its routing and its request objects would cost them a tenth of their time. */
-function createHttpServer(handleTrpc: RequestListener, handleOther: RequestListener): Server {
-  const server = createServer(
+function createHttpServer(
+  handleTrpc: RequestListener,
+  handleOther: RequestListener,
+  timeouts: Timeouts,
+): Server {
+  return createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
+      headersTimeout: timeouts.headersMs,
+      requestTimeout: timeouts.requestMs,
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
       connectionsCheckingInterval: TIMEOUT_CHECK_MS,
     },
@@ -126,7 +136,6 @@ function createHttpServer(handleTrpc: RequestListener, handleOther: RequestListe
       else handleOther(req, res)
     },
   )
-  return server
 }
 
 /** Waits for the server's connections to end, closing those that fall idle, and all of them at the deadline. */

@@ -1,5 +1,5 @@
 import type { AnyTRPCProcedure, AnyTRPCRouter } from '@trpc/server'
-import { getTRPCErrorFromUnknown, TRPCError, transformTRPCResponse } from '@trpc/server'
+import { getTRPCErrorFromUnknown, TRPCError } from '@trpc/server'
 import { getHTTPStatusCode } from '@trpc/server/http'
 import { getErrorShape, isAsyncIterable, isObject, isPromise } from '@trpc/server/unstable-core-do-not-import'
 import { type PlainInputs, readPlainInputs } from './plain-inputs.ts'
@@ -78,7 +78,7 @@ async function answerSingle(run: Run): Promise<PlainAnswer> {
   }
   const response = error ? errorResponse(run, error, 0, run.request.type) : { result: { data } }
   const status = error ? getHTTPStatusCode(response) : 200
-  const body = JSON.stringify(transformTRPCResponse(run.router._def._config, response))
+  const body = JSON.stringify(serialize(run.router, response))
   run.onCall(0, status)
   return { status, body, ctx: run.ctx }
 }
@@ -92,7 +92,7 @@ async function answerBatch(run: Run): Promise<PlainAnswer> {
     return errorResponse(run, failure, index, request.procedures[index]?._def.type ?? 'unknown')
   })
   const status = getHTTPStatusCode(responses)
-  const body = JSON.stringify(transformTRPCResponse(router._def._config, responses))
+  const body = JSON.stringify(responses.map(response => serialize(router, response)))
   for (const [index, response] of responses.entries()) run.onCall(index, getHTTPStatusCode(response))
   return { status, body, ctx: run.ctx }
 }
@@ -164,8 +164,16 @@ export function describeError(
   const response = { error: getErrorShape({ ...failure, config, input: undefined }) }
   return {
     status: getHTTPStatusCode(response),
-    body: JSON.stringify(transformTRPCResponse(config, response)),
+    body: JSON.stringify(serialize(router, response)),
   }
+}
+
+type CallResponse = { result: { data: unknown } } | ReturnType<typeof errorResponse>
+
+function serialize(router: AnyTRPCRouter, response: CallResponse) {
+  const { output } = router._def._config.transformer
+  if ('error' in response) return { error: output.serialize(response.error) }
+  return { result: { data: output.serialize(response.result.data) } }
 }
 
 /** Async iterables, and objects that hold one or a promise, only travel in tRPC's streamed answers. */

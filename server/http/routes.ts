@@ -69,9 +69,13 @@ function addAuth(fastify: FastifyInstance, { auth, appUrl }: RouteOptions): void
 function addHealth(fastify: FastifyInstance, { readiness, isDraining }: RouteOptions): void {
   fastify.get('/healthz', async () => ({ ok: true }))
   fastify.get('/readyz', async (_request, reply) => {
-    const state = isDraining() ? { ok: false, reason: 'draining' } : await readiness()
+    const state = isDraining() ? { ok: false, reason: 'draining' } : await readiness().catch(notReady)
     return reply.code(state.ok ? 200 : 503).send(state)
   })
+}
+
+function notReady(): Readiness {
+  return { ok: false, reason: 'the check failed' }
 }
 
 interface Refusal {

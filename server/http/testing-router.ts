@@ -1,6 +1,6 @@
 // Procedures for the tests of the HTTP surface: everything that a procedure can do to its answer, and no database.
 
-import { initTRPC, lazy, TRPCError, tracked } from '@trpc/server'
+import { type AnyTRPCProcedure, initTRPC, lazy, TRPCError, tracked } from '@trpc/server'
 import superjson from 'superjson'
 import { z } from 'zod'
 import { transformer } from '#server/transformer.ts'
@@ -133,7 +133,7 @@ export function createTestRouter(kind: Transformer, serializer: Serializer, hook
       .query(({ ctx }) => ctx.seen),
     callerOverride: procedure
       .experimental_caller(async ({ args, invoke }) => invoke(args[0] as never))
-      .query(() => 'called by an override'),
+      .query(() => 'called by an override') as unknown as AnyTRPCProcedure,
     held: procedure.query(async ({ signal }) => {
       signal?.addEventListener('abort', () => hooks.onAborted?.())
       await hooks.hold?.()

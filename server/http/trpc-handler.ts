@@ -15,7 +15,7 @@ import {
   VARY,
 } from './exchange.ts'
 import { foreignOrigin } from './gate.ts'
-import { nestsTooDeep } from './json-depth.ts'
+import { MAX_JSON_DEPTH, nestsTooDeep } from './json-depth.ts'
 import { type Load, overloaded } from './load.ts'
 import { isForeignCall, isPreflight, type Origins, preflightHeaders } from './origins.ts'
 import { answerPlainCalls, describeError } from './plain-calls.ts'
@@ -66,6 +66,7 @@ export function createTrpcHandler(options: TrpcHandlerOptions) {
       throw foreignOrigin()
     }
     const request = readPlainRequest(options.router, req, MAX_BATCH_SIZE)
+    if (addressNestsTooDeep(req.url ?? '')) throw tooDeep()
     const body = method === 'GET' || method === 'HEAD' ? undefined : await readJsonBody(req)
     if (options.load.isOverloaded()) throw overloaded()
     if (request === null) adapter(exchange, body)
@@ -120,8 +121,21 @@ async function readJsonBody(req: IncomingMessage): Promise<string | undefined> {
     return undefined
   }
   const body = await readBody(req)
-  if (nestsTooDeep(body)) throw new AppError('invalid_input', 'the request body nests too deep')
+  if (nestsTooDeep(body)) throw tooDeep()
   return body
+}
+
+/** Whether JSON in the query string nests too deep. */
+function addressNestsTooDeep(url: string): boolean {
+  if (url.length <= 2 * MAX_JSON_DEPTH) return false
+  const question = url.indexOf('?')
+  if (question === -1) return false
+  for (const value of new URLSearchParams(url.slice(question)).values()) if (nestsTooDeep(value)) return true
+  return false
+}
+
+function tooDeep(): AppError {
+  return new AppError('invalid_input', `the input nests more than ${MAX_JSON_DEPTH} levels deep`)
 }
 
 function send(options: TrpcHandlerOptions, exchange: Exchange, status: number, body: string): void {
