@@ -1,4 +1,4 @@
-import type { ClientBase } from 'pg'
+import pg, { type ClientBase } from 'pg'
 import { type Household, idsOf, marksOf } from './dataset.ts'
 import type { Table } from './tables.ts'
 
@@ -22,6 +22,8 @@ interface Outcome {
   readonly count: number
   /** SQLSTATE of a refusal. */
   readonly code: string | undefined
+  /** Refused by a policy's `with check`: for an update, a row was found. */
+  readonly isByCheck: boolean
 }
 
 const REFUSED_BY_GRANT_OR_POLICY = '42501'
@@ -89,7 +91,8 @@ export async function findLeaks(
       }
       for (const column of table.updatable) {
         const updated = await attempt(client, updateOf(table, column), [sample])
-        if (isReached(updated)) leaks.push(`${caller} updates ${column} of ${table.name}`)
+        if (isReached(updated) || updated.isByCheck)
+          leaks.push(`${caller} updates ${column} of ${table.name}`)
       }
       if (table.isDeletable && isReached(await attempt(client, `delete from ${table.name}`))) {
         leaks.push(`${caller} deletes from ${table.name}`)
@@ -163,10 +166,16 @@ async function attempt(client: ApiClient, sql: string, values: unknown[] = []): 
   await client.query('savepoint attempt')
   try {
     const { rows, rowCount } = await client.query(sql, values)
-    return { rows: rows.map(row => JSON.stringify(row)), count: rowCount ?? 0, code: undefined }
+    return {
+      rows: rows.map(row => JSON.stringify(row)),
+      count: rowCount ?? 0,
+      code: undefined,
+      isByCheck: false,
+    }
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
-    return { rows: [], count: 0, code }
+    const isByCheck = error instanceof pg.DatabaseError && error.routine === 'ExecWithCheckOptions'
+    return { rows: [], count: 0, code, isByCheck }
   } finally {
     await client.query('rollback to savepoint attempt')
   }

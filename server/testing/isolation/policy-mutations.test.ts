@@ -1,0 +1,196 @@
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { findIsolationProblems } from '../../db/isolation.ts'
+import { createActor, createApiToken, type House, openHouse } from '../actors.ts'
+import { createHousehold, type Household, sessionCredential, tokenCredential } from './dataset.ts'
+import { type Caller, findGifts, findLeaks, findLosses, type SampleRows, sampleRows } from './probe.ts'
+import { readTables, type Table } from './tables.ts'
+
+// Breaks one policy at a time, or one table's row-level security, and expects to be told: by the catalog lint, by what can be
+// reached afterwards, or by both. Each break happens in a transaction that is rolled back.
+
+interface Policy {
+  readonly table: string
+  readonly name: string
+  readonly command: 'select' | 'insert' | 'update' | 'delete' | 'all'
+  readonly role: string
+  readonly using: string | null
+  readonly withCheck: string | null
+}
+
+interface Mutation {
+  readonly title: string
+  readonly table: string
+  readonly sql: string
+}
+
+let house: House
+let superuser: pg.Client
+let tables: Table[]
+let samples: SampleRows
+let owner: Household
+let neighbour: Household
+let strangers: Caller[]
+let policies: Policy[]
+
+beforeAll(async () => {
+  house = await openHouse()
+  superuser = new pg.Client(house.database.superuserUrl)
+  superuser.on('error', () => {})
+  await superuser.connect()
+  owner = await createHousehold(house, 'Owner')
+  neighbour = await createHousehold(house, 'Neighbour')
+  tables = await readTables(house.owner)
+  samples = await sampleRows(house.owner, tables, owner)
+  const newcomer = await createActor(house, { name: 'Newcomer' })
+  const program = await createApiToken(await createActor(house, { name: 'Program' }), {
+    scopes: ['tasks:write'],
+  })
+  strangers = [
+    { name: 'nobody', credential: null },
+    { name: 'a newcomer', credential: sessionCredential(newcomer) },
+    { name: 'a program', credential: tokenCredential(program) },
+  ]
+  policies = await readPolicies()
+})
+
+afterAll(async () => {
+  await superuser.end()
+  await house.close()
+})
+
+async function readPolicies(): Promise<Policy[]> {
+  const { rows } = await house.owner.query<Policy>(
+    `select
+       format('%I.%I', schemaname, tablename) as table, quote_ident(policyname) as name, lower(cmd) as command,
+       roles[1]::text as role, qual as using, with_check as "withCheck"
+     from pg_policies where schemaname in ('app', 'auth') order by 1, 2`,
+  )
+  return rows
+}
+
+/** How a mutation is noticed: the lint's findings, and what the API's login can or can no longer do to its table. */
+async function noticesOf({ table, sql }: Mutation): Promise<{ lint: string[]; behaviour: string[] }> {
+  await superuser.query('begin')
+  try {
+    await superuser.query(sql)
+    const lint = (await findIsolationProblems(superuser)).map(({ object, problem }) => `${object} ${problem}`)
+    const behaviour = await behaviourOf(table)
+    // Once more with every right granted, so that the policies stand alone.
+    await superuser.query('reset role')
+    await superuser.query(`grant all on ${table} to rowhouse_api; grant usage on schema app to rowhouse_auth`)
+    return { lint, behaviour: [...behaviour, ...(await behaviourOf(table))] }
+  } finally {
+    await superuser.query('rollback')
+  }
+}
+
+async function behaviourOf(name: string): Promise<string[]> {
+  const mutated = (await readTables(superuser)).filter(table => table.name === name)
+  const unmutated = tables.filter(table => table.name === name)
+  await superuser.query('set local role rowhouse_api')
+  const credential = sessionCredential(owner)
+  return [
+    ...(await findLeaks(superuser, { tables: mutated, callers: strangers, owner, samples })),
+    ...(await findLosses(superuser, { tables: unmutated, owner, credential, samples })),
+    ...(await findGifts(superuser, { tables: mutated, credential, recipient: neighbour })),
+    ...(await findAuthLosses(name)),
+  ]
+}
+
+/** Better Auth's login reads every row of its tables. */
+async function findAuthLosses(table: string): Promise<string[]> {
+  if (!table.startsWith('auth.')) return []
+  await superuser.query('set local role rowhouse_auth')
+  const { rows } = await superuser.query<{ isEmpty: boolean }>(
+    `select not exists (select from ${table}) as "isEmpty"`,
+  )
+  await superuser.query('set local role rowhouse_api')
+  return rows[0]?.isEmpty ? [`Better Auth can't read ${table}`] : []
+}
+
+function mutationsOf(wanted: 'drop' | 'true' | 'true check' | 'no check' | 'all roles'): Mutation[] {
+  return policies.flatMap(({ table, name, command, role, using, withCheck }) => {
+    const policy = `policy ${name} on ${table}`
+    const isAuths = role === 'rowhouse_auth'
+    switch (wanted) {
+      case 'drop':
+        return [{ title: `${policy}, dropped`, table, sql: `drop ${policy}` }]
+      case 'true':
+        // Those of Better Auth's login are true as they are.
+        return using === null || isAuths
+          ? []
+          : [{ title: `${policy}, true`, table, sql: `alter ${policy} using (true)` }]
+      case 'true check':
+        return withCheck === null || isAuths
+          ? []
+          : [{ title: `${policy}, checking nothing`, table, sql: `alter ${policy} with check (true)` }]
+      case 'no check': {
+        if (withCheck === null) return []
+        const created = `create ${policy} for ${command} to ${role} ${using === null ? '' : `using (${using})`}`
+        return [{ title: `${policy}, without a check`, table, sql: `drop ${policy}; ${created}` }]
+      }
+      case 'all roles':
+        return [{ title: `${policy}, for all roles`, table, sql: `alter ${policy} to public` }]
+      default:
+        return wanted satisfies never
+    }
+  })
+}
+
+/** The mutations that one of `by` does not notice. */
+async function unnoticed(mutations: readonly Mutation[], by: ('lint' | 'behaviour')[]): Promise<string[]> {
+  expect(mutations.length).toBeGreaterThan(0)
+  const missed: string[] = []
+  for (const mutation of mutations) {
+    const notices = await noticesOf(mutation)
+    for (const kind of by) if (notices[kind].length === 0) missed.push(`${mutation.title} (${kind})`)
+  }
+  return missed
+}
+
+test('nothing is noticed where nothing is broken', async () => {
+  for (const { name } of tables) {
+    expect(await noticesOf({ title: '', table: name, sql: 'select' })).toEqual({ lint: [], behaviour: [] })
+  }
+})
+
+describe('is noticed by what can be reached, and by the lint:', () => {
+  test('a policy that is dropped', async () => {
+    expect(await unnoticed(mutationsOf('drop'), ['behaviour', 'lint'])).toEqual([])
+  })
+
+  test('a policy that is true', async () => {
+    expect(await unnoticed(mutationsOf('true'), ['behaviour', 'lint'])).toEqual([])
+  })
+
+  test('a policy that checks nothing', async () => {
+    expect(await unnoticed(mutationsOf('true check'), ['behaviour', 'lint'])).toEqual([])
+  })
+
+  test('a table without row-level security', async () => {
+    const mutations = tables.map(({ name }) => ({
+      title: name,
+      table: name,
+      sql: `alter table ${name} disable row level security`,
+    }))
+    expect(await unnoticed(mutations, ['behaviour', 'lint'])).toEqual([])
+  })
+})
+
+// Without `with check` an update is checked by `using`, and a policy for all roles meets logins that are granted nothing: the
+// rows are as safe as before, but no longer by what the policy says.
+describe('is noticed by the lint:', () => {
+  test('a policy without a check', async () => {
+    expect(await unnoticed(mutationsOf('no check'), ['lint'])).toEqual([])
+  })
+
+  test('a policy for all roles', async () => {
+    expect(await unnoticed(mutationsOf('all roles'), ['lint'])).toEqual([])
+  })
+
+  test('and by what can be reached, where the policy was Better Auth’s', async () => {
+    const mutations = mutationsOf('all roles').filter(({ title }) => title.includes('all_auth'))
+    expect(await unnoticed(mutations, ['behaviour'])).toEqual([])
+  })
+})
