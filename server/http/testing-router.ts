@@ -144,6 +144,11 @@ export function createTestRouter(kind: Transformer, serializer: Serializer, hook
       yield tracked('1', { input: describe(input) })
       yield tracked('2', 'second')
     }),
+    heldTicks: procedure.subscription(async function* () {
+      yield tracked('1', 'first')
+      await hooks.hold?.()
+      yield tracked('2', 'let go')
+    }),
     nested: { deep: { down: procedure.query(() => 'nested') } },
     late: lazy(async () =>
       router({ one: procedure.query(() => 'loaded'), two: procedure.query(() => 'again') }),
