@@ -1,5 +1,4 @@
 import { initTRPC, TRPCError } from '@trpc/server'
-import superjson from 'superjson'
 import { z } from 'zod'
 import type { Context } from './context.ts'
 import { scopedDatabase, signIn } from './db/database.ts'
@@ -7,6 +6,7 @@ import { StatementAbortedError, toAppError } from './db/errors.ts'
 import { DEFAULT_TIMEOUT_MS, type StatementScope } from './db/scope.ts'
 import { AppError, type Reason } from './errors.ts'
 import type { Permission } from './scopes.ts'
+import { transformer } from './transformer.ts'
 
 export interface ProcedureMeta {
   /** What the caller's credential must allow. */
@@ -25,7 +25,7 @@ const t = initTRPC
   .context<Context>()
   .meta<ProcedureMeta>()
   .create({
-    transformer: superjson,
+    transformer,
     isDev: false,
     errorFormatter({ shape, error }) {
       const { code, httpStatus, path } = shape.data
