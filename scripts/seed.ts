@@ -1,0 +1,154 @@
+import { TRPCError } from '@trpc/server'
+import { Command } from 'commander'
+import { type Config, loadConfig } from '#server/config.ts'
+import { type DatabaseServer, openDatabaseServer } from '#server/db/database-server.ts'
+import { ensureLogins, loginUrls } from '#server/db/logins.ts'
+import { MigrationError } from '#server/db/migrations/errors.ts'
+import { expectedMigrations, migrateToLatest } from '#server/db/migrations/runner.ts'
+import { checkReadiness } from '#server/db/readiness.ts'
+import { createLogger } from '#server/logger.ts'
+import { createServices } from '#server/services.ts'
+import { createOutput, type Output, type OutputOptions } from './migrate/output.ts'
+import { runWhenMain } from './migrate/run.ts'
+import { ADA, type DemoUser, GRACE, ORGANIZATION, PASSWORD, TASKS } from './seed/demo.ts'
+import { type FrontDoor, type Organization, openFrontDoor, type Person } from './seed/front-door.ts'
+import { openTaskMaker, type TaskMaker } from './seed/tasks.ts'
+
+const help = `
+Works on the database that npm start would use: DATABASE_URL, else the embedded Postgres in DATA_DIR, shared with a server that
+runs there and started for the command where none does. What exists is left as it is, so the seed can be run again at any time.`
+
+/** `npm run seed`: demo users, an organization, and tasks in every state. */
+export function createProgram(signal: AbortSignal): Command {
+  return new Command('seed')
+    .description(
+      'For development: makes two users who can sign in, their organization, and tasks in every state with logs and messages. ' +
+        'Refuses production, since the password is known.',
+    )
+    .option('--json', 'print one JSON object on stdout; progress goes to stderr')
+    .addHelpText('after', help)
+    .action(async (options: OutputOptions) => {
+      const config = loadConfig()
+      refuseProduction(config)
+      const output = createOutput(options)
+      const database = await openDatabaseServer(config, { log: output.log, share: true })
+      try {
+        await seed({ config, database, output, signal })
+      } finally {
+        await database.close()
+      }
+    })
+}
+
+function refuseProduction({ environment, database }: Config): void {
+  const isProduction =
+    environment === 'production' || (database.kind === 'external' && database.method === 'PRODUCTION')
+  if (!isProduction) return
+  throw new MigrationError(
+    'production',
+    'the seed makes users with a known password and is refused in production',
+  )
+}
+
+interface Job {
+  readonly config: Config
+  readonly database: DatabaseServer
+  readonly output: Output
+  readonly signal: AbortSignal
+}
+
+async function seed({ config, database, output, signal }: Job): Promise<void> {
+  const { authSecret, loginUrls: overrides } = config
+  const { ownerUrl } = database
+  if (ownerUrl && config.migrateOnStart) {
+    await migrateToLatest({ url: ownerUrl, log: output.log, signal })
+    await ensureLogins(ownerUrl, authSecret, { overrides })
+  }
+  const urls = loginUrls({ baseUrl: database.url, authSecret, overrides })
+  const services = createServices(config, urls, createLogger({ level: 'silent' }))
+  const door = openFrontDoor(config, services)
+  const people: Person[] = []
+  try {
+    const { ok, reason } = await checkReadiness(services.pools.api, await expectedMigrations())
+    if (!ok)
+      throw new MigrationError('not_ready', `${reason}; npx kysely-migrate up --latest brings it there`)
+    const tell = (isNew: boolean, what: string) => output.log(`${isNew ? 'made  ' : 'exists'}  ${what}`)
+
+    const ada = await enter(door, ADA, people)
+    const grace = await enter(door, GRACE, people)
+    for (const { isNew, name, email } of people) tell(isNew, `${name} <${email}>`)
+
+    const { organization, isNew } = await ensureOrganization(door, ada, grace)
+    tell(isNew, `organization ${organization.name}: ${ada.name} owns it, ${grace.name} is a member`)
+
+    const makers = new Map<DemoUser, TaskMaker>([
+      [ADA, openTaskMaker(services, ada)],
+      [GRACE, openTaskMaker(services, grace)],
+    ])
+    const tasks: { title: string; owner: string; state: string; isNew: boolean }[] = []
+    for (const [owner, maker] of makers) {
+      const own = TASKS.filter(task => task.owner === owner)
+      const existing = await maker.existing(own.map(task => task.title))
+      for (const task of own) {
+        if (signal.aborted) throw new MigrationError('interrupted', 'interrupted; run it again to go on')
+        const { title, state } = task
+        const isNew = !existing.has(title)
+        if (isNew) await maker.make(task, organization.id)
+        tell(isNew, `task "${title}", ${state} (${owner.name})`)
+        tasks.push({ title, owner: owner.email, state, isNew })
+      }
+    }
+    const users = people.map(({ id, email, name, isNew }) => ({ id, email, name, isNew }))
+    output.done(
+      { password: PASSWORD, users, organization: { ...organization, isNew }, tasks },
+      whatNext(config.appUrl),
+    )
+  } catch (error) {
+    throw explained(error)
+  } finally {
+    for (const person of people) await door.leave(person)
+    await door.close()
+    await services.close()
+  }
+}
+
+async function enter(door: FrontDoor, user: DemoUser, people: Person[]): Promise<Person> {
+  const person = await door.enter(user, PASSWORD)
+  people.push(person)
+  return person
+}
+
+async function ensureOrganization(
+  door: FrontDoor,
+  owner: Person,
+  member: Person,
+): Promise<{ organization: Organization; isNew: boolean }> {
+  const ours = ({ slug }: Organization) => slug === ORGANIZATION.slug
+  const existing = (await door.organizationsOf(owner)).find(ours)
+  const { id, name, slug } = existing ?? (await door.createOrganization(owner, ORGANIZATION))
+  const isMember = (await door.organizationsOf(member)).some(ours)
+  if (!isMember) await door.addMember(owner, member, id)
+  return { organization: { id, name, slug }, isNew: !existing }
+}
+
+function whatNext(appUrl: string): string[] {
+  const signIn = JSON.stringify({ email: ADA.email, password: PASSWORD })
+  return [
+    '',
+    'Sign in with',
+    ...[ADA, GRACE].map(({ email }) => `  ${email.padEnd(20)} ${PASSWORD}`),
+    '',
+    'While the server runs (npm start), this lists what Ada has to do:',
+    `  TOKEN=$(curl -s -o /dev/null -D - ${appUrl}/api/auth/sign-in/email -H 'content-type: application/json' -d '${signIn}' \\`,
+    `    | sed -n 's/^set-auth-token: //p' | tr -d '\\r')`,
+    `  curl -s ${appUrl}/trpc/tasks.list -H "authorization: Bearer $TOKEN"`,
+  ]
+}
+
+/** A refusal explains itself; a stack would hide it. */
+function explained(error: unknown): unknown {
+  const isRefusal = error instanceof TRPCError && error.code !== 'INTERNAL_SERVER_ERROR'
+  return isRefusal ? new MigrationError('refused', error.message, { cause: error }) : error
+}
+
+await runWhenMain(import.meta.url, createProgram)
