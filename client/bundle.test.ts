@@ -1,0 +1,65 @@
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+import { expect, test } from 'vitest'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+/** What of the server a browser may have: schemas, and the tables of words that they are made of. */
+const SHARED = /^server\/([\w-]+\/schema|tasks\/state|inputs|scopes)\.ts$/
+const LIBRARIES = new Set([
+  '@tanstack/query-core',
+  '@tanstack/react-query',
+  '@trpc/client',
+  '@trpc/server',
+  '@trpc/tanstack-react-query',
+  'copy-anything',
+  'is-what',
+  'react',
+  'superjson',
+  'zod',
+])
+
+/** Bundles an entry for a browser, where an import of Node's own modules fails; returns what went in. */
+async function bundle(entry: string) {
+  const { metafile, outputFiles } = await build({
+    absWorkingDir: root,
+    entryPoints: [entry],
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'browser',
+    define: { 'process.env.NODE_ENV': '"production"' },
+    metafile: true,
+    write: false,
+    logLevel: 'silent',
+  })
+  const inputs = Object.keys(metafile.inputs)
+  return {
+    own: inputs.filter(path => !path.startsWith('node_modules/')),
+    libraries: new Set(
+      inputs.map(path => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1]).filter(Boolean),
+    ),
+    code: outputFiles[0]?.text ?? '',
+  }
+}
+
+for (const entry of ['client/index.ts', 'client/react.tsx', 'client/schema.ts']) {
+  test(`${entry} brings no code of the server into a browser`, async () => {
+    const { own, libraries, code } = await bundle(entry)
+    expect(own).toContain(entry)
+    expect(own.filter(path => path.startsWith('server/') && !SHARED.test(path))).toEqual([])
+    expect([...libraries].filter(library => library && !LIBRARIES.has(library))).toEqual([])
+    expect(code).not.toMatch(/node:|process\.env/)
+  })
+}
+
+test('the client alone brings no schema, and less than 50 kB', async () => {
+  const { own, libraries, code } = await bundle('client/index.ts')
+  expect(own.filter(path => path.startsWith('server/'))).toEqual([])
+  expect([...libraries]).not.toContain('zod')
+  expect(code.length).toBeLessThan(50_000)
+})
+
+test('a bundle with code of the server in it would not pass', async () => {
+  await expect(bundle('client/next.ts')).rejects.toThrow(/Could not resolve "node:/)
+})
