@@ -35,6 +35,7 @@ export function addGate(
     if (request.routeOptions.url !== undefined && ALWAYS_ADMITTED.has(request.routeOptions.url)) return
     if (load.isOverloaded()) {
       metrics.countShed()
+      await load.refusalTurn()
       throw overloaded()
     }
     load.inFlight++

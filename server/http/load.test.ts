@@ -53,7 +53,9 @@ it('an open subscription takes no capacity', async () => {
   }
 })
 
-it('admitted calls keep their latency when ten times as many are offered', { timeout: 20_000 }, async () => {
+it('admitted calls keep their latency when ten times as many are offered by callers who come back at once', {
+  timeout: 20_000,
+}, async () => {
   const hooks = { hold: () => new Promise<void>(resolve => setTimeout(resolve, 20)) }
   const { port, close } = await startApp({ hooks, limits: { maxInFlight: 20 } })
   try {
@@ -68,13 +70,12 @@ it('admitted calls keep their latency when ten times as many are offered', { tim
         else {
           expect([status, headers['retry-after']]).toEqual([503, '1'])
           refused++
-          await new Promise(resolve => setTimeout(resolve, 50))
         }
       }
     }
     await Promise.all(Array.from({ length: 200 }, caller))
     admitted.sort((a, b) => a - b)
-    expect(refused).toBeGreaterThan(admitted.length / 2)
+    expect(refused).toBeGreaterThan(100)
     expect(admitted.length).toBeGreaterThan(100)
     expect(admitted[Math.floor(admitted.length / 2)]).toBeLessThan(500)
   } finally {

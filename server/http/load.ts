@@ -8,7 +8,12 @@ export interface LoadLimits {
   maxEventLoopDelayMs: number
 }
 
-export const DEFAULT_LOAD_LIMITS: LoadLimits = { maxInFlight: 512, maxEventLoopDelayMs: 500 }
+export const DEFAULT_LOAD_LIMITS: LoadLimits = { maxInFlight: 256, maxEventLoopDelayMs: 500 }
+
+// Callers who come back the moment they are refused would keep the process busy with refusing them, while what was
+// admitted waits. So refusals are given out at a bounded pace: 2,000 a second.
+const REFUSALS_PER_TURN = 20
+const REFUSAL_TURN_MS = 10
 
 export const RETRY_AFTER_SECONDS = 1
 const SAMPLE_MS = 500
@@ -19,6 +24,8 @@ export interface Load {
   inFlight: number
   /** Refusing early and cheaply keeps the latency of what was admitted. */
   isOverloaded: () => boolean
+  /** Resolves when it is a refused caller's turn to be told. */
+  refusalTurn: () => Promise<void>
   stop: () => void
 }
 
@@ -32,15 +39,39 @@ export function watchLoad(limits: LoadLimits = DEFAULT_LOAD_LIMITS): Load {
     histogram.reset()
   }, SAMPLE_MS)
   timer.unref()
+  const refusals = paceRefusals()
   const load: Load = {
     inFlight: 0,
     isOverloaded: () => load.inFlight >= limits.maxInFlight || (isLate && load.inFlight > 0),
+    refusalTurn: refusals.turn,
     stop: () => {
+      refusals.stop()
       clearInterval(timer)
       histogram.disable()
     },
   }
   return load
+}
+
+function paceRefusals() {
+  let waiting: (() => void)[] = []
+  let timer: NodeJS.Timeout | undefined
+  const release = () => {
+    for (const tell of waiting.splice(0, REFUSALS_PER_TURN)) tell()
+    if (waiting.length === 0) stop()
+  }
+  const stop = () => {
+    clearInterval(timer)
+    timer = undefined
+    for (const tell of waiting) tell()
+    waiting = []
+  }
+  const turn = () =>
+    new Promise<void>(resolve => {
+      waiting.push(resolve)
+      timer ??= setInterval(release, REFUSAL_TURN_MS)
+    })
+  return { turn, stop }
 }
 
 export function overloaded(): AppError {

@@ -68,7 +68,10 @@ export function createTrpcHandler(options: TrpcHandlerOptions) {
     const request = readPlainRequest(options.router, req, MAX_BATCH_SIZE)
     if (addressNestsTooDeep(req.url ?? '')) throw tooDeep()
     const body = method === 'GET' || method === 'HEAD' ? undefined : await readJsonBody(req)
-    if (options.load.isOverloaded()) throw overloaded()
+    if (options.load.isOverloaded()) {
+      await options.load.refusalTurn()
+      throw overloaded()
+    }
     if (request === null) adapter(exchange, body)
     else await answerPlain(exchange, request, body ?? '')
   }

@@ -19,11 +19,11 @@ export function toWebRequest(
   return new Request(`${origin}${req.url}`, { method: req.method, headers, body })
 }
 
-/** Sends a web Response; cookies stay one header each. */
+/** Sends a web Response; cookies stay one header each. Which pages may read it is not the library's to say. */
 export async function sendWebResponse(reply: FastifyReply, response: Response): Promise<FastifyReply> {
   reply.code(response.status)
   for (const [name, value] of response.headers) {
-    if (name !== 'set-cookie') reply.header(name, value)
+    if (name !== 'set-cookie' && !name.startsWith('access-control-')) reply.header(name, value)
   }
   const cookies = response.headers.getSetCookie()
   if (cookies.length > 0) reply.header('set-cookie', cookies)
