@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { isPgbouncer, toPgConfig } from './connection-url.ts'
-import { LoginPool } from './login-pool.ts'
+import { LoginPool, outliveBreaks } from './login-pool.ts'
 import { SystemDatabase } from './system.ts'
 
 export interface LoginUrls {
@@ -18,6 +18,7 @@ export interface Pools {
   readonly auth: pg.Pool
   /** Connections by login: open, idle, and callers waiting for one. */
   usage(): Record<'api' | 'system' | 'auth', { total: number; idle: number; waiting: number }>
+  /** Safe to call twice. */
   close(): Promise<void>
 }
 
@@ -51,7 +52,9 @@ export function openPools(urls: LoginUrls, options: PoolOptions = {}): Pools {
     keepAlive: true,
   })
   auth.on('error', error => options.onIdleError?.(error))
+  auth.on('connect', outliveBreaks)
 
+  let closing: Promise<void> | undefined
   const pools: Pools = {
     api,
     system: new SystemDatabase(system),
@@ -61,9 +64,10 @@ export function openPools(urls: LoginUrls, options: PoolOptions = {}): Pools {
       system: system.usage,
       auth: { total: auth.totalCount, idle: auth.idleCount, waiting: auth.waitingCount },
     }),
-    async close() {
+    close() {
       open.delete(key)
-      await Promise.all([api.end(), system.end(), auth.end()])
+      closing ??= Promise.all([api.end(), system.end(), auth.end()]).then(() => {})
+      return closing
     },
   }
   open.set(key, pools)
