@@ -1,4 +1,4 @@
-import { createServer, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { sql } from 'kysely'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -63,6 +63,29 @@ function scopeOf(actor: Actor, overrides: Partial<StatementScope> = {}): Stateme
     isReadOnly: false,
     timeoutMs: 5_000,
     ...overrides,
+  }
+}
+
+/** A network between a pool and its server that can begin to swallow everything. */
+async function openNetwork({ host = '', port = 0 }: pg.ClientConfig) {
+  const sockets: Socket[] = []
+  const proxy = createServer(near => {
+    const far = connect(port, host)
+    sockets.push(near, far)
+    for (const socket of [near, far]) socket.on('error', () => {})
+    near.pipe(far).pipe(near)
+  })
+  await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
+  const address = proxy.address()
+  return {
+    address: { host: '127.0.0.1', port: typeof address === 'object' && address ? address.port : 0 },
+    swallow() {
+      for (const socket of sockets) socket.unpipe().resume()
+    },
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      proxy.close()
+    },
   }
 }
 
@@ -282,6 +305,31 @@ describe('a connection', () => {
     await expect
       .poll(async () => (await backendPid.execute(db).catch(() => ({ rows: [before] }))).rows[0]?.pid)
       .not.toBe(before?.pid)
+  })
+
+  it('fails its statement and nothing else when the server ends it in the middle', async () => {
+    const db = scopedDatabase(onePool(), scopeOf(ada))
+    const sleeping = sql`select pg_sleep(30) /* ended */`.execute(db)
+    const refused = expect(sleeping).rejects.toThrow(DatabaseUnavailableError)
+    const end = async () => {
+      const { rowCount } = await superuser.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and query like '%/* ended */%' and state = 'active' and pid <> pg_backend_pid()`,
+      )
+      return rowCount
+    }
+    await expect.poll(end).toBe(1)
+    await refused
+    expect((await backendPid.execute(db)).rows).toHaveLength(1)
+  })
+
+  it('is given up on when the server stops answering in the middle', async () => {
+    await using network = await openNetwork(toPgConfig(house.database.urls.api))
+    const pool = onePool({ connection: { ...toPgConfig(house.database.urls.api), ...network.address } })
+    const db = scopedDatabase(pool, scopeOf(ada, { timeoutMs: 100 }))
+    await backendPid.execute(db)
+    network.swallow()
+    await expect(backendPid.execute(db)).rejects.toThrow(DatabaseUnavailableError)
   })
 
   it('keeps no more prepared statements than it may, and the ones in use stay', async () => {

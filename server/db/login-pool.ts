@@ -41,6 +41,7 @@ export class LoginPool {
       keepAlive: true,
     })
     this.#pool.on('error', error => options.onIdleError?.(error))
+    this.#pool.on('connect', outliveBreaks)
   }
 
   /** Checks a connection out. It must be released. */
@@ -64,6 +65,14 @@ export class LoginPool {
   }
 }
 
+/**
+ * A connection that breaks while it is checked out fails its statement; without a listener of its own pg would end the
+ * process as well.
+ */
+export function outliveBreaks(client: pg.PoolClient): void {
+  client.on('error', () => {})
+}
+
 /** What we know of a physical connection, however often it is checked out. */
 interface Tracked {
   readonly prepared: PreparedStatements | null
@@ -82,10 +91,10 @@ interface ClientInternals {
 /** The parts of pg's connection that a cancel request takes; it is sent in place of a start-up message. */
 interface CancelWire extends NodeJS.EventEmitter {
   readonly ssl: unknown
+  readonly stream: { destroy(): void }
   connect(portOrPath: number | string, host?: string): void
   requestSsl(): void
   cancel(processId: number, secretKey: number): void
-  end(): void
 }
 
 interface Cancellable {
@@ -188,9 +197,10 @@ export class LoginConnection {
 /** https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS */
 function sendCancelRequest({ host, port, processID, secretKey }: Cancellable, config: pg.ClientConfig): void {
   const { connection: wire } = new pg.Client(config) as unknown as { connection: CancelWire }
+  // The other side ends the connection when it has dealt with the request. A pooler forgets the request of who leaves first.
   const send = () => {
     wire.cancel(processID, secretKey)
-    wire.end()
+    setTimeout(() => wire.stream.destroy(), GRACE_MS).unref()
   }
   wire.on('error', () => {})
   wire.on('connect', () => (wire.ssl ? wire.requestSsl() : send()))
