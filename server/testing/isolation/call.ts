@@ -1,0 +1,81 @@
+import { hash } from 'node:crypto'
+import { callTRPCProcedure, getTRPCErrorFromUnknown } from '@trpc/server'
+import superjson from 'superjson'
+import { type ContextInput, contextFactory } from '../../context.ts'
+import { describeError } from '../../http/plain-calls.ts'
+import { appRouter } from '../../router.ts'
+import type { Services } from '../../services.ts'
+import type { ProcedureMeta } from '../../trpc.ts'
+
+export interface Answer {
+  readonly status: number
+  /** What goes over the wire, as text. */
+  readonly body: string
+}
+
+export interface Call {
+  readonly path: string
+  readonly input?: unknown
+  readonly headers?: ContextInput['headers']
+}
+
+interface ProcedureDefinition {
+  readonly _def: {
+    readonly type: 'query' | 'mutation' | 'subscription'
+    readonly meta: ProcedureMeta
+    readonly inputs: unknown[]
+  }
+}
+
+// By path while running, and nested by type.
+const definitions = appRouter._def.procedures as unknown as Record<string, ProcedureDefinition>
+
+/** Every procedure of the router. */
+export const procedures = Object.entries(definitions).map(([path, { _def }]) => ({
+  path,
+  type: _def.type,
+  permission: _def.meta.permission,
+  hasInput: _def.inputs.length > 0,
+}))
+
+/** Calls one procedure as the HTTP server does, credentials in headers included, and answers what it would send. */
+export async function callProcedure(
+  services: Services,
+  { path, input, headers = {} }: Call,
+): Promise<Answer> {
+  const type = procedures.find(procedure => procedure.path === path)?.type ?? 'query'
+  const ctx = contextFactory(services)({ headers })
+  try {
+    const data = await callTRPCProcedure({
+      router: appRouter,
+      path,
+      getRawInput: async () => input,
+      ctx,
+      type,
+      signal: undefined,
+      batchIndex: 0,
+    })
+    return { status: 200, body: JSON.stringify(superjson.serialize(data)) }
+  } catch (cause) {
+    return describeError(appRouter, { error: getTRPCErrorFromUnknown(cause), path, type, ctx })
+  }
+}
+
+/** The error's code and reason: `FORBIDDEN missing_scope`; `OK` for an answer. */
+export function outcomeOf({ status, body }: Answer): string {
+  if (status === 200) return 'OK'
+  const { code, reason } = JSON.parse(body).error.json.data
+  return reason === undefined ? code : `${code} ${reason}`
+}
+
+/** A stable other id for every id in `input` that is one of `ids`: the same call, about things that do not exist. */
+export function withMissingIds(input: unknown, ids: readonly string[]): unknown {
+  let text = JSON.stringify(input)
+  if (text === undefined) return input
+  for (const id of ids) {
+    const digits = hash('sha256', id, 'hex')
+    const missing = `${digits.slice(0, 8)}-${digits.slice(8, 12)}-7${digits.slice(13, 16)}-8${digits.slice(17, 20)}-${digits.slice(20, 32)}`
+    text = text.replaceAll(id, missing)
+  }
+  return JSON.parse(text)
+}
