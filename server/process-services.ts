@@ -1,5 +1,5 @@
 import { type Config, loadConfig, loadEnvFile } from './config.ts'
-import { lastKnownEmbeddedUrl } from './db/embedded-postgres.ts'
+import { lastKnownEmbeddedUrl } from './db/embedded/postgres.ts'
 import { loginUrls } from './db/logins.ts'
 import { createLogger } from './logger.ts'
 import { createServices, type Services } from './services.ts'

@@ -1,6 +1,6 @@
 import type { Config } from '#server/config.ts'
-import { findRunningEmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts'
-import { LockHeldError } from './process-lock.ts'
+import { findRunningEmbeddedPostgres, startEmbeddedPostgres } from './embedded/postgres.ts'
+import { LockHeldError } from './embedded/process-lock.ts'
 
 /** The Postgres of this configuration, ready to be connected to. */
 export interface DatabaseServer {

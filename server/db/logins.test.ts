@@ -4,7 +4,7 @@ import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { throwawayDirectory } from '#server/testing/throwaway-directory.ts'
 import { testConnection, toPgConfig, withCredentials, withDatabase } from './connection-url.ts'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded/postgres.ts'
 import { ensureLogins, LOGINS, loginPassword, loginUrls, scramVerifier } from './logins.ts'
 
 const SECRET = 'a secret of this file alone'
