@@ -12,7 +12,8 @@ export async function checkReadiness(
   try {
     const applied = await readApplied(pool)
     const isCurrent =
-      applied.size === expected.length && expected.every(({ name, checksum }) => applied.get(name) === checksum)
+      applied.size === expected.length &&
+      expected.every(({ name, checksum }) => applied.get(name) === checksum)
     return isCurrent ? { ok: true } : { ok: false, reason: 'the schema is not at the version of this code' }
   } catch {
     return { ok: false, reason: 'the database is not available' }

@@ -9,14 +9,10 @@ import { Client } from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { throwawayDirectory } from '#server/testing/throwaway-directory.ts'
 import { testConnection, toPgConfig } from '../connection-url.ts'
-import {
-  type EmbeddedPostgres,
-  findRunningEmbeddedPostgres,
-  startEmbeddedPostgres,
-} from './postgres.ts'
+import { type EmbeddedPostgres, findRunningEmbeddedPostgres, startEmbeddedPostgres } from './postgres.ts'
 import { isProcessAlive } from './process-lock.ts'
 
-const HOLDER = fileURLToPath(new URL('../testing/embedded-holder.ts', import.meta.url))
+const HOLDER = fileURLToPath(new URL('../../testing/embedded-holder.ts', import.meta.url))
 
 // One directory for the file: initialising is what takes time, and each test leaves a stopped server.
 let dataDir: string
