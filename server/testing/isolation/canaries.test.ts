@@ -1,0 +1,286 @@
+import { createHash, randomUUID } from 'node:crypto'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { digestSessionToken } from '../../auth/session-token.ts'
+import { loadConfig } from '../../config.ts'
+import { createLogger } from '../../logger.ts'
+import { type RunningServer, startServer } from '../../start.ts'
+import { createTestDatabase, type TestDatabase } from '../database.ts'
+import { TEST_AUTH_SECRET } from '../environment.ts'
+import { type SmtpSink, startSmtpSink } from '../smtp-sink.ts'
+
+// A whole server, over HTTP. What nobody may find again is planted in it: a password, tokens, what a user wrote. Then it is
+// searched for in the log at its finest, in what a stranger is answered, and in a dump of the database.
+
+const password = `hunter2-${randomUUID()}`
+const canary = `canary-${randomUUID()}`
+
+let database: TestDatabase
+let server: RunningServer
+let mails: SmtpSink
+let owner: pg.Client
+const log: string[] = []
+
+let victim: { userId: string; token: string; apiToken: string; taskId: string; resetToken: string }
+/** Everything that a stranger was answered, headers included. */
+const strangersAnswers: string[] = []
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  mails = await startSmtpSink()
+  const config = loadConfig({
+    NODE_ENV: 'test',
+    PORT: '0',
+    HOST: '127.0.0.1',
+    APP_URL: 'http://localhost:3000',
+    DATABASE_URL: database.ownerUrl,
+    API_DATABASE_URL: database.urls.api,
+    PUBLIC_DATABASE_URL: database.urls.public,
+    AUTH_DATABASE_URL: database.urls.auth,
+    SYSTEM_DATABASE_URL: database.urls.system,
+    MIGRATE_ON_START: 'false',
+    SMTP_URL: mails.url,
+    AUTH_SECRET: TEST_AUTH_SECRET,
+    LOG_LEVEL: 'trace',
+  })
+  const logger = createLogger({ level: 'trace', destination: { write: line => void log.push(line) } })
+  server = await startServer(config, logger)
+  owner = new pg.Client(database.ownerUrl)
+  owner.on('error', () => {})
+  await owner.connect()
+  victim = await plant()
+  await provoke()
+}, 60_000)
+
+afterAll(async () => {
+  await owner.end()
+  await server.stop()
+  await mails.close()
+  await database.drop()
+})
+
+interface Sent {
+  status: number
+  headers: Headers
+  text: string
+}
+
+async function post(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Sent> {
+  return send(path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  })
+}
+
+async function send(path: string, init: RequestInit): Promise<Sent> {
+  const response = await fetch(server.url + path, init)
+  return { status: response.status, headers: response.headers, text: await response.text() }
+}
+
+async function signUp(
+  name: string,
+  secret: string,
+): Promise<{ userId: string; token: string; email: string }> {
+  const email = `${name}-${randomUUID()}@example.com`
+  const { status, headers, text } = await post('/api/auth/sign-up/email', { email, password: secret, name })
+  expect(status).toBe(200)
+  return { userId: JSON.parse(text).user.id, token: headers.get('set-auth-token') ?? '', email }
+}
+
+async function mutate<T>(path: string, input: unknown, token: string): Promise<T> {
+  const { status, text } = await post(`/trpc/${path}`, { json: input }, { authorization: `Bearer ${token}` })
+  expect(status, text).toBe(200)
+  return JSON.parse(text).result.data.json
+}
+
+async function plant(): Promise<typeof victim> {
+  const { userId, token, email } = await signUp('victim', password)
+  await post('/api/auth/sign-in/email', { email, password })
+  await post('/api/auth/sign-in/email', { email, password: `${password}x` })
+  const { id: taskId } = await mutate<{ id: string }>('tasks.create', { prompt: canary }, token)
+  await mutate('tasks.logs.append', { taskId, entries: [{ type: 'info', message: canary }] }, token)
+  await mutate('tasks.messages.send', { taskId, content: canary }, token)
+  const { token: apiToken } = await mutate<{ token: string }>(
+    'apiTokens.create',
+    { name: canary, scopes: ['tasks:write'] },
+    token,
+  )
+  await mutate('tasks.update', { id: taskId, title: canary }, apiToken)
+  await post('/api/auth/request-password-reset', { email, redirectTo: '/reset' })
+  // Signing up sends one as well.
+  let resetToken: string | undefined
+  while (resetToken === undefined) {
+    const { source } = await mails.take(email)
+    resetToken = /reset-password\/([\w-]+)/.exec(source)?.[1]
+  }
+  return { userId, token, apiToken, taskId, resetToken }
+}
+
+/** Everything that goes wrong, for a stranger with the victim's ids and for the victim. */
+async function provoke(): Promise<void> {
+  const stranger = await signUp('stranger', `another-${randomUUID()}`)
+  const note = ({ text, headers }: Sent) => strangersAnswers.push(text, JSON.stringify([...headers]))
+  const authorization = `Bearer ${stranger.token}`
+  const inputs = [
+    { id: victim.taskId },
+    { taskId: victim.taskId },
+    { taskId: victim.taskId, content: 'x' },
+    { id: victim.userId },
+    {},
+    null,
+  ]
+  const paths = [
+    'tasks.stop',
+    'tasks.remove',
+    'tasks.restore',
+    'tasks.messages.send',
+    'tasks.update',
+    'apiTokens.revoke',
+    'apiTokens.rotate',
+    'account.revokeSession',
+    'settings.set',
+    'no.such',
+  ]
+  for (const path of paths)
+    for (const json of inputs) note(await post(`/trpc/${path}`, { json }, { authorization }))
+  for (const path of [
+    'tasks.get',
+    'tasks.list',
+    'tasks.logs.list',
+    'tasks.messages.list',
+    'account.me',
+    'account.sessions',
+    'apiTokens.list',
+    'settings.all',
+  ]) {
+    for (const json of inputs) {
+      const query = `/trpc/${path}?input=${encodeURIComponent(JSON.stringify({ json }))}`
+      note(await send(query, { headers: { authorization } }))
+    }
+  }
+  note(await post('/trpc/tasks.create', '{"json":', { authorization }))
+  note(await post('/trpc/tasks.create', { json: { prompt: 'x\0y' } }, { authorization }))
+  note(await post('/api/auth/sign-up/email', { email: 'nobody', password: 'short', name: '' }))
+  note(await post('/api/auth/reset-password', { token: 'garbage', newPassword: 'another-password' }))
+  for (const path of ['/healthz', '/readyz', '/metrics', '/nowhere', '/api/auth/get-session']) {
+    note(await send(path, { headers: { authorization } }))
+  }
+
+  // Secrets in odd places, and those that have ended.
+  for (const secret of [victim.token, victim.apiToken]) {
+    await send(`/trpc/tasks.list?token=${encodeURIComponent(secret)}`, {
+      headers: { authorization: `Bearer ${secret}x` },
+    })
+    await send('/trpc/tasks.list', {
+      headers: { cookie: `better-auth.session_token=${encodeURIComponent(secret)}` },
+    })
+    await post(
+      '/trpc/account.remove',
+      { json: { password: `${password}y` } },
+      { authorization: `Bearer ${secret}` },
+    )
+    await post(
+      '/trpc/tasks.create',
+      { json: { prompt: canary, password, token: secret } },
+      { authorization: `Bearer ${secret}` },
+    )
+  }
+
+  // Faults that nobody expects are logged whole.
+  await owner.query('alter table app.tasks add constraint tasks_broken_excl exclude (prompt with =)')
+  const broken = await post(
+    '/trpc/tasks.create',
+    { json: { prompt: canary } },
+    { authorization: `Bearer ${victim.token}` },
+  )
+  note(await post('/trpc/tasks.create', { json: { prompt: canary } }, { authorization }))
+  await owner.query('alter table app.tasks drop constraint tasks_broken_excl')
+  await owner.query('alter table app.tasks rename column prompt to prompts')
+  const missing = await post(
+    '/trpc/tasks.create',
+    { json: { prompt: canary } },
+    { authorization: `Bearer ${victim.token}` },
+  )
+  await owner.query('alter table app.tasks rename column prompts to prompt')
+  expect([broken.status, missing.status]).toEqual([500, 500])
+}
+
+/** Each in the forms it might turn up in. */
+function secrets(): Map<string, string> {
+  const raw = victim.token.slice(0, victim.token.lastIndexOf('.'))
+  const signature = victim.token.slice(victim.token.lastIndexOf('.') + 1)
+  const digest = createHash('sha256').update(victim.apiToken).digest()
+  return new Map([
+    ['the password', password],
+    ['the raw session token', raw],
+    ['the signature of the session token', signature],
+    ['the signed session token in a cookie', encodeURIComponent(victim.token)],
+    ['the digest of the session token', digestSessionToken(raw)],
+    ['the API token', victim.apiToken],
+    ['the digest of the API token', digest.toString('hex')],
+    ['the digest of the API token in base64', digest.toString('base64')],
+    ['the reset token', victim.resetToken],
+    ['the secret that signs', TEST_AUTH_SECRET],
+    ...Object.entries(database.urls).map(([login, url]): [string, string] => [
+      `the password of the ${login} login`,
+      new URL(url).password,
+    ]),
+  ])
+}
+
+async function storedHashes(): Promise<string[]> {
+  const { rows } = await owner.query<{ hash: string }>(
+    `select token as hash from auth.sessions union all select encode(token_hash, 'hex') from app.api_tokens
+     union all select password from auth.accounts where password is not null`,
+  )
+  return rows.map(({ hash }) => hash)
+}
+
+describe('no secret is found in', () => {
+  test('the log at its finest level', async () => {
+    const text = log.join('\n')
+    // It is not quiet: statements, faults and refusals are in it.
+    expect(text).toContain('select * from app.sign_in($1')
+    expect(text).toContain('"level":"error"')
+    for (const [name, secret] of secrets()) expect(text.includes(secret), name).toBe(false)
+    for (const hash of await storedHashes()) expect(text).not.toContain(hash)
+  })
+
+  test('what a stranger is answered', async () => {
+    const text = strangersAnswers.join('\n')
+    for (const [name, secret] of secrets()) expect(text.includes(secret), name).toBe(false)
+    for (const hash of await storedHashes()) expect(text).not.toContain(hash)
+  })
+
+  test('a dump of the database', async () => {
+    const { rows: tables } = await owner.query<{ name: string }>(
+      `select format('%I.%I', schemaname, tablename) as name from pg_tables
+       where schemaname not in ('pg_catalog', 'information_schema')`,
+    )
+    const dump: string[] = []
+    for (const { name } of tables) {
+      const { rows } = await owner.query<{ row: string }>(`select t::text as row from ${name} t`)
+      dump.push(...rows.map(({ row }) => row))
+    }
+    const text = dump.join('\n')
+    expect(text).toContain(canary)
+    for (const [name, secret] of secrets()) expect(text.includes(secret), name).toBe(false)
+  })
+})
+
+describe('what a user wrote is found in', () => {
+  test('no answer to a stranger', () => {
+    for (const answer of strangersAnswers) expect(answer).not.toContain(canary)
+  })
+
+  test('no answer to a stranger as a statement, a place in the code or a constraint’s detail', () => {
+    for (const answer of strangersAnswers) {
+      expect(answer).not.toMatch(/select |insert into|app\.tasks|node_modules|\.ts:\d|Key \(|Failing row/)
+    }
+  })
+
+  test('no line of the log', () => {
+    for (const line of log) expect(line).not.toContain(canary)
+  })
+})
