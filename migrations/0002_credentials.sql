@@ -87,9 +87,10 @@ begin
     raise exception 'unauthenticated' using errcode = 'invalid_authorization_specification';
   end if;
 
-  if scopes is not null and p_scope <> 'any' and not (
+  -- 'session' is no scope: a token that lists it anyway is none the stronger.
+  if scopes is not null and p_scope <> 'any' and (p_scope = 'session' or not (
     p_scope = any (scopes) or (p_scope like '%:read' and replace(p_scope, ':read', ':write') = any (scopes))
-  ) then
+  )) then
     raise exception 'missing_scope' using errcode = 'insufficient_privilege';
   end if;
 

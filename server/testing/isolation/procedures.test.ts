@@ -179,6 +179,14 @@ describe('the owner’s token without the scope gets nowhere with', () => {
   })
 })
 
+test('a token that lists what is no scope is none the stronger', async () => {
+  const token = await createApiToken(owner, { scopes: [] })
+  await house.owner.query(`update app.api_tokens set scopes = '{session,any,*}' where id = $1`, [token.id])
+  for (const { path, permission } of procedures) {
+    if (permission !== 'any') await expectRefused(path, bearer(token), 'FORBIDDEN missing_scope')
+  }
+})
+
 describe('the owner’s token that may only read gets nowhere with', () => {
   const writing = procedures.flatMap(({ path, permission }) =>
     permission.endsWith(':write') ? [{ path, permission }] : [],

@@ -1,0 +1,180 @@
+import { globSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { describe, expect, test } from 'vitest'
+
+// Who may import what. A room's imports go one way, router -> queries -> db, and nobody but server/db can reach a connection
+// that is not bound to a caller.
+
+const ROOT = resolve(import.meta.dirname, '../../..')
+
+interface Import {
+  readonly from: string
+  /** A file of ours by its path from the root, else a package. */
+  readonly to: string
+  /** Erased by the compiler. */
+  readonly isType: boolean
+}
+
+interface Source {
+  readonly path: string
+  readonly text: string
+  readonly imports: readonly Import[]
+}
+
+const IMPORT =
+  /^(?:import|export)\s+(type\s)?([^'";]*?)\s*from\s+'([^']+)'|^import\s+'([^']+)'|\bimport\('([^']+)'\)/gm
+
+/** Everything that ships: not tests, what only tests use, nor generated types. */
+const sources: Source[] = globSync(['server/**/*.{ts,tsx}', 'client/**/*.{ts,tsx}'], { cwd: ROOT })
+  .filter(
+    path => !/\.test(-d)?\.tsx?$|\.d\.ts$|^server\/testing\/|fixture|testing-|harness|conformance/.test(path),
+  )
+  .sort()
+  .map(path => {
+    const text = readFileSync(join(ROOT, path), 'utf8')
+    return { path, text, imports: importsOf(path, text) }
+  })
+
+function importsOf(path: string, text: string): Import[] {
+  return [...text.matchAll(IMPORT)].map(([, type, names = '', from, bare, dynamic]) => {
+    const specifiers =
+      /^\{([\s\S]*)\}$/
+        .exec(names.trim())?.[1]
+        ?.split(',')
+        .filter(name => name.trim() !== '') ?? []
+    const isType =
+      type !== undefined || (specifiers.length > 0 && specifiers.every(name => /^\s*type\s/.test(name)))
+    return { from: path, to: resolveImport(path, from ?? bare ?? dynamic ?? ''), isType }
+  })
+}
+
+function resolveImport(path: string, specifier: string): string {
+  if (specifier.startsWith('.')) return relative(ROOT, resolve(ROOT, dirname(path), specifier))
+  return specifier.startsWith('#') ? specifier.slice(1) : specifier
+}
+
+const rooms = sources.flatMap(({ path }) => /^server\/([^/]+)\/router\.ts$/.exec(path)?.[1] ?? [])
+
+function inRooms(...files: string[]): Source[] {
+  return sources.filter(({ path }) => {
+    const [, room, file] = /^server\/([^/]+)\/(.+)$/.exec(path) ?? []
+    return room !== undefined && rooms.includes(room) && (files.length === 0 || files.includes(file ?? ''))
+  })
+}
+
+/** The imports of these sources that `isForbidden`, as `a -> b`. */
+function imports(of: readonly Source[], isForbidden: (imported: Import) => boolean): string[] {
+  return of.flatMap(source => source.imports.filter(isForbidden).map(({ from, to }) => `${from} -> ${to}`))
+}
+
+/** What a browser may have of the server. */
+const SHARED = /^server\/(inputs|scopes)\.ts$|^server\/[^/]+\/(schema|state)\.ts$/
+
+const isTrpc = ({ to }: Import) => to.startsWith('@trpc/') || to === 'server/trpc.ts'
+const isRouter = ({ to }: Import) => /^server\/(.+\/)?router\.ts$/.test(to)
+const isDatabase = ({ to }: Import) => to.startsWith('server/db/')
+
+test('the rooms and their imports are found', () => {
+  expect(rooms).toEqual(expect.arrayContaining(['account', 'settings', 'tasks']))
+  expect(imports(sources, isDatabase).length).toBeGreaterThan(10)
+  expect(imports(sources, isRouter)).toContain('server/router.ts -> server/tasks/router.ts')
+})
+
+describe('in a room', () => {
+  test('only the router knows tRPC', () => {
+    const others = inRooms().filter(({ path }) => !path.endsWith('/router.ts'))
+    expect(imports(others, isTrpc)).toEqual([])
+  })
+
+  test('nobody imports a router, their own or another room’s', () => {
+    expect(imports(inRooms(), isRouter)).toEqual([])
+  })
+
+  test('the router asks the database nothing by itself', () => {
+    const isSql = (imported: Import) => imported.to === 'kysely' || (isDatabase(imported) && !imported.isType)
+    expect(imports(inRooms('router.ts'), isSql)).toEqual([])
+  })
+
+  test('the schema needs zod and nothing else, so that a browser can have it', () => {
+    const reached = new Set<string>()
+    const follow = (path: string) => {
+      if (reached.has(path)) return
+      reached.add(path)
+      const source = sources.find(candidate => candidate.path === path)
+      for (const { to, isType } of source?.imports ?? []) if (!isType) follow(to)
+    }
+    for (const { path } of inRooms('schema.ts')) follow(path)
+    expect([...reached].filter(path => path !== 'zod' && !SHARED.test(path))).toEqual([])
+  })
+
+  test('connections are out of reach: a database comes with its caller', () => {
+    const isConnection = ({ to }: Import) =>
+      to === 'pg' ||
+      to.startsWith('pg/') ||
+      /^server\/db\/(login-pool|exchange|scoped-connection|pools|system|logins|connection-url)\.ts$/.test(to)
+    expect(imports(inRooms(), isConnection)).toEqual([])
+  })
+})
+
+describe('outside of server/db', () => {
+  const outside = sources.filter(({ path }) => !path.startsWith('server/db/'))
+
+  function naming(pattern: RegExp, { except = [] }: { except?: string[] } = {}): string[] {
+    return outside
+      .filter(({ path, text }) => pattern.test(text) && !except.includes(path))
+      .map(({ path }) => path)
+  }
+
+  test('nobody makes a connection or a pool, but for the look at the catalog before serving', () => {
+    const except = ['server/start.ts']
+    expect(naming(/\bnew (pg\.)?(Client|Pool|LoginPool)\(/, { except })).toEqual([])
+    expect(naming(/\bopenPools\b/)).toEqual(['server/services.ts'])
+  })
+
+  test('nobody takes a connection out of a pool', () => {
+    expect(naming(/\bcheckOut\b/)).toEqual([])
+    expect(naming(/pools\.(api|system|auth)\.(connect|query|exchange)\b/)).toEqual([])
+  })
+
+  test('only Better Auth’s adapter makes a Kysely of its own', () => {
+    expect(naming(/\bPostgresDialect\b|\bnew Kysely\b/)).toEqual(['server/auth/better-auth.ts'])
+  })
+
+  test('pg is known to Better Auth’s side and the start alone', () => {
+    const isPg = ({ to, isType }: Import) => (to === 'pg' || to.startsWith('pg/')) && !isType
+    const importers = new Set(imports(outside, isPg).map(found => found.split(' -> ')[0] ?? ''))
+    expect(
+      [...importers].filter(path => !path.startsWith('server/auth/') && path !== 'server/start.ts'),
+    ).toEqual([])
+  })
+
+  test('a scope is made by procedures, contexts and what runs after them, and nowhere else', () => {
+    expect(naming(/\bscopedDatabase\b/)).toEqual([
+      'server/account/export.ts',
+      'server/context.ts',
+      'server/trpc.ts',
+    ])
+  })
+})
+
+test('server/db knows no room, no router and no tRPC', () => {
+  const database = sources.filter(({ path }) => path.startsWith('server/db/'))
+  const isAbove = (imported: Import) =>
+    isTrpc(imported) ||
+    isRouter(imported) ||
+    rooms.some(room => imported.to.startsWith(`server/${room}/`) && !imported.isType)
+  // Row schemas are held against the rooms' own words for states and kinds.
+  expect(imports(database, isAbove).filter(found => !found.startsWith('server/db/rows/'))).toEqual([])
+})
+
+test('the environment is read by the configuration alone', () => {
+  const readers = sources.filter(({ text }) => /\bprocess\.env\b/.test(text)).map(({ path }) => path)
+  expect(readers).toEqual(['server/config.ts'])
+})
+
+test('the client has the server’s types and schemas, and no code of it', () => {
+  const client = sources.filter(({ path }) => path.startsWith('client/'))
+  const isCode = ({ to, isType }: Import) => to.startsWith('server/') && !isType && !SHARED.test(to)
+  // client/next.ts runs on a server, where it calls the router in its own process.
+  expect(imports(client, isCode).filter(found => !found.startsWith('client/next.ts'))).toEqual([])
+})
