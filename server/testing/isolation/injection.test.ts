@@ -343,7 +343,7 @@ describe('sign_in puts right what another program left on the connection:', () =
       expect(seen.formats).toEqual(untouched?.formats)
       expect(seen.zone).toEqual(untouched?.zone)
       expect(seen.tasks).toEqual(untouched?.tasks)
-      expect(untouched?.settings).toHaveProperty([name], seen.settings[name])
+      expect(seen.settings[name]).toBe(Object(untouched?.settings)[name])
       expect([seen.credential, seen.organization]).toEqual([sessionCredential(victim), ''])
     } finally {
       await client.end()
