@@ -3,6 +3,7 @@
 
 export { type Caller, type CallerInput, createCaller, headersOf } from './caller.ts'
 export { type Config, ConfigError, loadConfig } from './config.ts'
+export { ambientDatabase } from './db/database.ts'
 export {
   getConstraintName,
   getErrorDetail,
@@ -12,7 +13,7 @@ export {
   isSerializationFailure,
   isUniqueViolation,
 } from './db/errors.ts'
-export { MissingScopeError, withScope } from './db/scope.ts'
+export { MissingScopeError, type StatementScope, withScope } from './db/scope.ts'
 export { AppError, REASONS, type Reason } from './errors.ts'
 export { createLogger, type Logger } from './logger.ts'
 export { processServices } from './process-services.ts'

@@ -3,10 +3,10 @@ import { registerExportRoute } from './account/export-route.ts'
 import { buildApp } from './app.ts'
 import type { Config } from './config.ts'
 import { contextFactory } from './context.ts'
-import { toPgConfig } from './db/connection-url.ts'
+import { explainConnectionError, toPgConfig } from './db/connection-url.ts'
 import { openDatabaseServer } from './db/database-server.ts'
-import { assertIsolated } from './db/isolation.ts'
-import { ensureLogins, loginUrls } from './db/logins.ts'
+import { assertIsolated, describeServerWarnings } from './db/isolation.ts'
+import { ensureLogins, type Login, loginUrls } from './db/logins.ts'
 import {
   type ExpectedMigration,
   expectedMigrations,
@@ -26,6 +26,7 @@ export interface RunningServer {
   stop(): Promise<void>
 }
 
+const CONNECT_TIMEOUT_MS = 5_000
 const SWEEP_INTERVAL_MS = 10 * 60 * 1_000
 
 /**
@@ -47,7 +48,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       overrides: config.loginUrls,
     })
     const expected = await expectedMigrations()
-    await checkDatabase(urls, expected)
+    await checkDatabase(urls, { expected, log })
 
     const services = createServices(config, urls, log)
     const app = buildApp({
@@ -79,14 +80,48 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   }
 }
 
-/** Asks as the API's login, which sees the catalog and no owner's secret. */
-async function checkDatabase(urls: LoginUrls, expected: ExpectedMigration[]): Promise<void> {
-  const client = new pg.Client(toPgConfig(urls.api))
-  await client.connect()
+/** Asks as the logins themselves, which see the catalog and no owner's secret. */
+async function checkDatabase(
+  urls: LoginUrls,
+  { expected, log }: { expected: ExpectedMigration[]; log: Logger },
+): Promise<void> {
+  await Promise.all([
+    asLogin(urls.public, 'rowhouse_public'),
+    asLogin(urls.auth, 'rowhouse_auth'),
+    asLogin(urls.system, 'rowhouse_system'),
+    asLogin(urls.api, 'rowhouse_api', async client => {
+      const problem = schemaProblem(await readAppliedMigrations(client), expected)
+      if (problem) throw new Error(problem)
+      await assertIsolated(client)
+      for (const warning of await describeServerWarnings(client)) log.warn(warning)
+    }),
+  ])
+}
+
+/** Connects as a login; throws where its URL names somebody else, whose rights nobody has checked. */
+async function asLogin(
+  url: string,
+  login: Login,
+  work?: (client: pg.Client) => Promise<void>,
+): Promise<void> {
+  const client = new pg.Client({ ...toPgConfig(url), connectionTimeoutMillis: CONNECT_TIMEOUT_MS })
   try {
-    const problem = schemaProblem(await readAppliedMigrations(client), expected)
-    if (problem) throw new Error(problem)
-    await assertIsolated(client)
+    await client.connect()
+  } catch (error) {
+    const reason = explainConnectionError(error, url, CONNECT_TIMEOUT_MS)
+    const hint =
+      'if its password is not the one that derives from AUTH_SECRET, run npx kysely-migrate up --latest'
+    throw new Error(`${login} can't log in: ${reason}; ${hint}`, { cause: error })
+  }
+  try {
+    const { rows } = await client.query<{ name: string }>('select current_user as name')
+    const name = rows[0]?.name
+    if (name !== login) {
+      throw new Error(
+        `this process would serve as ${name} where it must be ${login}: name ${login} in the login's URL`,
+      )
+    }
+    await work?.(client)
   } finally {
     await client.end()
   }

@@ -15,6 +15,8 @@ export async function runWhenMain(moduleUrl: string, createProgram: CreateProgra
   const abort = new AbortController()
   // A second signal ends the process at once, as if nobody listened.
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => abort.abort())
+  // A reader that leaves (`… | head`) must not keep the command from closing what it opened.
+  process.stdout.on('error', () => abort.abort())
   process.exitCode = await runCommandLine(createProgram, args, abort.signal)
 }
 

@@ -44,12 +44,12 @@ export function addGate(
     })
   })
   fastify.addHook('onResponse', async (request, reply) => {
-    const { method, id, url } = request
+    const { method, id } = request
+    // The route, not the path: some paths carry what opens something, such as a download or a password reset.
+    const route = request.routeOptions.url ?? 'unknown'
     const durationMs = Math.round(reply.elapsedTime * 100) / 100
-    metrics.countCall(request.routeOptions.url ?? 'unknown', reply.statusCode, durationMs)
-    if (!log.isLevelEnabled('debug')) return
-    const path = url.split('?', 1)[0]
-    log.debug({ requestId: id, method, path, status: reply.statusCode, durationMs }, 'request')
+    metrics.countCall(route, reply.statusCode, durationMs)
+    log.debug({ requestId: id, method, route, status: reply.statusCode, durationMs }, 'request')
   })
 }
 

@@ -1,0 +1,61 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Config, loadConfig } from './config.ts'
+import { createLogger } from './logger.ts'
+import { startServer } from './start.ts'
+import { createTestDatabase, type TestDatabase } from './testing/database.ts'
+import { TEST_AUTH_SECRET } from './testing/environment.ts'
+
+let database: TestDatabase
+const log = createLogger({ level: 'silent' })
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+})
+afterAll(() => database.drop())
+
+function configOf(overrides: Record<string, string> = {}): Config {
+  return loadConfig({
+    NODE_ENV: 'test',
+    PORT: '0',
+    AUTH_SECRET: TEST_AUTH_SECRET,
+    API_DATABASE_URL: database.urls.api,
+    PUBLIC_DATABASE_URL: database.urls.public,
+    AUTH_DATABASE_URL: database.urls.auth,
+    SYSTEM_DATABASE_URL: database.urls.system,
+    ...overrides,
+  })
+}
+
+describe('starting a server', () => {
+  it('needs the four logins and no owner, and is ready', async () => {
+    const server = await startServer(configOf(), log)
+    try {
+      const answer = await fetch(`${server.url}/readyz`)
+      expect([answer.status, await answer.json()]).toEqual([200, { ok: true }])
+    } finally {
+      await server.stop()
+      await server.stop()
+    }
+  })
+
+  it.each(['API', 'PUBLIC', 'AUTH', 'SYSTEM'])(
+    'refuses to serve as the owner where %s should',
+    async login => {
+      const config = configOf({ [`${login}_DATABASE_URL`]: database.ownerUrl })
+      await expect(startServer(config, log)).rejects.toThrow(/would serve as .* where it must be rowhouse_/)
+    },
+  )
+
+  it('refuses one login in place of another', async () => {
+    const config = configOf({ SYSTEM_DATABASE_URL: database.urls.api })
+    await expect(startServer(config, log)).rejects.toThrow('must be rowhouse_system')
+  })
+
+  it('says what to run when a login’s password is another', async () => {
+    const url = new URL(database.urls.api)
+    url.password = 'another'
+    const starting = startServer(configOf({ API_DATABASE_URL: url.href }), log)
+    await expect(starting).rejects.toThrow(/rowhouse_api can't log in: .*kysely-migrate up --latest/)
+    await expect(starting).rejects.not.toThrow(/another/)
+  })
+})
