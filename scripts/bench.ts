@@ -1,0 +1,62 @@
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { OPERATION_NAMES, type Operation } from './bench/operations.ts'
+import { runBench } from './bench/run.ts'
+import { VARIANTS, type Variant } from './bench/servers.ts'
+import { runWhenMain } from './migrate/run.ts'
+
+interface Flags {
+  large?: boolean
+  json?: boolean
+  duration: number
+  warmUp: number
+  connections: number
+  variant?: Variant[]
+  operation?: Operation[]
+  profile?: string
+}
+
+const help = `
+Three servers on the same tables, in short rounds that take turns, and the median of each one's rounds:
+  limit      bare node:http and pg, one prepared statement an operation, joined by hand to the session
+  usual      tRPC's adapter, Kysely, zod and superjson; session, begin, set_config, statement, commit, one after the other
+  rowhouse   this server, as npm start runs it in production
+Everything runs on this machine: the servers, a Postgres of its own in a temporary directory, and the load.`
+
+/** `npm run bench`: throughput and latency of this server, of the least that could do its work, and of the usual way. */
+export function createProgram(signal: AbortSignal): Command {
+  return new Command('bench')
+    .description('Measures this server, the limit for the same work, and the usual way to do it.')
+    .option(
+      '--large',
+      'on 10,000 users with 1,000 tasks each instead of 1,000 with 100; compares ours on both',
+    )
+    .option('--json', 'print one JSON array of the figures and nothing else')
+    .option('--duration <seconds>', 'how long each variant is measured an operation', positive, 10)
+    .option('--warm-up <seconds>', 'load before an operation is measured', positive, 4)
+    .option('--connections <count>', 'connections, each with one request at a time', positive, 16)
+    .addOption(new Option('--variant <names...>', 'only these variants').choices(VARIANTS))
+    .addOption(new Option('--operation <names...>', 'only these operations').choices(OPERATION_NAMES))
+    .option('--profile <directory>', 'write a CPU profile of each server there')
+    .addHelpText('after', help)
+    .action(async (flags: Flags) => {
+      await runBench({
+        isLarge: flags.large === true,
+        isJson: flags.json === true,
+        durationMs: flags.duration * 1_000,
+        warmUpMs: flags.warmUp * 1_000,
+        connections: Math.ceil(flags.connections),
+        variants: VARIANTS.filter(variant => flags.variant?.includes(variant) ?? true),
+        operations: OPERATION_NAMES.filter(operation => flags.operation?.includes(operation) ?? true),
+        profileDir: flags.profile,
+        signal,
+      })
+    })
+}
+
+function positive(text: string): number {
+  const value = Number(text)
+  if (!(value > 0)) throw new InvalidArgumentError('It must be a number above 0.')
+  return value
+}
+
+await runWhenMain(import.meta.url, createProgram)

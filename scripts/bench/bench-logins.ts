@@ -1,0 +1,52 @@
+import { Client } from 'pg'
+import { toPgConfig, withCredentials } from '#server/db/connection-url.ts'
+
+/** Logins that only this benchmark's own cluster has. */
+export interface BenchLogins {
+  /** Passes row-level security: the limit compares the owner in its statements. */
+  readonly limit: string
+  /** Under policies that compare a row's owner with a setting. */
+  readonly usual: string
+}
+
+const PASSWORD = 'only-in-a-throwaway-cluster'
+
+const PRIVILEGES = (login: string) => `
+grant usage on schema app, auth to ${login};
+grant select on auth.sessions, auth.users, app.settings to ${login};
+grant select, insert, update on app.tasks, app.task_logs, app.daily_usage to ${login};
+grant execute on function app.new_id() to ${login};`
+
+const OWNED_TABLES = ['app.tasks', 'app.task_logs', 'app.daily_usage', 'app.settings']
+
+const OWNER_POLICY = (table: string) => `
+create policy all_bench_usual on ${table} for all to bench_usual
+  using (user_id = (select nullif(current_setting('bench.user_id', true), '')::uuid))
+  with check (user_id = (select nullif(current_setting('bench.user_id', true), '')::uuid));`
+
+/** Gives the two other ways their access to a database that our server is running on already. */
+export async function createBenchLogins(ownerUrl: string): Promise<BenchLogins> {
+  const owner = new Client(toPgConfig(ownerUrl))
+  await owner.connect()
+  try {
+    for (const login of ['bench_limit', 'bench_usual']) {
+      const { rowCount } = await owner.query('select from pg_roles where rolname = $1', [login])
+      if (rowCount === 0) await owner.query(`create role ${login} login password '${PASSWORD}'`)
+      await owner.query(
+        `grant connect on database ${owner.escapeIdentifier(owner.database ?? '')} to ${login}`,
+      )
+      await owner.query(PRIVILEGES(login))
+    }
+    await owner.query('alter role bench_limit bypassrls')
+    for (const table of ['auth.sessions', 'auth.users']) {
+      await owner.query(`create policy select_bench_usual on ${table} for select to bench_usual using (true)`)
+    }
+    for (const table of OWNED_TABLES) await owner.query(OWNER_POLICY(table))
+  } finally {
+    await owner.end()
+  }
+  return {
+    limit: withCredentials(ownerUrl, 'bench_limit', PASSWORD),
+    usual: withCredentials(ownerUrl, 'bench_usual', PASSWORD),
+  }
+}

@@ -1,0 +1,62 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Client } from 'pg'
+import { toPgConfig, withDatabase } from '#server/db/connection-url.ts'
+import { startEmbeddedPostgres } from '#server/db/embedded/postgres.ts'
+import { ensureLogins } from '#server/db/logins.ts'
+import { migrateToLatest } from '#server/db/migrations/runner.ts'
+import { type Dataset, loadDataset } from './dataset.ts'
+
+/** A throwaway Postgres with the settings of `npm start`: nothing is switched off that keeps data safe. */
+export interface BenchCluster {
+  /** What the figures depend on, in a line. */
+  readonly description: string
+  /** Makes a migrated database with the dataset in it and returns its owner's URL. */
+  createDatabase(name: string, dataset: Dataset): Promise<string>
+  stop(): Promise<void>
+}
+
+export async function startCluster(authSecret: string): Promise<BenchCluster> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'rowhouse-bench-'))
+  const remove = () => rmSync(dataDir, { recursive: true, force: true })
+  try {
+    const server = await startEmbeddedPostgres({ dataDir })
+    return {
+      description: await query(server.url, DESCRIBE),
+      async createDatabase(name, dataset) {
+        await query(server.url, `create database ${name}`)
+        const url = withDatabase(server.url, name)
+        await migrateToLatest({ url, log: () => {} })
+        await ensureLogins(url, authSecret)
+        await loadDataset(url, dataset)
+        return url
+      },
+      async stop() {
+        await server.stop()
+        remove()
+      },
+    }
+  } catch (error) {
+    remove()
+    throw error
+  }
+}
+
+const DESCRIBE = `
+select format(
+  'PostgreSQL %s, fsync %s, synchronous_commit %s, shared_buffers %s',
+  split_part(current_setting('server_version'), ' ', 1), current_setting('fsync'), current_setting('synchronous_commit'),
+  current_setting('shared_buffers')
+) as value`
+
+async function query(url: string, sql: string): Promise<string> {
+  const client = new Client(toPgConfig(url))
+  await client.connect()
+  try {
+    const { rows } = await client.query<{ value: string }>(sql)
+    return rows[0]?.value ?? ''
+  } finally {
+    await client.end()
+  }
+}

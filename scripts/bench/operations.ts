@@ -1,0 +1,109 @@
+import { signSessionToken } from '#server/auth/session-token.ts'
+import { type Dataset, sessionToken, taskId } from './dataset.ts'
+
+/** What is measured: the name, and the procedure that does it. */
+export const OPERATIONS = {
+  get: 'tasks.get',
+  list: 'tasks.list',
+  create: 'tasks.create',
+  append: 'tasks.logs.append',
+  me: 'account.me',
+} as const
+
+export type Operation = keyof typeof OPERATIONS
+
+export const OPERATION_NAMES = Object.keys(OPERATIONS) as Operation[]
+
+export const LIST_LIMIT = 20
+export const LOG_LINES = 10
+
+/** Requests of an operation that differ in caller and task; a measurement goes round and round over them. */
+const REQUESTS = 16_384
+/** Steps through users and tasks without a pattern that a cache could follow; both are prime to every count of ours. */
+const USER_STRIDE = 7_919
+const TASK_STRIDE = 104_729
+
+/** What every variant needs to know to be called and to answer. */
+export interface Target {
+  readonly dataset: Dataset
+  readonly authSecret: string
+}
+
+/** The requests of an operation, as bytes. */
+export function buildRequests(operation: Operation, { dataset, authSecret }: Target): Buffer[] {
+  const tokens = Array.from({ length: Math.min(dataset.users, REQUESTS) }, (_, index) => {
+    const user = (index * USER_STRIDE) % dataset.users
+    return { user, token: signSessionToken(sessionToken(user), authSecret) }
+  })
+  return Array.from({ length: REQUESTS }, (_, index) => {
+    const { user, token } = tokens[index % tokens.length] ?? { user: 0, token: '' }
+    const task = taskId(dataset, user, (index * TASK_STRIDE) % dataset.tasksPerUser)
+    return buildRequest(operation, { task, token, index })
+  })
+}
+
+function buildRequest(
+  operation: Operation,
+  { task, token, index }: { task: string; token: string; index: number },
+): Buffer {
+  const path = `/trpc/${OPERATIONS[operation]}`
+  switch (operation) {
+    case 'get':
+      return query(path, token, { id: task })
+    case 'list':
+      return query(path, token, { limit: LIST_LIMIT })
+    case 'me':
+      return query(path, token)
+    case 'create':
+      return mutation(path, token, {
+        prompt: `Find out why the build of service ${index} fails and mend it.\nOpen a pull request with a test.`,
+        repoUrl: 'https://git.example.com/acme/service',
+        agent: 'coder',
+      })
+    case 'append':
+      return mutation(path, token, { taskId: task, entries: LOG_ENTRIES })
+  }
+}
+
+const LOG_ENTRIES = Array.from({ length: LOG_LINES }, (_, line) => ({
+  type: line % 5 === 0 ? 'command' : 'info',
+  message: `step ${line}: resolved 214 packages in 1.4 s and linked 3 of them`,
+}))
+
+function query(path: string, token: string, input?: object): Buffer {
+  const search = input ? `?input=${encodeURIComponent(JSON.stringify({ json: input }))}` : ''
+  return Buffer.from(
+    `GET ${path}${search} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\n\r\n`,
+  )
+}
+
+function mutation(path: string, token: string, input: object): Buffer {
+  const body = JSON.stringify({ json: input })
+  return Buffer.from(
+    `POST ${path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\n` +
+      `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  )
+}
+
+/** Throws unless the answer to an operation's request holds what was asked for. */
+export function checkAnswer(operation: Operation, body: string): void {
+  const data = readData(body)
+  const isPlausible = {
+    get: () => isTask(data),
+    list: () => Array.isArray(data.items) && data.items.length === LIST_LIMIT && data.items.every(isTask),
+    create: () => isTask(data) && data.status === 'pending',
+    append: () => Number(data.lastSeq) >= LOG_LINES,
+    me: () => JSON.stringify(data.user ?? null).includes('@example.com') && Array.isArray(data.scopes),
+  }
+  if (!isPlausible[operation]()) throw new Error(`${operation} answered ${body.slice(0, 300)}`)
+}
+
+function readData(body: string): Record<string, unknown> {
+  const answer: { result?: { data?: { json?: Record<string, unknown> } } } = JSON.parse(body)
+  return answer.result?.data?.json ?? {}
+}
+
+function isTask(value: unknown): boolean {
+  const task = value as Record<string, unknown>
+  return typeof task.id === 'string' && typeof task.prompt === 'string' && typeof task.createdAt === 'string'
+}
