@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createEmptyDatabase } from '#server/testing/database.ts'
+import { TEST_AUTH_SECRET } from '#server/testing/environment.ts'
 import { build, withPublishedSpecifiers } from './build.ts'
 
 const run = promisify(execFile)
@@ -32,7 +33,8 @@ beforeAll(async () => {
 afterAll(() => rmSync(directory, { recursive: true }))
 
 async function node(...args: string[]): Promise<string> {
-  return (await run(process.execPath, args, { cwd: app })).stdout
+  // Migrating gives the logins their passwords, which every database of the suite's server shares.
+  return (await run(process.execPath, args, { cwd: app, env: { AUTH_SECRET: TEST_AUTH_SECRET } })).stdout
 }
 
 /** What an application sees that imports one of the package's entries. */
