@@ -109,7 +109,7 @@ wait_for() {
 }
 
 free_port() {
-  npx node -e 'const s = require("node:net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() })'
+  node -e 'const s = require("node:net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close() })'
 }
 
 # Memory where there is room for the databases of a run.
