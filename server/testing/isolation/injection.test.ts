@@ -7,6 +7,7 @@ import { LoginPool } from '../../db/login-pool.ts'
 import type { StatementScope } from '../../db/scope.ts'
 import { type House, openHouse } from '../actors.ts'
 import { createHousehold, type Household, marksOf, sessionCredential } from './dataset.ts'
+import { LEFTOVERS, OBSERVATION } from './leftovers.ts'
 import { readTables, rowsMentioning, snapshotTables } from './tables.ts'
 
 // SQL that an attacker got into a statement of the server's, on a pool of one connection, which the next caller's statement
@@ -60,21 +61,6 @@ async function inject(text: string): Promise<string> {
   }
 }
 
-const OBSERVATION = `select
-  (select json_object_agg(name, setting) from pg_settings) as settings,
-  current_user || ' ' || session_user as users,
-  current_setting('app.credential', true) as credential,
-  current_setting('app.organization', true) as organization,
-  current_setting('app.smuggled', true) as smuggled,
-  (select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()) as locks,
-  (select count(*) from pg_listening_channels()) as channels,
-  (select count(*) from pg_cursors where is_holdable) as cursors,
-  (select json_agg(name) from pg_prepared_statements where name not like 'rh_%') as prepared,
-  pg_my_temp_schema() as temporary,
-  json_build_array('\x01'::bytea::text, interval '1 day 2 hours', 0.1::float8 / 3, '{null}'::text[]) as formats,
-  to_char(now(), 'OF') as zone,
-  (select json_agg(id order by id) from app.tasks) as tasks`
-
 /** Everything that the next caller's statement could notice about the connection it runs on. */
 async function lookAround(): Promise<Record<string, unknown> | undefined> {
   const scope = scopeOf(victim, false)
@@ -90,63 +76,6 @@ async function lookAround(): Promise<Record<string, unknown> | undefined> {
     connection.release()
   }
 }
-
-const LEFTOVERS = [
-  ['a credential', `select set_config('app.credential', 's:00', false)`],
-  ['a setting of its own', `select set_config('app.smuggled', 'x', false)`],
-  ['a search path', `select set_config('search_path', 'app, public', false)`],
-  ['row security off', `select set_config('row_security', 'off', false)`],
-  ['a date style', `select set_config('DateStyle', 'German', false)`],
-  ['an output of bytes', `select set_config('bytea_output', 'escape', false)`],
-  ['a time zone', `select set_config('TimeZone', 'Asia/Tokyo', false)`],
-  ['a style of intervals', `select set_config('IntervalStyle', 'iso_8601', false)`],
-  ['a deadline', `select set_config('statement_timeout', '1', false)`],
-  ['a deadline for locks', `select set_config('lock_timeout', '1', false)`],
-  ['a deadline for idleness', `select set_config('idle_session_timeout', '1', false)`],
-  ['read-only transactions', `select set_config('default_transaction_read_only', 'on', false)`],
-  ['serializable transactions', `select set_config('default_transaction_isolation', 'serializable', false)`],
-  ['commits that are not waited for', `select set_config('synchronous_commit', 'off', false)`],
-  ['arrays without null', `select set_config('array_nulls', 'off', false)`],
-  ['errors of plpgsql', `select set_config('plpgsql.extra_errors', 'all', false)`],
-  ['sessions that end at an error', `select set_config('exit_on_error', 'on', false)`],
-  ['plans', `select set_config('enable_indexscan', 'off', false)`],
-  ['a role', `select set_config('role', 'rowhouse_api', false)`],
-  ['a setting by way of the catalog', `update pg_settings set setting = 'off' where name = 'row_security'`],
-  [
-    'the same behind a with',
-    `with x as (update pg_catalog."pg_settings" set setting = '1' where name = 'statement_timeout' returning 1) select * from x`,
-  ],
-  ['a setting under a name in disguise', `select U&"s\\0065t_config"('synchronous_commit', 'off', false)`],
-  [
-    'a setting by way of XML',
-    `select query_to_xml('select se' || 't_config(''synchronous_commit'', ''off'', false)', true, false, '')`,
-  ],
-  [
-    'a setting by way of text search',
-    `select * from ts_stat('select to_tsvector(se' || 't_config(''synchronous_commit'', ''off'', false))')`,
-  ],
-  ['a lock', 'select pg_advisory_lock(1)'],
-  ['a shared lock', 'select pg_try_advisory_lock_shared(1)'],
-  ['a seed', 'select setseed(0.5)'],
-  ['two statements', 'select 1; set statement_timeout = 1'],
-  ['a set', `set row_security = off`],
-  ['a reset', `reset all`],
-  ['a prepared statement', 'prepare smuggled as select 1'],
-  ['a forgotten statement', 'deallocate all'],
-  ['a listener', 'listen smuggled'],
-  ['a cursor', 'declare smuggled cursor with hold for select 1'],
-  ['a temporary table', 'create temp table tasks (id uuid)'],
-  ['the same from a select', 'select 1 as id into temp tasks'],
-  ['a table from a select', 'select 1 as id into app.smuggled'],
-  ['a block of code', `do $$ begin perform set_config('row_security', 'off', false); end $$`],
-  ['an open transaction', 'begin'],
-  ['an early commit', 'commit'],
-  ['an early rollback', 'rollback'],
-  ['a comment in front', `/* select */ set row_security = off`],
-  ['an explained execution', `explain analyze select set_config('row_security', 'off', false)`],
-  ['a copy', 'copy app.tasks to stdout'],
-  ['a copy from a program', `copy app.tasks from program 'id'`],
-] as const
 
 describe('SQL in a statement of the server’s leaves nothing to the next caller:', () => {
   test.for(LEFTOVERS)('%s', async ([, text]) => {
