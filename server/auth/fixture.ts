@@ -4,7 +4,7 @@ import pg from 'pg'
 import pino from 'pino'
 import { toPgConfig } from '#server/db/connection-url.ts'
 import { createMailer } from '#server/mail.ts'
-import { createTestDatabase } from '#server/testing/database.ts'
+import { createTestDatabase, openOwnerPool } from '#server/testing/database.ts'
 import { type SmtpSink, startSmtpSink } from '#server/testing/smtp-sink.ts'
 import { type Auth, type AuthOptions, createAuth } from './auth.ts'
 import type { AuthConfig } from './auth-config.ts'
@@ -61,9 +61,9 @@ export async function createAuthFixture(options: Pick<AuthOptions, 'rateLimits'>
   const smtp = await startSmtpSink()
   const authPool = new pg.Pool({ ...toPgConfig(database.urls.auth), max: 8 })
   const systemPool = new pg.Pool({ ...toPgConfig(database.urls.system), max: 4 })
-  const owner = new pg.Pool({ ...toPgConfig(database.ownerUrl), max: 2 })
+  const owner = openOwnerPool(database)
   // A pool does not wait for its sockets to close, and dropping the database ends them with an error.
-  for (const pool of [authPool, systemPool, owner]) pool.on('error', () => {})
+  for (const pool of [authPool, systemPool]) pool.on('error', () => {})
   const logLines: string[] = []
   const log = pino({ level: 'debug' }, { write: line => logLines.push(line) })
   const mailer = createMailer({ smtpUrl: smtp.url, from: 'rowhouse@example.com', environment: 'test', log })

@@ -2,7 +2,7 @@
 // the detour over sign-up. Every actor calls the real router, in this process, under their own credential.
 
 import { randomBytes, randomUUID } from 'node:crypto'
-import pg from 'pg'
+import type pg from 'pg'
 import pino from 'pino'
 import { createApiToken as newToken, shownPrefix, storedApiToken } from '../api-tokens/format.ts'
 import { signSessionToken, storedSessionToken } from '../auth/session-token.ts'
@@ -10,7 +10,7 @@ import { type Caller, createCaller } from '../caller.ts'
 import { openPools } from '../db/pools.ts'
 import type { Scope } from '../scopes.ts'
 import type { Services } from '../services.ts'
-import { createTestDatabase, type TestDatabase } from './database.ts'
+import { createTestDatabase, openOwnerPool, type TestDatabase } from './database.ts'
 import { TEST_AUTH_SECRET } from './environment.ts'
 
 /** The password of every actor. */
@@ -57,9 +57,7 @@ export type Role = 'owner' | 'admin' | 'member'
 export async function openHouse(overrides: Partial<Services> = {}): Promise<House> {
   const database = await createTestDatabase()
   const services = testServices(database, overrides)
-  const owner = new pg.Pool({ connectionString: database.ownerUrl, max: 2 })
-  // Dropping the database ends connections that are still closing.
-  owner.on('error', () => {}).on('connect', client => client.on('error', () => {}))
+  const owner = openOwnerPool(database)
   return {
     database,
     services,

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
 import { inject } from 'vitest'
-import { withDatabase } from '#server/db/connection-url.ts'
+import { toPgConfig, withDatabase } from '#server/db/connection-url.ts'
 import { LOGINS, loginUrls } from '#server/db/logins.ts'
 import type { LoginUrls } from '#server/db/pools.ts'
 import { TEST_AUTH_SECRET } from './environment.ts'
@@ -39,6 +40,13 @@ export async function createEmptyDatabase(): Promise<TestDatabase> {
   const database = describeDatabase(server)
   await createDatabase(server, [`create database ${database.name} ${emptyDatabaseOptions(server)}`])
   return database
+}
+
+/** Connections of the database's owner, to look at rows and to change them behind the server's back. */
+export function openOwnerPool({ ownerUrl }: Pick<TestDatabase, 'ownerUrl'>): pg.Pool {
+  const pool = new pg.Pool({ ...toPgConfig(ownerUrl), max: 2 })
+  // A pool does not wait for its sockets to close, and dropping the database ends them with an error.
+  return pool.on('error', () => {}).on('connect', client => client.on('error', () => {}))
 }
 
 function describeDatabase(server: TestServer): TestDatabase {

@@ -1,10 +1,9 @@
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openPools } from '../../db/pools.ts'
 import { type House, testServices } from '../actors.ts'
-import { createTestDatabase } from '../database.ts'
+import { createTestDatabase, openOwnerPool } from '../database.ts'
 import { callProcedure, outcomeOf } from './call.ts'
 import { createHousehold } from './dataset.ts'
 import { CASES } from './procedure-cases.ts'
@@ -19,8 +18,7 @@ beforeAll(async () => {
   const database = await createTestDatabase()
   // The first to open a database's pools decides who is told of its statements.
   const pools = openPools(database.urls, { onStatement: sql => void statements.push(sql) })
-  const owner = new pg.Pool({ connectionString: database.ownerUrl, max: 2 })
-  owner.on('connect', client => client.on('error', () => {}))
+  const owner = openOwnerPool(database)
   house = {
     database,
     services: testServices(database),
