@@ -1,29 +1,29 @@
-import { CamelCasePlugin, type PluginTransformResultArgs, type QueryResult, type UnknownRow } from 'kysely'
+import { CamelCasePlugin, PostgresQueryCompiler } from 'kysely'
 import pg from 'pg'
 
 const INT8 = 20
 const DATE = 1082
 const TIMESTAMPTZ = 1184
 
-/**
- * Turns snake_case into camelCase on the way in. On the way out, columns are renamed once a statement and connection
- * ({@link columnsOf}), not once a row, and keys inside jsonb values are left alone.
- */
-class CamelCaseStatements extends CamelCasePlugin {
-  constructor() {
-    super({ maintainNestedObjectKeys: true })
+/** Kysely's own mapping of names, without the rest of its plugin: that copies every statement's tree and every row. */
+class Names extends CamelCasePlugin {
+  toSnakeCase(name: string): string {
+    return this.snakeCase(name)
   }
 
-  override transformResult(args: PluginTransformResultArgs): Promise<QueryResult<UnknownRow>> {
-    return Promise.resolve(args.result)
-  }
-
-  columnName(name: string): string {
+  toCamelCase(name: string): string {
     return this.camelCase(name)
   }
 }
 
-export const camelCase = new CamelCaseStatements()
+const names = new Names()
+
+/** Writes camelCase identifiers in snake_case. What comes back is renamed once a statement and connection ({@link columnsOf}). */
+export class SnakeCaseCompiler extends PostgresQueryCompiler {
+  protected override sanitizeIdentifier(identifier: string): string {
+    return super.sanitizeIdentifier(names.toSnakeCase(identifier))
+  }
+}
 
 export interface Column {
   readonly name: string
@@ -37,7 +37,7 @@ export interface FieldDescription {
 }
 
 export function columnsOf(fields: readonly FieldDescription[]): Column[] {
-  return fields.map(field => ({ name: camelCase.columnName(field.name), parse: parserOf(field.dataTypeID) }))
+  return fields.map(field => ({ name: names.toCamelCase(field.name), parse: parserOf(field.dataTypeID) }))
 }
 
 function parserOf(dataTypeId: number): (text: string) => unknown {

@@ -7,11 +7,10 @@ import {
   type KyselyProps,
   PostgresAdapter,
   PostgresIntrospector,
-  PostgresQueryCompiler,
   sql,
   type Transaction,
 } from 'kysely'
-import { camelCase } from './columns.ts'
+import { SnakeCaseCompiler } from './columns.ts'
 import { type Identity, identityOf } from './identity.ts'
 import type { LoginPool } from './login-pool.ts'
 import { currentScope, type StatementScope } from './scope.ts'
@@ -21,9 +20,8 @@ import type { DB } from './types.ts'
 /** The database as its caller may see it. A transaction is one, too. */
 export type Database = Kysely<DB> | Transaction<DB>
 
-const compiler = new PostgresQueryCompiler()
+const compiler = new SnakeCaseCompiler()
 const adapter = new PostgresAdapter()
-const PLUGINS = [camelCase]
 
 class ScopedDriver implements Driver {
   async init(): Promise<void> {}
@@ -104,7 +102,7 @@ class ScopedConnections implements ConnectionProvider {
 }
 
 function kysely(pool: LoginPool, scope: StatementScope | null): Kysely<DB> {
-  const executor = new DefaultQueryExecutor(compiler, adapter, new ScopedConnections(pool, scope), PLUGINS)
+  const executor = new DefaultQueryExecutor(compiler, adapter, new ScopedConnections(pool, scope))
   const props: KyselyProps = { config, driver, executor, dialect }
   return new Kysely<DB>(props)
 }
