@@ -1,0 +1,174 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { digestSessionToken } from '../auth/session-token.ts'
+import { loadConfig } from '../config.ts'
+import { createLogger } from '../logger.ts'
+import { type RunningServer, startServer } from '../start.ts'
+import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
+import { type CountingProxy, startCountingProxy } from '../testing/counting-proxy.ts'
+import { TEST_AUTH_SECRET } from '../testing/environment.ts'
+import { procedures } from '../testing/isolation/call.ts'
+import { createHousehold } from '../testing/isolation/dataset.ts'
+import { CASES, type Case, type ProcedurePath } from '../testing/isolation/procedure-cases.ts'
+import { isPgbouncer, toPgConfig } from './connection-url.ts'
+import { type Database, scopedDatabase } from './database.ts'
+import { LoginPool } from './login-pool.ts'
+import type { StatementScope } from './scope.ts'
+
+// A whole server, over HTTP, with a proxy between it and its Postgres. Waiting for the database is most of a call's time, so
+// how often a procedure waits is part of what it promises.
+
+/** What runs more than one statement, each in a round trip of its own. Everything else takes exactly one. */
+const SEVERAL: { readonly [Path in ProcedurePath]?: number } = {
+  // Who asks; their attempts are counted by another login; how fresh their sign-in is; and the removal.
+  'account.remove': 4,
+}
+
+let house: House
+let proxy: CountingProxy
+let server: RunningServer
+
+beforeAll(async () => {
+  house = await openHouse()
+  const { ownerUrl, urls } = house.database
+  proxy = await startCountingProxy(urls.api)
+  server = await startServer(
+    loadConfig({
+      NODE_ENV: 'test',
+      HOST: '127.0.0.1',
+      PORT: '0',
+      APP_URL: 'http://localhost:3000',
+      DATABASE_URL: ownerUrl,
+      API_DATABASE_URL: proxy.through(urls.api),
+      PUBLIC_DATABASE_URL: proxy.through(urls.public),
+      AUTH_DATABASE_URL: proxy.through(urls.auth),
+      SYSTEM_DATABASE_URL: proxy.through(urls.system),
+      MIGRATE_ON_START: 'false',
+      AUTH_SECRET: TEST_AUTH_SECRET,
+    }),
+    createLogger({ level: 'silent' }),
+  )
+})
+
+afterAll(async () => {
+  await server.stop()
+  await proxy.close()
+  await house.close()
+})
+
+beforeEach(() => {
+  proxy.take()
+})
+
+/** Makes a call that succeeds, and returns the round trips that it took. */
+async function tripsOf(path: string, input: unknown, { authorization }: Actor): Promise<string[]> {
+  const isQuery = procedures.find(procedure => procedure.path === path)?.type === 'query'
+  const json = JSON.stringify({ json: input })
+  const search = isQuery && input !== undefined ? `?input=${encodeURIComponent(json)}` : ''
+  proxy.take()
+  const response = await fetch(
+    `${server.url}/trpc/${path}${search}`,
+    isQuery
+      ? { headers: { authorization } }
+      : { method: 'POST', headers: { authorization, 'content-type': 'application/json' }, body: json },
+  )
+  expect(response.status, await response.text()).toBe(200)
+  return proxy.take()
+}
+
+describe('a call asks the database as often as it must', () => {
+  const cases = procedures.flatMap(({ path }) =>
+    CASES[path as ProcedurePath].map((one: Case, index) => ({ path, index, one })),
+  )
+
+  test.for(cases)('$path, case $index', async ({ path, one }) => {
+    const expected = SEVERAL[path as ProcedurePath] ?? 1
+    // The first call finds its statement unprepared, the second prepared.
+    for (const name of ['Ada', 'Bob']) {
+      const household = await createHousehold(house, name)
+      const trips = await tripsOf(path, one.input(household), household)
+      expect(trips).toHaveLength(expected)
+      // One Sync each: a statement and its sign-in are one transaction.
+      for (const messages of trips) expect(messages).toMatch(/^[PBDEC]+S$/)
+    }
+  })
+
+  test('a caller without a credential costs none', async () => {
+    const presented: Record<string, string>[] = [
+      {},
+      { authorization: 'Bearer rht_garbage' },
+      { cookie: 'better-auth.session_token=garbage' },
+    ]
+    for (const headers of presented) {
+      const response = await fetch(`${server.url}/trpc/tasks.list`, { headers })
+      expect(response.status).toBe(401)
+    }
+    expect(proxy.take()).toEqual([])
+  })
+
+  test('calls of one batch take one each', async () => {
+    const { authorization } = await createActor(house)
+    proxy.take()
+    const response = await fetch(`${server.url}/trpc/account.me,tasks.list,usage.today?batch=1`, {
+      headers: { authorization },
+    })
+    expect(response.status).toBe(200)
+    expect(proxy.take()).toHaveLength(3)
+  })
+})
+
+describe('several statements', () => {
+  let pool: LoginPool
+  let scope: StatementScope
+
+  beforeAll(async () => {
+    const { urls } = house.database
+    pool = new LoginPool({
+      connection: toPgConfig(proxy.through(urls.api)),
+      isNamed: !isPgbouncer(urls.api),
+      maxConnections: 1,
+    })
+    const { token } = await createActor(house)
+    scope = {
+      credential: `s:${digestSessionToken(token.slice(0, token.lastIndexOf('.')))}`,
+      organizationId: null,
+      permission: 'any',
+      isReadOnly: false,
+      timeoutMs: 10_000,
+    }
+  })
+
+  afterAll(() => pool.end())
+
+  const countTasks = (db: Database) => db.selectFrom('app.tasks').select('id').execute()
+
+  test('begin and sign in with the first of them', async () => {
+    for (const state of ['unprepared', 'prepared']) {
+      const db = scopedDatabase(pool, scope)
+      await db.transaction().execute(async trx => {
+        expect(proxy.take(), state).toEqual([])
+        await countTasks(trx)
+        const trips = proxy.take()
+        expect(trips, state).toHaveLength(1)
+        // Three statements are executed, and there is one Sync.
+        expect(trips[0]?.replace(/[^ES]/g, ''), state).toBe('EEES')
+        await countTasks(trx)
+        expect(proxy.take(), state).toHaveLength(1)
+      })
+      expect(proxy.take(), state).toHaveLength(1)
+    }
+  })
+
+  test('outside of a transaction take one each', async () => {
+    const db = scopedDatabase(pool, scope)
+    await countTasks(db)
+    await countTasks(db)
+    expect(proxy.take().map(messages => messages.replace(/[^ES]/g, ''))).toEqual(['EES', 'EES'])
+  })
+
+  test('that ask nothing take none', async () => {
+    await scopedDatabase(pool, scope)
+      .transaction()
+      .execute(async () => {})
+    expect(proxy.take()).toEqual([])
+  })
+})
