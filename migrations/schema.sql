@@ -14,64 +14,74 @@ comment on schema auth is 'Users, sessions and organizations: Better Auth''s tab
 grant usage on schema auth to rowhouse_api;
 grant usage on schema auth to rowhouse_auth;
 
-CREATE OR REPLACE FUNCTION app.authenticate(p_credential text, p_organization uuid, p_scope text, OUT user_id uuid, OUT kind text, OUT credential_id uuid, OUT organization_id uuid, OUT organization_role text, OUT scopes text[], OUT is_touch_due boolean, OUT is_slide_due boolean)
- RETURNS record
+create type app.caller as (
+  user_id uuid,
+  kind text,
+  credential_id uuid,
+  organization_id uuid,
+  organization_role text,
+  scopes text[],
+  is_touch_due boolean,
+  is_slide_due boolean
+);
+comment on type app.caller is 'Who asks, by which credential, where and as what; scopes are null for a session, which may do everything.';
+
+CREATE OR REPLACE FUNCTION app.authenticate(p_credential text, p_organization uuid, p_scope text)
+ RETURNS app.caller
  LANGUAGE plpgsql
  STABLE SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-#variable_conflict use_column
 declare
-  hash bytea := sha256(decode(substr(p_credential, 3), 'hex'));
-  wanted uuid := p_organization;
+  caller app.caller;
+  wanted uuid;
 begin
-  case left(p_credential, 2)
-    when 's:' then
-      select
-        s.user_id, 'session', s.id, s.last_used_at < now() - interval '1 minute',
-        s.slides and s.expires_at < now() + interval '6 days', coalesce(p_organization, s.active_organization_id)
-      into user_id, kind, credential_id, is_touch_due, is_slide_due, wanted
-      from auth.sessions s
-      where s.token = encode(hash, 'hex') and s.expires_at > now();
-    when 't:' then
-      select
-        t.user_id, 'token', t.id, t.last_used_at is null or t.last_used_at < now() - interval '1 minute',
-        false, coalesce(p_organization, t.organization_id), t.scopes, t.organization_id
-      into user_id, kind, credential_id, is_touch_due, is_slide_due, wanted, scopes, organization_id
-      from app.api_tokens t
-      where t.token_hash = hash
-        and t.revoked_at is null
-        and (t.expires_at is null or t.expires_at > now())
-        and (t.grace_until is null or t.grace_until > now());
-    else
-      null;
-  end case;
-  if user_id is null then
+  if starts_with(p_credential, 's:') then
+    select
+      s.user_id, 'session', s.id, s.last_used_at < now() - interval '1 minute',
+      s.slides and s.expires_at < now() + interval '6 days', coalesce(p_organization, s.active_organization_id)
+    into caller.user_id, caller.kind, caller.credential_id, caller.is_touch_due, caller.is_slide_due, wanted
+    from auth.sessions s
+    where s.token = encode(sha256(decode(substr(p_credential, 3), 'hex')), 'hex') and s.expires_at > now();
+  elsif starts_with(p_credential, 't:') then
+    select
+      t.user_id, 'token', t.id, t.last_used_at is null or t.last_used_at < now() - interval '1 minute',
+      false, coalesce(p_organization, t.organization_id), t.scopes, t.organization_id
+    into
+      caller.user_id, caller.kind, caller.credential_id, caller.is_touch_due,
+      caller.is_slide_due, wanted, caller.scopes, caller.organization_id
+    from app.api_tokens t
+    where t.token_hash = sha256(decode(substr(p_credential, 3), 'hex'))
+      and t.revoked_at is null
+      and (t.expires_at is null or t.expires_at > now())
+      and (t.grace_until is null or t.grace_until > now());
+  end if;
+  if caller.user_id is null then
     raise exception 'unauthenticated' using errcode = 'invalid_authorization_specification';
   end if;
 
   -- 'session' is no scope: a token that lists it anyway is none the stronger.
-  if scopes is not null and p_scope <> 'any' and (p_scope = 'session' or not (
-    p_scope = any (scopes) or (p_scope like '%:read' and replace(p_scope, ':read', ':write') = any (scopes))
+  if caller.scopes is not null and p_scope <> 'any' and (p_scope = 'session' or not (
+    p_scope = any (caller.scopes) or (p_scope like '%:read' and replace(p_scope, ':read', ':write') = any (caller.scopes))
   )) then
     raise exception 'missing_scope' using errcode = 'insufficient_privilege';
   end if;
 
   if wanted is not null then
-    if organization_id is null or organization_id = wanted then
-      organization_id := null;
+    if caller.organization_id is null or caller.organization_id = wanted then
       select m.organization_id, m.role
-      into organization_id, organization_role
+      into caller.organization_id, caller.organization_role
       from auth.members m
       join auth.organizations o on o.id = m.organization_id and o.deleted_at is null
-      where m.organization_id = wanted and m.user_id = authenticate.user_id;
+      where m.organization_id = wanted and m.user_id = caller.user_id;
     else
-      organization_id := null;
+      caller.organization_id := null;
     end if;
-    if organization_id is null and (p_organization is not null or kind = 'token') then
+    if caller.organization_id is null and (p_organization is not null or caller.kind = 'token') then
       raise exception 'not_a_member' using errcode = 'insufficient_privilege';
     end if;
   end if;
+  return caller;
 end
 $function$;
 comment on function app.authenticate(text, uuid, text) is 'Turns a credential into a caller, or raises: 28000 unknown, expired or revoked; 42501 missing_scope or not_a_member.';
@@ -385,46 +395,38 @@ comment on function app.revoke_session(uuid) is 'Ends one session of the caller;
 revoke all on function app.revoke_session(uuid) from public;
 grant execute on function app.revoke_session(uuid) to rowhouse_api;
 
-CREATE OR REPLACE FUNCTION app.sign_in(p_credential text, p_organization uuid, p_scope text, p_is_read_only boolean, p_timeout_ms integer, OUT user_id uuid, OUT kind text, OUT credential_id uuid, OUT organization_id uuid, OUT organization_role text, OUT scopes text[], OUT is_touch_due boolean, OUT is_slide_due boolean)
- RETURNS record
+CREATE OR REPLACE FUNCTION app.sign_in(p_credential text, p_organization uuid, p_scope text, p_is_read_only boolean, p_timeout_ms integer)
+ RETURNS app.caller
  LANGUAGE plpgsql
 AS $function$
 declare
-  caller record;
+  caller app.caller := app.authenticate(p_credential, p_organization, p_scope);
   ignored pg_catalog.text;
 begin
   -- Runs as the caller and pins no search_path, because what it sets must outlast it; hence the qualified names. It rides in
-  -- front of every statement, so it is made of assignments: each query inside of it, even perform, costs a microsecond.
-  caller := app.authenticate(p_credential, p_organization, p_scope);
-  user_id := caller.user_id;
-  kind := caller.kind;
-  credential_id := caller.credential_id;
-  organization_id := caller.organization_id;
-  organization_role := caller.organization_role;
-  scopes := caller.scopes;
-  is_touch_due := caller.is_touch_due;
-  is_slide_due := caller.is_slide_due;
-
-  ignored := pg_catalog.set_config('app.credential', p_credential, true);
-  ignored := pg_catalog.set_config('app.organization', coalesce(organization_id::pg_catalog.text, ''), true);
-  ignored := pg_catalog.set_config('statement_timeout', p_timeout_ms::pg_catalog.text, true);
-  ignored := pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
-  -- Every statement leads with its owner's key, so knowing the values makes no better plan; and a page of an owner with many
-  -- rows would be planned again on each call.
-  ignored := pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true);
-  if p_is_read_only then
-    ignored := pg_catalog.set_config('transaction_read_only', 'on', true);
-  end if;
+  -- front of every statement, and each of its expressions is set up anew in every transaction; hence so few of them.
+  ignored := pg_catalog.concat(
+    pg_catalog.set_config('app.credential', p_credential, true),
+    pg_catalog.set_config('app.organization', coalesce(caller.organization_id::pg_catalog.text, ''), true),
+    pg_catalog.set_config('statement_timeout', p_timeout_ms::pg_catalog.text, true),
+    pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
+    -- Every statement leads with its owner's key, so knowing the values makes no better plan; and a page of an owner with
+    -- many rows would be planned again on each call.
+    pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true),
+    case when p_is_read_only then pg_catalog.set_config('transaction_read_only', 'on', true) end
+  );
   -- What a statement before this one may have left on a shared connection, and what would change how ours is read.
-  if pg_catalog.current_setting('row_security') operator(pg_catalog.<>) 'on'
-    or pg_catalog.current_setting('bytea_output') operator(pg_catalog.<>) 'hex'
-    or pg_catalog.current_setting('transform_null_equals') operator(pg_catalog.<>) 'off'
-    or pg_catalog.current_setting('lock_timeout') operator(pg_catalog.<>) '0'
-    or pg_catalog.current_setting('extra_float_digits') operator(pg_catalog.<>) '1'
-    or pg_catalog.current_setting('DateStyle') operator(pg_catalog.<>) 'ISO, MDY'
-    or pg_catalog.current_setting('IntervalStyle') operator(pg_catalog.<>) 'postgres'
-    or pg_catalog.current_setting('TimeZone') operator(pg_catalog.<>) 'UTC'
-  then
+  if pg_catalog.concat_ws(
+    '/',
+    pg_catalog.current_setting('row_security'),
+    pg_catalog.current_setting('bytea_output'),
+    pg_catalog.current_setting('transform_null_equals'),
+    pg_catalog.current_setting('lock_timeout'),
+    pg_catalog.current_setting('extra_float_digits'),
+    pg_catalog.current_setting('DateStyle'),
+    pg_catalog.current_setting('IntervalStyle'),
+    pg_catalog.current_setting('TimeZone')
+  ) operator(pg_catalog.<>) 'on/hex/off/0/1/ISO, MDY/postgres/UTC' then
     perform
       pg_catalog.set_config('row_security', 'on', true),
       pg_catalog.set_config('bytea_output', 'hex', true),
@@ -435,6 +437,7 @@ begin
       pg_catalog.set_config('IntervalStyle', 'postgres', true),
       pg_catalog.set_config('TimeZone', 'UTC', true);
   end if;
+  return caller;
 end
 $function$;
 comment on function app.sign_in(text, uuid, text, boolean, integer) is 'Rides in front of every statement: authenticates its caller and sets, for this transaction only, all that policies read.';

@@ -5,7 +5,8 @@ import type { SignInRow } from './identity.ts'
 import type { LoginConnection } from './login-pool.ts'
 import type { StatementScope } from './scope.ts'
 
-const SIGN_IN = 'select * from app.sign_in($1, $2, $3, $4, $5)'
+const SIGN_IN = 'select is_touch_due, is_slide_due from app.sign_in($1, $2, $3, $4, $5)'
+const IDENTIFY = 'select * from app.sign_in($1, $2, $3, $4, $5)'
 
 /** Statements that leave nothing behind on a connection. Everything else, `set` and `prepare` included, is refused unsent. */
 const HARMLESS = /^[\s(]*(select|insert|update|delete|merge|with|values)\b/i
@@ -47,9 +48,9 @@ function checkStatement(text: string): void {
   checked.add(text)
 }
 
-function signInStep(scope: StatementScope): Step {
+function signInStep(scope: StatementScope, sql = SIGN_IN): Step {
   return {
-    sql: SIGN_IN,
+    sql,
     values: [scope.credential, scope.organizationId, scope.permission, scope.isReadOnly, scope.timeoutMs],
   }
 }
@@ -77,7 +78,7 @@ export class ScopedConnection implements DatabaseConnection {
 
   /** Signs in and does nothing else. */
   async signIn(): Promise<SignInRow> {
-    const [signedIn] = await this.#exchange([signInStep(this.#scope)], 0)
+    const [signedIn] = await this.#exchange([signInStep(this.#scope, IDENTIFY)], 0)
     return this.#noteSignIn(signedIn)
   }
 
