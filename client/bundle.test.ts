@@ -43,7 +43,7 @@ async function bundle(entry: string) {
   }
 }
 
-for (const entry of ['client/index.ts', 'client/react.tsx', 'client/schema.ts']) {
+for (const entry of ['client/index.ts', 'client/react.tsx', 'client/schema.ts', 'client/worker.ts']) {
   test(`${entry} brings no code of the server into a browser`, async () => {
     const { own, libraries, code } = await bundle(entry)
     expect(own).toContain(entry)

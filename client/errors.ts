@@ -19,6 +19,8 @@ export interface ErrorDetails {
   readonly constraint?: string | undefined
   /** When trying again makes sense. */
   readonly retryAt?: Date | undefined
+  /** How long the message is, where a delta did not fit behind it. */
+  readonly length?: number | undefined
   /** Undefined when no answer came. */
   readonly httpStatus?: number | undefined
   /** The procedure, such as `tasks.create`. */
@@ -34,6 +36,7 @@ export class RowhouseError extends TRPCClientError<AppRouter> implements ErrorDe
   readonly issues: ErrorData['issues']
   readonly constraint: string | undefined
   readonly retryAt: Date | undefined
+  readonly length: number | undefined
   readonly httpStatus: number | undefined
   readonly path: string | undefined
   readonly requestId: string | undefined
@@ -48,6 +51,7 @@ export class RowhouseError extends TRPCClientError<AppRouter> implements ErrorDe
     this.issues = details.issues
     this.constraint = details.constraint
     this.retryAt = details.retryAt
+    this.length = details.length
     this.httpStatus = details.httpStatus
     this.path = details.path
     this.requestId = details.requestId

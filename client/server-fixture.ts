@@ -7,7 +7,7 @@ import { contextFactory } from '#server/context.ts'
 import { createLogger } from '#server/logger.ts'
 import { appRouter } from '#server/router.ts'
 import { createServices, type ServingServices } from '#server/services.ts'
-import { createTestDatabase } from '#server/testing/database.ts'
+import { createTestDatabase, type TestDatabase } from '#server/testing/database.ts'
 import { signUp } from './index.ts'
 
 export const PASSWORD = 'correct horse battery staple'
@@ -15,6 +15,7 @@ export const PASSWORD = 'correct horse battery staple'
 export interface ServerFixture {
   readonly url: string
   readonly services: ServingServices
+  readonly database: TestDatabase
   /** Signs a new user up and gives their token. */
   newToken(): Promise<string>
   close(): Promise<void>
@@ -47,6 +48,7 @@ export async function startServer(environment: Record<string, string> = {}): Pro
   return {
     url,
     services,
+    database,
     newToken: async () => {
       const email = `user-${users++}@example.com`
       const { token } = await signUp({ url, email, password: PASSWORD, name: 'Ada' })

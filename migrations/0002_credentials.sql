@@ -60,6 +60,7 @@ as $$
 declare
   caller app.caller;
   wanted uuid;
+  asked text;
 begin
   if starts_with(p_credential, 's:') then
     select
@@ -85,11 +86,15 @@ begin
     raise exception 'unauthenticated' using errcode = 'invalid_authorization_specification';
   end if;
 
-  -- 'session' is no scope: a token that lists it anyway is none the stronger.
-  if caller.scopes is not null and p_scope <> 'any' and (p_scope = 'session' or not (
-    p_scope = any (caller.scopes) or (p_scope like '%:read' and replace(p_scope, ':read', ':write') = any (caller.scopes))
-  )) then
-    raise exception 'missing_scope' using errcode = 'insufficient_privilege';
+  if caller.scopes is not null then
+    -- What follows a plus sign is for other kinds of credential. 'session' is no scope: a token that lists it anyway is none
+    -- the stronger.
+    asked := split_part(p_scope, '+', 1);
+    if asked <> 'any' and (asked = 'session' or not (
+      asked = any (caller.scopes) or (asked like '%:read' and replace(asked, ':read', ':write') = any (caller.scopes))
+    )) then
+      raise exception 'missing_scope' using errcode = 'insufficient_privilege';
+    end if;
   end if;
 
   if wanted is not null then

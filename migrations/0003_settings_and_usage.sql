@@ -59,7 +59,7 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  owner uuid := app.current_owner_id();
+  owner uuid := app.current_user_id();
   today date := (now() at time zone 'UTC')::date;
   allowed integer;
   used integer;

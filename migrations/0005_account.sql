@@ -21,7 +21,7 @@ begin
   select u.id, u.name, u.email, u.image, a.kind, a.organization_id, a.organization_role, a.scopes
   into id, name, email, image, credential, organization_id, organization_role, scopes
   from app.authenticate(
-    current_setting('app.credential', true), nullif(current_setting('app.organization', true), '')::uuid, 'any'
+    current_setting('app.credential', true), nullif(current_setting('app.organization', true), '')::uuid, 'any+lease'
   ) a
   join auth.users u on u.id = a.user_id;
 end

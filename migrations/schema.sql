@@ -35,6 +35,7 @@ AS $function$
 declare
   caller app.caller;
   wanted uuid;
+  asked text;
 begin
   if starts_with(p_credential, 's:') then
     select
@@ -55,16 +56,35 @@ begin
       and t.revoked_at is null
       and (t.expires_at is null or t.expires_at > now())
       and (t.grace_until is null or t.grace_until > now());
+  elsif starts_with(p_credential, 'l:') then
+    select l.user_id, 'lease', l.lease_id, false, false, '{}'
+    into caller.user_id, caller.kind, caller.credential_id, caller.is_touch_due, caller.is_slide_due, caller.scopes
+    from app.live_lease(p_credential) l;
+    if caller.user_id is null then
+      raise exception 'lease_lost' using errcode = 'invalid_authorization_specification';
+    end if;
+    -- 'tasks:read+lease' asks for tasks:read, or for a lease; 'lease' for a lease and nothing else.
+    if p_scope <> 'lease' and p_scope not like '%+lease' then
+      raise exception 'missing_scope' using errcode = 'insufficient_privilege';
+    end if;
+    return caller;
   end if;
   if caller.user_id is null then
     raise exception 'unauthenticated' using errcode = 'invalid_authorization_specification';
   end if;
 
-  -- 'session' is no scope: a token that lists it anyway is none the stronger.
-  if caller.scopes is not null and p_scope <> 'any' and (p_scope = 'session' or not (
-    p_scope = any (caller.scopes) or (p_scope like '%:read' and replace(p_scope, ':read', ':write') = any (caller.scopes))
-  )) then
+  if p_scope = 'lease' then
     raise exception 'missing_scope' using errcode = 'insufficient_privilege';
+  end if;
+  if caller.scopes is not null then
+    -- What follows a plus sign is for other kinds of credential. 'session' is no scope: a token that lists it anyway is none
+    -- the stronger.
+    asked := split_part(p_scope, '+', 1);
+    if asked <> 'any' and (asked = 'session' or not (
+      asked = any (caller.scopes) or (asked like '%:read' and replace(asked, ':read', ':write') = any (caller.scopes))
+    )) then
+      raise exception 'missing_scope' using errcode = 'insufficient_privilege';
+    end if;
   end if;
 
   if wanted is not null then
@@ -84,9 +104,147 @@ begin
   return caller;
 end
 $function$;
-comment on function app.authenticate(text, uuid, text) is 'Turns a credential into a caller, or raises: 28000 unknown, expired or revoked; 42501 missing_scope or not_a_member.';
+comment on function app.authenticate(text, uuid, text) is 'Turns a credential into a caller, or raises: 28000 unauthenticated or lease_lost; 42501 missing_scope or not_a_member.';
 revoke all on function app.authenticate(text, uuid, text) from public;
 grant execute on function app.authenticate(text, uuid, text) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.check_streams(p_credentials text[], p_organizations uuid[], p_task_ids uuid[], OUT n integer, OUT refusal text, OUT status text, OUT last_log_seq integer, OUT last_event_seq integer)
+ RETURNS SETOF record
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  asked record;
+  credential text;
+  organization uuid;
+  caller uuid;
+begin
+  for asked in
+    select a.credential, a.organization, a.task_id, a.n
+    from unnest(p_credentials, p_organizations, p_task_ids) with ordinality as a (credential, organization, task_id, n)
+    order by a.credential, a.organization
+  loop
+    -- Once for all streams of one caller.
+    if (credential, organization) is distinct from (asked.credential, asked.organization) then
+      credential := asked.credential;
+      organization := asked.organization;
+      caller := null;
+      refusal := null;
+      begin
+        select a.user_id into caller from app.authenticate(credential, organization, 'tasks:read') a;
+      exception
+        when invalid_authorization_specification or insufficient_privilege then
+          refusal := sqlerrm;
+      end;
+    end if;
+    n := asked.n;
+    select t.status, t.last_log_seq, t.last_event_seq
+    into status, last_log_seq, last_event_seq
+    from app.tasks t
+    where t.user_id = caller and t.id = asked.task_id and t.deleted_at is null;
+    return next;
+  end loop;
+end
+$function$;
+comment on function app.check_streams(text[], uuid[], uuid[]) is 'For each credential, organization and task of a stream: why its caller is refused, or the task''s state and last numbers; without a status, the task is not there.';
+revoke all on function app.check_streams(text[], uuid[], uuid[]) from public;
+grant execute on function app.check_streams(text[], uuid[], uuid[]) to rowhouse_system;
+
+CREATE OR REPLACE FUNCTION app.claim_any_task(p_after_user uuid, p_worker text, p_lease_seconds integer, p_credential_hash bytea, OUT user_id uuid, OUT task_id uuid, OUT expires_at timestamp with time zone)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  nobody constant uuid := '00000000-0000-0000-0000-000000000000';
+  everybody constant uuid := 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+  after_user uuid := coalesce(p_after_user, nobody);
+  after_task uuid := everybody;
+begin
+  -- Round robin by user: the first after the one served last who has a task to claim, then from the beginning.
+  for round in 1..2 loop
+    loop
+      select t.user_id, t.id into user_id, task_id
+      from app.tasks t
+      where (t.user_id, t.id) > (after_user, after_task)
+        and t.deleted_at is null
+        and t.status in ('pending', 'processing')
+        and app.task_deadline(t.started_at, t.options) > now()
+        and not app.is_leased(t.user_id, t.id)
+      order by t.user_id, t.id
+      limit 1
+      for update skip locked;
+      exit when task_id is null;
+      -- Looked up anew under the lock: the row may have been claimed since the statement above took its snapshot.
+      if not app.is_leased(user_id, task_id) then
+        expires_at := app.lease_task(user_id, task_id, p_worker, p_lease_seconds, p_credential_hash, null, null);
+        return;
+      end if;
+      after_user := user_id;
+      after_task := task_id;
+    end loop;
+    after_user := nobody;
+    after_task := nobody;
+  end loop;
+end
+$function$;
+comment on function app.claim_any_task(uuid, text, integer, bytea) is 'The same for the operator''s workers, over all users in turn: p_after_user is the one who was served last.';
+revoke all on function app.claim_any_task(uuid, text, integer, bytea) from public;
+grant execute on function app.claim_any_task(uuid, text, integer, bytea) to rowhouse_system;
+
+CREATE OR REPLACE FUNCTION app.claim_task(p_worker text, p_lease_seconds integer, p_credential_hash bytea, OUT task_id uuid, OUT expires_at timestamp with time zone)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  caller uuid := app.current_user_id();
+  credential text := current_setting('app.credential', true);
+  hash bytea;
+  token_id uuid;
+  session_id uuid;
+  after uuid := '00000000-0000-0000-0000-000000000000';
+begin
+  if caller is null then
+    return;
+  end if;
+  hash := sha256(decode(substr(credential, 3), 'hex'));
+  if left(credential, 2) = 't:' then
+    select t.id into token_id from app.api_tokens t where t.token_hash = hash;
+  else
+    select s.id into session_id from auth.sessions s where s.token = encode(hash, 'hex');
+  end if;
+  loop
+    select t.id into task_id
+    from app.tasks t
+    where t.user_id = caller
+      and t.id > after
+      and t.deleted_at is null
+      and t.status in ('pending', 'processing')
+      and app.task_deadline(t.started_at, t.options) > now()
+      and not app.is_leased(t.user_id, t.id)
+    order by t.id
+    limit 1
+    for update skip locked;
+    exit when task_id is null;
+    -- Looked up anew under the lock: the row may have been claimed since the statement above took its snapshot.
+    if not app.is_leased(caller, task_id) then
+      expires_at := app.lease_task(caller, task_id, p_worker, p_lease_seconds, p_credential_hash, token_id, session_id);
+      return;
+    end if;
+    after := task_id;
+  end loop;
+end
+$function$;
+comment on function app.claim_task(text, integer, bytea) is 'Gives the caller''s oldest waiting task, or one whose lease has lapsed, to a worker. Nulls where there is none.';
+revoke all on function app.claim_task(text, integer, bytea) from public;
+grant execute on function app.claim_task(text, integer, bytea) to rowhouse_api;
 
 CREATE OR REPLACE FUNCTION app.current_account(OUT id uuid, OUT name text, OUT email text, OUT image text, OUT credential text, OUT organization_id uuid, OUT organization_role text, OUT scopes text[])
  RETURNS record
@@ -99,7 +257,7 @@ begin
   select u.id, u.name, u.email, u.image, a.kind, a.organization_id, a.organization_role, a.scopes
   into id, name, email, image, credential, organization_id, organization_role, scopes
   from app.authenticate(
-    current_setting('app.credential', true), nullif(current_setting('app.organization', true), '')::uuid, 'any'
+    current_setting('app.credential', true), nullif(current_setting('app.organization', true), '')::uuid, 'any+lease'
   ) a
   join auth.users u on u.id = a.user_id;
 end
@@ -134,6 +292,9 @@ CREATE OR REPLACE FUNCTION app.current_owner_id()
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
+  if left(current_setting('app.credential', true), 2) = 'l:' then
+    return app.leased_user_id();
+  end if;
   return app.current_user_id();
 end
 $function$;
@@ -190,6 +351,42 @@ comment on function app.current_user_id() is 'The user whose session or API toke
 revoke all on function app.current_user_id() from public;
 grant execute on function app.current_user_id() to rowhouse_api;
 
+CREATE OR REPLACE FUNCTION app.end_credential_leases()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  -- The task first, as everyone does who needs both.
+  perform from app.tasks t
+  join app.task_leases l on l.user_id = t.user_id and l.task_id = t.id
+  where l.user_id = old.user_id and (l.session_id = old.id or l.api_token_id = old.id) and l.ended_at is null
+  order by t.id
+  for update of t;
+  update app.task_leases l set ended_at = now()
+  where l.user_id = old.user_id and (l.session_id = old.id or l.api_token_id = old.id) and l.ended_at is null;
+  return old;
+end
+$function$;
+comment on function app.end_credential_leases() is 'Ends the leases that were claimed with a session or a token that is deleted, before they go with it: what follows a lease''s end follows.';
+revoke all on function app.end_credential_leases() from public;
+
+CREATE OR REPLACE FUNCTION app.end_task_lease()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update app.task_leases l set ended_at = now()
+  where l.user_id = new.user_id and l.task_id = new.id and l.ended_at is null;
+  return null;
+end
+$function$;
+comment on function app.end_task_lease() is 'Ends the lease of a task that is over, stopped or removed.';
+revoke all on function app.end_task_lease() from public;
+
 CREATE OR REPLACE FUNCTION app.export_account()
  RETURNS TABLE(source text, data jsonb)
  LANGUAGE plpgsql
@@ -218,6 +415,110 @@ comment on function app.export_account() is 'The caller''s rows in auth, without
 revoke all on function app.export_account() from public;
 grant execute on function app.export_account() to rowhouse_api;
 
+CREATE OR REPLACE FUNCTION app.extend_lease(OUT expires_at timestamp with time zone, OUT is_last boolean)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  lease record;
+begin
+  select * into lease from app.live_lease(current_setting('app.credential', true));
+  -- Waits for whoever ends the lease at this moment, and then finds it ended.
+  update app.task_leases l
+  set expires_at = least(
+    now() + make_interval(secs => l.lease_seconds),
+    (select app.task_deadline(t.started_at, t.options) from app.tasks t where t.user_id = l.user_id and t.id = l.task_id)
+  )
+  where l.user_id = lease.user_id and l.id = lease.lease_id and l.ended_at is null and l.expires_at > now()
+  returning l.expires_at, l.expires_at < now() + make_interval(secs => l.lease_seconds) into expires_at, is_last;
+  if expires_at is null then
+    raise exception 'lease_lost' using errcode = 'RH409';
+  end if;
+end
+$function$;
+comment on function app.extend_lease() is 'Prolongs the caller''s lease by its length; is_last once the task''s maximum duration leaves no room for another.';
+revoke all on function app.extend_lease() from public;
+grant execute on function app.extend_lease() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.fail_abandoned_messages()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  message record;
+  event integer;
+begin
+  -- The task first, as everyone does who needs both.
+  perform from app.tasks t where t.user_id = new.user_id and t.id = new.task_id for update;
+  if not found then
+    return null;
+  end if;
+  for message in
+    select m.id from app.task_messages m
+    where m.user_id = new.user_id and m.task_id = new.task_id and m.status = 'streaming'
+    order by m.seq
+    for update
+  loop
+    update app.task_messages m
+    set
+      status = 'failed',
+      content = coalesce(
+        (
+          select string_agg(d.text, '' order by d."offset") from app.task_message_deltas d
+          where d.user_id = m.user_id and d.message_id = m.id
+        ),
+        ''
+      )
+    where m.user_id = new.user_id and m.id = message.id;
+    update app.tasks t set last_event_seq = t.last_event_seq + 1
+    where t.user_id = new.user_id and t.id = new.task_id
+    returning t.last_event_seq into event;
+    insert into app.task_events (user_id, task_id, seq, kind, message_id)
+    values (new.user_id, new.task_id, event, 'finished', message.id);
+  end loop;
+  return null;
+end
+$function$;
+comment on function app.fail_abandoned_messages() is 'Fails the messages that were still being written when their lease ended.';
+revoke all on function app.fail_abandoned_messages() from public;
+
+CREATE OR REPLACE FUNCTION app.is_leased(p_user_id uuid, p_task_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return exists (
+    select from app.task_leases l
+    where l.user_id = p_user_id and l.task_id = p_task_id and l.ended_at is null and l.expires_at > now()
+  );
+end
+$function$;
+comment on function app.is_leased(uuid, uuid) is 'Whether somebody works on a task.';
+revoke all on function app.is_leased(uuid, uuid) from public;
+
+CREATE OR REPLACE FUNCTION app.keep_tool_call_transition()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if current_user = 'rowhouse_api' and not (old.status = 'running' and new.status in ('succeeded', 'failed')) then
+    raise exception 'a tool call that is % does not become %', old.status, new.status
+      using errcode = 'check_violation', constraint = 'tool_calls_transition_check', table = 'tool_calls', schema = 'app';
+  end if;
+  return new;
+end
+$function$;
+comment on function app.keep_tool_call_transition() is 'Lets the API end calls that are running, and change no other.';
+revoke all on function app.keep_tool_call_transition() from public;
+
 CREATE OR REPLACE FUNCTION app.known_user_ids()
  RETURNS uuid[]
  LANGUAGE plpgsql
@@ -235,6 +536,91 @@ $function$;
 comment on function app.known_user_ids() is 'The users whose name and image the caller may see: themselves and fellow members.';
 revoke all on function app.known_user_ids() from public;
 grant execute on function app.known_user_ids() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.lease_task(p_user_id uuid, p_task_id uuid, p_worker text, p_lease_seconds integer, p_credential_hash bytea, p_api_token_id uuid, p_session_id uuid)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  lease uuid := app.new_id();
+  ends timestamptz;
+begin
+  update app.task_leases l set ended_at = now()
+  where l.user_id = p_user_id and l.task_id = p_task_id and l.ended_at is null;
+  update app.tasks t
+  set status = 'processing', lease_id = lease, started_at = coalesce(t.started_at, now()), error = null
+  where t.user_id = p_user_id and t.id = p_task_id
+  returning least(now() + make_interval(secs => p_lease_seconds), app.task_deadline(t.started_at, t.options)) into ends;
+  insert into app.task_leases (
+    user_id, id, task_id, credential_hash, worker, lease_seconds, expires_at, api_token_id, session_id
+  )
+  values (
+    p_user_id, lease, p_task_id, p_credential_hash, p_worker, p_lease_seconds, ends, p_api_token_id, p_session_id
+  );
+  return ends;
+end
+$function$;
+comment on function app.lease_task(uuid, uuid, text, integer, bytea, uuid, uuid) is 'The second half of a claim.';
+revoke all on function app.lease_task(uuid, uuid, text, integer, bytea, uuid, uuid) from public;
+
+CREATE OR REPLACE FUNCTION app.leased_id()
+ RETURNS uuid
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  credential text := current_setting('app.credential', true);
+begin
+  if left(credential, 2) = 'l:' then
+    return (select l.lease_id from app.live_lease(credential) l);
+  end if;
+  return null;
+end
+$function$;
+comment on function app.leased_id() is 'This transaction''s lease; null without one.';
+revoke all on function app.leased_id() from public;
+grant execute on function app.leased_id() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.leased_task_id()
+ RETURNS uuid
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  credential text := current_setting('app.credential', true);
+begin
+  if left(credential, 2) = 'l:' then
+    return (select l.task_id from app.live_lease(credential) l);
+  end if;
+  return null;
+end
+$function$;
+comment on function app.leased_task_id() is 'The one task that this transaction''s lease opens; null without a lease.';
+revoke all on function app.leased_task_id() from public;
+grant execute on function app.leased_task_id() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.leased_user_id()
+ RETURNS uuid
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  credential text := current_setting('app.credential', true);
+begin
+  if left(credential, 2) = 'l:' then
+    return (select l.user_id from app.live_lease(credential) l);
+  end if;
+  return null;
+end
+$function$;
+comment on function app.leased_user_id() is 'The owner of the task that this transaction''s lease opens; null without a lease.';
+revoke all on function app.leased_user_id() from public;
+grant execute on function app.leased_user_id() to rowhouse_api;
 
 CREATE OR REPLACE FUNCTION app.list_sessions()
  RETURNS TABLE(id uuid, is_current boolean, user_agent text, ip_address text, created_at timestamp with time zone, expires_at timestamp with time zone)
@@ -256,6 +642,41 @@ $function$;
 comment on function app.list_sessions() is 'The sessions of the caller, who must be signed in with one; newest first.';
 revoke all on function app.list_sessions() from public;
 grant execute on function app.list_sessions() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.live_lease(p_credential text, OUT user_id uuid, OUT task_id uuid, OUT lease_id uuid)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+begin
+  select l.user_id, l.task_id, l.id
+  into user_id, task_id, lease_id
+  from app.task_leases l
+  where left(p_credential, 2) = 'l:'
+    and l.credential_hash = sha256(decode(substr(p_credential, 3), 'hex'))
+    and l.ended_at is null
+    and l.expires_at > now()
+    and (
+      l.api_token_id is null
+      or exists (
+        select from app.api_tokens t
+        where t.user_id = l.user_id
+          and t.id = l.api_token_id
+          and t.revoked_at is null
+          and (t.expires_at is null or t.expires_at > now())
+          and (t.grace_until is null or t.grace_until > now())
+      )
+    )
+    and (
+      l.session_id is null
+      or exists (select from auth.sessions s where s.id = l.session_id and s.expires_at > now())
+    );
+end
+$function$;
+comment on function app.live_lease(text) is 'The lease that a credential opens: not ended, not lapsed, and claimed with what is still valid.';
+revoke all on function app.live_lease(text) from public;
 
 CREATE OR REPLACE FUNCTION app.member_organization_ids()
  RETURNS uuid[]
@@ -444,6 +865,65 @@ comment on function app.sign_in(text, uuid, text, boolean, integer) is 'Rides in
 revoke all on function app.sign_in(text, uuid, text, boolean, integer) from public;
 grant execute on function app.sign_in(text, uuid, text, boolean, integer) to rowhouse_api;
 
+CREATE OR REPLACE FUNCTION app.start_tool_call()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if exists (select from app.tools t where t.slug = lower(new.tool) and t.requires_approval) then
+    new.status := 'awaiting_approval';
+    new.started_at := null;
+  else
+    new.status := 'running';
+    new.started_at := now();
+  end if;
+  return new;
+end
+$function$;
+comment on function app.start_tool_call() is 'Lets a new call run, or wait for approval where the catalogue says so.';
+revoke all on function app.start_tool_call() from public;
+
+CREATE OR REPLACE FUNCTION app.sweep_leases()
+ RETURNS TABLE(user_id uuid, task_id uuid)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+begin
+  return query
+    with overdue as (
+      select t.user_id, t.id from app.tasks t
+      where t.deleted_at is null
+        and t.status = 'processing'
+        and app.task_deadline(t.started_at, t.options) <= now()
+      for update skip locked
+    )
+    update app.tasks t
+    set status = 'error', error = 'the task exceeded its maximum duration', completed_at = now()
+    from overdue
+    where t.user_id = overdue.user_id and t.id = overdue.id
+    returning t.user_id, t.id;
+  return query
+    with lapsed as (
+      -- The task first, as everyone does who needs both.
+      select l.user_id, l.id from app.task_leases l
+      join app.tasks t on t.user_id = l.user_id and t.id = l.task_id
+      where l.ended_at is null and l.expires_at <= now()
+      for update of t skip locked
+    )
+    update app.task_leases l set ended_at = l.expires_at
+    from lapsed
+    where l.user_id = lapsed.user_id and l.id = lapsed.id and l.ended_at is null and l.expires_at <= now()
+    returning l.user_id, l.task_id;
+end
+$function$;
+comment on function app.sweep_leases() is 'Ends leases that have lapsed and tasks past their maximum duration, and returns the tasks concerned.';
+revoke all on function app.sweep_leases() from public;
+grant execute on function app.sweep_leases() to rowhouse_system;
+
 CREATE OR REPLACE FUNCTION app.sweep_rate_limits()
  RETURNS integer
  LANGUAGE plpgsql
@@ -469,7 +949,7 @@ CREATE OR REPLACE FUNCTION app.take_quota(p_kind text, p_operator_limit integer)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
-  owner uuid := app.current_owner_id();
+  owner uuid := app.current_user_id();
   today date := (now() at time zone 'UTC')::date;
   allowed integer;
   used integer;
@@ -530,6 +1010,17 @@ comment on function app.take_rate_limit(text, integer, integer) is 'Counts one c
 revoke all on function app.take_rate_limit(text, integer, integer) from public;
 grant execute on function app.take_rate_limit(text, integer, integer) to rowhouse_system;
 
+CREATE OR REPLACE FUNCTION app.task_deadline(p_started_at timestamp with time zone, p_options jsonb)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select coalesce(p_started_at + make_interval(secs => (p_options ->> 'maxDurationSeconds')::integer), 'infinity')
+$function$;
+comment on function app.task_deadline(timestamp with time zone, jsonb) is 'When a task must be over, counted from its first claim.';
+revoke all on function app.task_deadline(timestamp with time zone, jsonb) from public;
+
 CREATE OR REPLACE FUNCTION app.touch_credential()
  RETURNS void
  LANGUAGE plpgsql
@@ -577,6 +1068,19 @@ end
 $function$;
 comment on function app.touch_updated_at() is 'Keeps updated_at; one trigger a table.';
 revoke all on function app.touch_updated_at() from public;
+
+CREATE OR REPLACE FUNCTION app.unname_task_lease()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  new.lease_id := null;
+  return new;
+end
+$function$;
+comment on function app.unname_task_lease() is 'Takes the lease''s name off a task that is over, stopped or removed.';
+revoke all on function app.unname_task_lease() from public;
 
 CREATE OR REPLACE FUNCTION auth.keep_last_owner()
  RETURNS trigger
@@ -629,6 +1133,67 @@ $function$;
 comment on function auth.set_session_slides() is 'Tells a remembered session from one that ends after a day.';
 revoke all on function auth.set_session_slides() from public;
 
+-- app.agent_runs
+
+create table app.agent_runs (
+  user_id uuid default app.current_owner_id() not null,
+  id uuid default app.new_id() not null,
+  task_id uuid,
+  agent text not null,
+  model text,
+  provider text,
+  status text default 'running'::text not null,
+  input jsonb,
+  output jsonb,
+  usage jsonb,
+  error text,
+  started_at timestamp with time zone default now(),
+  finished_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint agent_runs_pkey PRIMARY KEY (user_id, id),
+  constraint agent_runs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'waiting'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
+);
+comment on table app.agent_runs is 'One run of an agent: what it was given, what came out, what it cost.';
+
+CREATE INDEX agent_runs_user_id_status_id_idx ON app.agent_runs USING btree (user_id, status, id DESC);
+
+CREATE INDEX agent_runs_user_id_task_id_id_idx ON app.agent_runs USING btree (user_id, task_id, id DESC);
+
+alter table app.agent_runs enable row level security;
+
+create policy insert_lease on app.agent_runs
+  for insert to rowhouse_api
+  with check (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (task_id = ( SELECT app.leased_task_id() AS leased_task_id))));
+
+create policy insert_owner on app.agent_runs
+  for insert to rowhouse_api
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy select_lease on app.agent_runs
+  for select to rowhouse_api
+  using (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (task_id = ( SELECT app.leased_task_id() AS leased_task_id))));
+
+create policy select_owner on app.agent_runs
+  for select to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy update_lease on app.agent_runs
+  for update to rowhouse_api
+  using (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (task_id = ( SELECT app.leased_task_id() AS leased_task_id))))
+  with check (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (task_id = ( SELECT app.leased_task_id() AS leased_task_id))));
+
+create policy update_owner on app.agent_runs
+  for update to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)))
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+CREATE TRIGGER agent_runs_touch_updated_at BEFORE UPDATE ON app.agent_runs FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant select,
+  insert (task_id, agent, model, provider, input),
+  update (status, output, usage, error, finished_at) on app.agent_runs to rowhouse_api;
+
 -- app.api_tokens
 
 create table app.api_tokens (
@@ -672,6 +1237,8 @@ create policy update_owner on app.api_tokens
   for update to rowhouse_api
   using ((user_id = ( SELECT app.current_session_user_id() AS current_session_user_id)))
   with check ((user_id = ( SELECT app.current_session_user_id() AS current_session_user_id)));
+
+CREATE TRIGGER api_tokens_end_leases BEFORE DELETE ON app.api_tokens FOR EACH ROW EXECUTE FUNCTION app.end_credential_leases();
 
 CREATE TRIGGER api_tokens_touch_updated_at BEFORE UPDATE ON app.api_tokens FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
 
@@ -763,6 +1330,90 @@ grant delete,
   insert (key, value),
   update (value) on app.settings to rowhouse_api;
 
+-- app.task_events
+
+create table app.task_events (
+  user_id uuid default app.current_owner_id() not null,
+  task_id uuid not null,
+  seq integer not null,
+  kind text not null,
+  message_id uuid not null,
+  "offset" integer,
+  at timestamp with time zone default now() not null,
+  constraint task_events_pkey PRIMARY KEY (user_id, task_id, seq),
+  constraint task_events_kind_check CHECK ((kind = ANY (ARRAY['message'::text, 'delta'::text, 'finished'::text]))),
+  constraint task_events_offset_check CHECK (((kind = 'delta'::text) = ("offset" IS NOT NULL))),
+  constraint task_events_seq_check CHECK ((seq > 0))
+);
+comment on table app.task_events is 'What happened to a task''s messages, in order. Append-only.';
+
+CREATE INDEX task_events_user_id_task_id_message_id_idx ON app.task_events USING btree (user_id, task_id, message_id);
+
+alter table app.task_events enable row level security;
+
+create policy insert_lease on app.task_events
+  for insert to rowhouse_api
+  with check (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (task_id = ( SELECT app.leased_task_id() AS leased_task_id))));
+
+create policy insert_owner on app.task_events
+  for insert to rowhouse_api
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy select_lease on app.task_events
+  for select to rowhouse_api
+  using (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (task_id = ( SELECT app.leased_task_id() AS leased_task_id))));
+
+create policy select_owner on app.task_events
+  for select to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+grant select,
+  insert (task_id, seq, kind, message_id, "offset") on app.task_events to rowhouse_api;
+
+-- app.task_leases
+
+create table app.task_leases (
+  user_id uuid not null,
+  id uuid default app.new_id() not null,
+  task_id uuid not null,
+  credential_hash bytea not null,
+  worker text not null,
+  api_token_id uuid,
+  session_id uuid,
+  lease_seconds integer not null,
+  expires_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint task_leases_pkey PRIMARY KEY (user_id, id),
+  constraint task_leases_credential_hash_key UNIQUE (credential_hash),
+  constraint task_leases_credential_hash_check CHECK ((octet_length(credential_hash) = 32)),
+  constraint task_leases_lease_seconds_check CHECK (((lease_seconds >= 10) AND (lease_seconds <= 600)))
+);
+comment on table app.task_leases is 'Who works on a task, until when. Without a token and a session, it was the operator''s worker.';
+
+CREATE INDEX task_leases_expires_at_idx ON app.task_leases USING btree (expires_at) WHERE (ended_at IS NULL);
+
+CREATE INDEX task_leases_user_id_api_token_id_idx ON app.task_leases USING btree (user_id, api_token_id);
+
+CREATE INDEX task_leases_user_id_session_id_idx ON app.task_leases USING btree (user_id, session_id);
+
+CREATE INDEX task_leases_user_id_task_id_idx ON app.task_leases USING btree (user_id, task_id);
+
+CREATE UNIQUE INDEX task_leases_user_id_task_id_live_key ON app.task_leases USING btree (user_id, task_id) WHERE (ended_at IS NULL);
+
+alter table app.task_leases enable row level security;
+
+create policy select_owner on app.task_leases
+  for select to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+CREATE TRIGGER task_leases_fail_abandoned_messages AFTER UPDATE OF ended_at ON app.task_leases FOR EACH ROW WHEN (((old.ended_at IS NULL) AND (new.ended_at IS NOT NULL))) EXECUTE FUNCTION app.fail_abandoned_messages();
+
+CREATE TRIGGER task_leases_touch_updated_at BEFORE UPDATE ON app.task_leases FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant select (user_id, id, task_id, worker, lease_seconds, expires_at, ended_at, created_at, updated_at) on app.task_leases to rowhouse_api;
+
 -- app.task_logs
 
 create table app.task_logs (
@@ -780,9 +1431,17 @@ comment on table app.task_logs is 'What a task reports, line by line. Append-onl
 
 alter table app.task_logs enable row level security;
 
+create policy insert_lease on app.task_logs
+  for insert to rowhouse_api
+  with check (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (task_id = ( SELECT app.leased_task_id() AS leased_task_id))));
+
 create policy insert_owner on app.task_logs
   for insert to rowhouse_api
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy select_lease on app.task_logs
+  for select to rowhouse_api
+  using (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (task_id = ( SELECT app.leased_task_id() AS leased_task_id))));
 
 create policy select_owner on app.task_logs
   for select to rowhouse_api
@@ -790,6 +1449,31 @@ create policy select_owner on app.task_logs
 
 grant select,
   insert (task_id, seq, type, message) on app.task_logs to rowhouse_api;
+
+-- app.task_message_deltas
+
+create table app.task_message_deltas (
+  user_id uuid default app.current_owner_id() not null,
+  message_id uuid not null,
+  "offset" integer not null,
+  text text not null,
+  constraint task_message_deltas_pkey PRIMARY KEY (user_id, message_id, "offset"),
+  constraint task_message_deltas_offset_check CHECK (("offset" >= 0))
+);
+comment on table app.task_message_deltas is 'The parts of a message in the order they were written. Append-only.';
+
+alter table app.task_message_deltas enable row level security;
+
+create policy insert_owner on app.task_message_deltas
+  for insert to rowhouse_api
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy select_owner on app.task_message_deltas
+  for select to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+grant select,
+  insert (message_id, "offset", text) on app.task_message_deltas to rowhouse_api;
 
 -- app.task_messages
 
@@ -803,7 +1487,9 @@ create table app.task_messages (
   status text not null,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
+  length integer default 0 not null,
   constraint task_messages_pkey PRIMARY KEY (user_id, id),
+  constraint task_messages_user_id_task_id_id_key UNIQUE (user_id, task_id, id),
   constraint task_messages_user_id_task_id_seq_key UNIQUE (user_id, task_id, seq),
   constraint task_messages_role_check CHECK ((role = ANY (ARRAY['user'::text, 'agent'::text]))),
   constraint task_messages_seq_check CHECK ((seq > 0)),
@@ -813,18 +1499,37 @@ comment on table app.task_messages is 'The conversation between a user and the a
 
 alter table app.task_messages enable row level security;
 
+create policy insert_lease on app.task_messages
+  for insert to rowhouse_api
+  with check (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (task_id = ( SELECT app.leased_task_id() AS leased_task_id)) AND (role = 'agent'::text)));
+
 create policy insert_owner on app.task_messages
   for insert to rowhouse_api
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy select_lease on app.task_messages
+  for select to rowhouse_api
+  using (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (task_id = ( SELECT app.leased_task_id() AS leased_task_id))));
 
 create policy select_owner on app.task_messages
   for select to rowhouse_api
   using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
+create policy update_lease on app.task_messages
+  for update to rowhouse_api
+  using (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (task_id = ( SELECT app.leased_task_id() AS leased_task_id)) AND (role = 'agent'::text)))
+  with check (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (task_id = ( SELECT app.leased_task_id() AS leased_task_id)) AND (role = 'agent'::text)));
+
+create policy update_owner on app.task_messages
+  for update to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)))
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
 CREATE TRIGGER task_messages_touch_updated_at BEFORE UPDATE ON app.task_messages FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
 
 grant select,
-  insert (task_id, seq, role, content, status) on app.task_messages to rowhouse_api;
+  insert (task_id, seq, role, content, status, length),
+  update (content, status, length) on app.task_messages to rowhouse_api;
 
 -- app.tasks
 
@@ -859,6 +1564,9 @@ create table app.tasks (
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
   search tsvector generated always as (to_tsvector('simple'::regconfig, ((title || ' '::text) || prompt))) stored not null,
+  result jsonb,
+  lease_id uuid,
+  last_event_seq integer default 0 not null,
   constraint tasks_pkey PRIMARY KEY (user_id, id),
   constraint tasks_deleted_at_check CHECK (((deleted_at IS NULL) = (deletion_id IS NULL))),
   constraint tasks_pr_status_check CHECK ((pr_status = ANY (ARRAY['open'::text, 'closed'::text, 'merged'::text]))),
@@ -867,6 +1575,9 @@ create table app.tasks (
 );
 comment on table app.tasks is 'Work for an agent: a prompt, its progress and what came of it.';
 comment on column app.tasks.deletion_id is 'Marks all rows that went with one deletion, so that restoring brings back exactly those.';
+comment on column app.tasks.lease_id is 'The lease under which a worker may write: the fence that holds under the row''s lock, when a lease changes hands meanwhile.';
+
+CREATE INDEX tasks_claimable_idx ON app.tasks USING btree (user_id, id) WHERE ((deleted_at IS NULL) AND (status = ANY (ARRAY['pending'::text, 'processing'::text])));
 
 CREATE INDEX tasks_organization_id_user_id_idx ON app.tasks USING btree (organization_id, user_id) WHERE (organization_id IS NOT NULL);
 
@@ -882,20 +1593,160 @@ CASE
     ELSE true
 END));
 
+create policy select_lease on app.tasks
+  for select to rowhouse_api
+  using (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (id = ( SELECT app.leased_task_id() AS leased_task_id))));
+
 create policy select_owner on app.tasks
   for select to rowhouse_api
   using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy update_lease on app.tasks
+  for update to rowhouse_api
+  using (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (id = ( SELECT app.leased_task_id() AS leased_task_id)) AND (lease_id = ( SELECT app.leased_id() AS leased_id))))
+  with check (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (id = ( SELECT app.leased_task_id() AS leased_task_id)) AND (deleted_at IS NULL) AND (status = ANY (ARRAY['processing'::text, 'completed'::text, 'error'::text]))));
 
 create policy update_owner on app.tasks
   for update to rowhouse_api
   using ((user_id = ( SELECT app.current_user_id() AS current_user_id)))
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
+CREATE TRIGGER tasks_end_lease AFTER UPDATE OF status, deleted_at ON app.tasks FOR EACH ROW WHEN (((old.status = 'processing'::text) AND ((new.status <> 'processing'::text) OR (new.deleted_at IS NOT NULL)))) EXECUTE FUNCTION app.end_task_lease();
+
 CREATE TRIGGER tasks_touch_updated_at BEFORE UPDATE ON app.tasks FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+CREATE TRIGGER tasks_unname_lease BEFORE UPDATE ON app.tasks FOR EACH ROW WHEN (((old.status = 'processing'::text) AND ((new.status <> 'processing'::text) OR (new.deleted_at IS NOT NULL)))) EXECUTE FUNCTION app.unname_task_lease();
 
 grant select,
   insert (organization_id, title, prompt, repo_url, agent, model, options),
-  update (title, status, progress, branch_name, sandbox_url, preview_url, pr_url, pr_number, pr_status, pr_merge_commit_sha, agent_session_id, sandbox_id, error, last_log_seq, last_message_seq, started_at, completed_at, deleted_at, deletion_id) on app.tasks to rowhouse_api;
+  update (title, status, progress, branch_name, sandbox_url, preview_url, pr_url, pr_number, pr_status, pr_merge_commit_sha, agent_session_id, sandbox_id, error, last_log_seq, last_message_seq, started_at, completed_at, deleted_at, deletion_id, result, last_event_seq) on app.tasks to rowhouse_api;
+
+-- app.tool_calls
+
+create table app.tool_calls (
+  user_id uuid default app.current_owner_id() not null,
+  id uuid default app.new_id() not null,
+  run_id uuid not null,
+  call_id text not null,
+  tool text not null,
+  arguments jsonb not null,
+  arguments_hash bytea not null,
+  result jsonb,
+  error text,
+  status text default 'pending'::text not null,
+  started_at timestamp with time zone,
+  finished_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint tool_calls_pkey PRIMARY KEY (user_id, id),
+  constraint tool_calls_user_id_run_id_call_id_key UNIQUE (user_id, run_id, call_id),
+  constraint tool_calls_arguments_hash_check CHECK ((octet_length(arguments_hash) = 32)),
+  constraint tool_calls_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'awaiting_approval'::text, 'running'::text, 'succeeded'::text, 'failed'::text, 'denied'::text])))
+);
+comment on table app.tool_calls is 'The tools that a run called, with what they were given and gave back.';
+
+CREATE INDEX tool_calls_user_id_run_id_id_idx ON app.tool_calls USING btree (user_id, run_id, id);
+
+alter table app.tool_calls enable row level security;
+
+create policy insert_owner on app.tool_calls
+  for insert to rowhouse_api
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy select_owner on app.tool_calls
+  for select to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy update_owner on app.tool_calls
+  for update to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)))
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+CREATE TRIGGER tool_calls_keep_transition BEFORE UPDATE ON app.tool_calls FOR EACH ROW WHEN (((((old.status IS DISTINCT FROM new.status) OR (old.result IS DISTINCT FROM new.result)) OR (old.error IS DISTINCT FROM new.error)) OR (old.finished_at IS DISTINCT FROM new.finished_at))) EXECUTE FUNCTION app.keep_tool_call_transition();
+
+CREATE TRIGGER tool_calls_start BEFORE INSERT ON app.tool_calls FOR EACH ROW EXECUTE FUNCTION app.start_tool_call();
+
+CREATE TRIGGER tool_calls_touch_updated_at BEFORE UPDATE ON app.tool_calls FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant select,
+  insert (run_id, call_id, tool, arguments, arguments_hash),
+  update (result, error, status, finished_at) on app.tool_calls to rowhouse_api;
+
+-- app.tools
+
+create table app.tools (
+  id uuid default app.new_id() not null,
+  slug text not null,
+  name text not null,
+  description text not null,
+  category text not null,
+  tags text[] default '{}'::text[] not null,
+  input_schema jsonb not null,
+  config_schema jsonb default '{"type": "object", "properties": {}, "additionalProperties": false}'::jsonb not null,
+  requires_approval boolean default false not null,
+  requires_connection text,
+  is_enabled boolean default true not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint tools_pkey PRIMARY KEY (id),
+  constraint tools_slug_key UNIQUE (slug),
+  constraint tools_category_check CHECK ((category = ANY (ARRAY['files'::text, 'shell'::text, 'code'::text, 'web'::text, 'messaging'::text, 'project'::text]))),
+  constraint tools_requires_connection_check CHECK ((requires_connection = ANY (ARRAY['notion'::text, 'github'::text, 'slack'::text, 'linear'::text])))
+);
+comment on table app.tools is 'The catalogue of tools that agents may call.';
+
+alter table app.tools enable row level security;
+
+create policy select_everyone on app.tools
+  for select to rowhouse_api
+  using (is_enabled);
+
+create policy select_everyone_public on app.tools
+  for select to rowhouse_public
+  using (is_enabled);
+
+CREATE TRIGGER tools_touch_updated_at BEFORE UPDATE ON app.tools FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant select on app.tools to rowhouse_api;
+grant select on app.tools to rowhouse_public;
+
+-- app.user_tools
+
+create table app.user_tools (
+  user_id uuid default app.current_owner_id() not null,
+  id uuid default app.new_id() not null,
+  tool_id uuid not null,
+  is_enabled boolean default true not null,
+  config jsonb default '{}'::jsonb not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint user_tools_pkey PRIMARY KEY (user_id, id),
+  constraint user_tools_user_id_tool_id_key UNIQUE (user_id, tool_id)
+);
+comment on table app.user_tools is 'Which tools a user has enabled, and how they are set up for them.';
+
+CREATE INDEX user_tools_tool_id_idx ON app.user_tools USING btree (tool_id);
+
+alter table app.user_tools enable row level security;
+
+create policy insert_owner on app.user_tools
+  for insert to rowhouse_api
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy select_owner on app.user_tools
+  for select to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy update_owner on app.user_tools
+  for update to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)))
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+CREATE TRIGGER user_tools_touch_updated_at BEFORE UPDATE ON app.user_tools FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant select,
+  insert (tool_id, is_enabled, config),
+  update (is_enabled, config) on app.user_tools to rowhouse_api;
 
 -- auth.accounts
 
@@ -1063,7 +1914,8 @@ create table auth.sessions (
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
   constraint sessions_pkey PRIMARY KEY (id),
-  constraint sessions_token_key UNIQUE (token)
+  constraint sessions_token_key UNIQUE (token),
+  constraint sessions_user_id_id_key UNIQUE (user_id, id)
 );
 comment on table auth.sessions is 'Sign-ins that last. A token is stored as the SHA-256 of the SHA-256 of the secret, in hex.';
 comment on column auth.sessions.slides is 'Whether use prolongs the session; false for one that was not to be remembered.';
@@ -1080,6 +1932,8 @@ create policy all_auth on auth.sessions
   for all to rowhouse_auth
   using (true)
   with check (true);
+
+CREATE TRIGGER sessions_end_leases BEFORE DELETE ON auth.sessions FOR EACH ROW EXECUTE FUNCTION app.end_credential_leases();
 
 CREATE TRIGGER sessions_set_slides BEFORE INSERT ON auth.sessions FOR EACH ROW EXECUTE FUNCTION auth.set_session_slides();
 
@@ -1187,6 +2041,9 @@ grant delete,
   select,
   update on auth.verifications to rowhouse_auth;
 
+alter table app.agent_runs add constraint agent_runs_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+alter table app.agent_runs add constraint agent_runs_user_id_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES app.tasks(user_id, id) ON DELETE CASCADE;
+
 alter table app.api_tokens add constraint api_tokens_organization_id_user_id_fkey FOREIGN KEY (organization_id, user_id) REFERENCES auth.members(organization_id, user_id) ON DELETE CASCADE;
 alter table app.api_tokens add constraint api_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 alter table app.api_tokens add constraint api_tokens_user_id_replaced_by_fkey FOREIGN KEY (user_id, replaced_by) REFERENCES app.api_tokens(user_id, id) ON DELETE SET NULL (replaced_by);
@@ -1195,12 +2052,26 @@ alter table app.daily_usage add constraint daily_usage_user_id_fkey FOREIGN KEY 
 
 alter table app.settings add constraint settings_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
+alter table app.task_events add constraint task_events_user_id_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES app.tasks(user_id, id) ON DELETE CASCADE;
+alter table app.task_events add constraint task_events_user_id_task_id_message_id_fkey FOREIGN KEY (user_id, task_id, message_id) REFERENCES app.task_messages(user_id, task_id, id) ON DELETE CASCADE;
+
+alter table app.task_leases add constraint task_leases_user_id_api_token_id_fkey FOREIGN KEY (user_id, api_token_id) REFERENCES app.api_tokens(user_id, id) ON DELETE CASCADE;
+alter table app.task_leases add constraint task_leases_user_id_session_id_fkey FOREIGN KEY (user_id, session_id) REFERENCES auth.sessions(user_id, id) ON DELETE CASCADE;
+alter table app.task_leases add constraint task_leases_user_id_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES app.tasks(user_id, id) ON DELETE CASCADE;
+
 alter table app.task_logs add constraint task_logs_user_id_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES app.tasks(user_id, id) ON DELETE CASCADE;
+
+alter table app.task_message_deltas add constraint task_message_deltas_user_id_message_id_fkey FOREIGN KEY (user_id, message_id) REFERENCES app.task_messages(user_id, id) ON DELETE CASCADE;
 
 alter table app.task_messages add constraint task_messages_user_id_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES app.tasks(user_id, id) ON DELETE CASCADE;
 
 alter table app.tasks add constraint tasks_organization_id_user_id_fkey FOREIGN KEY (organization_id, user_id) REFERENCES auth.members(organization_id, user_id) ON DELETE SET NULL (organization_id);
 alter table app.tasks add constraint tasks_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+alter table app.tool_calls add constraint tool_calls_user_id_run_id_fkey FOREIGN KEY (user_id, run_id) REFERENCES app.agent_runs(user_id, id) ON DELETE CASCADE;
+
+alter table app.user_tools add constraint user_tools_tool_id_fkey FOREIGN KEY (tool_id) REFERENCES app.tools(id) ON DELETE CASCADE;
+alter table app.user_tools add constraint user_tools_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
 alter table auth.accounts add constraint accounts_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
@@ -1214,5 +2085,35 @@ alter table auth.sessions add constraint sessions_active_organization_id_fkey FO
 alter table auth.sessions add constraint sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
 alter table auth.two_factors add constraint two_factors_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+create policy insert_lease on app.task_message_deltas
+  for insert to rowhouse_api
+  with check (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (EXISTS ( SELECT
+   FROM app.task_messages m
+  WHERE ((m.user_id = task_message_deltas.user_id) AND (m.id = task_message_deltas.message_id) AND (m.role = 'agent'::text))))));
+create policy select_lease on app.task_message_deltas
+  for select to rowhouse_api
+  using (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (EXISTS ( SELECT
+   FROM app.task_messages m
+  WHERE ((m.user_id = task_message_deltas.user_id) AND (m.id = task_message_deltas.message_id))))));
+
+create policy insert_lease on app.tool_calls
+  for insert to rowhouse_api
+  with check (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (EXISTS ( SELECT
+   FROM app.agent_runs r
+  WHERE ((r.user_id = tool_calls.user_id) AND (r.id = tool_calls.run_id))))));
+create policy select_lease on app.tool_calls
+  for select to rowhouse_api
+  using (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (EXISTS ( SELECT
+   FROM app.agent_runs r
+  WHERE ((r.user_id = tool_calls.user_id) AND (r.id = tool_calls.run_id))))));
+create policy update_lease on app.tool_calls
+  for update to rowhouse_api
+  using (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (EXISTS ( SELECT
+   FROM app.agent_runs r
+  WHERE ((r.user_id = tool_calls.user_id) AND (r.id = tool_calls.run_id))))))
+  with check (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (EXISTS ( SELECT
+   FROM app.agent_runs r
+  WHERE ((r.user_id = tool_calls.user_id) AND (r.id = tool_calls.run_id))))));
 
 alter default privileges revoke all on functions from public;

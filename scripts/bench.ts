@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { OPERATION_NAMES, type Operation } from './bench/operations.ts'
 import { runBench } from './bench/run.ts'
 import { VARIANTS, type Variant } from './bench/servers.ts'
+import { streamsCommand } from './bench/streams.ts'
 import { runWhenMain } from './migrate/run.ts'
 
 interface Flags {
@@ -37,6 +38,7 @@ export function createProgram(signal: AbortSignal): Command {
     .addOption(new Option('--variant <names...>', 'only these variants').choices(VARIANTS))
     .addOption(new Option('--operation <names...>', 'only these operations').choices(OPERATION_NAMES))
     .option('--profile <directory>', 'write a CPU profile of each server there')
+    .addCommand(streamsCommand())
     .addHelpText('after', help)
     .action(async (flags: Flags) => {
       await runBench({

@@ -10,7 +10,7 @@ import { createLogger } from '#server/logger.ts'
 import { createServices } from '#server/services.ts'
 import { createOutput, type Output, type OutputOptions } from './migrate/output.ts'
 import { runWhenMain } from './migrate/run.ts'
-import { ADA, type DemoUser, GRACE, ORGANIZATION, PASSWORD, TASKS } from './seed/demo.ts'
+import { ADA, type DemoUser, GRACE, ORGANIZATION, PASSWORD, TASKS, tokenCommands } from './seed/demo.ts'
 import { type FrontDoor, type Organization, openFrontDoor, type Person } from './seed/front-door.ts'
 import { openTaskMaker, type TaskMaker } from './seed/tasks.ts'
 
@@ -64,7 +64,7 @@ async function seed({ config, database, output, signal }: Job): Promise<void> {
     await migrateToLatest({ url: ownerUrl, log: output.log, signal })
     await ensureLogins(ownerUrl, authSecret, { overrides })
   }
-  const urls = loginUrls({ baseUrl: database.url, authSecret, overrides })
+  const urls = loginUrls({ baseUrl: database.url, directUrl: ownerUrl, authSecret, overrides })
   const services = createServices(config, urls, createLogger({ level: 'silent' }))
   const door = openFrontDoor(config, services)
   const people: Person[] = []
@@ -132,16 +132,16 @@ async function ensureOrganization(
 }
 
 function whatNext(appUrl: string): string[] {
-  const signIn = JSON.stringify({ email: ADA.email, password: PASSWORD })
   return [
     '',
     'Sign in with',
     ...[ADA, GRACE].map(({ email }) => `  ${email.padEnd(20)} ${PASSWORD}`),
     '',
     'While the server runs (npm start), this lists what Ada has to do:',
-    `  TOKEN=$(curl -s -o /dev/null -D - ${appUrl}/api/auth/sign-in/email -H 'content-type: application/json' -d '${signIn}' \\`,
-    `    | sed -n 's/^set-auth-token: //p' | tr -d '\\r')`,
+    ...tokenCommands(appUrl).map(line => `  ${line}`),
     `  curl -s ${appUrl}/trpc/tasks.list -H "authorization: Bearer $TOKEN"`,
+    '',
+    'And npm run demo:worker does it while you watch.',
   ]
 }
 

@@ -45,6 +45,8 @@ export interface AppOptions {
   services?: { readonly pools: { usage(): Record<string, PoolCounts> } }
   limits?: Partial<LoadLimits>
   timeouts?: Timeouts
+  /** How long a stream's reader may leave its buffer full. */
+  stallMs?: number
   /** How long readiness is denied before connections are; 3 seconds in production, else 0. */
   announceMs?: number
 }
@@ -79,6 +81,7 @@ export function buildApp(options: AppOptions): App {
   const handleTrpc = createTrpcHandler({
     ...shared,
     streams,
+    ...(options.stallMs === undefined ? {} : { stallMs: options.stallMs }),
     router: options.router,
     createContext: options.createContext,
   })

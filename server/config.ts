@@ -36,6 +36,8 @@ export interface Config {
   readonly smtpUrl: string | null
   readonly emailFrom: string
   readonly socialProviders: { readonly github?: ProviderConfig; readonly google?: ProviderConfig }
+  /** Lets the operator's workers claim tasks of all users; null turns that off. */
+  readonly workerKey: string | null
   readonly quotas: { readonly maxTasksPerDay: number; readonly maxMessagesPerDay: number }
 }
 
@@ -92,6 +94,16 @@ export function loadConfig(env: Environment = process.env): Config {
       github: readProvider(reader, 'GITHUB'),
       google: readProvider(reader, 'GOOGLE'),
     },
+    workerKey:
+      reader.read('WORKER_KEY', {
+        schema: z
+          .string()
+          .min(32)
+          .regex(/^[\x21-\x7e]+$/),
+        must: 'at least 32 printable characters without spaces',
+        example: 'the output of openssl rand -base64 32',
+        isSecret: true,
+      }) ?? null,
     quotas: {
       maxTasksPerDay: readQuota(reader, 'MAX_TASKS_PER_DAY') ?? 500,
       maxMessagesPerDay: readQuota(reader, 'MAX_MESSAGES_PER_DAY') ?? 2000,

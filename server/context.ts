@@ -1,7 +1,7 @@
-import { hash } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
-import { hasApiTokenPrefix, isApiToken } from './api-tokens/format.ts'
 import { readSessionCookie, serializeSessionCookie, verifySessionToken } from './auth/session-token.ts'
+import { credentialOf, genuinePrefix, hasSecretPrefix } from './bearer-secrets.ts'
 import { scopedDatabase, touchCredential } from './db/database.ts'
 import { DEFAULT_TIMEOUT_MS } from './db/scope.ts'
 import type { Services } from './services.ts'
@@ -9,8 +9,10 @@ import type { Services } from './services.ts'
 /** What a request presents, and nothing that was looked up. */
 export interface Context {
   readonly services: Services
-  /** `s:` or `t:` and the SHA-256 of the secret; null where none was presented, or none that could be genuine. */
+  /** `s:`, `t:` or `l:` and the SHA-256 of the secret; null where none was presented, or none that could be genuine. */
   readonly credential: string | null
+  /** Whether the caller holds the operator's worker key, which is no user's credential. */
+  readonly isOperator: boolean
   readonly organizationId: string | null
   readonly signal: AbortSignal | undefined
   readonly ipAddress: string | undefined
@@ -38,6 +40,7 @@ const NO_ORGANIZATION = '00000000-0000-0000-0000-000000000000'
 class RequestContext implements Context {
   readonly services: Services
   readonly credential: string | null
+  readonly isOperator: boolean
   readonly organizationId: string | null
   readonly signal: AbortSignal | undefined
   readonly ipAddress: string | undefined
@@ -56,10 +59,12 @@ class RequestContext implements Context {
     // A bearer credential wins over the cookie, even one that is not genuine: the caller chose to present it.
     this.#cookie =
       headers.authorization === undefined ? readSessionCookie(headers.cookie, services.isSecure) : null
+    const secret = headers.authorization === undefined ? null : bearerSecret(headers.authorization)
+    this.isOperator = secret !== null && services.workerKey !== null && isSame(secret, services.workerKey)
     this.credential =
       headers.authorization === undefined
         ? sessionCredential(this.#cookie, services.authSecret)
-        : bearerCredential(headers.authorization, services.authSecret)
+        : secretCredential(secret, services.authSecret)
   }
 
   noteTouchDue = (isSlideDue: boolean): void => {
@@ -108,11 +113,18 @@ function organizationOf(header: string | string[] | undefined): string | null {
   return typeof header === 'string' && UUID.test(header) ? header : NO_ORGANIZATION
 }
 
-function bearerCredential(authorization: string, authSecret: string): string | null {
-  if (authorization.slice(0, 7).toLowerCase() !== 'bearer ') return null
-  const secret = authorization.slice(7).trim()
-  if (hasApiTokenPrefix(secret)) return isApiToken(secret) ? `t:${hash('sha256', secret, 'hex')}` : null
-  return sessionCredential(secret, authSecret)
+function bearerSecret(authorization: string): string | null {
+  return authorization.slice(0, 7).toLowerCase() === 'bearer ' ? authorization.slice(7).trim() : null
+}
+
+function secretCredential(secret: string | null, authSecret: string): string | null {
+  if (secret === null || !hasSecretPrefix(secret)) return sessionCredential(secret, authSecret)
+  const prefix = genuinePrefix(secret)
+  return prefix && credentialOf(secret, prefix)
+}
+
+function isSame(secret: string, expected: string): boolean {
+  return timingSafeEqual(hash('sha256', secret, 'buffer'), hash('sha256', expected, 'buffer'))
 }
 
 function sessionCredential(signed: string | null, authSecret: string): string | null {

@@ -10,6 +10,8 @@ export const REASONS = {
   unique_violation: 'CONFLICT',
   illegal_transition: 'CONFLICT',
   last_owner: 'CONFLICT',
+  lease_lost: 'CONFLICT',
+  offset_conflict: 'CONFLICT',
   too_large: 'PAYLOAD_TOO_LARGE',
   daily_quota: 'TOO_MANY_REQUESTS',
   rate_limited: 'TOO_MANY_REQUESTS',
@@ -25,6 +27,8 @@ export interface AppErrorDetails {
   constraint?: string
   /** When trying again makes sense. */
   retryAt?: Date
+  /** The length of the message that a delta did not fit. */
+  length?: number
   cause?: unknown
 }
 
@@ -33,6 +37,7 @@ export class AppError extends Error {
   readonly reason: Reason
   readonly constraint: string | undefined
   readonly retryAt: Date | undefined
+  readonly length: number | undefined
 
   constructor(reason: Reason, message: string, details: AppErrorDetails = {}) {
     super(message, { cause: details.cause })
@@ -40,6 +45,7 @@ export class AppError extends Error {
     this.reason = reason
     this.constraint = details.constraint
     this.retryAt = details.retryAt
+    this.length = details.length
   }
 
   get code(): (typeof REASONS)[Reason] {

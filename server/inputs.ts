@@ -6,15 +6,86 @@ import { z } from 'zod'
  * to UTF-8, so both are refused.
  */
 export function text(max: number) {
-  return z
-    .string()
-    .max(max)
-    .refine(value => value.isWellFormed() && !value.includes('\0'), 'must be well-formed text without NUL')
+  return z.string().max(max).refine(isStorable, 'must be well-formed text without NUL')
+}
+
+function isStorable(value: string): boolean {
+  return value.isWellFormed() && !value.includes('\0')
 }
 
 /** Text that says something: not empty, and not only white space. */
 export function filledText(max: number) {
   return text(max).refine(value => value.trim() !== '', 'must not be empty')
+}
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
+
+export const MAX_JSON_BYTES = 256 * 1024
+const MAX_JSON_DEPTH = 64
+
+/** Names that superjson refuses to write: a row that held one could not be read any more. */
+const UNWRITABLE_NAMES: readonly string[] = ['__proto__', 'constructor', 'prototype']
+
+/**
+ * A JSON value that Postgres keeps as it is: of at most `maxBytes` in UTF-8, nested no deeper than 64, and with text as
+ * {@link text} takes it. Dates, maps and whatever else superjson carries are no JSON.
+ */
+export function json(maxBytes = MAX_JSON_BYTES) {
+  return z.custom<Json>().superRefine((value, ctx) => {
+    const problem = jsonProblem(value, maxBytes)
+    if (problem !== null) ctx.addIssue({ code: 'custom', message: problem })
+  })
+}
+
+/** The same for a JSON object. */
+export function jsonObject(maxBytes = MAX_JSON_BYTES) {
+  return json(maxBytes).pipe(
+    z.custom<{ [key: string]: Json }>(
+      value => typeof value === 'object' && value !== null && !Array.isArray(value),
+      'must be an object',
+    ),
+  )
+}
+
+function jsonProblem(value: unknown, maxBytes: number): string | null {
+  const problem = findProblem(value, { charactersLeft: maxBytes }, 0)
+  if (problem !== null) return problem
+  return new TextEncoder().encode(JSON.stringify(value)).length > maxBytes ? TOO_LARGE : null
+}
+
+const TOO_LARGE = 'is too large'
+
+/**
+ * Every value takes from what is left, so that this ends soon where branches share what they hold: superjson makes of a small
+ * input one that is endless when written out.
+ */
+function findProblem(value: unknown, budget: { charactersLeft: number }, depth: number): string | null {
+  budget.charactersLeft -= typeof value === 'string' ? value.length + 2 : 1
+  if (budget.charactersLeft < 0) return TOO_LARGE
+  if (value === null || typeof value === 'boolean') return null
+  if (typeof value === 'number') return Number.isFinite(value) ? null : 'must hold finite numbers only'
+  if (typeof value === 'string') return isStorable(value) ? null : 'must hold well-formed text without NUL'
+  if (typeof value !== 'object' || !isPlain(value)) return 'must be JSON'
+  if (depth === MAX_JSON_DEPTH) return `must not be nested deeper than ${MAX_JSON_DEPTH}`
+  if (Array.isArray(value)) {
+    for (const element of value) {
+      const problem = findProblem(element, budget, depth + 1)
+      if (problem !== null) return problem
+    }
+    return null
+  }
+  for (const [name, member] of Object.entries(value)) {
+    if (UNWRITABLE_NAMES.includes(name)) return `must not have a member named ${name}`
+    const problem = findProblem(name, budget, depth) ?? findProblem(member, budget, depth + 1)
+    if (problem !== null) return problem
+  }
+  return null
+}
+
+function isPlain(value: object): boolean {
+  if (Array.isArray(value)) return true
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || prototype === Object.prototype
 }
 
 export const id = z.guid()

@@ -23,6 +23,8 @@ export interface Metrics {
   countCall: (path: string, status: number, durationMs: number) => void
   /** Counts a call that was refused because of load. */
   countShed: () => void
+  /** Counts a stream that was cut because its reader did not read. */
+  countDropped: () => void
   registry: Registry
 }
 
@@ -53,6 +55,11 @@ export function createMetrics({ inFlight, streams, pools }: MetricsOptions): Met
     help: 'Calls refused because the server was past its capacity.',
     registers,
   })
+  const dropped = new Counter({
+    name: 'rowhouse_streams_dropped_total',
+    help: 'Subscriptions that were cut because their reader did not read.',
+    registers,
+  })
   gauge(registers, 'rowhouse_calls_in_flight', 'Calls being worked on.', inFlight)
   gauge(registers, 'rowhouse_streams_open', 'Subscriptions being served.', streams)
   if (pools) poolGauge(registers, pools)
@@ -61,6 +68,7 @@ export function createMetrics({ inFlight, streams, pools }: MetricsOptions): Met
   return {
     registry,
     countShed: () => shed.inc(),
+    countDropped: () => dropped.inc(),
     countCall(path, status, durationMs) {
       let statuses = bound.get(path)
       if (!statuses) {

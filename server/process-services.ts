@@ -21,6 +21,7 @@ function open(): Services {
   const config = loadConfig()
   const urls = loginUrls({
     baseUrl: databaseUrl(config),
+    directUrl: config.database.kind === 'external' ? config.database.directUrl : null,
     authSecret: config.authSecret,
     overrides: config.loginUrls,
   })

@@ -1,15 +1,19 @@
 import { accountRouter } from './account/router.ts'
 import { apiTokensRouter } from './api-tokens/router.ts'
+import { runsRouter } from './runs/router.ts'
 import { settingsRouter } from './settings/router.ts'
 import { tasksRouter } from './tasks/router.ts'
+import { toolsRouter } from './tools/router.ts'
 import { router } from './trpc.ts'
 import { usageRouter } from './usage/router.ts'
 
 export const appRouter = router({
   account: accountRouter,
   apiTokens: apiTokensRouter,
+  runs: runsRouter,
   settings: settingsRouter,
   tasks: tasksRouter,
+  tools: toolsRouter,
   usage: usageRouter,
 })
 

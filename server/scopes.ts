@@ -24,5 +24,8 @@ export const SCOPES: readonly Scope[] = [
   'tasks:work',
 ]
 
-/** What a procedure asks of a credential: a scope, any credential at all, or a session. */
-export type Permission = Scope | 'any' | 'session'
+/**
+ * What a procedure asks of a credential: a scope, any session or token, a session, or a lease. With `+lease`, a lease will do as
+ * well: it acts for its task's owner, on that task.
+ */
+export type Permission = Scope | 'any' | 'session' | 'lease' | `${Scope | 'any'}+lease`

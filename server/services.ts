@@ -2,6 +2,7 @@ import { type Auth, createAuth, TooManyAttemptsError } from './auth/auth.ts'
 import type { Config } from './config.ts'
 import { type LoginUrls, openPools, type Pools } from './db/pools.ts'
 import { AppError } from './errors.ts'
+import { createLive, type Live } from './live/live.ts'
 import type { Logger } from './logger.ts'
 import { createMailer } from './mail.ts'
 
@@ -13,6 +14,9 @@ export interface Services {
   readonly appUrl: string
   /** Whether the application is served over HTTPS, so that cookies say `Secure`. */
   readonly isSecure: boolean
+  /** The operator's worker key; null where no worker may claim across users. */
+  readonly workerKey: string | null
+  readonly live: Live
   readonly quotas: { readonly maxTasksPerDay: number; readonly maxMessagesPerDay: number }
   /** Whether this is the user's password. Throws `rate_limited` after too many attempts. */
   readonly verifyPassword: (userId: string, password: string) => Promise<boolean>
@@ -32,6 +36,7 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
       ? (sql, durationMs) => log.debug({ sql, durationMs }, 'statement')
       : undefined,
   })
+  const live = createLive({ pools, listenUrl: urls.listen, log })
   const mailer = createMailer({
     smtpUrl: config.smtpUrl,
     from: config.emailFrom,
@@ -51,10 +56,13 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
     authSecret: config.authSecret,
     appUrl: config.appUrl,
     isSecure: config.appUrl.startsWith('https:'),
+    workerKey: config.workerKey,
+    live,
     quotas: config.quotas,
     verifyPassword: (userId, password) => auth.verifyPassword(userId, password).catch(asRateLimited),
     auth,
     async close() {
+      await live.close()
       await auth.close()
       await mailer.close()
       await pools.close()

@@ -18,7 +18,8 @@ import type { LoginUrls } from './db/pools.ts'
 import { checkReadiness } from './db/readiness.ts'
 import type { Logger } from './logger.ts'
 import { appRouter } from './router.ts'
-import { createServices } from './services.ts'
+import { createServices, type Services } from './services.ts'
+import { announceTask } from './tasks/streams.ts'
 
 export interface RunningServer {
   readonly url: string
@@ -28,6 +29,8 @@ export interface RunningServer {
 
 const CONNECT_TIMEOUT_MS = 5_000
 const SWEEP_INTERVAL_MS = 10 * 60 * 1_000
+// How late a lapsed lease's messages fail, and a task past its maximum duration ends.
+const LEASE_SWEEP_INTERVAL_MS = 2_000
 
 /**
  * Starts everything: the database where it is embedded, migrations where they are wanted, and the HTTP server. Refuses, naming
@@ -44,6 +47,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     }
     const urls = loginUrls({
       baseUrl: database.url,
+      directUrl: database.ownerUrl,
       authSecret: config.authSecret,
       overrides: config.loginUrls,
     })
@@ -66,9 +70,12 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       services.pools.system.sweepRateLimits().catch(error => log.warn({ err: error }, 'sweeping failed'))
     }, SWEEP_INTERVAL_MS).unref()
 
+    const stopSweepingLeases = sweepLeases(services)
+
     let stopping: Promise<void> | undefined
     const stop = async () => {
       clearInterval(sweeping)
+      stopSweepingLeases()
       await app.drain()
       await services.close()
       await database.close()
@@ -77,6 +84,26 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   } catch (error) {
     await database.close()
     throw error
+  }
+}
+
+/** Ends what has lapsed, again and again, and tells the readers of the tasks concerned. Returns how to stop. */
+function sweepLeases({ pools, live, log }: Services): () => void {
+  let timer: NodeJS.Timeout | undefined
+  let isStopped = false
+  const sweep = async () => {
+    try {
+      for (const { taskId } of await pools.system.sweepLeases()) announceTask(live, { id: taskId })
+    } catch (error) {
+      log.warn({ err: error }, 'sweeping leases failed')
+    }
+    // Processes that started together sweep apart.
+    if (!isStopped) timer = setTimeout(sweep, LEASE_SWEEP_INTERVAL_MS * (0.75 + Math.random() / 2)).unref()
+  }
+  void sweep()
+  return () => {
+    isStopped = true
+    clearTimeout(timer)
   }
 }
 

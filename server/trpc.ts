@@ -11,6 +11,8 @@ import { transformer } from './transformer.ts'
 export interface ProcedureMeta {
   /** What the caller's credential must allow. */
   readonly permission: Permission
+  /** Of a subscription that returns a LiveStream, which our HTTP handler sends without tRPC's. */
+  readonly isLive?: boolean
 }
 
 /** What `data` of an error holds, besides tRPC's code, httpStatus and path. */
@@ -19,6 +21,14 @@ export interface ErrorDetails {
   issues?: { formErrors: string[]; fieldErrors: Record<string, string[] | undefined> }
   constraint?: string
   retryAt?: Date
+  /** Of `offset_conflict`: how long the message is. */
+  length?: number
+}
+
+/** A client that hears nothing for so long takes its connection for lost and resumes on another. */
+const KEEP_ALIVE = {
+  ping: { enabled: true, intervalMs: 15_000 },
+  client: { reconnectAfterInactivityMs: 45_000 },
 }
 
 const t = initTRPC
@@ -27,6 +37,7 @@ const t = initTRPC
   .create({
     transformer,
     isDev: false,
+    sse: KEEP_ALIVE,
     errorFormatter({ shape, error }) {
       const { code, httpStatus, path } = shape.data
       return { ...shape, message: messageOf(error), data: { code, httpStatus, path, ...errorDetails(error) } }
@@ -50,15 +61,7 @@ export function procedure(permission: Permission) {
     const { credential, services } = ctx
     if (credential === null)
       throw toTRPCError(new AppError('unauthenticated', 'sign in, or present a valid credential'))
-    const scope: StatementScope = {
-      credential,
-      organizationId: ctx.organizationId,
-      permission,
-      isReadOnly: type !== 'mutation',
-      timeoutMs: DEFAULT_TIMEOUT_MS,
-      signal: ctx.signal,
-      onTouchDue: ctx.noteTouchDue,
-    }
+    const scope = scopeOf(ctx, credential, { permission, isReadOnly: type !== 'mutation' })
     const result = await next({
       ctx: {
         credential,
@@ -70,6 +73,43 @@ export function procedure(permission: Permission) {
     if (!result.ok && result.error.cause) result.error = toTRPCError(result.error)
     return result
   })
+}
+
+/** The base of subscriptions that return a LiveStream. */
+export function liveProcedure(permission: Permission) {
+  return procedure(permission).meta({ permission, isLive: true })
+}
+
+/**
+ * The base of procedures that the operator's workers call as well as users. `ctx.db` is null for such a worker, who has no
+ * user; whatever it may do goes through `services.pools.system`.
+ */
+export function workerProcedure(permission: Permission) {
+  return t.procedure.meta({ permission }).use(async ({ ctx, next }) => {
+    const { credential, services } = ctx
+    if (credential === null && !ctx.isOperator)
+      throw toTRPCError(new AppError('unauthenticated', 'sign in, or present a valid credential'))
+    const scope = credential === null ? null : scopeOf(ctx, credential, { permission, isReadOnly: false })
+    const result = await next({ ctx: { db: scope && scopedDatabase(services.pools.api, scope) } })
+    if (!result.ok && result.error.cause) result.error = toTRPCError(result.error)
+    return result
+  })
+}
+
+function scopeOf(
+  ctx: Context,
+  credential: string,
+  { permission, isReadOnly }: Pick<StatementScope, 'permission' | 'isReadOnly'>,
+): StatementScope {
+  return {
+    credential,
+    organizationId: ctx.organizationId,
+    permission,
+    isReadOnly,
+    timeoutMs: DEFAULT_TIMEOUT_MS,
+    signal: ctx.signal,
+    onTouchDue: ctx.noteTouchDue,
+  }
 }
 
 /** Gives an expected failure its code; leaves everything else as it is, to be logged and answered as internal. */
@@ -90,6 +130,7 @@ function errorDetails(error: TRPCError): ErrorDetails {
       reason: cause.reason,
       ...(cause.constraint === undefined ? {} : { constraint: cause.constraint }),
       ...(cause.retryAt === undefined ? {} : { retryAt: cause.retryAt }),
+      ...(cause.length === undefined ? {} : { length: cause.length }),
     }
   }
   if (cause instanceof z.ZodError) return { reason: 'invalid_input', issues: z.flattenError(cause) }

@@ -17,6 +17,15 @@ export const GRACE: DemoUser = { email: 'grace@example.com', name: 'Grace Hopper
 
 export const ORGANIZATION = { name: 'Analytical Engines', slug: 'analytical-engines' } as const
 
+/** Shell commands that leave Ada's bearer token in `$TOKEN`. */
+export function tokenCommands(url: string): string[] {
+  const signIn = JSON.stringify({ email: ADA.email, password: PASSWORD })
+  return [
+    `TOKEN=$(curl -s -o /dev/null -D - ${url}/api/auth/sign-in/email -H 'content-type: application/json' -d '${signIn}' \\`,
+    `  | sed -n 's/^set-auth-token: //p' | tr -d '\\r')`,
+  ]
+}
+
 export interface DemoTask extends Pick<CreateTask, 'prompt' | 'repoUrl' | 'agent' | 'model' | 'options'> {
   readonly owner: DemoUser
   readonly title: string
@@ -33,6 +42,14 @@ const REPO = 'https://github.com/example/analytical-engine'
 const AGENT = { repoUrl: REPO, agent: 'claude' }
 
 export const TASKS: readonly DemoTask[] = [
+  {
+    // The first that a worker of hers takes up.
+    owner: ADA,
+    title: 'Watch me work',
+    prompt: 'Write down what you do while you do it, so that somebody can watch.',
+    ...AGENT,
+    state: 'pending',
+  },
   {
     owner: ADA,
     title: 'Retry card writes',

@@ -10,7 +10,7 @@ import * as schema from './schema.ts'
 const signedIn = procedure('session')
 
 export const accountRouter = router({
-  me: procedure('any').query(({ ctx }) => getAccount(ctx.db)),
+  me: procedure('any+lease').query(({ ctx }) => getAccount(ctx.db)),
 
   sessions: signedIn.query(({ ctx }) => listSessions(ctx.db)),
 

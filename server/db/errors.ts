@@ -2,7 +2,7 @@ import pg from 'pg'
 import { AppError } from '#server/errors.ts'
 
 // SQLSTATE codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
-// RH429 is our own: app.take_quota raises it.
+// RH409 and RH429 are our own: app.extend_lease and app.take_quota raise them.
 
 function hasCode(error: unknown, code: string): boolean {
   return error instanceof pg.DatabaseError && error.code === code
@@ -61,9 +61,9 @@ export class StatementAbortedError extends Error {
 
 /** sign_in's refusals: it raises the reason as its message. */
 export class SignInError extends Error {
-  readonly reason: 'unauthenticated' | 'missing_scope' | 'not_a_member'
+  readonly reason: keyof typeof SIGN_IN_MESSAGES
 
-  constructor(reason: 'unauthenticated' | 'missing_scope' | 'not_a_member', options?: ErrorOptions) {
+  constructor(reason: keyof typeof SIGN_IN_MESSAGES, options?: ErrorOptions) {
     super(reason, options)
     this.name = 'SignInError'
     this.reason = reason
@@ -71,10 +71,15 @@ export class SignInError extends Error {
 }
 
 const SIGN_IN_MESSAGES = {
+  lease_lost: "the lease has ended: the task is over, stopped, or somebody else's",
   unauthenticated: 'sign in, or present a valid credential',
   missing_scope: 'the credential does not allow this call',
   not_a_member: 'the caller is not a member of this organization',
 } as const
+
+export function isSignInRefusal(message: string | undefined): message is keyof typeof SIGN_IN_MESSAGES {
+  return message !== undefined && Object.hasOwn(SIGN_IN_MESSAGES, message)
+}
 
 /**
  * Turns what the database refused into an expected failure, or returns null for what nobody expects. Constraints are
@@ -120,6 +125,8 @@ export function toAppError(error: unknown): AppError | null {
     case '54000': // program limit exceeded
     case '54001': // nested too deep
       return new AppError('too_large', 'a value is too large', details)
+    case 'RH409':
+      return new AppError('lease_lost', SIGN_IN_MESSAGES.lease_lost, { cause: error })
     case 'RH429':
       return new AppError('daily_quota', 'the quota of today is used up', {
         cause: error,

@@ -1,4 +1,4 @@
-export type CredentialKind = 'session' | 'token'
+export type CredentialKind = 'session' | 'token' | 'lease'
 
 declare const signedIn: unique symbol
 
@@ -10,10 +10,10 @@ export interface Identity {
   readonly [signedIn]: true
   readonly userId: string
   readonly credential: CredentialKind
-  /** The session's or API token's id. */
+  /** The session's, API token's or lease's id. */
   readonly credentialId: string
   readonly organization: { readonly id: string; readonly role: 'owner' | 'admin' | 'member' } | null
-  /** An API token's scopes; null for a session, which may do everything. */
+  /** An API token's scopes, none for a lease; null for a session, which may do everything. */
   readonly scopes: readonly string[] | null
 }
 

@@ -28,7 +28,10 @@ describe('the URLs', () => {
   test('an override takes the place of a derived one, and without a base all four are needed', () => {
     const overrides = { api: BASE, public: BASE, auth: BASE, system: BASE }
     expect(loginUrls({ baseUrl: BASE, authSecret: SECRET, overrides: { auth: 'x' } }).auth).toBe('x')
-    expect(loginUrls({ baseUrl: null, authSecret: SECRET, overrides })).toEqual(overrides)
+    expect(loginUrls({ baseUrl: null, authSecret: SECRET, overrides })).toEqual({
+      ...overrides,
+      listen: BASE,
+    })
     expect(() => loginUrls({ baseUrl: null, authSecret: SECRET, overrides: { api: BASE } })).toThrow(
       'rowhouse_public',
     )

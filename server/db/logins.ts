@@ -1,7 +1,7 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
-import { explainConnectionError, toPgConfig, withCredentials } from './connection-url.ts'
+import { explainConnectionError, parseConnectionUrl, toPgConfig, withCredentials } from './connection-url.ts'
 import type { LoginUrls } from './pools.ts'
 
 /** The roles that serve. None owns anything; what each may do is in the migrations. */
@@ -22,23 +22,34 @@ export function loginPassword(authSecret: string, login: Login): string {
 export interface LoginUrlOptions {
   /** Any URL of the database; its credentials are replaced. Null when every login has an override. */
   baseUrl: string | null
+  /** A URL that leads past the pooler, where `baseUrl` may not. */
+  directUrl?: string | null
   authSecret: string
-  overrides?: Partial<LoginUrls>
+  overrides?: LoginOverrides
 }
 
+type LoginOverrides = Partial<Omit<LoginUrls, 'listen'>>
+
 /** The URL that each login serves from. */
-export function loginUrls({ baseUrl, authSecret, overrides = {} }: LoginUrlOptions): LoginUrls {
+export function loginUrls(options: LoginUrlOptions): LoginUrls {
+  const { baseUrl, directUrl = null, authSecret, overrides = {} } = options
   const urlOf = (login: Login, override: string | undefined): string => {
     if (override !== undefined) return override
     if (baseUrl === null) throw new LoginSetupError(`there is no URL that ${login} could log in at`)
     return withCredentials(baseUrl, login, loginPassword(authSecret, login))
   }
-  return {
+  const urls = {
     api: urlOf('rowhouse_api', overrides.api),
     public: urlOf('rowhouse_public', overrides.public),
     auth: urlOf('rowhouse_auth', overrides.auth),
     system: urlOf('rowhouse_system', overrides.system),
   }
+  return { ...urls, listen: directUrl === null ? urls.system : withCredentialsOf(directUrl, urls.system) }
+}
+
+function withCredentialsOf(url: string, other: string): string {
+  const { user, password } = parseConnectionUrl(other)
+  return withCredentials(url, user, password)
 }
 
 /**
@@ -49,7 +60,7 @@ export function loginUrls({ baseUrl, authSecret, overrides = {} }: LoginUrlOptio
 export async function ensureLogins(
   ownerUrl: string,
   authSecret: string,
-  { overrides = {} }: { overrides?: Partial<LoginUrls> } = {},
+  { overrides = {} }: { overrides?: LoginOverrides } = {},
 ): Promise<void> {
   const overridden: Record<Login, boolean> = {
     rowhouse_api: overrides.api !== undefined,

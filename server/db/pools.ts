@@ -8,6 +8,8 @@ export interface LoginUrls {
   readonly public: string
   readonly auth: string
   readonly system: string
+  /** The system's login again, past any pooler where such a way is known: to listen for news. */
+  readonly listen: string
 }
 
 /** The connections of a serving process: one pool a login, each made when it is first used. */

@@ -1,5 +1,5 @@
 import type { CompiledQuery, DatabaseConnection, QueryResult, TransactionSettings } from 'kysely'
-import { SignInError } from './errors.ts'
+import { isSignInRefusal, SignInError } from './errors.ts'
 import type { Step, StepResult } from './exchange.ts'
 import type { SignInRow } from './identity.ts'
 import type { LoginConnection } from './login-pool.ts'
@@ -166,8 +166,5 @@ function lastOf(results: StepResult[]): StepResult {
 function asSignInError(error: unknown): unknown {
   const { code, message } = error as { code?: string; message?: string }
   if (code !== '28000' && code !== '42501') return error
-  if (message === 'unauthenticated' || message === 'missing_scope' || message === 'not_a_member') {
-    return new SignInError(message, { cause: error })
-  }
-  return error
+  return isSignInRefusal(message) ? new SignInError(message, { cause: error }) : error
 }

@@ -23,6 +23,24 @@ export type JsonValue = JsonArray | JsonObject | JsonPrimitive;
 
 export type Timestamp = ColumnType<Date, Date | string, Date | string>;
 
+export interface AppAgentRuns {
+  agent: string;
+  createdAt: Generated<Timestamp>;
+  error: string | null;
+  finishedAt: Timestamp | null;
+  id: Generated<string>;
+  input: Json | null;
+  model: string | null;
+  output: Json | null;
+  provider: string | null;
+  startedAt: Generated<Timestamp | null>;
+  status: Generated<string>;
+  taskId: string | null;
+  updatedAt: Generated<Timestamp>;
+  usage: Json | null;
+  userId: Generated<string>;
+}
+
 export interface AppApiTokens {
   createdAt: Generated<Timestamp>;
   expiresAt: Timestamp | null;
@@ -71,6 +89,31 @@ export interface AppSettings {
   value: Json;
 }
 
+export interface AppTaskEvents {
+  at: Generated<Timestamp>;
+  kind: string;
+  messageId: string;
+  offset: number | null;
+  seq: number;
+  taskId: string;
+  userId: Generated<string>;
+}
+
+export interface AppTaskLeases {
+  apiTokenId: string | null;
+  createdAt: Generated<Timestamp>;
+  credentialHash: Buffer;
+  endedAt: Timestamp | null;
+  expiresAt: Timestamp;
+  id: Generated<string>;
+  leaseSeconds: number;
+  sessionId: string | null;
+  taskId: string;
+  updatedAt: Generated<Timestamp>;
+  userId: string;
+  worker: string;
+}
+
 export interface AppTaskLogs {
   at: Generated<Timestamp>;
   message: string;
@@ -80,10 +123,18 @@ export interface AppTaskLogs {
   userId: Generated<string>;
 }
 
+export interface AppTaskMessageDeltas {
+  messageId: string;
+  offset: number;
+  text: string;
+  userId: Generated<string>;
+}
+
 export interface AppTaskMessages {
   content: string;
   createdAt: Generated<Timestamp>;
   id: Generated<string>;
+  length: Generated<number>;
   role: string;
   seq: number;
   status: string;
@@ -105,8 +156,13 @@ export interface AppTasks {
   deletionId: string | null;
   error: string | null;
   id: Generated<string>;
+  lastEventSeq: Generated<number>;
   lastLogSeq: Generated<number>;
   lastMessageSeq: Generated<number>;
+  /**
+   * The lease under which a worker may write: the fence that holds under the row's lock, when a lease changes hands meanwhile.
+   */
+  leaseId: string | null;
   model: string | null;
   options: Generated<Json>;
   organizationId: string | null;
@@ -118,12 +174,56 @@ export interface AppTasks {
   prStatus: string | null;
   prUrl: string | null;
   repoUrl: string | null;
+  result: Json | null;
   sandboxId: string | null;
   sandboxUrl: string | null;
   search: Generated<string>;
   startedAt: Timestamp | null;
   status: Generated<string>;
   title: string;
+  updatedAt: Generated<Timestamp>;
+  userId: Generated<string>;
+}
+
+export interface AppToolCalls {
+  arguments: Json;
+  argumentsHash: Buffer;
+  callId: string;
+  createdAt: Generated<Timestamp>;
+  error: string | null;
+  finishedAt: Timestamp | null;
+  id: Generated<string>;
+  result: Json | null;
+  runId: string;
+  startedAt: Timestamp | null;
+  status: Generated<string>;
+  tool: string;
+  updatedAt: Generated<Timestamp>;
+  userId: Generated<string>;
+}
+
+export interface AppTools {
+  category: string;
+  configSchema: Generated<Json>;
+  createdAt: Generated<Timestamp>;
+  description: string;
+  id: Generated<string>;
+  inputSchema: Json;
+  isEnabled: Generated<boolean>;
+  name: string;
+  requiresApproval: Generated<boolean>;
+  requiresConnection: string | null;
+  slug: string;
+  tags: Generated<string[]>;
+  updatedAt: Generated<Timestamp>;
+}
+
+export interface AppUserTools {
+  config: Generated<Json>;
+  createdAt: Generated<Timestamp>;
+  id: Generated<string>;
+  isEnabled: Generated<boolean>;
+  toolId: string;
   updatedAt: Generated<Timestamp>;
   userId: Generated<string>;
 }
@@ -229,13 +329,20 @@ export interface AuthVerifications {
 }
 
 export interface DB {
+  "app.agentRuns": AppAgentRuns;
   "app.apiTokens": AppApiTokens;
   "app.dailyUsage": AppDailyUsage;
   "app.rateLimits": AppRateLimits;
   "app.settings": AppSettings;
+  "app.taskEvents": AppTaskEvents;
+  "app.taskLeases": AppTaskLeases;
   "app.taskLogs": AppTaskLogs;
+  "app.taskMessageDeltas": AppTaskMessageDeltas;
   "app.taskMessages": AppTaskMessages;
   "app.tasks": AppTasks;
+  "app.toolCalls": AppToolCalls;
+  "app.tools": AppTools;
+  "app.userTools": AppUserTools;
   "auth.accounts": AuthAccounts;
   "auth.invitations": AuthInvitations;
   "auth.members": AuthMembers;

@@ -16,6 +16,8 @@ import {
 } from './exchange.ts'
 import { foreignOrigin } from './gate.ts'
 import { MAX_JSON_DEPTH, nestsTooDeep } from './json-depth.ts'
+import { createLiveAnswers } from './live-answer.ts'
+import { readLiveRequest } from './live-request.ts'
 import { type Load, overloaded } from './load.ts'
 import { isForeignCall, isPreflight, type Origins, preflightHeaders } from './origins.ts'
 import { answerPlainCalls, describeError } from './plain-calls.ts'
@@ -38,14 +40,17 @@ export interface TrpcHandlerOptions {
   isDraining: () => boolean
   /** Subscriptions being served. */
   streams: Set<ServerResponse>
+  /** How long a stream's reader may leave its buffer full. */
+  stallMs?: number
 }
 
 /**
- * Answers requests below `/trpc/`. Plain calls and batches take the short way; streams, forms and everything unusual
- * take tRPC's own adapter. Both pass the same checks: origin, size, depth, load.
+ * Answers requests below `/trpc/`. Plain calls, batches and live streams take the short way; forms and everything
+ * unusual take tRPC's own adapter. All pass the same checks: origin, size, depth, load.
  */
 export function createTrpcHandler(options: TrpcHandlerOptions) {
   const adapter = createTrpcAdapter(options, MAX_BATCH_SIZE)
+  const answerLive = createLiveAnswers(options)
 
   return function handleTrpc(req: IncomingMessage, res: ServerResponse): void {
     const exchange = beginExchange(req, res)
@@ -72,7 +77,9 @@ export function createTrpcHandler(options: TrpcHandlerOptions) {
       await options.load.refusalTurn()
       throw overloaded()
     }
-    if (request === null) adapter(exchange, body)
+    const live = request === null ? readLiveRequest(options.router, req) : null
+    if (live) await answerLive(exchange, live)
+    else if (request === null) adapter(exchange, body)
     else await answerPlain(exchange, request, body ?? '')
   }
 

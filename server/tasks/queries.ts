@@ -6,7 +6,7 @@ import { AppError, notFound } from '../errors.ts'
 import type { CreateTask, ListTasks, TaskOptions, UpdateTask } from './schema.ts'
 import { TASK_TRANSITIONS, type TaskAction, type TaskStatus } from './state.ts'
 
-const COLUMNS = [
+export const COLUMNS = [
   'id',
   'organizationId',
   'title',
@@ -25,6 +25,7 @@ const COLUMNS = [
   'model',
   'options',
   'error',
+  'result',
   'lastLogSeq',
   'startedAt',
   'completedAt',
@@ -58,6 +59,8 @@ export interface Task {
   model: string | null
   options: TaskOptions
   error: string | null
+  /** What a worker gave when it completed the task. */
+  result: unknown
   lastLogSeq: number
   startedAt: Date | null
   completedAt: Date | null
@@ -152,6 +155,7 @@ export function retryTask(db: Database, id: string): Promise<Task> {
     status: 'pending',
     progress: 0,
     error: null,
+    result: null,
     startedAt: null,
     completedAt: null,
   })
@@ -202,7 +206,7 @@ async function refusal(db: Database, id: string, action: TaskAction): Promise<Ap
 }
 
 // Spelled out, because a rest pattern that leaves a few keys out copies every row on a slow path of the engine.
-function toTask(row: TaskRow): Task {
+export function toTask(row: TaskRow): Task {
   return {
     id: row.id,
     organizationId: row.organizationId,
@@ -219,6 +223,7 @@ function toTask(row: TaskRow): Task {
     model: row.model,
     options: row.options as TaskOptions,
     error: row.error,
+    result: row.result,
     lastLogSeq: row.lastLogSeq,
     startedAt: row.startedAt,
     completedAt: row.completedAt,

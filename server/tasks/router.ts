@@ -1,8 +1,10 @@
-// Tasks: what a user asks an agent to do, and what came of it. For sessions, and for API tokens with tasks:read or
-// tasks:write. A removed task is hidden, never deleted, and comes back with all it had.
-import { procedure, router } from '../trpc.ts'
+// Tasks: what a user asks an agent to do, and what came of it. For sessions, for API tokens with tasks:read or tasks:write, and
+// for workers: a claim gives a lease, and under it a worker acts for the owner on that one task. A removed task is hidden,
+// never deleted, and comes back with all it had. Whatever changes a task, its log or its messages is announced to its streams.
+import { liveProcedure, procedure, router, workerProcedure } from '../trpc.ts'
+import { claimAnyTask, claimOwnTask, completeTask, extendLease, failTask } from './leases.ts'
 import { appendLogs, listLogs } from './logs.ts'
-import { listMessages, sendMessage } from './messages.ts'
+import { appendDelta, finishMessage, listMessages, sendMessage, startMessage } from './messages.ts'
 import {
   createTask,
   getTask,
@@ -14,29 +16,96 @@ import {
   updateTask,
 } from './queries.ts'
 import * as schema from './schema.ts'
+import {
+  announceClaim,
+  announceLogs,
+  announceMessages,
+  announceTask,
+  announcing,
+  logSource,
+  messageSource,
+} from './streams.ts'
 
 const read = procedure('tasks:read')
+const readOrLease = procedure('tasks:read+lease')
+const lease = procedure('lease')
+const stream = liveProcedure('tasks:read')
+
 const write = procedure('tasks:write')
+const writeOrLease = procedure('tasks:write+lease')
+const work = workerProcedure('tasks:work')
 
 export const tasksRouter = router({
   create: write
     .input(schema.createTask)
     .mutation(({ ctx, input }) => createTask(ctx.db, input, ctx.services.quotas)),
-  get: read.input(schema.taskId).query(({ ctx, input }) => getTask(ctx.db, input.id)),
+  get: readOrLease.input(schema.taskId).query(({ ctx, input }) => getTask(ctx.db, input.id)),
   list: read.input(schema.listTasks.prefault({})).query(({ ctx, input }) => listTasks(ctx.db, input)),
-  update: write.input(schema.updateTask).mutation(({ ctx, input }) => updateTask(ctx.db, input)),
-  stop: write.input(schema.taskId).mutation(({ ctx, input }) => stopTask(ctx.db, input.id)),
-  retry: write.input(schema.taskId).mutation(({ ctx, input }) => retryTask(ctx.db, input.id)),
-  remove: write.input(schema.taskId).mutation(({ ctx, input }) => removeTask(ctx.db, input.id)),
+  update: writeOrLease
+    .input(schema.updateTask)
+    .mutation(({ ctx, input }) => announcing(ctx, updateTask(ctx.db, input), announceTask)),
+  stop: write
+    .input(schema.taskId)
+    .mutation(({ ctx, input }) => announcing(ctx, stopTask(ctx.db, input.id), announceTask)),
+  retry: write
+    .input(schema.taskId)
+    .mutation(({ ctx, input }) => announcing(ctx, retryTask(ctx.db, input.id), announceTask)),
+  remove: write
+    .input(schema.taskId)
+    .mutation(({ ctx, input }) => announcing(ctx, removeTask(ctx.db, input.id), announceTask)),
   restore: write.input(schema.taskId).mutation(({ ctx, input }) => restoreTask(ctx.db, input.id)),
+  claim: work
+    .input(schema.claimTask)
+    .mutation(({ ctx, input }) =>
+      announcing(
+        ctx,
+        ctx.db ? claimOwnTask(ctx.db, ctx.services, input) : claimAnyTask(ctx.services, input),
+        announceClaim,
+      ),
+    ),
+  heartbeat: lease.mutation(({ ctx }) => extendLease(ctx.db)),
+  complete: lease
+    .input(schema.completeTask.prefault({}))
+    .mutation(({ ctx, input }) => announcing(ctx, completeTask(ctx.db, input), announceTask)),
+  fail: lease
+    .input(schema.failTask)
+    .mutation(({ ctx, input }) => announcing(ctx, failTask(ctx.db, input), announceTask)),
   logs: router({
-    append: write.input(schema.appendLogs).mutation(({ ctx, input }) => appendLogs(ctx.db, input)),
-    list: read.input(schema.listLogs).query(({ ctx, input }) => listLogs(ctx.db, input)),
+    append: writeOrLease
+      .input(schema.appendLogs)
+      .mutation(({ ctx, input }) =>
+        announcing(ctx, appendLogs(ctx.db, input), live => announceLogs(live, input)),
+      ),
+    list: readOrLease.input(schema.listLogs).query(({ ctx, input }) => listLogs(ctx.db, input)),
+    stream: stream
+      .input(schema.streamOfTask)
+      .subscription(({ ctx, input }) =>
+        ctx.services.live.open(ctx, logSource(input.taskId), input.lastEventId ?? 0),
+      ),
   }),
   messages: router({
     send: write
       .input(schema.sendMessage)
-      .mutation(({ ctx, input }) => sendMessage(ctx.db, input, ctx.services.quotas)),
-    list: read.input(schema.listMessages).query(({ ctx, input }) => listMessages(ctx.db, input)),
+      .mutation(({ ctx, input }) =>
+        announcing(ctx, sendMessage(ctx.db, input, ctx.services.quotas), announceMessages),
+      ),
+    list: readOrLease.input(schema.listMessages).query(({ ctx, input }) => listMessages(ctx.db, input)),
+    start: writeOrLease
+      .input(schema.startMessage)
+      .mutation(({ ctx, input }) =>
+        announcing(ctx, startMessage(ctx.db, input), live => announceMessages(live, input)),
+      ),
+    append: writeOrLease.input(schema.appendDelta).mutation(async ({ ctx, input }) => {
+      const { length } = await announcing(ctx, appendDelta(ctx.db, input), announceMessages)
+      return { length }
+    }),
+    finish: writeOrLease.input(schema.messageId).mutation(async ({ ctx, input }) => {
+      await announcing(ctx, finishMessage(ctx.db, input.id), announceMessages)
+    }),
+    stream: stream
+      .input(schema.streamOfTask)
+      .subscription(({ ctx, input }) =>
+        ctx.services.live.open(ctx, messageSource(input.taskId), input.lastEventId ?? 0),
+      ),
   }),
 })

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { filledText, id, page, text, url } from '../inputs.ts'
+import { filledText, id, json, page, text, url } from '../inputs.ts'
 import { TASK_STATUSES } from './state.ts'
 
 export const LOG_TYPES = ['info', 'command', 'error', 'success'] as const
@@ -77,11 +77,46 @@ export const listMessages = z.strictObject({
   ...page(z.string().regex(/^[1-9]\d{0,8}$/)),
 })
 
+/** In UTF-16 code units, as offsets are. */
+const MAX_DELTA = 64 * 1024
+const MAX_INT = 2_147_483_647
+
+export const startMessage = z.strictObject({ taskId: id })
+
+export const appendDelta = z.strictObject({ id, offset: z.int().min(0).max(MAX_INT), delta: text(MAX_DELTA) })
+
+export const messageId = z.strictObject({ id })
+
+export const streamOfTask = z.strictObject({
+  taskId: id,
+  /** The last event's id; tRPC fills it in from the header when a client reconnects. */
+  lastEventId: z
+    .string()
+    .regex(/^\d{1,10}$/)
+    .transform(Number)
+    .refine(seq => seq <= MAX_INT)
+    .optional(),
+})
+
+export const claimTask = z.strictObject({
+  worker: filledText(100),
+  leaseSeconds: z.int().min(10).max(600).default(60),
+})
+
+export const completeTask = z.strictObject({ result: json().optional() })
+
+export const failTask = z.strictObject({ error: filledText(10_000) })
+
+export type ClaimTask = z.output<typeof claimTask>
+export type CompleteTask = z.output<typeof completeTask>
+export type FailTask = z.output<typeof failTask>
 export type CreateTask = z.output<typeof createTask>
 export type ListTasks = z.output<typeof listTasks>
 export type UpdateTask = z.output<typeof updateTask>
 export type AppendLogs = z.output<typeof appendLogs>
 export type ListLogs = z.output<typeof listLogs>
 export type SendMessage = z.output<typeof sendMessage>
+export type StartMessage = z.output<typeof startMessage>
+export type AppendDelta = z.output<typeof appendDelta>
 export type ListMessages = z.output<typeof listMessages>
 export type TaskOptions = z.output<typeof taskOptions>

@@ -21,6 +21,13 @@ export const TASK_TRANSITIONS = Object.freeze({
 
 export type TaskAction = keyof typeof TASK_TRANSITIONS
 
+const ENDED: readonly TaskStatus[] = ['completed', 'error', 'stopped']
+
+/** Whether the task has ended. A retry may put it back in line. */
+export function isOver(status: TaskStatus): boolean {
+  return ENDED.includes(status)
+}
+
 /** Whether a task in this status takes the action. */
 export function isAllowed(action: TaskAction, status: TaskStatus): boolean {
   const from: readonly TaskStatus[] = TASK_TRANSITIONS[action].from

@@ -8,11 +8,14 @@ import { createApiToken as newToken, shownPrefix, storedApiToken } from '../api-
 import { signSessionToken, storedSessionToken } from '../auth/session-token.ts'
 import { type Caller, createCaller } from '../caller.ts'
 import { openPools } from '../db/pools.ts'
+import { createLive } from '../live/live.ts'
 import type { Scope } from '../scopes.ts'
 import type { Services } from '../services.ts'
 import { createTestDatabase, openOwnerPool, type TestDatabase } from './database.ts'
 import { TEST_AUTH_SECRET } from './environment.ts'
 
+/** What the operator's workers present. */
+export const WORKER_KEY = 'the worker key of the test suite, 9d41c7'.replaceAll(' ', '-')
 /** The password of every actor. */
 export const PASSWORD = 'correct horse battery staple'
 
@@ -63,6 +66,7 @@ export async function openHouse(overrides: Partial<Services> = {}): Promise<Hous
     services,
     owner,
     async close() {
+      await services.live.close()
       await Promise.all([services.pools.close(), owner.end()])
       await database.drop()
     },
@@ -74,12 +78,16 @@ export function testServices(
   database: Pick<TestDatabase, 'urls'>,
   overrides: Partial<Services> = {},
 ): Services {
+  const pools = openPools(database.urls)
+  const log = pino({ level: 'silent' })
   return {
-    pools: openPools(database.urls),
-    log: pino({ level: 'silent' }),
+    pools,
+    log,
     authSecret: TEST_AUTH_SECRET,
     appUrl: 'http://localhost:3000',
     isSecure: false,
+    workerKey: WORKER_KEY,
+    live: createLive({ pools, listenUrl: database.urls.listen, log }),
     quotas: { maxTasksPerDay: 1_000, maxMessagesPerDay: 1_000 },
     verifyPassword: async (_userId, password) => password === PASSWORD,
     ...overrides,

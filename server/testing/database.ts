@@ -52,7 +52,11 @@ export function openOwnerPool({ ownerUrl }: Pick<TestDatabase, 'ownerUrl'>): pg.
 function describeDatabase(server: TestServer): TestDatabase {
   const name = `${server.prefix}_${randomBytes(6).toString('hex')}`
   const loginsAt = (url: string) =>
-    loginUrls({ baseUrl: withDatabase(url, name), authSecret: TEST_AUTH_SECRET })
+    loginUrls({
+      baseUrl: withDatabase(url, name),
+      directUrl: withDatabase(server.superuserUrl, name),
+      authSecret: TEST_AUTH_SECRET,
+    })
   const drop = () =>
     asSuperuser(server, async client => {
       await client.query(`drop database if exists ${name} with (force)`)

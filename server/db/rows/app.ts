@@ -73,6 +73,9 @@ export const tasks = table({
   error: nullable(z.string()),
   lastLogSeq: defaulted(z.int()),
   lastMessageSeq: defaulted(z.int()),
+  lastEventSeq: defaulted(z.int()),
+  leaseId: nullable(uuid),
+  result: nullable(json),
   startedAt: timestamp.nullable,
   completedAt: timestamp.nullable,
   deletedAt: timestamp.nullable,
@@ -99,6 +102,100 @@ export const taskMessages = table({
   role: required(z.string()),
   content: required(z.string()),
   status: required(z.string()),
+  length: defaulted(z.int()),
+  createdAt: timestamp.defaulted,
+  updatedAt: timestamp.defaulted,
+})
+
+export const taskLeases = table({
+  userId: required(uuid),
+  id: defaulted(uuid),
+  taskId: required(uuid),
+  credentialHash: required(bytes),
+  worker: required(z.string()),
+  apiTokenId: nullable(uuid),
+  sessionId: nullable(uuid),
+  leaseSeconds: required(z.int()),
+  expiresAt: timestamp.required,
+  endedAt: timestamp.nullable,
+  createdAt: timestamp.defaulted,
+  updatedAt: timestamp.defaulted,
+})
+
+export const taskMessageDeltas = table({
+  userId: defaulted(uuid),
+  messageId: required(uuid),
+  offset: required(z.int()),
+  text: required(z.string()),
+})
+
+export const taskEvents = table({
+  userId: defaulted(uuid),
+  taskId: required(uuid),
+  seq: required(z.int()),
+  kind: required(z.string()),
+  messageId: required(uuid),
+  offset: nullable(z.int()),
+  at: timestamp.defaulted,
+})
+
+export const agentRuns = table({
+  userId: defaulted(uuid),
+  id: defaulted(uuid),
+  taskId: nullable(uuid),
+  agent: required(z.string()),
+  model: nullable(z.string()),
+  provider: nullable(z.string()),
+  status: defaulted(z.string()),
+  input: nullable(json),
+  output: nullable(json),
+  usage: nullable(json),
+  error: nullable(z.string()),
+  startedAt: timestamp.nullable,
+  finishedAt: timestamp.nullable,
+  createdAt: timestamp.defaulted,
+  updatedAt: timestamp.defaulted,
+})
+
+export const toolCalls = table({
+  userId: defaulted(uuid),
+  id: defaulted(uuid),
+  runId: required(uuid),
+  callId: required(z.string()),
+  tool: required(z.string()),
+  arguments: required(json),
+  argumentsHash: required(bytes),
+  result: nullable(json),
+  error: nullable(z.string()),
+  status: defaulted(z.string()),
+  startedAt: timestamp.nullable,
+  finishedAt: timestamp.nullable,
+  createdAt: timestamp.defaulted,
+  updatedAt: timestamp.defaulted,
+})
+
+export const tools = table({
+  id: defaulted(uuid),
+  slug: required(z.string()),
+  name: required(z.string()),
+  description: required(z.string()),
+  category: required(z.string()),
+  tags: defaulted(z.array(z.string())),
+  inputSchema: required(json),
+  configSchema: defaulted(json),
+  requiresApproval: defaulted(z.boolean()),
+  requiresConnection: nullable(z.string()),
+  isEnabled: defaulted(z.boolean()),
+  createdAt: timestamp.defaulted,
+  updatedAt: timestamp.defaulted,
+})
+
+export const userTools = table({
+  userId: defaulted(uuid),
+  id: defaulted(uuid),
+  toolId: required(uuid),
+  isEnabled: defaulted(z.boolean()),
+  config: defaulted(json),
   createdAt: timestamp.defaulted,
   updatedAt: timestamp.defaulted,
 })

@@ -3,13 +3,20 @@ import * as auth from './auth.ts'
 
 /** The row schemas of every table, by the name that statements use. */
 export const rows = {
+  'app.agentRuns': app.agentRuns,
   'app.apiTokens': app.apiTokens,
   'app.dailyUsage': app.dailyUsage,
   'app.rateLimits': app.rateLimits,
   'app.settings': app.settings,
+  'app.taskEvents': app.taskEvents,
+  'app.taskLeases': app.taskLeases,
   'app.taskLogs': app.taskLogs,
+  'app.taskMessageDeltas': app.taskMessageDeltas,
   'app.taskMessages': app.taskMessages,
   'app.tasks': app.tasks,
+  'app.toolCalls': app.toolCalls,
+  'app.tools': app.tools,
+  'app.userTools': app.userTools,
   'auth.accounts': auth.accounts,
   'auth.invitations': auth.invitations,
   'auth.members': auth.members,

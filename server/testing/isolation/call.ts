@@ -4,6 +4,7 @@ import superjson from 'superjson'
 import { type ContextInput, contextFactory } from '../../context.ts'
 import { describeError } from '../../http/plain-calls.ts'
 import { appRouter } from '../../router.ts'
+import type { Scope } from '../../scopes.ts'
 import type { Services } from '../../services.ts'
 import type { ProcedureMeta } from '../../trpc.ts'
 
@@ -34,11 +35,16 @@ const definitions = appRouter._def.procedures as unknown as Record<string, Proce
 export const procedures = Object.entries(definitions).map(([path, { _def }]) => ({
   path,
   type: _def.type,
-  permission: _def.meta.permission,
+  /** What a session or a token needs. */
+  permission: _def.meta.permission.replace('+lease', '') as Scope | 'any' | 'session' | 'lease',
+  isLeases: /\blease$/.test(_def.meta.permission),
   hasInput: _def.inputs.length > 0,
 }))
 
-/** Calls one procedure as the HTTP server does, credentials in headers included, and answers what it would send. */
+/**
+ * Calls one procedure as the HTTP server does, credentials in headers included, and answers what it would send: of a stream, its
+ * first event.
+ */
 export async function callProcedure(
   services: Services,
   { path, input, headers = {} }: Call,
@@ -55,9 +61,19 @@ export async function callProcedure(
       signal: undefined,
       batchIndex: 0,
     })
-    return { status: 200, body: JSON.stringify(superjson.serialize(data)) }
+    const answer = type === 'subscription' ? await firstEvent(data as AsyncIterable<unknown>) : data
+    return { status: 200, body: JSON.stringify(superjson.serialize(answer)) }
   } catch (cause) {
     return describeError(appRouter, { error: getTRPCErrorFromUnknown(cause), path, type, ctx })
+  }
+}
+
+async function firstEvent(stream: AsyncIterable<unknown>): Promise<unknown> {
+  const events = stream[Symbol.asyncIterator]()
+  try {
+    return (await events.next()).value
+  } finally {
+    await events.return?.()
   }
 }
 

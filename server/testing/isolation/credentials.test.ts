@@ -25,7 +25,7 @@ let disconnected: Services
 beforeAll(async () => {
   house = await openHouse()
   const nowhere = 'postgres://nobody:nothing@127.0.0.1:1/nowhere'
-  const urls = { api: nowhere, public: nowhere, auth: nowhere, system: nowhere }
+  const urls = { api: nowhere, public: nowhere, auth: nowhere, system: nowhere, listen: nowhere }
   disconnected = testServices({ urls })
 })
 

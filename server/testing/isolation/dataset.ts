@@ -1,5 +1,6 @@
 import { hash, randomUUID } from 'node:crypto'
 import { digestSessionToken } from '../../auth/session-token.ts'
+import { createSecret, credentialOf, storedSecret } from '../../bearer-secrets.ts'
 import {
   type Actor,
   type ActorToken,
@@ -15,9 +16,23 @@ export interface Household extends Actor {
   readonly taskId: string
   readonly removedTaskId: string
   readonly stoppedTaskId: string
+  /** A task that a worker of theirs is at, and all that comes with it. */
+  readonly leasedTaskId: string
+  readonly lease: Lease
+  readonly messageId: string
+  readonly runId: string
+  readonly toolCallId: string
   readonly apiToken: ActorToken
   /** What a row of theirs holds and nobody else's does. */
   readonly canary: string
+}
+
+export interface Lease {
+  readonly id: string
+  readonly secret: string
+  readonly authorization: string
+  /** What travels to the database. */
+  readonly credential: string
 }
 
 /** Makes a user who has something in every table, in an organization of their own. */
@@ -28,19 +43,67 @@ export async function createHousehold(house: House, name: string): Promise<House
   const canary = `canary-${randomUUID()}`
   const { userId } = actor
 
-  const [taskId, removedTaskId, stoppedTaskId] = await Promise.all([
+  const [taskId, removedTaskId, stoppedTaskId, leasedTaskId] = await Promise.all([
     createTask(house, { userId, organizationId, canary }, `'pending', null, null`),
     createTask(house, { userId, organizationId, canary }, `'pending', now(), app.new_id()`),
     createTask(house, { userId, organizationId, canary }, `'stopped', null, null`),
+    createTask(house, { userId, organizationId, canary }, `'processing', null, null`),
   ])
+  const lease = await createLease(house, { userId, taskId: leasedTaskId, worker: canary })
+  const messageId = await insertOne(
+    house,
+    `insert into app.task_messages (user_id, task_id, seq, role, content, status, length)
+     values ($1, $2, 1, 'agent', '', 'streaming', length($3)) returning id`,
+    [userId, leasedTaskId, canary],
+  )
+  const runId = await insertOne(
+    house,
+    'insert into app.agent_runs (user_id, task_id, agent) values ($1, $2, $3) returning id',
+    [userId, leasedTaskId, canary],
+  )
+  const toolCallId = await insertOne(
+    house,
+    `insert into app.tool_calls (user_id, run_id, call_id, tool, arguments, arguments_hash)
+     values ($1, $2, $3, 'read_file', '{}', sha256('{}')) returning id`,
+    [userId, runId, canary],
+  )
+  const userMessageId = await insertOne(
+    house,
+    `insert into app.task_messages (user_id, task_id, seq, role, content, status, length)
+     values ($1, $2, 1, 'user', $3, 'complete', length($3)) returning id`,
+    [userId, taskId, canary],
+  )
   await run(house, [
     [
       'insert into app.task_logs (user_id, task_id, seq, type, message) values ($1, $2, 1, $3, $4)',
       [userId, taskId, 'info', canary],
     ],
     [
-      `insert into app.task_messages (user_id, task_id, seq, role, content, status) values ($1, $2, 1, 'user', $3, 'complete')`,
-      [userId, taskId, canary],
+      'insert into app.task_logs (user_id, task_id, seq, type, message) values ($1, $2, 1, $3, $4)',
+      [userId, leasedTaskId, 'info', canary],
+    ],
+    [
+      'insert into app.task_message_deltas (user_id, message_id, "offset", text) values ($1, $2, 0, $3)',
+      [userId, messageId, canary],
+    ],
+    [
+      `insert into app.task_events (user_id, task_id, seq, kind, message_id, "offset")
+       values ($1, $2, 1, 'message', $3, null), ($1, $4, 1, 'message', $5, null), ($1, $4, 2, 'delta', $5, 0)`,
+      [userId, taskId, userMessageId, leasedTaskId, messageId],
+    ],
+    ['update app.tasks set last_event_seq = 1 where user_id = $1 and id = $2', [userId, taskId]],
+    ['update app.tasks set last_event_seq = 2 where user_id = $1 and id = $2', [userId, leasedTaskId]],
+    // Out of the catalogue, and so nobody's to read.
+    [
+      `insert into app.tools (slug, name, description, category, input_schema, is_enabled)
+       values ($1, $1, $1, 'project', '{}', false)`,
+      [canary],
+    ],
+    [
+      `insert into app.user_tools (user_id, tool_id, config)
+       select $1, id, jsonb_build_object('protectedPaths', jsonb_build_array($2::text))
+       from app.tools where slug = 'write_file'`,
+      [userId, canary],
     ],
     [
       `insert into app.settings (user_id, key, value) values ($1, 'locale', to_jsonb($2::text))`,
@@ -72,7 +135,60 @@ export async function createHousehold(house: House, name: string): Promise<House
     ],
     ['update app.api_tokens set name = $2 where user_id = $1', [userId, canary]],
   ])
-  return { ...actor, organizationId, taskId, removedTaskId, stoppedTaskId, apiToken, canary }
+  return {
+    ...actor,
+    organizationId,
+    taskId,
+    removedTaskId,
+    stoppedTaskId,
+    leasedTaskId,
+    lease,
+    messageId,
+    runId,
+    toolCallId,
+    apiToken,
+    canary,
+  }
+}
+
+/** Gives a task to a worker: of the operator's, unless a token or a session of the owner's claimed it. */
+export async function createLease(
+  house: House,
+  claim: { userId: string; taskId: string; worker?: string; apiTokenId?: string; sessionId?: string },
+): Promise<Lease> {
+  const secret = createSecret('rhl_')
+  const id = await insertOne(
+    house,
+    `insert into app.task_leases
+       (user_id, task_id, worker, credential_hash, api_token_id, session_id, lease_seconds, expires_at)
+     values ($1, $2, $3, $4, $5, $6, 600, now() + interval '10 minutes') returning id`,
+    [
+      claim.userId,
+      claim.taskId,
+      claim.worker ?? 'a worker',
+      storedSecret(secret),
+      claim.apiTokenId ?? null,
+      claim.sessionId ?? null,
+    ],
+  )
+  await house.owner.query(
+    `update app.tasks set status = 'processing', lease_id = $3, started_at = now() where user_id = $1 and id = $2`,
+    [claim.userId, claim.taskId, id],
+  )
+  return { id, secret, authorization: `Bearer ${secret}`, credential: credentialOf(secret, 'rhl_') }
+}
+
+/** A lease for a new task of this user's that has no rows and says nothing. */
+export async function createLeaseForNewTask(
+  house: House,
+  claim: { userId: string; apiTokenId?: string; sessionId?: string },
+): Promise<Lease & { taskId: string }> {
+  const taskId = await insertOne(
+    house,
+    `insert into app.tasks (user_id, title, prompt) values ($1, 'another', 'another') returning id`,
+    [claim.userId],
+  )
+  return { ...(await createLease(house, { ...claim, taskId })), taskId }
 }
 
 /** What travels to the database for this actor's session. */
@@ -87,8 +203,19 @@ export function tokenCredential({ token }: Pick<ActorToken, 'token'>): string {
 
 /** The ids of this user and of their rows. */
 export function idsOf(household: Household): string[] {
-  const { userId, organizationId, taskId, removedTaskId, stoppedTaskId, sessionId, apiToken } = household
-  return [userId, organizationId, taskId, removedTaskId, stoppedTaskId, sessionId, apiToken.id]
+  const { userId, organizationId, sessionId, apiToken, lease } = household
+  return [userId, organizationId, sessionId, apiToken.id, lease.id, ...workIdsOf(household)]
+}
+
+/** The ids of this user's tasks and of what hangs on them. */
+export function workIdsOf(household: Household): string[] {
+  const { taskId, removedTaskId, stoppedTaskId, leasedTaskId, messageId, runId, toolCallId } = household
+  return [taskId, removedTaskId, stoppedTaskId, leasedTaskId, messageId, runId, toolCallId]
+}
+
+/** The ids by which the rows of this user's leased task are found. */
+export function workOf({ leasedTaskId, messageId, runId }: Household): string[] {
+  return [leasedTaskId, messageId, runId]
 }
 
 /** Values that occur in this user's rows and in nobody else's. */
@@ -101,13 +228,20 @@ async function createTask(
   { userId, organizationId, canary }: { userId: string; organizationId: string; canary: string },
   state: string,
 ): Promise<string> {
-  const { rows } = await house.owner.query<{ id: string }>(
+  return insertOne(
+    house,
     `insert into app.tasks
        (user_id, organization_id, title, prompt, last_log_seq, last_message_seq, status, deleted_at, deletion_id)
      values ($1, $2, $3, $3, 1, 1, ${state}) returning id`,
     [userId, organizationId, canary],
   )
-  return rows[0]?.id ?? ''
+}
+
+async function insertOne(house: House, sql: string, values: unknown[]): Promise<string> {
+  const { rows } = await house.owner.query<{ id: string }>(sql, values)
+  const [row] = rows
+  if (!row) throw new Error('nothing was inserted')
+  return row.id
 }
 
 async function run(house: House, statements: [sql: string, values: unknown[]][]): Promise<void> {

@@ -27,7 +27,10 @@ const IMPORT =
 /** Everything that ships: not tests, what only tests use, nor generated types. */
 const sources: Source[] = globSync(['server/**/*.{ts,tsx}', 'client/**/*.{ts,tsx}'], { cwd: ROOT })
   .filter(
-    path => !/\.test(-d)?\.tsx?$|\.d\.ts$|^server\/testing\/|fixture|testing-|harness|conformance/.test(path),
+    path =>
+      !/\.test(-d)?\.tsx?$|\.d\.ts$|^server\/testing\/|fixture|testing-|harness|conformance|client\/server-processes/.test(
+        path,
+      ),
   )
   .sort()
   .map(path => {
@@ -116,6 +119,8 @@ describe('in a room', () => {
   })
 })
 
+const LISTENER = 'server/live/listener.ts'
+
 describe('outside of server/db', () => {
   const outside = sources.filter(({ path }) => !path.startsWith('server/db/'))
 
@@ -125,8 +130,8 @@ describe('outside of server/db', () => {
       .map(({ path }) => path)
   }
 
-  test('nobody makes a connection or a pool, but for the look at the catalog before serving', () => {
-    const except = ['server/start.ts']
+  test('nobody makes a connection or a pool, but to look at the catalog before serving, and to listen', () => {
+    const except = ['server/start.ts', LISTENER]
     expect(naming(/\bnew (pg\.)?(Client|Pool|LoginPool)\(/, { except })).toEqual([])
     expect(naming(/\bopenPools\b/)).toEqual(['server/services.ts'])
   })
@@ -140,18 +145,28 @@ describe('outside of server/db', () => {
     expect(naming(/\bPostgresDialect\b|\bnew Kysely\b/)).toEqual(['server/auth/better-auth.ts'])
   })
 
-  test('pg is known to Better Auth’s side and the start alone', () => {
+  test('the listener sends nothing but what makes it listen', () => {
+    const { text } = outside.find(({ path }) => path === LISTENER) ?? { text: '' }
+    expect([...text.matchAll(/\.query\(([^)]*)\)/g)].map(([, sent]) => sent)).toEqual([
+      expect.stringMatching(/^`listen \$\{CHANNEL\}`$/),
+    ])
+  })
+
+  test('pg is known to Better Auth’s side, the start and the listener alone', () => {
     const isPg = ({ to, isType }: Import) => (to === 'pg' || to.startsWith('pg/')) && !isType
     const importers = new Set(imports(outside, isPg).map(found => found.split(' -> ')[0] ?? ''))
     expect(
       [...importers].filter(path => !path.startsWith('server/auth/') && path !== 'server/start.ts'),
-    ).toEqual([])
+    ).toEqual([LISTENER])
   })
 
-  test('a scope is made by procedures, contexts and what runs after them, and nowhere else', () => {
+  // A claim is read under the lease that it made, and a stream goes on reading under its caller's credential.
+  test('a scope is made by procedures, contexts, what runs after them, claims and streams', () => {
     expect(naming(/\bscopedDatabase\b/)).toEqual([
       'server/account/export.ts',
       'server/context.ts',
+      'server/live/live.ts',
+      'server/tasks/leases.ts',
       'server/trpc.ts',
     ])
   })

@@ -25,7 +25,8 @@ beforeAll(async () => {
   attacker = await createHousehold(house, 'Attacker')
   victim = await createHousehold(house, 'Victim')
   untouched = await lookAround()
-  expect(untouched?.tasks).toEqual([victim.taskId, victim.removedTaskId, victim.stoppedTaskId].sort())
+  const { taskId, removedTaskId, stoppedTaskId, leasedTaskId } = victim
+  expect(untouched?.tasks).toEqual([taskId, removedTaskId, stoppedTaskId, leasedTaskId].sort())
 })
 
 afterAll(async () => {

@@ -28,10 +28,12 @@ export interface Case<Input = unknown> {
   /**
    * What somebody else meets with the same input: `own` is an answer about themselves, since nothing in the input is the owner's.
    */
-  readonly stranger: 'NOT_FOUND not_found' | 'FORBIDDEN not_a_member' | 'own'
+  readonly stranger: 'NOT_FOUND not_found' | 'FORBIDDEN not_a_member' | 'FORBIDDEN missing_scope' | 'own'
 }
 
 const NOT_FOUND = 'NOT_FOUND not_found'
+/** What anyone meets who holds no lease. */
+const LEASES_ONLY = 'FORBIDDEN missing_scope'
 const nothing = () => undefined
 
 /**
@@ -57,6 +59,39 @@ export const CASES: { readonly [Path in ProcedurePath]: readonly Case<InputOf<Pa
   'apiTokens.revoke': [{ input: owner => ({ id: owner.apiToken.id }), stranger: NOT_FOUND }],
   'apiTokens.rotate': [
     { input: owner => ({ id: owner.apiToken.id, graceSeconds: 60 }), stranger: NOT_FOUND },
+  ],
+
+  'runs.start': [
+    { input: () => ({ agent: 'an agent' }), stranger: 'own' },
+    { input: owner => ({ taskId: owner.taskId, agent: 'an agent' }), stranger: NOT_FOUND },
+  ],
+  'runs.finish': [
+    { input: owner => ({ id: owner.runId, status: 'completed', output: 'done' }), stranger: NOT_FOUND },
+  ],
+  'runs.list': [
+    { input: nothing, stranger: 'own' },
+    { input: owner => ({ cursor: owner.runId }), stranger: 'own' },
+    { input: owner => ({ taskId: owner.taskId }), stranger: NOT_FOUND },
+    { input: owner => ({ taskId: owner.leasedTaskId, status: 'running' }), stranger: NOT_FOUND },
+  ],
+  'runs.get': [{ input: owner => ({ id: owner.runId }), stranger: NOT_FOUND }],
+  'runs.toolCalls.start': [
+    {
+      input: owner => ({ runId: owner.runId, callId: 'a call', tool: 'read_file', arguments: {} }),
+      stranger: NOT_FOUND,
+    },
+    {
+      // The very call that is there.
+      input: owner => ({ runId: owner.runId, callId: owner.canary, tool: 'read_file', arguments: {} }),
+      stranger: NOT_FOUND,
+    },
+  ],
+  'runs.toolCalls.finish': [
+    { input: owner => ({ id: owner.toolCallId, status: 'succeeded', result: 'done' }), stranger: NOT_FOUND },
+  ],
+  'runs.toolCalls.list': [
+    { input: owner => ({ runId: owner.runId }), stranger: NOT_FOUND },
+    { input: owner => ({ runId: owner.runId, cursor: owner.toolCallId }), stranger: NOT_FOUND },
   ],
 
   'settings.all': [{ input: nothing, stranger: 'own' }],
@@ -85,6 +120,13 @@ export const CASES: { readonly [Path in ProcedurePath]: readonly Case<InputOf<Pa
   'tasks.retry': [{ input: owner => ({ id: owner.stoppedTaskId }), stranger: NOT_FOUND }],
   'tasks.remove': [{ input: owner => ({ id: owner.taskId }), stranger: NOT_FOUND }],
   'tasks.restore': [{ input: owner => ({ id: owner.removedTaskId }), stranger: NOT_FOUND }],
+  'tasks.claim': [{ input: () => ({ worker: 'a worker' }), stranger: 'own' }],
+  'tasks.heartbeat': [{ input: nothing, stranger: LEASES_ONLY }],
+  'tasks.complete': [
+    { input: nothing, stranger: LEASES_ONLY },
+    { input: () => ({ result: 'done' }), stranger: LEASES_ONLY },
+  ],
+  'tasks.fail': [{ input: () => ({ error: 'it broke' }), stranger: LEASES_ONLY }],
   'tasks.logs.append': [
     {
       input: owner => ({ taskId: owner.taskId, entries: [{ type: 'info', message: 'a line' }] }),
@@ -92,10 +134,35 @@ export const CASES: { readonly [Path in ProcedurePath]: readonly Case<InputOf<Pa
     },
   ],
   'tasks.logs.list': [{ input: owner => ({ taskId: owner.taskId }), stranger: NOT_FOUND }],
+  'tasks.logs.stream': [
+    { input: owner => ({ taskId: owner.taskId }), stranger: NOT_FOUND },
+    { input: owner => ({ taskId: owner.leasedTaskId, lastEventId: '0' }), stranger: NOT_FOUND },
+  ],
   'tasks.messages.send': [
     { input: owner => ({ taskId: owner.taskId, content: 'a message' }), stranger: NOT_FOUND },
   ],
   'tasks.messages.list': [{ input: owner => ({ taskId: owner.taskId }), stranger: NOT_FOUND }],
+  'tasks.messages.start': [{ input: owner => ({ taskId: owner.taskId }), stranger: NOT_FOUND }],
+  'tasks.messages.append': [
+    {
+      input: owner => ({ id: owner.messageId, offset: owner.canary.length, delta: 'more' }),
+      stranger: NOT_FOUND,
+    },
+    // An earlier attempt's, which changes nothing.
+    { input: owner => ({ id: owner.messageId, offset: 0, delta: 'canary' }), stranger: NOT_FOUND },
+  ],
+  'tasks.messages.finish': [{ input: owner => ({ id: owner.messageId }), stranger: NOT_FOUND }],
+  'tasks.messages.stream': [
+    { input: owner => ({ taskId: owner.taskId }), stranger: NOT_FOUND },
+    { input: owner => ({ taskId: owner.leasedTaskId, lastEventId: '1' }), stranger: NOT_FOUND },
+  ],
+
+  'tools.list': [{ input: nothing, stranger: 'own' }],
+  'tools.enable': [
+    { input: () => ({ slug: 'write_file' }), stranger: 'own' },
+    { input: () => ({ slug: 'write_file', config: { protectedPaths: ['.git'] } }), stranger: 'own' },
+  ],
+  'tools.disable': [{ input: () => ({ slug: 'write_file' }), stranger: 'own' }],
 
   'usage.today': [{ input: nothing, stranger: 'own' }],
 }

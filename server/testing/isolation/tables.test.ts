@@ -1,19 +1,35 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createActor, createApiToken, type House, openHouse } from '../actors.ts'
-import { createHousehold, type Household, sessionCredential, tokenCredential } from './dataset.ts'
-import { type Caller, findGifts, findLeaks, findLosses, type SampleRows, sampleRows } from './probe.ts'
+import {
+  createHousehold,
+  type Household,
+  marksOf,
+  sessionCredential,
+  tokenCredential,
+  workOf,
+} from './dataset.ts'
+import {
+  asLeased,
+  type Caller,
+  findGifts,
+  findLeaks,
+  findLosses,
+  type SampleRows,
+  sampleRows,
+} from './probe.ts'
 import { readTables, snapshotTables, type Table } from './tables.ts'
 
 // Every table of the catalog, as each login. Nothing here goes through the server.
 
 /** What the public login may read. */
-const PUBLIC_TABLES: string[] = []
+const PUBLIC_TABLES = ['app.tools']
 
 let house: House
 let superuser: pg.Client
 let tables: Table[]
 let samples: SampleRows
+let leasedSamples: SampleRows
 let owner: Household
 let neighbour: Household
 let strangers: Caller[]
@@ -24,7 +40,8 @@ beforeAll(async () => {
   owner = await createHousehold(house, 'Owner')
   neighbour = await createHousehold(house, 'Neighbour')
   tables = await readTables(house.owner)
-  samples = await sampleRows(house.owner, tables, owner)
+  samples = await sampleRows(house.owner, tables, marksOf(owner))
+  leasedSamples = await sampleRows(house.owner, asLeased(tables), workOf(owner))
   // Who owns nothing reaches nothing, so that whatever they do reach is someone else's.
   const newcomer = await createActor(house, { name: 'Newcomer' })
   const program = await createApiToken(await createActor(house, { name: 'Program' }), {
@@ -73,13 +90,20 @@ describe('the API login', () => {
     expect(await asApi(client => findLosses(client, { tables, owner, credential, samples }))).toEqual([])
   })
 
+  test('reads and writes its own task’s rows under a lease', async () => {
+    const { credential } = owner.lease
+    const leased = { tables: asLeased(tables), owner, credential, samples: leasedSamples }
+    expect(await asApi(client => findLosses(client, leased))).toEqual([])
+  })
+
   test('recognises nobody by anything but the digest of their secret', async () => {
-    const { rows: stored } = await house.owner.query<{ session: string; token: string }>(
-      `select s.token as session, encode(t.token_hash, 'hex') as token
-       from auth.sessions s join app.api_tokens t using (user_id) where user_id = $1`,
+    const { rows: stored } = await house.owner.query<{ session: string; token: string; lease: string }>(
+      `select s.token as session, encode(t.token_hash, 'hex') as token, encode(l.credential_hash, 'hex') as lease
+       from auth.sessions s join app.api_tokens t using (user_id) join app.task_leases l using (user_id)
+       where user_id = $1`,
       [owner.userId],
     )
-    const { session = '', token = '' } = stored[0] ?? {}
+    const { session = '', token = '', lease = '' } = stored[0] ?? {}
     const raw = owner.token.slice(0, owner.token.lastIndexOf('.'))
     const credential = sessionCredential(owner)
     const forged = [
@@ -101,6 +125,24 @@ describe('the API login', () => {
       owner.userId,
       `u:${owner.userId}`,
       `s:${owner.sessionId}`,
+      `l:${lease}`,
+      `l:${session}`,
+      `l:${token}`,
+      `s:${lease}`,
+      `t:${lease}`,
+      `s:${owner.lease.credential.slice(2)}`,
+      `t:${owner.lease.credential.slice(2)}`,
+      `L:${owner.lease.credential.slice(2)}`,
+      `l:${credential.slice(2)}`,
+      `l:${tokenCredential(owner.apiToken).slice(2)}`,
+      `${owner.lease.credential}0`,
+      owner.lease.credential.slice(0, -2),
+      owner.lease.secret,
+      `l:${owner.lease.secret}`,
+      `l:${owner.lease.id}`,
+      `l:${owner.leasedTaskId}`,
+      `l:${owner.userId}`,
+      'l:',
       's:',
       't:',
       `s:%`,
@@ -115,13 +157,10 @@ describe('the API login', () => {
       const widened = await readTables(superuser)
       await superuser.query('set local role rowhouse_api')
       expect(await findLeaks(superuser, { tables: widened, callers: strangers, owner, samples })).toEqual([])
-      expect(
-        await findGifts(superuser, {
-          tables: widened,
-          credential: sessionCredential(owner),
-          recipient: neighbour,
-        }),
-      ).toEqual([])
+      for (const credential of [sessionCredential(owner), owner.lease.credential]) {
+        const gifts = await findGifts(superuser, { tables: widened, credential, recipient: neighbour })
+        expect(gifts).toEqual([])
+      }
     } finally {
       await superuser.query('rollback')
     }
@@ -159,6 +198,22 @@ describe('the other logins', () => {
   test('the public login reads nothing that is not published and writes nothing', async () => {
     const closed = tables.filter(table => !PUBLIC_TABLES.includes(table.name))
     expect(await refusals('public', closed)).toEqual([])
+    const published = tables.filter(table => PUBLIC_TABLES.includes(table.name))
+    const answered = await refusals('public', published)
+    expect(answered.filter(answer => !answer.startsWith('select '))).toEqual([])
+    expect(answered).toHaveLength(published.flatMap(({ columns }) => ['', ...columns]).length)
+  })
+
+  test('the public login reads of the catalogue what is in use', async () => {
+    const client = await connect(house.database.directUrls.public)
+    try {
+      const { rows } = await client.query('select * from app.tools')
+      expect(rows.length).toBeGreaterThan(0)
+      expect(rows.filter(row => !row.is_enabled)).toEqual([])
+      for (const mark of marksOf(owner)) expect(JSON.stringify(rows)).not.toContain(mark)
+    } finally {
+      await client.end()
+    }
   })
 
   test('the system login reads and writes no table', async () => {

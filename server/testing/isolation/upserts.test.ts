@@ -6,6 +6,7 @@ import { type House, testServices } from '../actors.ts'
 import { createTestDatabase, openOwnerPool } from '../database.ts'
 import { callProcedure, outcomeOf } from './call.ts'
 import { createHousehold } from './dataset.ts'
+import { bearer, definitionOf } from './matrix.ts'
 import { CASES } from './procedure-cases.ts'
 
 // CVE-2026-120154: on servers before 18.7, 17.12, 16.16 and 15.20 the `where` of `on conflict … do update … where` is evaluated
@@ -85,7 +86,7 @@ test('no statement of any procedure has one', async () => {
       const answer = await callProcedure(house.services, {
         path,
         input: input(user),
-        headers: { authorization: user.authorization },
+        headers: bearer(definitionOf(path).permission === 'lease' ? user.lease : user),
       })
       expect(outcomeOf(answer), path).toBe('OK')
     }

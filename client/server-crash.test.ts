@@ -1,0 +1,145 @@
+import { randomUUID } from 'node:crypto'
+import { rmSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { throwawayDirectory } from '#server/testing/throwaway-directory.ts'
+import { createClient, type RowhouseClient, signUp } from './index.ts'
+import { PASSWORD } from './server-fixture.ts'
+import { freePort, type ServerProcess, startServerProcess } from './server-processes.ts'
+import { work } from './worker.ts'
+
+const CRASHES = 3
+const WRITERS = 6
+const WORK = 60
+const LINES = 5
+
+const dataDir = throwawayDirectory('crash')
+let environment: Record<string, string>
+let server: ServerProcess
+
+beforeAll(async () => {
+  environment = { DATA_DIR: dataDir, PORT: String(await freePort()), MAX_TASKS_PER_DAY: '100000' }
+  server = await startServerProcess(environment)
+})
+afterAll(async () => {
+  await server?.stop()
+  rmSync(dataDir, { recursive: true, force: true })
+})
+
+/** Writes without pause, and remembers what the server acknowledged. A write that fails is not tried again. */
+function writeOn(client: RowhouseClient, taskId: string) {
+  const created: string[] = []
+  const lines = new Map<number, string>()
+  const failures = new Set<string>()
+  let isOver = false
+  async function run(writer: number): Promise<void> {
+    for (let i = 0; !isOver; i++) {
+      try {
+        const message = `${writer} ${i}`
+        const entries = [{ type: 'info' as const, message }]
+        const { lastSeq } = await client.tasks.logs.append.mutate({ taskId, entries })
+        lines.set(lastSeq, message)
+        if (i % 5 === 0) created.push((await client.tasks.create.mutate({ prompt: message })).id)
+      } catch (error) {
+        failures.add(error instanceof Error && 'reason' in error ? String(error.reason) : String(error))
+        await sleep(20)
+      }
+    }
+  }
+  const running = Array.from({ length: WRITERS }, (_, writer) => run(writer))
+  return {
+    async stop() {
+      isOver = true
+      await Promise.all(running)
+      return { created, lines, failures }
+    },
+  }
+}
+
+async function wholeLog(client: RowhouseClient, taskId: string): Promise<string[]> {
+  const messages: string[] = []
+  for (;;) {
+    const page = await client.tasks.logs.list.query({ taskId, after: messages.length, limit: 1_000 })
+    for (const { seq, message } of page.items) {
+      expect(seq).toBe(messages.length + 1)
+      messages.push(message)
+    }
+    if (messages.length === page.lastSeq) return messages
+  }
+}
+
+async function signUpAt(url: string, name: string): Promise<RowhouseClient> {
+  const email = `${name.toLowerCase()}@example.com`
+  const { token } = await signUp({ url, email, password: PASSWORD, name })
+  return createClient({ url, token })
+}
+
+test('a server killed under load loses nothing that it acknowledged, and its workers go on', async () => {
+  const { url } = server
+  const [writer, boss] = [await signUpAt(url, 'Writer'), await signUpAt(url, 'Boss')]
+  const { token } = await boss.apiTokens.create.mutate({ name: 'worker', scopes: ['tasks:work'] })
+  const ids = await Promise.all(
+    Array.from({ length: WORK }, async (_, i) => (await boss.tasks.create.mutate({ prompt: `${i}` })).id),
+  )
+  // The worker that has this one is never heard of again.
+  const lost = await createClient({ url, token }).tasks.claim.mutate({ worker: 'lost', leaseSeconds: 10 })
+  expect(ids).toContain(lost?.task.id)
+
+  const shared = await writer.tasks.create.mutate({ prompt: 'written to by all' })
+  const load = writeOn(writer, shared.id)
+  const errors: unknown[] = []
+  const worker = work({
+    url,
+    token,
+    concurrency: 3,
+    // A claim whose answer the crash took is nobody's until its lease lapses.
+    leaseSeconds: 10,
+    stopOnSignals: false,
+    onError: (error, task) => task && errors.push(error),
+    handler: async ({ log }) => {
+      const run = randomUUID()
+      for (let line = 0; line < LINES; line++) {
+        await log('info', `${run} ${line}`)
+        await sleep(60)
+      }
+      return { run }
+    },
+  })
+
+  for (let crash = 0; crash < CRASHES; crash++) {
+    await sleep(500 + Math.random() * 1_000)
+    await server.kill()
+    server = await startServerProcess(environment)
+  }
+  const { created, lines, failures } = await load.stop()
+  await vi.waitFor(
+    async () => {
+      const { items } = await boss.tasks.list.query({ status: 'completed', limit: 100 })
+      if (items.length < WORK) throw new Error(`${items.length} of ${WORK} are done`)
+    },
+    { timeout: 60_000, interval: 200 },
+  )
+  await worker.stop()
+
+  // Where a restart takes longer than a lease, a task is begun anew; else each is done in one go.
+  for (const error of errors) expect(error).toMatchObject({ reason: 'lease_lost' })
+  for (const id of ids) {
+    const { result } = await boss.tasks.get.query({ id })
+    const { run } = result as { run: string }
+    const log = await wholeLog(boss, id)
+    expect(log.slice(-LINES)).toEqual(Array.from({ length: LINES }, (_, line) => `${run} ${line}`))
+    if (errors.length === 0) expect(log).toHaveLength(LINES)
+  }
+  expect(failures).toContain('unreachable')
+  const log = await wholeLog(writer, shared.id)
+  expect(new Set(log).size).toBe(log.length)
+  for (const [seq, message] of lines) expect(log[seq - 1]).toBe(message)
+  for (let first = 0; first < created.length; first += 20) {
+    const some = created.slice(first, first + 20)
+    const found = await Promise.all(some.map(id => writer.tasks.get.query({ id })))
+    expect(found.map(task => task.id)).toEqual(some)
+  }
+  // Enough was going on to be lost.
+  expect(lines.size).toBeGreaterThan(100 * CRASHES)
+  expect(created.length).toBeGreaterThan(10 * CRASHES)
+}, 120_000)

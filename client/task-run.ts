@@ -1,0 +1,167 @@
+// One task's way through a worker: the handler works under the lease, and what became of it is told to the server once.
+import type { ConnectionOptions } from './connection.ts'
+import { isRowhouseError } from './errors.ts'
+import { createClient, type Inputs, type RowhouseClient } from './index.ts'
+import { type Claim, isLeaseLost, keepLease } from './lease.ts'
+import { type LogType, openLog } from './log-writer.ts'
+import { type MessageWriter, openMessage, type TaskMessage } from './message-writer.ts'
+import { openProgress } from './progress.ts'
+import { cleanText } from './pump.ts'
+import { type Attempt, persist } from './retries.ts'
+
+export type Task = Claim['task']
+
+export interface TaskContext {
+  readonly task: Task
+  /** Acts as the task's owner, on this task alone, until the lease is over. */
+  readonly client: RowhouseClient
+  /** Aborted when the handler should come to an end; its reason says why. */
+  readonly signal: AbortSignal
+  /** Adds a line to the task's log. Lines travel together; awaiting it keeps a fast handler from running ahead. */
+  log(type: LogType, message: string): Promise<void>
+  /** Says how far the task is, from 0 to 100. Of values in quick succession, the last one counts. */
+  progress(percent: number): void
+  /** Starts an agent's message, which its readers see grow with every `write`. */
+  message(): MessageWriter
+}
+
+/** Does a task. What it returns, as JSON, is the task's result; the message of what it throws is the task's error. */
+export type Handler = (context: TaskContext) => unknown
+
+export interface RunOptions {
+  readonly connection: Pick<ConnectionOptions, 'url' | 'token' | 'fetch'>
+  readonly handler: Handler
+  readonly claim: Claim
+  readonly leaseSeconds: number
+  readonly claimedAtMs: number
+  /** Aborted when the worker has no more time. */
+  readonly cutOff: AbortSignal
+  readonly onError: (error: unknown, task: Task) => void
+}
+
+/** How long a handler may take to come to an end once the worker has no more time. */
+const CUT_OFF_GRACE_MS = 2_000
+const MAX_ERROR = 10_000
+
+/** Resolves when the task is over for this worker, however it ended; failures go to `onError`. */
+export async function runTask(options: RunOptions): Promise<void> {
+  const { claim, cutOff, onError } = options
+  const { task, lease: token } = claim
+  const client = createClient({ url: options.connection.url, token, fetch: options.connection.fetch })
+  const lease = keepLease({ ...options, client })
+  const signal = AbortSignal.any([lease.lost, lease.closing, cutOff])
+  const writer = { client, task, signal: lease.lost }
+  const log = openLog(writer)
+  const progress = openProgress(writer)
+  const messages: TaskMessage[] = []
+
+  const context: TaskContext = {
+    task,
+    client,
+    signal,
+    log: log.write,
+    progress: progress.set,
+    message: () => {
+      const message = openMessage(writer)
+      messages.push(message)
+      return message
+    },
+  }
+
+  async function work(): Promise<void> {
+    let result: Result
+    try {
+      result = asJson(await options.handler(context))
+      await Promise.all([log.settle(), progress.settle(), ...messages.map(message => message.finish())])
+    } catch (error) {
+      if (lease.lost.aborted || isLeaseLost(error)) throw lease.lost.aborted ? lease.lost.reason : error
+      if (cutOff.aborted) throw new Error('the worker stopped before the task was done', { cause: error })
+      onError(error, task)
+      await fail(signal.aborted ? signal.reason : error)
+      return
+    }
+    try {
+      await settle(attempt => client.tasks.complete.mutate({ result }, attempt))
+    } catch (error) {
+      if (!isRefusal(error)) throw error
+      onError(error, task)
+      await fail(error)
+    }
+  }
+
+  async function fail(error: unknown): Promise<void> {
+    // What was said before the failure explains it.
+    await Promise.allSettled([log.settle(), progress.settle(), ...messages.map(message => message.settle())])
+    await settle(attempt => client.tasks.fail.mutate({ error: publicMessage(error, options) }, attempt))
+  }
+
+  /** Ends the task. An attempt whose answer was lost may have ended it, and the lease with it: that is no failure. */
+  async function settle(end: (attempt: { signal: AbortSignal }) => Promise<unknown>): Promise<void> {
+    lease.settle()
+    await persist(lease.lost, async ({ signal, number }: Attempt) => {
+      try {
+        await end({ signal })
+      } catch (error) {
+        if (number === 1 || !isLeaseLost(error)) throw error
+      }
+    })
+  }
+
+  const abandoned = abandonment(cutOff)
+  try {
+    await Promise.race([work(), abandoned.promise])
+  } catch (error) {
+    onError(error, task)
+  } finally {
+    abandoned.cancel()
+    lease.release()
+  }
+}
+
+/** Rejects when a handler goes on although the worker has no more time. */
+function abandonment(cutOff: AbortSignal): { promise: Promise<never>; cancel(): void } {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let start = () => {}
+  const promise = new Promise<never>((_, reject) => {
+    start = () => {
+      const error = new Error('the worker stopped, and the handler did not come to an end')
+      timer = setTimeout(() => reject(error), CUT_OFF_GRACE_MS)
+    }
+  })
+  if (cutOff.aborted) start()
+  else cutOff.addEventListener('abort', start)
+  return {
+    promise,
+    cancel() {
+      cutOff.removeEventListener('abort', start)
+      clearTimeout(timer)
+    },
+  }
+}
+
+/** Whether the server objects to what it was given. */
+function isRefusal(error: unknown): boolean {
+  return isRowhouseError(error) && (error.reason === 'invalid_input' || error.reason === 'too_large')
+}
+
+type Result = Extract<Inputs['tasks']['complete'], object>['result']
+
+/** What JSON keeps of a value; undefined for nothing. Throws for what JSON can't say. */
+function asJson(value: unknown): Result {
+  const text: string | undefined = JSON.stringify(value)
+  return text === undefined ? undefined : JSON.parse(text)
+}
+
+const SECRETS = /rh[tl]_[\w-]{20,}/g
+const STACK_LINES = /^\s+at .*(\n|$)/gm
+
+/** A failure in words that the task's owner may read: no stack, and neither the worker's credential nor the task's. */
+function publicMessage(error: unknown, { connection, claim }: RunOptions): string {
+  let message = error instanceof Error ? error.message : typeof error === 'string' ? error : ''
+  for (const secret of [connection.token, claim.lease]) {
+    if (typeof secret === 'string' && secret !== '') message = message.replaceAll(secret, '[secret]')
+  }
+  message = cleanText(message.replace(SECRETS, '[secret]').replace(STACK_LINES, '')).slice(0, MAX_ERROR)
+  message = message.toWellFormed().trim()
+  return message === '' ? 'the task failed without saying why' : message
+}

@@ -1,0 +1,147 @@
+// Works on tasks: claims them, calls a handler under the lease of each, and tells the server how they ended. Runs wherever
+// `fetch` does. A task that a worker can't bring to its end goes to another one when its lease has lapsed.
+import type { ConnectionOptions } from './connection.ts'
+import { isRowhouseError } from './errors.ts'
+import { createClient } from './index.ts'
+import type { Claim } from './lease.ts'
+import { delayMs, pause } from './retries.ts'
+import { type Handler, runTask, type Task, type TaskContext } from './task-run.ts'
+
+export interface WorkOptions extends Pick<ConnectionOptions, 'url' | 'fetch'> {
+  /** An API token with `tasks:work`, which claims its owner's tasks, or the operator's worker key, which claims everybody's. */
+  readonly token: NonNullable<ConnectionOptions['token']>
+  readonly handler: Handler
+  /** How many tasks are worked on at once; 1 by default. */
+  readonly concurrency?: number
+  /** What the worker is called in the list of leases. */
+  readonly worker?: string
+  /** How long a task stays this worker's without a heartbeat, from 10 to 600; 60 by default. */
+  readonly leaseSeconds?: number
+  /** How long running handlers are given when the worker stops; 30 seconds by default. */
+  readonly drainMs?: number
+  /** Stops the worker. */
+  readonly signal?: AbortSignal
+  /** Whether SIGTERM and SIGINT stop the worker, where there are such signals; yes by default. A second one ends the process. */
+  readonly stopOnSignals?: boolean
+  /** Told of everything that goes wrong, with the task that it happened to; by default it goes to the console. */
+  readonly onError?: (error: unknown, task?: Task) => void
+}
+
+export interface Worker {
+  /** Claims no more, lets running handlers finish for `drainMs`, then aborts their signals; resolves when all is done. */
+  stop(): Promise<void>
+  /** Resolves when the worker has stopped. Rejects when the server refuses its credential or its address. */
+  readonly done: Promise<void>
+}
+
+const CLAIM_MS = 30_000
+/** Trying again changes nothing about these. */
+const FINAL = new Set(['unauthenticated', 'missing_scope', 'not_a_member', 'invalid_input', 'not_found'])
+
+export function work(options: WorkOptions): Worker {
+  const {
+    handler,
+    concurrency = 1,
+    worker = `worker-${crypto.randomUUID().slice(0, 8)}`,
+    leaseSeconds = 60,
+    drainMs = 30_000,
+    onError = logError,
+  } = options
+  const connection = { url: options.url, token: options.token, fetch: options.fetch }
+  const client = createClient(connection)
+  const stopping = new AbortController()
+  const cutOff = new AbortController()
+  const running = new Set<Promise<void>>()
+  const stop = () => stopping.abort()
+
+  async function claim(): Promise<Claim | null> {
+    // A claim that has been sent is waited for also when the worker stops: the task would be nobody's until its lease lapses.
+    return client.tasks.claim.mutate({ worker, leaseSeconds }, { signal: AbortSignal.timeout(CLAIM_MS) })
+  }
+
+  function start(claimed: Claim, claimedAtMs: number): void {
+    const { signal } = cutOff
+    const run = runTask({
+      connection,
+      handler,
+      claim: claimed,
+      leaseSeconds,
+      claimedAtMs,
+      cutOff: signal,
+      onError,
+    })
+    running.add(run)
+    void run.finally(() => running.delete(run))
+  }
+
+  async function claimTasks(): Promise<void> {
+    const { signal } = stopping
+    const stopped = new Promise<void>(resolve => signal.addEventListener('abort', () => resolve()))
+    let idle = 0
+    while (!signal.aborted) {
+      if (running.size >= concurrency) {
+        await Promise.race([...running, stopped])
+        continue
+      }
+      const sentAtMs = performance.now()
+      let failure: unknown
+      try {
+        const claimed = await claim()
+        if (claimed) {
+          idle = 0
+          start(claimed, sentAtMs)
+          continue
+        }
+      } catch (error) {
+        if (isRowhouseError(error) && error.reason && FINAL.has(error.reason)) throw error
+        onError(error)
+        failure = error
+      }
+      await pause(delayMs(idle++, failure), signal)
+    }
+  }
+
+  async function run(): Promise<void> {
+    const ignoreSignals = options.stopOnSignals === false ? () => {} : onProcessSignals(stop)
+    options.signal?.addEventListener('abort', stop)
+    if (options.signal?.aborted) stop()
+    try {
+      await claimTasks()
+    } finally {
+      const timer = setTimeout(() => cutOff.abort(new Error('the worker is stopping')), drainMs)
+      await Promise.all(running)
+      clearTimeout(timer)
+      options.signal?.removeEventListener('abort', stop)
+      ignoreSignals()
+    }
+  }
+
+  const done = run()
+  return {
+    done,
+    stop() {
+      stop()
+      return done
+    },
+  }
+}
+
+function onProcessSignals(stop: () => void): () => void {
+  // Not in every runtime there is a process.
+  const host = (globalThis as { process?: NodeJS.Process }).process
+  if (typeof host?.once !== 'function') return () => {}
+  const names = ['SIGTERM', 'SIGINT'] as const
+  for (const name of names) host.once(name, stop)
+  return () => {
+    for (const name of names) host.off(name, stop)
+  }
+}
+
+function logError(error: unknown, task?: Task): void {
+  const message = error instanceof Error ? error.message : String(error)
+  console.error(task ? `task ${task.id}: ${message}` : message)
+}
+
+export type { LogType } from './log-writer.ts'
+export type { MessageWriter } from './message-writer.ts'
+export type { Handler, Task, TaskContext }

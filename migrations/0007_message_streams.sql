@@ -1,0 +1,201 @@
+-- Messages that grow while an agent writes them, and the events that number what happens to a task's messages.
+--
+-- A streamed message starts empty and grows by rows, which are folded into its content when it finishes: growing one row would
+-- write the whole text again for every delta. Events are numbered under the task's row lock, like logs, so that a reader who
+-- knows the number of the last event it saw misses none. Offsets and lengths count UTF-16 code units, as JavaScript does.
+
+-- migrate:up
+
+alter table app.tasks add column last_event_seq integer not null default 0;
+alter table app.task_messages add column length integer not null default 0;
+alter table app.task_messages add constraint task_messages_user_id_task_id_id_key unique (user_id, task_id, id);
+grant update (last_event_seq) on app.tasks to rowhouse_api;
+grant insert (length), update (content, status, length) on app.task_messages to rowhouse_api;
+
+create policy insert_lease on app.task_messages for insert to rowhouse_api
+  with check (
+    user_id = (select app.leased_user_id()) and task_id = (select app.leased_task_id()) and role = 'agent'
+  );
+create policy update_owner on app.task_messages for update to rowhouse_api
+  using (user_id = (select app.current_user_id()))
+  with check (user_id = (select app.current_user_id()));
+create policy update_lease on app.task_messages for update to rowhouse_api
+  using (user_id = (select app.leased_user_id()) and task_id = (select app.leased_task_id()) and role = 'agent')
+  with check (
+    user_id = (select app.leased_user_id()) and task_id = (select app.leased_task_id()) and role = 'agent'
+  );
+
+create table app.task_message_deltas (
+  user_id uuid not null default app.current_owner_id(),
+  message_id uuid not null,
+  "offset" integer not null,
+  text text not null,
+  constraint task_message_deltas_pkey primary key (user_id, message_id, "offset"),
+  constraint task_message_deltas_user_id_message_id_fkey foreign key (user_id, message_id)
+    references app.task_messages (user_id, id) on delete cascade,
+  constraint task_message_deltas_offset_check check ("offset" >= 0)
+);
+comment on table app.task_message_deltas is 'The parts of a message in the order they were written. Append-only.';
+
+alter table app.task_message_deltas enable row level security;
+create policy select_owner on app.task_message_deltas for select to rowhouse_api
+  using (user_id = (select app.current_user_id()));
+create policy insert_owner on app.task_message_deltas for insert to rowhouse_api
+  with check (user_id = (select app.current_user_id()));
+create policy select_lease on app.task_message_deltas for select to rowhouse_api
+  using (
+    user_id = (select app.leased_user_id())
+    and exists (
+      select from app.task_messages m
+      where m.user_id = task_message_deltas.user_id and m.id = task_message_deltas.message_id
+    )
+  );
+create policy insert_lease on app.task_message_deltas for insert to rowhouse_api
+  with check (
+    user_id = (select app.leased_user_id())
+    and exists (
+      select from app.task_messages m
+      where m.user_id = task_message_deltas.user_id and m.id = task_message_deltas.message_id and m.role = 'agent'
+    )
+  );
+grant select, insert (message_id, "offset", text) on app.task_message_deltas to rowhouse_api;
+
+create table app.task_events (
+  user_id uuid not null default app.current_owner_id(),
+  task_id uuid not null,
+  seq integer not null,
+  kind text not null,
+  message_id uuid not null,
+  "offset" integer,
+  at timestamptz not null default now(),
+  constraint task_events_pkey primary key (user_id, task_id, seq),
+  constraint task_events_user_id_task_id_fkey foreign key (user_id, task_id)
+    references app.tasks (user_id, id) on delete cascade,
+  constraint task_events_user_id_task_id_message_id_fkey foreign key (user_id, task_id, message_id)
+    references app.task_messages (user_id, task_id, id) on delete cascade,
+  constraint task_events_kind_check check (kind in ('message', 'delta', 'finished')),
+  constraint task_events_offset_check check ((kind = 'delta') = ("offset" is not null)),
+  constraint task_events_seq_check check (seq > 0)
+);
+comment on table app.task_events is 'What happened to a task''s messages, in order. Append-only.';
+create index task_events_user_id_task_id_message_id_idx on app.task_events (user_id, task_id, message_id);
+
+alter table app.task_events enable row level security;
+create policy select_owner on app.task_events for select to rowhouse_api
+  using (user_id = (select app.current_user_id()));
+create policy insert_owner on app.task_events for insert to rowhouse_api
+  with check (user_id = (select app.current_user_id()));
+create policy select_lease on app.task_events for select to rowhouse_api
+  using (user_id = (select app.leased_user_id()) and task_id = (select app.leased_task_id()));
+create policy insert_lease on app.task_events for insert to rowhouse_api
+  with check (user_id = (select app.leased_user_id()) and task_id = (select app.leased_task_id()));
+grant select, insert (task_id, seq, kind, message_id, "offset") on app.task_events to rowhouse_api;
+
+-- A message that its worker left unfinished fails with the lease, keeping what was written.
+create function app.fail_abandoned_messages() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  message record;
+  event integer;
+begin
+  -- The task first, as everyone does who needs both.
+  perform from app.tasks t where t.user_id = new.user_id and t.id = new.task_id for update;
+  if not found then
+    return null;
+  end if;
+  for message in
+    select m.id from app.task_messages m
+    where m.user_id = new.user_id and m.task_id = new.task_id and m.status = 'streaming'
+    order by m.seq
+    for update
+  loop
+    update app.task_messages m
+    set
+      status = 'failed',
+      content = coalesce(
+        (
+          select string_agg(d.text, '' order by d."offset") from app.task_message_deltas d
+          where d.user_id = m.user_id and d.message_id = m.id
+        ),
+        ''
+      )
+    where m.user_id = new.user_id and m.id = message.id;
+    update app.tasks t set last_event_seq = t.last_event_seq + 1
+    where t.user_id = new.user_id and t.id = new.task_id
+    returning t.last_event_seq into event;
+    insert into app.task_events (user_id, task_id, seq, kind, message_id)
+    values (new.user_id, new.task_id, event, 'finished', message.id);
+  end loop;
+  return null;
+end
+$$;
+comment on function app.fail_abandoned_messages() is 'Fails the messages that were still being written when their lease ended.';
+create trigger task_leases_fail_abandoned_messages after update of ended_at on app.task_leases
+  for each row
+  when (old.ended_at is null and new.ended_at is not null)
+  execute function app.fail_abandoned_messages();
+
+-- One round trip a second for all streams of a process: who may still read, and how far each task is. Who may read is what
+-- app.authenticate says, so that a stream ends for whatever would refuse its caller's next statement.
+create function app.check_streams(
+  p_credentials text[], p_organizations uuid[], p_task_ids uuid[],
+  out n integer, out refusal text, out status text, out last_log_seq integer, out last_event_seq integer
+) returns setof record
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  asked record;
+  credential text;
+  organization uuid;
+  caller uuid;
+begin
+  for asked in
+    select a.credential, a.organization, a.task_id, a.n
+    from unnest(p_credentials, p_organizations, p_task_ids) with ordinality as a (credential, organization, task_id, n)
+    order by a.credential, a.organization
+  loop
+    -- Once for all streams of one caller.
+    if (credential, organization) is distinct from (asked.credential, asked.organization) then
+      credential := asked.credential;
+      organization := asked.organization;
+      caller := null;
+      refusal := null;
+      begin
+        select a.user_id into caller from app.authenticate(credential, organization, 'tasks:read') a;
+      exception
+        when invalid_authorization_specification or insufficient_privilege then
+          refusal := sqlerrm;
+      end;
+    end if;
+    n := asked.n;
+    select t.status, t.last_log_seq, t.last_event_seq
+    into status, last_log_seq, last_event_seq
+    from app.tasks t
+    where t.user_id = caller and t.id = asked.task_id and t.deleted_at is null;
+    return next;
+  end loop;
+end
+$$;
+comment on function app.check_streams(text[], uuid[], uuid[]) is
+  'For each credential, organization and task of a stream: why its caller is refused, or the task''s state and last numbers; '
+  'without a status, the task is not there.';
+grant execute on function app.check_streams(text[], uuid[], uuid[]) to rowhouse_system;
+
+-- migrate:down
+
+drop function app.check_streams(text[], uuid[], uuid[]);
+drop trigger task_leases_fail_abandoned_messages on app.task_leases;
+drop function app.fail_abandoned_messages();
+drop table app.task_events;
+drop table app.task_message_deltas;
+drop policy update_lease on app.task_messages;
+drop policy update_owner on app.task_messages;
+drop policy insert_lease on app.task_messages;
+revoke update (content, status, length) on app.task_messages from rowhouse_api;
+alter table app.task_messages drop constraint task_messages_user_id_task_id_id_key;
+alter table app.task_messages drop column length;
+alter table app.tasks drop column last_event_seq;

@@ -1,0 +1,90 @@
+import { hash } from 'node:crypto'
+import { Agent, request } from 'node:http'
+import pg from 'pg'
+import { toPgConfig } from '#server/db/connection-url.ts'
+import type { BenchTask } from './house.ts'
+
+export interface Writers {
+  /** Events written so far. */
+  readonly written: number
+  stop(): Promise<void>
+}
+
+/** Appends a line at a time through the server, `perSecond` over all tasks, evenly. */
+export function startWriters(port: number, tasks: readonly BenchTask[], perSecond: number): Writers {
+  const agent = new Agent({ keepAlive: true, maxSockets: 32 })
+  const started = performance.now()
+  const pending = new Set<Promise<void>>()
+  let issued = 0
+  let written = 0
+  const timer = setInterval(() => {
+    const due = ((performance.now() - started) / 1_000) * perSecond
+    for (; issued < due; issued++) {
+      const task = tasks[issued % tasks.length]
+      if (!task) continue
+      const call = append(port, agent, task).then(() => {
+        written++
+      })
+      pending.add(call)
+      void call.finally(() => pending.delete(call))
+    }
+  }, 5)
+  return {
+    get written() {
+      return written
+    },
+    async stop() {
+      clearInterval(timer)
+      await Promise.all(pending)
+      agent.destroy()
+    },
+  }
+}
+
+function append(port: number, agent: Agent, task: BenchTask): Promise<void> {
+  const entries = [{ type: 'info', message: 'compiled 214 modules in 3.2 s; 2 warnings, 0 errors' }]
+  const body = JSON.stringify({ json: { taskId: task.id, entries } })
+  return new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${task.token}` }
+    const req = request(
+      { host: '127.0.0.1', port, path: '/trpc/tasks.logs.append', method: 'POST', agent, headers },
+      res => {
+        res.resume()
+        res.on('end', () =>
+          res.statusCode === 200 ? resolve() : reject(new Error(`append: ${res.statusCode}`)),
+        )
+      },
+    )
+    req.on('error', reject)
+    req.end(body)
+  })
+}
+
+const SIGN_IN = `select * from app.sign_in($1, null, 'tasks:write', false, 10000)`
+const APPEND = `with task as (
+    update app.tasks set last_log_seq = last_log_seq + 1 where id = $1 returning id, last_log_seq
+  )
+  insert into app.task_logs (task_id, seq, type, message) select id, last_log_seq, 'info', $2 from task`
+
+/**
+ * Commits appends to one task that nobody watches, past the server, at a steady pace: what they take is the database's own
+ * time, which news must not lengthen. Resolves with the milliseconds of each transaction's commit.
+ */
+export async function measureCommits(apiUrl: string, task: BenchTask, durationMs: number): Promise<number[]> {
+  const client = new pg.Client(toPgConfig(apiUrl))
+  await client.connect()
+  const credential = `t:${hash('sha256', task.token, 'hex')}`
+  const times: number[] = []
+  const end = performance.now() + durationMs
+  while (performance.now() < end) {
+    await client.query('begin')
+    await client.query({ name: 'sign-in', text: SIGN_IN, values: [credential] })
+    await client.query({ name: 'append', text: APPEND, values: [task.id, 'nobody reads this'] })
+    const startedAt = performance.now()
+    await client.query('commit')
+    times.push(performance.now() - startedAt)
+    await new Promise(resolve => setTimeout(resolve, 5))
+  }
+  await client.end()
+  return times
+}

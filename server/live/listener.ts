@@ -1,0 +1,86 @@
+import pg from 'pg'
+import { isPgbouncer, toPgConfig } from '../db/connection-url.ts'
+import type { Logger } from '../logger.ts'
+import { CHANNEL, fromPayload, type Topic } from './topics.ts'
+
+export interface Listener {
+  /** Connects, unless it has. */
+  start(): void
+  close(): Promise<void>
+}
+
+export interface ListenerOptions {
+  /** A URL that leads past poolers; null or a pooler's: nothing is heard, and readers depend on their poll. */
+  readonly url: string | null
+  /** Not told of what it sent itself. */
+  readonly ownSender: string
+  readonly onTopics: (topics: readonly Topic[]) => void
+  /** Listening (again): what was said before went unheard. */
+  readonly onListening: () => void
+  readonly log: Pick<Logger, 'info' | 'warn'>
+}
+
+const FIRST_RETRY_MS = 100
+const LAST_RETRY_MS = 5_000
+
+/** Keeps one connection that listens for all readers of this process, and makes another when it is lost. */
+export function createListener(options: ListenerOptions): Listener {
+  const { url, log } = options
+  let client: pg.Client | undefined
+  let retry: NodeJS.Timeout | undefined
+  let failures = 0
+  let isStarted = false
+  let isClosed = false
+
+  async function connect(address: string): Promise<void> {
+    const next = new pg.Client({
+      ...toPgConfig(address),
+      application_name: 'rowhouse listener',
+      connectionTimeoutMillis: 5_000,
+      keepAlive: true,
+    })
+    client = next
+    let isLost = false
+    const onLost = (error?: Error) => {
+      if (isLost) return
+      isLost = true
+      next.end().catch(() => {})
+      if (client !== next || isClosed) return
+      client = undefined
+      const delayMs = Math.min(FIRST_RETRY_MS * 2 ** failures++, LAST_RETRY_MS) * (0.5 + Math.random() / 2)
+      retry = setTimeout(() => void connect(address), delayMs).unref()
+      log.warn({ err: error }, 'the connection that listens for news was lost')
+    }
+    next.on('error', onLost)
+    next.on('end', () => onLost())
+    next.on('notification', ({ payload = '' }) => {
+      const { sender, topics } = fromPayload(payload)
+      if (sender !== options.ownSender) options.onTopics(topics)
+    })
+    try {
+      await next.connect()
+      await next.query(`listen ${CHANNEL}`)
+      failures = 0
+      options.onListening()
+    } catch (error) {
+      onLost(error instanceof Error ? error : new Error(String(error)))
+    }
+  }
+
+  return {
+    start() {
+      if (isStarted || isClosed) return
+      isStarted = true
+      if (url === null || isPgbouncer(url)) {
+        log.warn('no URL leads past the pooler: streams find their events by asking once a second')
+      } else {
+        void connect(url)
+      }
+    },
+    async close() {
+      isClosed = true
+      clearTimeout(retry)
+      await client?.end().catch(() => {})
+    },
+  }
+}

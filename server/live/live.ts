@@ -1,0 +1,165 @@
+import { randomUUID } from 'node:crypto'
+import { type Database, scopedDatabase } from '../db/database.ts'
+import { SignInError, toAppError } from '../db/errors.ts'
+import type { Pools } from '../db/pools.ts'
+import { DEFAULT_TIMEOUT_MS, type StatementScope } from '../db/scope.ts'
+import { AppError } from '../errors.ts'
+import type { Logger } from '../logger.ts'
+import { Feed, type Reader } from './feed.ts'
+import { createListener } from './listener.ts'
+import { LiveStream } from './live-stream.ts'
+import { createNews } from './news.ts'
+import { createRightsCheck } from './rights-check.ts'
+import type { LiveFeed, LiveSource } from './source.ts'
+import type { Topic } from './topics.ts'
+
+/** The streams of this process: who follows what, and who has news. */
+export interface Live {
+  /**
+   * Says, after a commit, that there is something to read: to readers in this process at once, to others within some 20 ms. Never
+   * fails and waits for nothing.
+   */
+  announce(topic: Topic): void
+  /** Lets a caller in, under their own scope, to what lies behind `after` and what will come. Throws as `source.read` does. */
+  open<T>(caller: Caller, source: LiveSource<T>, after: number): Promise<LiveStream<T>>
+  /** Ends all streams and stops listening. Safe to call twice. */
+  close(): Promise<void>
+}
+
+interface Caller {
+  readonly db: Database
+  readonly scope: StatementScope
+}
+
+export interface LiveOptions {
+  readonly pools: Pick<Pools, 'api' | 'system'>
+  /** Where the system's login can listen, past poolers; null leaves streams to their poll. */
+  readonly listenUrl: string | null
+  readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>
+  readonly checkIntervalMs?: number
+}
+
+/** Connects to nothing until there is news or a reader. */
+export function createLive(options: LiveOptions): Live {
+  const { pools, log } = options
+  const feeds = new Map<Topic, Map<string, LiveFeed>>()
+  const feedOf = new WeakMap<Reader, LiveFeed>()
+  const sender = randomUUID()
+  let isClosed = false
+
+  const news = createNews({
+    sender,
+    notify: payloads => pools.system.notify(payloads),
+    onFailure: error => log.debug({ err: error }, 'news could not be sent'),
+  })
+  const listener = createListener({
+    url: options.listenUrl,
+    ownSender: sender,
+    onTopics: topics => topics.forEach(wake),
+    onListening: () => [...feeds.keys()].forEach(wake),
+    log,
+  })
+  const rights = createRightsCheck({
+    feeds: allFeeds,
+    check: streams => pools.system.checkStreams(streams),
+    onFailure: error => log.debug({ err: error }, 'the rights of streams could not be checked'),
+    ...(options.checkIntervalMs === undefined ? {} : { intervalMs: options.checkIntervalMs }),
+  })
+
+  function wake(topic: Topic): void {
+    const byUser = feeds.get(topic)
+    if (byUser) for (const { feed } of byUser.values()) feed.wake()
+  }
+
+  function* allFeeds(): Generator<LiveFeed> {
+    for (const byUser of feeds.values()) yield* byUser.values()
+  }
+
+  function join(reader: Reader, source: LiveSource<unknown>, userId: string): Feed {
+    let byUser = feeds.get(source.topic)
+    if (!byUser) {
+      byUser = new Map()
+      feeds.set(source.topic, byUser)
+    }
+    let entry = byUser.get(userId)
+    if (!entry) {
+      const feed = new Feed({
+        read: (scope, after) => source.read(scopedDatabase(pools.api, readingScope(scope)), after),
+        refusalOf,
+        onFailure: error => log.warn({ err: error, topic: source.topic }, 'a stream could not be read'),
+        position: reader.position,
+      })
+      entry = { feed, source, userId }
+      byUser.set(userId, entry)
+    }
+    feedOf.set(reader, entry)
+    listener.start()
+    rights.start()
+    entry.feed.add(reader)
+    return entry.feed
+  }
+
+  function leave(reader: Reader): void {
+    const entry = feedOf.get(reader)
+    if (!entry) return
+    feedOf.delete(reader)
+    entry.feed.remove(reader)
+    if (entry.feed.readers.size > 0) return
+    const { topic } = entry.source
+    const byUser = feeds.get(topic)
+    if (byUser?.get(entry.userId) !== entry) return
+    byUser.delete(entry.userId)
+    if (byUser.size === 0) feeds.delete(topic)
+    if (feeds.size === 0) rights.stop()
+  }
+
+  return {
+    announce(topic) {
+      if (isClosed) return
+      wake(topic)
+      news.announce(topic)
+    },
+    async open(caller, source, after) {
+      if (isClosed) throw goingAway()
+      const first = await source.read(caller.db, after)
+      return new LiveStream({
+        scope: caller.scope,
+        // Behind the end there is nothing to have seen.
+        position: Math.min(after, first.lastSeq),
+        first,
+        join: (reader, userId) => join(reader, source, userId),
+        leave,
+      })
+    },
+    async close() {
+      if (isClosed) return
+      isClosed = true
+      rights.stop()
+      for (const { feed } of allFeeds()) for (const reader of [...feed.readers]) reader.end(goingAway())
+      await Promise.all([listener.close(), news.close()])
+    },
+  }
+}
+
+/** A reader's scope without what belongs to its own request, which is not this statement's. */
+function readingScope({ credential, organizationId }: StatementScope): StatementScope {
+  return {
+    credential,
+    organizationId,
+    permission: 'tasks:read',
+    isReadOnly: true,
+    timeoutMs: DEFAULT_TIMEOUT_MS,
+  }
+}
+
+/** A caller who is refused, or a stream that is gone; a database that does not answer is neither. */
+function refusalOf(error: unknown): { failure: Error; isCallers: boolean } | null {
+  const failure = toAppError(error)
+  if (!failure) return null
+  if (error instanceof SignInError) return { failure, isCallers: true }
+  return failure.reason === 'not_found' ? { failure, isCallers: false } : null
+}
+
+function goingAway(): AppError {
+  return new AppError('overloaded', 'the server is going away; resume on another')
+}

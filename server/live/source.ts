@@ -1,0 +1,21 @@
+import type { Database } from '../db/database.ts'
+import type { StreamState } from '../db/system.ts'
+import type { EventPage, Feed } from './feed.ts'
+import type { Topic } from './topics.ts'
+
+/** What a room says of one of its streams. */
+export interface LiveSource<T> {
+  readonly topic: Topic
+  readonly taskId: string
+  /** Reads some events behind `after` in one statement. Throws `not_found` where there is no such stream. */
+  read(db: Database, after: number): Promise<EventPage<T>>
+  /** The stream's last number, and whether nothing more is to be expected, as the batched check reports it. */
+  progressOf(state: StreamState): { lastSeq: number; isOver: boolean }
+}
+
+/** A feed with what it is of. */
+export interface LiveFeed {
+  readonly feed: Feed
+  readonly source: LiveSource<unknown>
+  readonly userId: string
+}

@@ -1,0 +1,29 @@
+import { type App, buildApp } from '../app.ts'
+import { contextFactory } from '../context.ts'
+import { createLogger } from '../logger.ts'
+import { appRouter } from '../router.ts'
+import type { Services } from '../services.ts'
+
+/** The HTTP surface in this process, on a free port, with these services behind it. */
+export async function serveHouse(
+  services: Services,
+  options: { stallMs?: number } = {},
+): Promise<{ app: App; port: number; close(): Promise<void> }> {
+  const app = buildApp({
+    config: {
+      host: '127.0.0.1',
+      port: 0,
+      appUrl: services.appUrl,
+      allowedOrigins: [],
+      environment: 'test',
+    },
+    log: createLogger({ level: 'silent' }),
+    router: appRouter,
+    createContext: contextFactory(services),
+    auth: { handler: async () => new Response(null, { status: 404 }) },
+    readiness: async () => ({ ok: true }),
+    ...options,
+  })
+  const { port } = new URL(await app.listen())
+  return { app, port: Number(port), close: () => app.drain(1_000) }
+}

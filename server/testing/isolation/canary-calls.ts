@@ -1,0 +1,42 @@
+// What a stranger tries with a victim's ids, over HTTP.
+
+export const MUTATIONS = [
+  'tasks.stop',
+  'tasks.remove',
+  'tasks.restore',
+  'tasks.messages.send',
+  'tasks.update',
+  'apiTokens.revoke',
+  'apiTokens.rotate',
+  'account.revokeSession',
+  'settings.set',
+  'tasks.claim',
+  'tasks.complete',
+  'tasks.fail',
+  'tasks.messages.start',
+  'tasks.messages.append',
+  'tasks.messages.finish',
+  'runs.start',
+  'runs.finish',
+  'runs.toolCalls.start',
+  'runs.toolCalls.finish',
+  'tools.enable',
+  'no.such',
+]
+
+export const QUERIES = [
+  'tasks.get',
+  'tasks.list',
+  'tasks.logs.list',
+  'tasks.messages.list',
+  'account.me',
+  'account.sessions',
+  'apiTokens.list',
+  'settings.all',
+  'tasks.logs.stream',
+  'tasks.messages.stream',
+  'runs.list',
+  'runs.get',
+  'runs.toolCalls.list',
+  'tools.list',
+]

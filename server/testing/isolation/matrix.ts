@@ -1,0 +1,96 @@
+import { expect } from 'vitest'
+import type { ContextInput } from '../../context.ts'
+import { type Actor, type House, openHouse } from '../actors.ts'
+import { type Answer, callProcedure, outcomeOf, procedures, withMissingIds } from './call.ts'
+import { createHousehold, type Household, idsOf, marksOf } from './dataset.ts'
+import { CASES, type Case, type ProcedurePath } from './procedure-cases.ts'
+import { readTables, rowsMentioning, snapshotTables } from './tables.ts'
+
+// Every procedure of the router, called with one owner's ids by whoever must not get anywhere with them.
+
+export type Headers = ContextInput['headers']
+type Snapshot = Record<string, string[]>
+
+export interface Matrix {
+  readonly house: House
+  readonly owner: Household
+  call(path: string, input: unknown, headers: Headers): Promise<Answer>
+  snapshot(): Promise<Snapshot>
+  /** Calls every case, as each of those presented, and expects one outcome and not a single row to change. */
+  expectRefused(path: string, presented: Headers | Headers[], outcome: string): Promise<void>
+  /**
+   * Calls every case as someone else may: refused like a missing row, or answered about themselves alone, and about the
+   * organization that they act in.
+   */
+  expectStrangersAnswer(path: string, caller: Pick<Actor, 'userId'>, headers: Headers): Promise<void>
+  close(): Promise<void>
+}
+
+export const paths = procedures.map(({ path }) => path)
+
+export function casesOf(path: string): readonly Case[] {
+  return CASES[path as ProcedurePath]
+}
+
+export function definitionOf(path: string): (typeof procedures)[number] {
+  const definition = procedures.find(procedure => procedure.path === path)
+  if (!definition) throw new Error(`there is no procedure "${path}"`)
+  return definition
+}
+
+export function bearer({ authorization }: { authorization: string }): Headers {
+  return { authorization }
+}
+
+export async function openMatrix(): Promise<Matrix> {
+  const house = await openHouse()
+  const tables = await readTables(house.owner)
+  const owner = await createHousehold(house, 'Owner')
+
+  const snapshot = () => snapshotTables(house.owner, tables)
+  const call = (path: string, input: unknown, headers: Headers) =>
+    callProcedure(house.services, { path, input, headers })
+
+  /** The owner's rows, and not those in which the caller is mentioned as a member of the owner's organization. */
+  async function ownersRows(caller: string): Promise<Snapshot> {
+    const rows = rowsMentioning(await snapshot(), marksOf(owner))
+    return Object.fromEntries(
+      Object.entries(rows).map(([name, all]) => [name, all.filter(row => !row.includes(caller))]),
+    )
+  }
+
+  return {
+    house,
+    owner,
+    call,
+    snapshot,
+    async expectRefused(path, presented, outcome) {
+      const before = await snapshot()
+      for (const { input } of casesOf(path)) {
+        for (const headers of [presented].flat()) {
+          const answer = await call(path, input(owner), headers)
+          expect(outcomeOf(answer)).toBe(outcome)
+          expect(answer).toEqual(await call(path, withMissingIds(input(owner), idsOf(owner)), headers))
+        }
+      }
+      expect(await snapshot()).toEqual(before)
+    },
+    async expectStrangersAnswer(path, caller, headers) {
+      const hidden = marksOf(owner).filter(mark => mark !== headers['x-organization-id'])
+      for (const { input, stranger } of casesOf(path)) {
+        const before = stranger === 'own' ? await ownersRows(caller.userId) : await snapshot()
+        const answer = await call(path, input(owner), headers)
+        if (stranger === 'own') {
+          expect(outcomeOf(answer)).toBe('OK')
+          for (const mark of hidden) expect(answer.body).not.toContain(mark)
+          expect(await ownersRows(caller.userId)).toEqual(before)
+        } else {
+          expect(outcomeOf(answer)).toBe(stranger)
+          expect(answer).toEqual(await call(path, withMissingIds(input(owner), idsOf(owner)), headers))
+          expect(await snapshot()).toEqual(before)
+        }
+      }
+    },
+    close: () => house.close(),
+  }
+}

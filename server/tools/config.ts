@@ -1,0 +1,31 @@
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
+import { AppError } from '../errors.ts'
+import type { Json } from '../inputs.ts'
+
+/** Compiling takes milliseconds, and the catalogue has a few dozen schemas at most. */
+const MAX_COMPILED = 200
+const compiled = new Map<string, ValidateFunction>()
+
+/** Throws `invalid_input` where a config is not what the tool's schema (JSON Schema 2020-12) asks for. */
+export function checkConfig(slug: string, schema: Json, config: Json): void {
+  const validate = validatorOf(schema)
+  if (validate(config)) return
+  const [error] = validate.errors ?? []
+  const place = error?.instancePath ? ` at ${error.instancePath}` : ''
+  throw new AppError(
+    'invalid_input',
+    `the config of tool "${slug}"${place} ${error?.message ?? 'is not valid'}`,
+  )
+}
+
+function validatorOf(schema: Json): ValidateFunction {
+  const key = JSON.stringify(schema)
+  const known = compiled.get(key)
+  if (known) return known
+  if (typeof schema !== 'object' || schema === null) throw new TypeError('a config schema is an object')
+  // One instance a schema: an instance keeps every schema that it has seen.
+  const validate = new Ajv2020({ strict: true }).compile(schema)
+  if (compiled.size >= MAX_COMPILED) compiled.clear()
+  compiled.set(key, validate)
+  return validate
+}
