@@ -77,7 +77,7 @@ describe('what README has its reader call', () => {
   })
 
   test('the first calls by the typed client print the task, and the reason of a refusal', async () => {
-    const printed = await run(here(block('ts', './client/index.ts')))
+    const printed = await run(here(block('ts', 'signUp({')))
     expect(printed).toMatch(/title: 'Mend the roof',\s+status: 'pending',\s+createdAt: 20\d\d-/)
     expect(printed).toMatch(/^CONFLICT illegal_transition task "[\w-]{36}" is stopped/m)
   })
