@@ -60,12 +60,36 @@ function parseInt8(text: string): number {
   return value
 }
 
+const ZERO = '0'.charCodeAt(0)
+const OFFSET_LENGTH = '+00'.length
 const parseAnyTimestamp = pg.types.getTypeParser(TIMESTAMPTZ, 'text')
 
 /** Reads `2026-11-21 08:22:57.123456+00`, which sign_in makes sure of, and leaves anything else to the general parser. */
-function parseTimestamp(text: string): Date | unknown {
-  if (text.charCodeAt(4) !== 45 || text.charCodeAt(10) !== 32 || !text.endsWith('+00'))
+export function parseTimestamp(text: string): unknown {
+  const year = digitsAt(text, 0) * 100 + digitsAt(text, 2)
+  // Date.UTC takes years below 100 for those of the twentieth century.
+  if (text[4] !== '-' || text[10] !== ' ' || !text.endsWith('+00') || year < 100)
     return parseAnyTimestamp(text)
-  const date = new Date(`${text.slice(0, 10)}T${text.slice(11, Math.min(23, text.length - 3))}Z`)
-  return Number.isNaN(date.getTime()) ? parseAnyTimestamp(text) : date
+  const time = Date.UTC(
+    year,
+    digitsAt(text, 5) - 1,
+    digitsAt(text, 8),
+    digitsAt(text, 11),
+    digitsAt(text, 14),
+  )
+  return new Date(time + digitsAt(text, 17) * 1_000 + millisecondsAt(text, 19))
+}
+
+/** The number that two digits make. */
+function digitsAt(text: string, index: number): number {
+  return (text.charCodeAt(index) - ZERO) * 10 + text.charCodeAt(index + 1) - ZERO
+}
+
+/** Of a fraction with its dot and one to six digits, or none at all. The rest is cut off, as Date would. */
+function millisecondsAt(text: string, index: number): number {
+  let milliseconds = 0
+  for (let unit = 100, at = index + 1; unit >= 1 && at < text.length - OFFSET_LENGTH; unit /= 10, at++) {
+    milliseconds += (text.charCodeAt(at) - ZERO) * unit
+  }
+  return milliseconds
 }
