@@ -116,12 +116,29 @@ async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> 
   const text = req.method === 'POST' ? await readBody(req) : readSearch(url)
   const input: { json?: Input } = text ? JSON.parse(text) : {}
   const json = await operation?.(storedTokenOf(req.headers.authorization), input.json ?? {})
-  const body = JSON.stringify({ result: { data: { json } } })
+  const body = JSON.stringify({ result: { data: { json, meta: metaOf(json) } } })
   res.writeHead(json ? 200 : 401, {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
   })
   res.end(body)
+}
+
+const DATE = ['Date']
+const DATES = ['startedAt', 'completedAt', 'createdAt', 'updatedAt']
+
+/** What superjson says about dates, so that answers are as long as the others'. */
+function metaOf(json: unknown): unknown {
+  const values: Record<string, unknown> = {}
+  const { items, createdAt } = (json ?? {}) as { items?: Row[]; createdAt?: unknown }
+  if (items) for (let i = 0; i < items.length; i++) addDates(values, items[i], `items.${i}.`)
+  else if (createdAt) addDates(values, json as Row, '')
+  else return undefined
+  return { values, v: 1 }
+}
+
+function addDates(values: Record<string, unknown>, row: Row | undefined, prefix: string): void {
+  for (const name of DATES) if (row?.[name]) values[prefix + name] = DATE
 }
 
 function readSearch(url: string): string {
