@@ -39,17 +39,18 @@ comment on table app.task_message_deltas is 'The parts of a message in the order
 
 alter table app.task_message_deltas enable row level security;
 create policy select_owner on app.task_message_deltas for select to rowhouse_api
-  using (user_id = (select app.current_user_id()));
+  using (
+    user_id = (select app.task_owner_id())
+    and case
+      when (select app.bound_task_id()) is null then true
+      else exists (
+        select from app.task_messages m
+        where m.user_id = task_message_deltas.user_id and m.id = task_message_deltas.message_id
+      )
+    end
+  );
 create policy insert_owner on app.task_message_deltas for insert to rowhouse_api
   with check (user_id = (select app.current_user_id()));
-create policy select_lease on app.task_message_deltas for select to rowhouse_api
-  using (
-    user_id = (select app.leased_user_id())
-    and exists (
-      select from app.task_messages m
-      where m.user_id = task_message_deltas.user_id and m.id = task_message_deltas.message_id
-    )
-  );
 create policy insert_lease on app.task_message_deltas for insert to rowhouse_api
   with check (
     user_id = (select app.leased_user_id())
@@ -82,11 +83,12 @@ create index task_events_user_id_task_id_message_id_idx on app.task_events (user
 
 alter table app.task_events enable row level security;
 create policy select_owner on app.task_events for select to rowhouse_api
-  using (user_id = (select app.current_user_id()));
+  using (
+    user_id = (select app.task_owner_id())
+    and case when (select app.bound_task_id()) is null then true else task_id = (select app.bound_task_id()) end
+  );
 create policy insert_owner on app.task_events for insert to rowhouse_api
   with check (user_id = (select app.current_user_id()));
-create policy select_lease on app.task_events for select to rowhouse_api
-  using (user_id = (select app.leased_user_id()) and task_id = (select app.leased_task_id()));
 create policy insert_lease on app.task_events for insert to rowhouse_api
   with check (user_id = (select app.leased_user_id()) and task_id = (select app.leased_task_id()));
 grant select, insert (task_id, seq, kind, message_id, "offset") on app.task_events to rowhouse_api;

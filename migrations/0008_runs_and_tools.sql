@@ -41,14 +41,15 @@ create trigger agent_runs_touch_updated_at before update on app.agent_runs
 
 alter table app.agent_runs enable row level security;
 create policy select_owner on app.agent_runs for select to rowhouse_api
-  using (user_id = (select app.current_user_id()));
+  using (
+    user_id = (select app.task_owner_id())
+    and case when (select app.bound_task_id()) is null then true else task_id = (select app.bound_task_id()) end
+  );
 create policy insert_owner on app.agent_runs for insert to rowhouse_api
   with check (user_id = (select app.current_user_id()));
 create policy update_owner on app.agent_runs for update to rowhouse_api
   using (user_id = (select app.current_user_id()))
   with check (user_id = (select app.current_user_id()));
-create policy select_lease on app.agent_runs for select to rowhouse_api
-  using (user_id = (select app.leased_user_id()) and task_id = (select app.leased_task_id()));
 create policy insert_lease on app.agent_runs for insert to rowhouse_api
   with check (user_id = (select app.leased_user_id()) and task_id = (select app.leased_task_id()));
 create policy update_lease on app.agent_runs for update to rowhouse_api
@@ -90,17 +91,18 @@ create trigger tool_calls_touch_updated_at before update on app.tool_calls
 
 alter table app.tool_calls enable row level security;
 create policy select_owner on app.tool_calls for select to rowhouse_api
-  using (user_id = (select app.current_user_id()));
+  using (
+    user_id = (select app.task_owner_id())
+    and case
+      when (select app.bound_task_id()) is null then true
+      else exists (select from app.agent_runs r where r.user_id = tool_calls.user_id and r.id = tool_calls.run_id)
+    end
+  );
 create policy insert_owner on app.tool_calls for insert to rowhouse_api
   with check (user_id = (select app.current_user_id()));
 create policy update_owner on app.tool_calls for update to rowhouse_api
   using (user_id = (select app.current_user_id()))
   with check (user_id = (select app.current_user_id()));
-create policy select_lease on app.tool_calls for select to rowhouse_api
-  using (
-    user_id = (select app.leased_user_id())
-    and exists (select from app.agent_runs r where r.user_id = tool_calls.user_id and r.id = tool_calls.run_id)
-  );
 create policy insert_lease on app.tool_calls for insert to rowhouse_api
   with check (
     user_id = (select app.leased_user_id())

@@ -108,6 +108,25 @@ comment on function app.authenticate(text, uuid, text) is 'Turns a credential in
 revoke all on function app.authenticate(text, uuid, text) from public;
 grant execute on function app.authenticate(text, uuid, text) to rowhouse_api;
 
+CREATE OR REPLACE FUNCTION app.bound_task_id()
+ RETURNS uuid
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  credential text := current_setting('app.credential', true);
+begin
+  if left(credential, 2) = 'l:' then
+    return coalesce((select l.task_id from app.live_lease(credential) l), '00000000-0000-0000-0000-000000000000');
+  end if;
+  return null;
+end
+$function$;
+comment on function app.bound_task_id() is 'The one task that a lease may read, or none that exists for a lease that has ended; null for callers who are not bound to a task.';
+revoke all on function app.bound_task_id() from public;
+grant execute on function app.bound_task_id() to rowhouse_api;
+
 CREATE OR REPLACE FUNCTION app.check_streams(p_credentials text[], p_organizations uuid[], p_task_ids uuid[], OUT n integer, OUT refusal text, OUT status text, OUT last_log_seq integer, OUT last_event_seq integer)
  RETURNS SETOF record
  LANGUAGE plpgsql
@@ -1021,6 +1040,23 @@ $function$;
 comment on function app.task_deadline(timestamp with time zone, jsonb) is 'When a task must be over, counted from its first claim.';
 revoke all on function app.task_deadline(timestamp with time zone, jsonb) from public;
 
+CREATE OR REPLACE FUNCTION app.task_owner_id()
+ RETURNS uuid
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if left(current_setting('app.credential', true), 2) = 'l:' then
+    return app.leased_user_id();
+  end if;
+  return app.current_user_id();
+end
+$function$;
+comment on function app.task_owner_id() is 'Whose tasks a statement may read: the caller''s, or under a lease its owner''s. For policies that ask app.bound_task_id() as well.';
+revoke all on function app.task_owner_id() from public;
+grant execute on function app.task_owner_id() to rowhouse_api;
+
 CREATE OR REPLACE FUNCTION app.touch_credential()
  RETURNS void
  LANGUAGE plpgsql
@@ -1170,13 +1206,13 @@ create policy insert_owner on app.agent_runs
   for insert to rowhouse_api
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
-create policy select_lease on app.agent_runs
-  for select to rowhouse_api
-  using (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (task_id = ( SELECT app.leased_task_id() AS leased_task_id))));
-
 create policy select_owner on app.agent_runs
   for select to rowhouse_api
-  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+  using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
+CASE
+    WHEN (( SELECT app.bound_task_id() AS bound_task_id) IS NULL) THEN true
+    ELSE (task_id = ( SELECT app.bound_task_id() AS bound_task_id))
+END));
 
 create policy update_lease on app.agent_runs
   for update to rowhouse_api
@@ -1359,13 +1395,13 @@ create policy insert_owner on app.task_events
   for insert to rowhouse_api
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
-create policy select_lease on app.task_events
-  for select to rowhouse_api
-  using (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (task_id = ( SELECT app.leased_task_id() AS leased_task_id))));
-
 create policy select_owner on app.task_events
   for select to rowhouse_api
-  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+  using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
+CASE
+    WHEN (( SELECT app.bound_task_id() AS bound_task_id) IS NULL) THEN true
+    ELSE (task_id = ( SELECT app.bound_task_id() AS bound_task_id))
+END));
 
 grant select,
   insert (task_id, seq, kind, message_id, "offset") on app.task_events to rowhouse_api;
@@ -1439,13 +1475,13 @@ create policy insert_owner on app.task_logs
   for insert to rowhouse_api
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
-create policy select_lease on app.task_logs
-  for select to rowhouse_api
-  using (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (task_id = ( SELECT app.leased_task_id() AS leased_task_id))));
-
 create policy select_owner on app.task_logs
   for select to rowhouse_api
-  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+  using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
+CASE
+    WHEN (( SELECT app.bound_task_id() AS bound_task_id) IS NULL) THEN true
+    ELSE (task_id = ( SELECT app.bound_task_id() AS bound_task_id))
+END));
 
 grant select,
   insert (task_id, seq, type, message) on app.task_logs to rowhouse_api;
@@ -1467,10 +1503,6 @@ alter table app.task_message_deltas enable row level security;
 create policy insert_owner on app.task_message_deltas
   for insert to rowhouse_api
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
-
-create policy select_owner on app.task_message_deltas
-  for select to rowhouse_api
-  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
 grant select,
   insert (message_id, "offset", text) on app.task_message_deltas to rowhouse_api;
@@ -1507,13 +1539,13 @@ create policy insert_owner on app.task_messages
   for insert to rowhouse_api
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
-create policy select_lease on app.task_messages
-  for select to rowhouse_api
-  using (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (task_id = ( SELECT app.leased_task_id() AS leased_task_id))));
-
 create policy select_owner on app.task_messages
   for select to rowhouse_api
-  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+  using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
+CASE
+    WHEN (( SELECT app.bound_task_id() AS bound_task_id) IS NULL) THEN true
+    ELSE (task_id = ( SELECT app.bound_task_id() AS bound_task_id))
+END));
 
 create policy update_lease on app.task_messages
   for update to rowhouse_api
@@ -1593,13 +1625,13 @@ CASE
     ELSE true
 END));
 
-create policy select_lease on app.tasks
-  for select to rowhouse_api
-  using (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (id = ( SELECT app.leased_task_id() AS leased_task_id))));
-
 create policy select_owner on app.tasks
   for select to rowhouse_api
-  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+  using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
+CASE
+    WHEN (( SELECT app.bound_task_id() AS bound_task_id) IS NULL) THEN true
+    ELSE (id = ( SELECT app.bound_task_id() AS bound_task_id))
+END));
 
 create policy update_lease on app.tasks
   for update to rowhouse_api
@@ -1652,10 +1684,6 @@ alter table app.tool_calls enable row level security;
 create policy insert_owner on app.tool_calls
   for insert to rowhouse_api
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
-
-create policy select_owner on app.tool_calls
-  for select to rowhouse_api
-  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
 create policy update_owner on app.tool_calls
   for update to rowhouse_api
@@ -2091,22 +2119,30 @@ create policy insert_lease on app.task_message_deltas
   with check (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (EXISTS ( SELECT
    FROM app.task_messages m
   WHERE ((m.user_id = task_message_deltas.user_id) AND (m.id = task_message_deltas.message_id) AND (m.role = 'agent'::text))))));
-create policy select_lease on app.task_message_deltas
+create policy select_owner on app.task_message_deltas
   for select to rowhouse_api
-  using (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (EXISTS ( SELECT
-   FROM app.task_messages m
-  WHERE ((m.user_id = task_message_deltas.user_id) AND (m.id = task_message_deltas.message_id))))));
+  using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
+CASE
+    WHEN (( SELECT app.bound_task_id() AS bound_task_id) IS NULL) THEN true
+    ELSE (EXISTS ( SELECT
+       FROM app.task_messages m
+      WHERE ((m.user_id = task_message_deltas.user_id) AND (m.id = task_message_deltas.message_id))))
+END));
 
 create policy insert_lease on app.tool_calls
   for insert to rowhouse_api
   with check (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (EXISTS ( SELECT
    FROM app.agent_runs r
   WHERE ((r.user_id = tool_calls.user_id) AND (r.id = tool_calls.run_id))))));
-create policy select_lease on app.tool_calls
+create policy select_owner on app.tool_calls
   for select to rowhouse_api
-  using (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (EXISTS ( SELECT
-   FROM app.agent_runs r
-  WHERE ((r.user_id = tool_calls.user_id) AND (r.id = tool_calls.run_id))))));
+  using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
+CASE
+    WHEN (( SELECT app.bound_task_id() AS bound_task_id) IS NULL) THEN true
+    ELSE (EXISTS ( SELECT
+       FROM app.agent_runs r
+      WHERE ((r.user_id = tool_calls.user_id) AND (r.id = tool_calls.run_id))))
+END));
 create policy update_lease on app.tool_calls
   for update to rowhouse_api
   using (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (EXISTS ( SELECT

@@ -73,7 +73,22 @@ export async function createHousehold(house: House, name: string): Promise<House
      values ($1, $2, 1, 'user', $3, 'complete', length($3)) returning id`,
     [userId, taskId, canary],
   )
+  const otherRunId = await insertOne(
+    house,
+    'insert into app.agent_runs (user_id, agent) values ($1, $2) returning id',
+    [userId, canary],
+  )
   await run(house, [
+    // What its owner's lease on another task must not see.
+    [
+      `insert into app.tool_calls (user_id, run_id, call_id, tool, arguments, arguments_hash)
+       values ($1, $2, $3, 'read_file', '{}', sha256('{}'))`,
+      [userId, otherRunId, canary],
+    ],
+    [
+      'insert into app.task_message_deltas (user_id, message_id, "offset", text) values ($1, $2, 0, $3)',
+      [userId, userMessageId, canary],
+    ],
     [
       'insert into app.task_logs (user_id, task_id, seq, type, message) values ($1, $2, 1, $3, $4)',
       [userId, taskId, 'info', canary],

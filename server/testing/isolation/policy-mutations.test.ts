@@ -13,6 +13,7 @@ import {
 import {
   asLeased,
   type Caller,
+  findExcess,
   findGifts,
   findLeaks,
   findLosses,
@@ -126,6 +127,7 @@ async function behaviourOf(name: string): Promise<string[]> {
     ...(await findGifts(superuser, { tables: mutated, credential, recipient: neighbour })),
     ...(await findLosses(superuser, leased)),
     ...(await findGifts(superuser, { ...leased, tables: mutated, recipient: neighbour })),
+    ...(await findExcess(superuser, { ...leased, work: workOf(owner) })),
     ...(await findAuthLosses(name)),
     ...(await findPublicFaults(name)),
   ]
@@ -153,7 +155,9 @@ async function findPublicFaults(table: string): Promise<string[]> {
   return rows.length === 1 && rows[0]?.isEnabled ? [] : ['the public login reads another catalogue']
 }
 
-function mutationsOf(wanted: 'drop' | 'true' | 'true check' | 'no check' | 'all roles'): Mutation[] {
+function mutationsOf(
+  wanted: 'drop' | 'true' | 'true check' | 'no check' | 'all roles' | 'unbound',
+): Mutation[] {
   return policies.flatMap(({ table, name, command, role, using, withCheck }) => {
     const policy = `policy ${name} on ${table}`
     const isAuths = role === 'rowhouse_auth'
@@ -176,6 +180,12 @@ function mutationsOf(wanted: 'drop' | 'true' | 'true check' | 'no check' | 'all 
       }
       case 'all roles':
         return [{ title: `${policy}, for all roles`, table, sql: `alter ${policy} to public` }]
+      case 'unbound': {
+        const unbound = using?.replaceAll('( SELECT app.bound_task_id() AS bound_task_id)', 'null::uuid')
+        return unbound === undefined || unbound === using
+          ? []
+          : [{ title: `${policy}, unbound`, table, sql: `alter ${policy} using (${unbound})` }]
+      }
       default:
         return wanted satisfies never
     }
@@ -225,6 +235,12 @@ describe('is noticed by what can be reached, and by the lint:', () => {
       sql: `alter table ${name} disable row level security`,
     }))
     expect(await unnoticed(mutations, ['behaviour', 'lint'])).toEqual([])
+  })
+})
+
+describe('is noticed by what a lease can reach:', () => {
+  test('a policy that does not bind it to its task', async () => {
+    expect(await unnoticed(mutationsOf('unbound'), ['behaviour'])).toEqual([])
   })
 })
 

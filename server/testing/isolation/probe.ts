@@ -189,6 +189,21 @@ export async function findGifts(
   return gifts
 }
 
+/** What a lease sees of its owner's beyond its own task. `work` occurs in every row of that task. */
+export async function findExcess(
+  client: ApiClient,
+  { tables, credential, work }: { tables: readonly Table[]; credential: string; work: readonly string[] },
+): Promise<string[]> {
+  const excess: string[] = []
+  await presentCredential(client, credential)
+  for (const table of tables) {
+    const { rows } = await attempt(client, readOf(table))
+    if (!rows.every(row => work.some(mark => row.includes(mark))))
+      excess.push(`a lease reads more of ${table.name}`)
+  }
+  return excess
+}
+
 async function presentCredential(client: ApiClient, credential: string | null): Promise<void> {
   await client.query(`select set_config('app.credential', $1, true)`, [credential ?? ''])
 }

@@ -12,6 +12,7 @@ import {
 import {
   asLeased,
   type Caller,
+  findExcess,
   findGifts,
   findLeaks,
   findLosses,
@@ -94,6 +95,12 @@ describe('the API login', () => {
     const { credential } = owner.lease
     const leased = { tables: asLeased(tables), owner, credential, samples: leasedSamples }
     expect(await asApi(client => findLosses(client, leased))).toEqual([])
+  })
+
+  test('reads nothing of another task under a lease', async () => {
+    const { credential } = owner.lease
+    const leased = { tables: asLeased(tables), credential, work: workOf(owner) }
+    expect(await asApi(client => findExcess(client, leased))).toEqual([])
   })
 
   test('recognises nobody by anything but the digest of their secret', async () => {
