@@ -42,8 +42,14 @@ async function follow(postgres: EmbeddedPostgres): Promise<void> {
     return response.ok
   }
   const path = streamPath('tasks.logs.stream', { taskId })
-  const followers = Array.from({ length: 5 }, () =>
-    followToEnd({ port: () => server.port, path, authorization }),
+  const reading = new Set<number>()
+  const followers = Array.from({ length: 5 }, (_, follower) =>
+    followToEnd({
+      port: () => server.port,
+      path,
+      authorization,
+      onEvent: ({ event }) => void (event === 'message' && reading.add(follower)),
+    }),
   )
   let isWriting = true
   let acknowledged = 0
@@ -54,6 +60,8 @@ async function follow(postgres: EmbeddedPostgres): Promise<void> {
       else await sleep(20)
     }
   })
+  // A stream that is still being let in when the database goes is refused, and right so.
+  await expect.poll(() => reading.size, { timeout: 20_000 }).toBe(5)
   for (let kills = 0; kills < 2; kills++) {
     await sleep(500)
     const pid = postgres.pid()
