@@ -229,35 +229,17 @@ begin
 end
 $$;
 
-create function app.task_owner_id() returns uuid
-language plpgsql stable parallel safe security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if left(current_setting('app.credential', true), 2) = 'l:' then
-    return app.leased_user_id();
-  end if;
-  return app.current_user_id();
-end
-$$;
-comment on function app.task_owner_id() is
-  'Whose tasks a statement may read: the caller''s, or under a lease its owner''s. For policies that ask app.bound_task_id() as well.';
+-- Parsed here and not when they are called, and inlined there: they cost a statement next to nothing.
+create function app.holds_lease() returns boolean
+language sql stable parallel safe
+return left(current_setting('app.credential', true), 2) = 'l:';
+comment on function app.holds_lease() is 'Whether this transaction acts under a lease, one that has ended included.';
 
-create function app.bound_task_id() returns uuid
-language plpgsql stable parallel safe security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  credential text := current_setting('app.credential', true);
-begin
-  if left(credential, 2) = 'l:' then
-    return coalesce((select l.task_id from app.live_lease(credential) l), '00000000-0000-0000-0000-000000000000');
-  end if;
-  return null;
-end
-$$;
-comment on function app.bound_task_id() is
-  'The one task that a lease may read, or none that exists for a lease that has ended; null for callers who are not bound to a task.';
+create function app.task_owner_id() returns uuid
+language sql stable parallel safe
+return case when app.holds_lease() then app.leased_user_id() else app.current_user_id() end;
+comment on function app.task_owner_id() is
+  'Whose tasks a statement may read: the caller''s, or under a lease its owner''s. For policies that bind a lease to its task, too.';
 
 -- What owners and leases both read has one policy for both. Two would make an "or" of two owners, and with it a list reads and
 -- sorts all rows of its owner instead of the first few from an index. A "case" for the lease, because the planner takes an
@@ -265,7 +247,7 @@ comment on function app.bound_task_id() is
 alter policy select_owner on app.tasks
   using (
     user_id = (select app.task_owner_id())
-    and case when (select app.bound_task_id()) is null then true else id = (select app.bound_task_id()) end
+    and case when (select app.holds_lease()) then id = (select app.leased_task_id()) else true end
   );
 create policy update_lease on app.tasks for update to rowhouse_api
   using (
@@ -278,14 +260,14 @@ create policy update_lease on app.tasks for update to rowhouse_api
 alter policy select_owner on app.task_logs
   using (
     user_id = (select app.task_owner_id())
-    and case when (select app.bound_task_id()) is null then true else task_id = (select app.bound_task_id()) end
+    and case when (select app.holds_lease()) then task_id = (select app.leased_task_id()) else true end
   );
 create policy insert_lease on app.task_logs for insert to rowhouse_api
   with check (user_id = (select app.leased_user_id()) and task_id = (select app.leased_task_id()));
 alter policy select_owner on app.task_messages
   using (
     user_id = (select app.task_owner_id())
-    and case when (select app.bound_task_id()) is null then true else task_id = (select app.bound_task_id()) end
+    and case when (select app.holds_lease()) then task_id = (select app.leased_task_id()) else true end
   );
 
 -- The end of a task's maximum duration; infinity for a task without one.
@@ -552,7 +534,7 @@ grant execute on function
   app.leased_task_id(),
   app.leased_id(),
   app.task_owner_id(),
-  app.bound_task_id(),
+  app.holds_lease(),
   app.claim_task(text, integer, bytea),
   app.extend_lease()
 to rowhouse_api;
@@ -590,8 +572,8 @@ begin
   return app.current_user_id();
 end
 $$;
-drop function app.bound_task_id();
 drop function app.task_owner_id();
+drop function app.holds_lease();
 drop function app.leased_id();
 drop function app.leased_task_id();
 drop function app.leased_user_id();

@@ -42,11 +42,11 @@ create policy select_owner on app.task_message_deltas for select to rowhouse_api
   using (
     user_id = (select app.task_owner_id())
     and case
-      when (select app.bound_task_id()) is null then true
-      else exists (
+      when (select app.holds_lease()) then exists (
         select from app.task_messages m
         where m.user_id = task_message_deltas.user_id and m.id = task_message_deltas.message_id
       )
+      else true
     end
   );
 create policy insert_owner on app.task_message_deltas for insert to rowhouse_api
@@ -85,7 +85,7 @@ alter table app.task_events enable row level security;
 create policy select_owner on app.task_events for select to rowhouse_api
   using (
     user_id = (select app.task_owner_id())
-    and case when (select app.bound_task_id()) is null then true else task_id = (select app.bound_task_id()) end
+    and case when (select app.holds_lease()) then task_id = (select app.leased_task_id()) else true end
   );
 create policy insert_owner on app.task_events for insert to rowhouse_api
   with check (user_id = (select app.current_user_id()));

@@ -43,7 +43,7 @@ alter table app.agent_runs enable row level security;
 create policy select_owner on app.agent_runs for select to rowhouse_api
   using (
     user_id = (select app.task_owner_id())
-    and case when (select app.bound_task_id()) is null then true else task_id = (select app.bound_task_id()) end
+    and case when (select app.holds_lease()) then task_id = (select app.leased_task_id()) else true end
   );
 create policy insert_owner on app.agent_runs for insert to rowhouse_api
   with check (user_id = (select app.current_user_id()));
@@ -94,8 +94,8 @@ create policy select_owner on app.tool_calls for select to rowhouse_api
   using (
     user_id = (select app.task_owner_id())
     and case
-      when (select app.bound_task_id()) is null then true
-      else exists (select from app.agent_runs r where r.user_id = tool_calls.user_id and r.id = tool_calls.run_id)
+      when (select app.holds_lease()) then exists (select from app.agent_runs r where r.user_id = tool_calls.user_id and r.id = tool_calls.run_id)
+      else true
     end
   );
 create policy insert_owner on app.tool_calls for insert to rowhouse_api

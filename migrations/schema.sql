@@ -108,25 +108,6 @@ comment on function app.authenticate(text, uuid, text) is 'Turns a credential in
 revoke all on function app.authenticate(text, uuid, text) from public;
 grant execute on function app.authenticate(text, uuid, text) to rowhouse_api;
 
-CREATE OR REPLACE FUNCTION app.bound_task_id()
- RETURNS uuid
- LANGUAGE plpgsql
- STABLE PARALLEL SAFE SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  credential text := current_setting('app.credential', true);
-begin
-  if left(credential, 2) = 'l:' then
-    return coalesce((select l.task_id from app.live_lease(credential) l), '00000000-0000-0000-0000-000000000000');
-  end if;
-  return null;
-end
-$function$;
-comment on function app.bound_task_id() is 'The one task that a lease may read, or none that exists for a lease that has ended; null for callers who are not bound to a task.';
-revoke all on function app.bound_task_id() from public;
-grant execute on function app.bound_task_id() to rowhouse_api;
-
 CREATE OR REPLACE FUNCTION app.check_streams(p_credentials text[], p_organizations uuid[], p_task_ids uuid[], OUT n integer, OUT refusal text, OUT status text, OUT last_log_seq integer, OUT last_event_seq integer)
  RETURNS SETOF record
  LANGUAGE plpgsql
@@ -505,6 +486,15 @@ end
 $function$;
 comment on function app.fail_abandoned_messages() is 'Fails the messages that were still being written when their lease ended.';
 revoke all on function app.fail_abandoned_messages() from public;
+
+CREATE OR REPLACE FUNCTION app.holds_lease()
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN ("left"(current_setting('app.credential'::text, true), 2) = 'l:'::text);
+comment on function app.holds_lease() is 'Whether this transaction acts under a lease, one that has ended included.';
+revoke all on function app.holds_lease() from public;
+grant execute on function app.holds_lease() to rowhouse_api;
 
 CREATE OR REPLACE FUNCTION app.is_leased(p_user_id uuid, p_task_id uuid)
  RETURNS boolean
@@ -1042,18 +1032,10 @@ revoke all on function app.task_deadline(timestamp with time zone, jsonb) from p
 
 CREATE OR REPLACE FUNCTION app.task_owner_id()
  RETURNS uuid
- LANGUAGE plpgsql
- STABLE PARALLEL SAFE SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-begin
-  if left(current_setting('app.credential', true), 2) = 'l:' then
-    return app.leased_user_id();
-  end if;
-  return app.current_user_id();
-end
-$function$;
-comment on function app.task_owner_id() is 'Whose tasks a statement may read: the caller''s, or under a lease its owner''s. For policies that ask app.bound_task_id() as well.';
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN CASE WHEN app.holds_lease() THEN app.leased_user_id() ELSE app.current_user_id() END;
+comment on function app.task_owner_id() is 'Whose tasks a statement may read: the caller''s, or under a lease its owner''s. For policies that bind a lease to its task, too.';
 revoke all on function app.task_owner_id() from public;
 grant execute on function app.task_owner_id() to rowhouse_api;
 
@@ -1210,8 +1192,8 @@ create policy select_owner on app.agent_runs
   for select to rowhouse_api
   using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
 CASE
-    WHEN (( SELECT app.bound_task_id() AS bound_task_id) IS NULL) THEN true
-    ELSE (task_id = ( SELECT app.bound_task_id() AS bound_task_id))
+    WHEN ( SELECT app.holds_lease() AS holds_lease) THEN (task_id = ( SELECT app.leased_task_id() AS leased_task_id))
+    ELSE true
 END));
 
 create policy update_lease on app.agent_runs
@@ -1399,8 +1381,8 @@ create policy select_owner on app.task_events
   for select to rowhouse_api
   using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
 CASE
-    WHEN (( SELECT app.bound_task_id() AS bound_task_id) IS NULL) THEN true
-    ELSE (task_id = ( SELECT app.bound_task_id() AS bound_task_id))
+    WHEN ( SELECT app.holds_lease() AS holds_lease) THEN (task_id = ( SELECT app.leased_task_id() AS leased_task_id))
+    ELSE true
 END));
 
 grant select,
@@ -1479,8 +1461,8 @@ create policy select_owner on app.task_logs
   for select to rowhouse_api
   using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
 CASE
-    WHEN (( SELECT app.bound_task_id() AS bound_task_id) IS NULL) THEN true
-    ELSE (task_id = ( SELECT app.bound_task_id() AS bound_task_id))
+    WHEN ( SELECT app.holds_lease() AS holds_lease) THEN (task_id = ( SELECT app.leased_task_id() AS leased_task_id))
+    ELSE true
 END));
 
 grant select,
@@ -1543,8 +1525,8 @@ create policy select_owner on app.task_messages
   for select to rowhouse_api
   using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
 CASE
-    WHEN (( SELECT app.bound_task_id() AS bound_task_id) IS NULL) THEN true
-    ELSE (task_id = ( SELECT app.bound_task_id() AS bound_task_id))
+    WHEN ( SELECT app.holds_lease() AS holds_lease) THEN (task_id = ( SELECT app.leased_task_id() AS leased_task_id))
+    ELSE true
 END));
 
 create policy update_lease on app.task_messages
@@ -1629,8 +1611,8 @@ create policy select_owner on app.tasks
   for select to rowhouse_api
   using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
 CASE
-    WHEN (( SELECT app.bound_task_id() AS bound_task_id) IS NULL) THEN true
-    ELSE (id = ( SELECT app.bound_task_id() AS bound_task_id))
+    WHEN ( SELECT app.holds_lease() AS holds_lease) THEN (id = ( SELECT app.leased_task_id() AS leased_task_id))
+    ELSE true
 END));
 
 create policy update_lease on app.tasks
@@ -2123,10 +2105,10 @@ create policy select_owner on app.task_message_deltas
   for select to rowhouse_api
   using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
 CASE
-    WHEN (( SELECT app.bound_task_id() AS bound_task_id) IS NULL) THEN true
-    ELSE (EXISTS ( SELECT
+    WHEN ( SELECT app.holds_lease() AS holds_lease) THEN (EXISTS ( SELECT
        FROM app.task_messages m
       WHERE ((m.user_id = task_message_deltas.user_id) AND (m.id = task_message_deltas.message_id))))
+    ELSE true
 END));
 
 create policy insert_lease on app.tool_calls
@@ -2138,10 +2120,10 @@ create policy select_owner on app.tool_calls
   for select to rowhouse_api
   using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
 CASE
-    WHEN (( SELECT app.bound_task_id() AS bound_task_id) IS NULL) THEN true
-    ELSE (EXISTS ( SELECT
+    WHEN ( SELECT app.holds_lease() AS holds_lease) THEN (EXISTS ( SELECT
        FROM app.agent_runs r
       WHERE ((r.user_id = tool_calls.user_id) AND (r.id = tool_calls.run_id))))
+    ELSE true
 END));
 create policy update_lease on app.tool_calls
   for update to rowhouse_api

@@ -181,7 +181,7 @@ function mutationsOf(
       case 'all roles':
         return [{ title: `${policy}, for all roles`, table, sql: `alter ${policy} to public` }]
       case 'unbound': {
-        const unbound = using?.replaceAll('( SELECT app.bound_task_id() AS bound_task_id)', 'null::uuid')
+        const unbound = using?.replaceAll('( SELECT app.holds_lease() AS holds_lease)', 'false')
         return unbound === undefined || unbound === using
           ? []
           : [{ title: `${policy}, unbound`, table, sql: `alter ${policy} using (${unbound})` }]
