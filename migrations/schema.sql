@@ -26,6 +26,10 @@ create type app.caller as (
 );
 comment on type app.caller is 'Who asks, by which credential, where and as what; scopes are null for a session, which may do everything.';
 
+create domain app.envelope as text
+  constraint envelope_check CHECK (((VALUE ~ '^rh1\.[A-Za-z0-9_-]{1,32}\.[A-Za-z0-9_-]{38,}$'::text) AND (octet_length(VALUE) <= 2097152)));
+comment on domain app.envelope is 'A secret sealed by server/crypto: version, key id, then iv, ciphertext and tag of AES-256-GCM. Opens only in its own place.';
+
 CREATE OR REPLACE FUNCTION app.authenticate(p_credential text, p_organization uuid, p_scope text)
  RETURNS app.caller
  LANGUAGE plpgsql
@@ -107,6 +111,26 @@ $function$;
 comment on function app.authenticate(text, uuid, text) is 'Turns a credential into a caller, or raises: 28000 unauthenticated or lease_lost; 42501 missing_scope or not_a_member.';
 revoke all on function app.authenticate(text, uuid, text) from public;
 grant execute on function app.authenticate(text, uuid, text) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.change_connections(p_provider text, p_external_id text, p_status text, p_settings jsonb, p_at timestamp with time zone)
+ RETURNS TABLE(user_id uuid, id uuid)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  update app.connections c
+  set
+    status = coalesce(p_status, c.status),
+    settings = c.settings || coalesce(p_settings, '{}'),
+    access_token = case when p_status = 'revoked' then null else c.access_token end,
+    refresh_token = case when p_status = 'revoked' then null else c.refresh_token end,
+    token_version = c.token_version + case when p_status = 'revoked' then 1 else 0 end
+  where c.provider = p_provider and c.external_id = p_external_id and c.connected_at <= p_at
+  returning c.user_id, c.id
+$function$;
+comment on function app.change_connections(text, text, text, jsonb, timestamp with time zone) is 'What a provider tells of an account, applied to every connection to it that is older than the news: a status unless null, and settings that are added.';
+revoke all on function app.change_connections(text, text, text, jsonb, timestamp with time zone) from public;
+grant execute on function app.change_connections(text, text, text, jsonb, timestamp with time zone) to rowhouse_system;
 
 CREATE OR REPLACE FUNCTION app.check_streams(p_credentials text[], p_organizations uuid[], p_task_ids uuid[], OUT n integer, OUT refusal text, OUT status text, OUT last_log_seq integer, OUT last_event_seq integer)
  RETURNS SETOF record
@@ -301,6 +325,28 @@ $function$;
 comment on function app.current_owner_id() is 'Whose row an insert makes. Used in column defaults and nowhere else.';
 revoke all on function app.current_owner_id() from public;
 grant execute on function app.current_owner_id() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.current_session_id()
+ RETURNS uuid
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  credential text := current_setting('app.credential', true);
+begin
+  if left(credential, 2) = 's:' then
+    return (
+      select s.id from auth.sessions s
+      where s.token = encode(sha256(decode(substr(credential, 3), 'hex')), 'hex') and s.expires_at > now()
+    );
+  end if;
+  return null;
+end
+$function$;
+comment on function app.current_session_id() is 'The session that this transaction carries; null under any other credential.';
+revoke all on function app.current_session_id() from public;
+grant execute on function app.current_session_id() to rowhouse_api;
 
 CREATE OR REPLACE FUNCTION app.current_session_user_id()
  RETURNS uuid
@@ -748,6 +794,73 @@ grant execute on function app.new_id() to rowhouse_api;
 grant execute on function app.new_id() to rowhouse_auth;
 grant execute on function app.new_id() to rowhouse_system;
 
+CREATE OR REPLACE FUNCTION app.open_task_secrets(OUT user_id uuid, OUT keys jsonb, OUT connectors jsonb)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  lease record;
+begin
+  select * into lease from app.live_lease(current_setting('app.credential', true));
+  -- Held to the end, so that the lease does not change hands while this waits for a key.
+  perform from app.tasks t
+  where t.user_id = lease.user_id and t.id = lease.task_id and t.lease_id = lease.lease_id
+  for share;
+  if not found then
+    raise exception 'lease_lost' using errcode = 'RH409';
+  end if;
+  if exists (
+    select from app.task_leases l
+    join app.api_tokens t on t.user_id = l.user_id and t.id = l.api_token_id
+    where l.user_id = lease.user_id and l.id = lease.lease_id and 'keys:reveal' <> all (t.scopes)
+  ) then
+    raise exception 'missing_scope' using errcode = 'RH403';
+  end if;
+  user_id := lease.user_id;
+  with locked as (
+    -- In one order, for tasks of the same user that use the same keys.
+    select p.provider from app.provider_keys p
+    join app.task_keys k on k.user_id = p.user_id and k.provider = p.provider
+    where k.user_id = lease.user_id and k.task_id = lease.task_id
+    order by p.provider
+    for update of p
+  ),
+  used as (
+    -- By provider: a key that was set anew meanwhile has another id.
+    update app.provider_keys p set last_used_at = now()
+    where p.user_id = lease.user_id and p.provider in (select l.provider from locked l)
+    returning p.id, p.provider, p.value
+  )
+  select coalesce(
+    jsonb_agg(jsonb_build_object('provider', k.provider, 'id', used.id, 'value', used.value) order by k.provider), '[]'
+  )
+  into keys
+  from app.task_keys k
+  left join used on used.provider = k.provider
+  where k.user_id = lease.user_id and k.task_id = lease.task_id;
+  select coalesce(
+    jsonb_agg(
+      jsonb_build_object(
+        'id', c.id, 'name', c.name, 'kind', c.kind, 'command', c.command, 'args', c.args, 'url', c.url, 'env', c.env,
+        'headers', c.headers, 'oauthClientId', c.oauth_client_id, 'oauthClientSecret', c.oauth_client_secret
+      )
+      order by c.id
+    ),
+    '[]'
+  )
+  into connectors
+  from app.task_connectors t
+  join app.connectors c on c.user_id = t.user_id and c.id = t.connector_id
+  where t.user_id = lease.user_id and t.task_id = lease.task_id;
+end
+$function$;
+comment on function app.open_task_secrets() is 'What the task of this transaction''s lease may use, sealed, and notes the use. Raises RH409 lease_lost, and RH403 missing_scope where who claimed the task may not read keys.';
+revoke all on function app.open_task_secrets() from public;
+grant execute on function app.open_task_secrets() to rowhouse_api;
+
 CREATE OR REPLACE FUNCTION app.remove_account()
  RETURNS void
  LANGUAGE plpgsql
@@ -933,6 +1046,18 @@ comment on function app.sweep_leases() is 'Ends leases that have lapsed and task
 revoke all on function app.sweep_leases() from public;
 grant execute on function app.sweep_leases() to rowhouse_system;
 
+CREATE OR REPLACE FUNCTION app.sweep_oauth_states()
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  delete from app.oauth_states where expires_at < now() - interval '1 hour'
+$function$;
+comment on function app.sweep_oauth_states() is 'Removes states that nobody came back with.';
+revoke all on function app.sweep_oauth_states() from public;
+grant execute on function app.sweep_oauth_states() to rowhouse_system;
+
 CREATE OR REPLACE FUNCTION app.sweep_rate_limits()
  RETURNS integer
  LANGUAGE plpgsql
@@ -950,6 +1075,22 @@ $function$;
 comment on function app.sweep_rate_limits() is 'Removes counters whose window is long over and returns how many.';
 revoke all on function app.sweep_rate_limits() from public;
 grant execute on function app.sweep_rate_limits() to rowhouse_system;
+
+CREATE OR REPLACE FUNCTION app.take_oauth_state(p_state_hash bytea)
+ RETURNS TABLE(user_id uuid, id uuid, provider text, code_verifier text, return_to text, is_expired boolean)
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  delete from app.oauth_states s
+  where s.state_hash = p_state_hash
+    and s.user_id = app.current_session_user_id()
+    and s.session_id = app.current_session_id()
+  returning s.user_id, s.id, s.provider, s.code_verifier::text, s.return_to, s.expires_at <= now()
+$function$;
+comment on function app.take_oauth_state(bytea) is 'Takes a state away from the session that it was made under, and tells what it was for; nothing for anybody else.';
+revoke all on function app.take_oauth_state(bytea) from public;
+grant execute on function app.take_oauth_state(bytea) to rowhouse_api;
 
 CREATE OR REPLACE FUNCTION app.take_quota(p_kind text, p_operator_limit integer)
  RETURNS integer
@@ -1264,6 +1405,134 @@ grant insert (organization_id, name, prefix, token_hash, scopes, expires_at),
   select (user_id, id, organization_id, name, prefix, scopes, expires_at, last_used_at, revoked_at, replaced_by, grace_until, created_at, updated_at),
   update (revoked_at, replaced_by, grace_until) on app.api_tokens to rowhouse_api;
 
+-- app.connections
+
+create table app.connections (
+  user_id uuid default app.current_owner_id() not null,
+  id uuid default app.new_id() not null,
+  organization_id uuid,
+  provider text not null,
+  external_id text not null,
+  name text not null,
+  icon text,
+  scopes text[] default '{}'::text[] not null,
+  access_token app.envelope,
+  refresh_token app.envelope,
+  expires_at timestamp with time zone,
+  bot_id text,
+  settings jsonb default '{}'::jsonb not null,
+  status text default 'active'::text not null,
+  token_version integer default 0 not null,
+  refresh_claimed_until timestamp with time zone,
+  connected_at timestamp with time zone default now() not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint connections_pkey PRIMARY KEY (user_id, id),
+  constraint connections_user_id_provider_external_id_key UNIQUE (user_id, provider, external_id),
+  constraint connections_external_id_check CHECK (((length(external_id) >= 1) AND (length(external_id) <= 200))),
+  constraint connections_provider_check CHECK ((provider = ANY (ARRAY['notion'::text, 'github'::text, 'slack'::text, 'linear'::text]))),
+  constraint connections_settings_check CHECK ((jsonb_typeof(settings) = 'object'::text)),
+  constraint connections_status_check CHECK ((status = ANY (ARRAY['active'::text, 'revoked'::text, 'error'::text])))
+);
+comment on table app.connections is 'A user''s accounts elsewhere, with the tokens that act for them there.';
+comment on column app.connections.external_id is 'The workspace, installation, team or organization as the provider names it; what its webhooks name.';
+comment on column app.connections.access_token is 'Null where one is minted when it is needed, and once it is revoked.';
+comment on column app.connections.token_version is 'Counts the tokens that were stored here; a sealed value changes with its key.';
+comment on column app.connections.connected_at is 'When its user last went through the provider''s consent.';
+
+CREATE INDEX connections_organization_id_user_id_idx ON app.connections USING btree (organization_id, user_id);
+
+CREATE INDEX connections_provider_external_id_idx ON app.connections USING btree (provider, external_id);
+
+CREATE UNIQUE INDEX connections_user_id_notion_key ON app.connections USING btree (user_id) WHERE (provider = 'notion'::text);
+
+alter table app.connections enable row level security;
+
+create policy delete_owner on app.connections
+  for delete to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy insert_owner on app.connections
+  for insert to rowhouse_api
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy select_owner on app.connections
+  for select to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy update_owner on app.connections
+  for update to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)))
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+CREATE TRIGGER connections_touch_updated_at BEFORE UPDATE ON app.connections FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant delete,
+  select,
+  insert (id, provider, external_id, name, icon, scopes, access_token, refresh_token, expires_at, bot_id, settings),
+  update (external_id, name, icon, scopes, access_token, refresh_token, expires_at, bot_id, settings, status, token_version, refresh_claimed_until, connected_at) on app.connections to rowhouse_api;
+
+-- app.connectors
+
+create table app.connectors (
+  user_id uuid default app.current_owner_id() not null,
+  id uuid default app.new_id() not null,
+  name text not null,
+  kind text not null,
+  command text,
+  args text[] default '{}'::text[] not null,
+  url text,
+  env app.envelope,
+  headers app.envelope,
+  oauth_client_id app.envelope,
+  oauth_client_secret app.envelope,
+  status text default 'disconnected'::text not null,
+  last_checked_at timestamp with time zone,
+  last_error text,
+  tools jsonb default '[]'::jsonb not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint connectors_pkey PRIMARY KEY (user_id, id),
+  constraint connectors_kind_check CHECK ((kind = ANY (ARRAY['local'::text, 'remote'::text]))),
+  constraint connectors_status_check CHECK ((status = ANY (ARRAY['connected'::text, 'disconnected'::text]))),
+  constraint connectors_target_check CHECK (
+CASE kind
+    WHEN 'local'::text THEN ((command IS NOT NULL) AND (url IS NULL))
+    WHEN 'remote'::text THEN ((url IS NOT NULL) AND (command IS NULL) AND (args = '{}'::text[]))
+    ELSE NULL::boolean
+END)
+);
+comment on table app.connectors is 'A user''s MCP servers: a command to run or an address to call.';
+comment on column app.connectors.env is 'Variables for a command, as a sealed JSON object.';
+comment on column app.connectors.headers is 'Headers for an address, as a sealed JSON object.';
+comment on column app.connectors.tools is 'The tools that the server listed when it was last checked.';
+
+alter table app.connectors enable row level security;
+
+create policy delete_owner on app.connectors
+  for delete to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy insert_owner on app.connectors
+  for insert to rowhouse_api
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy select_owner on app.connectors
+  for select to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy update_owner on app.connectors
+  for update to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)))
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+CREATE TRIGGER connectors_touch_updated_at BEFORE UPDATE ON app.connectors FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant delete,
+  select,
+  insert (id, name, kind, command, args, url, env, headers, oauth_client_id, oauth_client_secret),
+  update (name, command, args, url, env, headers, oauth_client_id, oauth_client_secret, status, last_checked_at, last_error, tools) on app.connectors to rowhouse_api;
+
 -- app.daily_usage
 
 create table app.daily_usage (
@@ -1288,6 +1557,104 @@ create policy select_owner on app.daily_usage
 CREATE TRIGGER daily_usage_touch_updated_at BEFORE UPDATE ON app.daily_usage FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
 
 grant select on app.daily_usage to rowhouse_api;
+
+-- app.keyring_checks
+
+create table app.keyring_checks (
+  key_id text not null,
+  value app.envelope not null,
+  created_at timestamp with time zone default now() not null,
+  constraint keyring_checks_pkey PRIMARY KEY (key_id),
+  constraint keyring_checks_key_id_check CHECK ((key_id = split_part((value)::text, '.'::text, 2)))
+);
+comment on table app.keyring_checks is 'A known text sealed with each key in use. No login reads or writes it but through app.keep_keyring_check.';
+
+alter table app.keyring_checks enable row level security;
+
+-- app.oauth_states
+
+create table app.oauth_states (
+  user_id uuid default app.current_owner_id() not null,
+  id uuid default app.new_id() not null,
+  session_id uuid default app.current_session_id() not null,
+  state_hash bytea not null,
+  provider text not null,
+  code_verifier app.envelope,
+  return_to text not null,
+  expires_at timestamp with time zone default (now() + '00:10:00'::interval) not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint oauth_states_pkey PRIMARY KEY (user_id, id),
+  constraint oauth_states_state_hash_key UNIQUE (state_hash),
+  constraint oauth_states_provider_check CHECK ((provider = ANY (ARRAY['notion'::text, 'github'::text, 'slack'::text, 'linear'::text]))),
+  constraint oauth_states_state_hash_check CHECK ((octet_length(state_hash) = 32))
+);
+comment on table app.oauth_states is 'Connect flows that a browser has begun: taken once, by the session that began them.';
+
+CREATE INDEX oauth_states_expires_at_idx ON app.oauth_states USING btree (expires_at);
+
+CREATE INDEX oauth_states_user_id_session_id_idx ON app.oauth_states USING btree (user_id, session_id);
+
+alter table app.oauth_states enable row level security;
+
+create policy insert_session on app.oauth_states
+  for insert to rowhouse_api
+  with check (((user_id = ( SELECT app.current_session_user_id() AS current_session_user_id)) AND (session_id = ( SELECT app.current_session_id() AS current_session_id))));
+
+create policy select_session on app.oauth_states
+  for select to rowhouse_api
+  using (((user_id = ( SELECT app.current_session_user_id() AS current_session_user_id)) AND (session_id = ( SELECT app.current_session_id() AS current_session_id))));
+
+CREATE TRIGGER oauth_states_touch_updated_at BEFORE UPDATE ON app.oauth_states FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant insert (id, state_hash, provider, code_verifier, return_to),
+  select (user_id, id, session_id, provider, return_to, expires_at, created_at, updated_at) on app.oauth_states to rowhouse_api;
+
+-- app.provider_keys
+
+create table app.provider_keys (
+  user_id uuid default app.current_owner_id() not null,
+  id uuid default app.new_id() not null,
+  provider text not null,
+  value app.envelope not null,
+  hint text not null,
+  last_used_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint provider_keys_pkey PRIMARY KEY (user_id, id),
+  constraint provider_keys_user_id_provider_key UNIQUE (user_id, provider),
+  constraint provider_keys_hint_check CHECK ((length(hint) <= 4)),
+  constraint provider_keys_provider_check CHECK ((provider = ANY (ARRAY['anthropic'::text, 'openai'::text, 'cursor'::text, 'gemini'::text, 'aigateway'::text])))
+);
+comment on table app.provider_keys is 'A user''s keys to AI providers, one a provider, sealed.';
+comment on column app.provider_keys.hint is 'The key''s last characters, by which its owner recognises it.';
+comment on column app.provider_keys.last_used_at is 'When the key was last revealed, to its owner or to a worker.';
+
+alter table app.provider_keys enable row level security;
+
+create policy delete_owner on app.provider_keys
+  for delete to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy insert_owner on app.provider_keys
+  for insert to rowhouse_api
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy select_owner on app.provider_keys
+  for select to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy update_owner on app.provider_keys
+  for update to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)))
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+CREATE TRIGGER provider_keys_touch_updated_at BEFORE UPDATE OF hint ON app.provider_keys FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant delete,
+  select,
+  insert (id, provider, value, hint),
+  update (id, value, hint, last_used_at) on app.provider_keys to rowhouse_api;
 
 -- app.rate_limits
 
@@ -1348,6 +1715,32 @@ grant delete,
   insert (key, value),
   update (value) on app.settings to rowhouse_api;
 
+-- app.task_connectors
+
+create table app.task_connectors (
+  user_id uuid default app.current_owner_id() not null,
+  task_id uuid not null,
+  connector_id uuid not null,
+  created_at timestamp with time zone default now() not null,
+  constraint task_connectors_pkey PRIMARY KEY (user_id, task_id, connector_id)
+);
+comment on table app.task_connectors is 'Which connectors a task may use.';
+
+CREATE INDEX task_connectors_user_id_connector_id_idx ON app.task_connectors USING btree (user_id, connector_id);
+
+alter table app.task_connectors enable row level security;
+
+create policy insert_owner on app.task_connectors
+  for insert to rowhouse_api
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy select_owner on app.task_connectors
+  for select to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+grant select,
+  insert (task_id, connector_id) on app.task_connectors to rowhouse_api;
+
 -- app.task_events
 
 create table app.task_events (
@@ -1387,6 +1780,31 @@ END));
 
 grant select,
   insert (task_id, seq, kind, message_id, "offset") on app.task_events to rowhouse_api;
+
+-- app.task_keys
+
+create table app.task_keys (
+  user_id uuid default app.current_owner_id() not null,
+  task_id uuid not null,
+  provider text not null,
+  created_at timestamp with time zone default now() not null,
+  constraint task_keys_pkey PRIMARY KEY (user_id, task_id, provider),
+  constraint task_keys_provider_check CHECK ((provider = ANY (ARRAY['anthropic'::text, 'openai'::text, 'cursor'::text, 'gemini'::text, 'aigateway'::text])))
+);
+comment on table app.task_keys is 'Which providers'' keys a task may use. A key may be set, or set anew, after the task was created.';
+
+alter table app.task_keys enable row level security;
+
+create policy insert_owner on app.task_keys
+  for insert to rowhouse_api
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy select_owner on app.task_keys
+  for select to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+grant select,
+  insert (task_id, provider) on app.task_keys to rowhouse_api;
 
 -- app.task_leases
 
@@ -2051,6 +2469,30 @@ grant delete,
   select,
   update on auth.verifications to rowhouse_auth;
 
+CREATE OR REPLACE FUNCTION app.keep_keyring_check(p_value text, p_key_ids text[])
+ RETURNS SETOF app.keyring_checks
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  current_key text := split_part(p_value, '.', 2);
+begin
+  if not exists (select from app.keyring_checks c where c.key_id = current_key) then
+    -- Servers that start at once take turns, and the second one sees what the first one kept.
+    lock table app.keyring_checks in share row exclusive mode;
+    insert into app.keyring_checks (key_id, value)
+    select current_key, p_value
+    where not exists (select from app.keyring_checks c where c.key_id <> all (p_key_ids))
+    on conflict do nothing;
+  end if;
+  return query select * from app.keyring_checks order by key_id;
+end
+$function$;
+comment on function app.keep_keyring_check(text, text[]) is 'Keeps the check value of a key that has none, unless its holder lacks another key in use; returns all check values.';
+revoke all on function app.keep_keyring_check(text, text[]) from public;
+grant execute on function app.keep_keyring_check(text, text[]) to rowhouse_system;
+
 alter table app.agent_runs add constraint agent_runs_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 alter table app.agent_runs add constraint agent_runs_user_id_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES app.tasks(user_id, id) ON DELETE CASCADE;
 
@@ -2058,12 +2500,27 @@ alter table app.api_tokens add constraint api_tokens_organization_id_user_id_fke
 alter table app.api_tokens add constraint api_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 alter table app.api_tokens add constraint api_tokens_user_id_replaced_by_fkey FOREIGN KEY (user_id, replaced_by) REFERENCES app.api_tokens(user_id, id) ON DELETE SET NULL (replaced_by);
 
+alter table app.connections add constraint connections_organization_id_user_id_fkey FOREIGN KEY (organization_id, user_id) REFERENCES auth.members(organization_id, user_id) ON DELETE SET NULL (organization_id);
+alter table app.connections add constraint connections_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+alter table app.connectors add constraint connectors_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
 alter table app.daily_usage add constraint daily_usage_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+alter table app.oauth_states add constraint oauth_states_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+alter table app.oauth_states add constraint oauth_states_user_id_session_id_fkey FOREIGN KEY (user_id, session_id) REFERENCES auth.sessions(user_id, id) ON DELETE CASCADE;
+
+alter table app.provider_keys add constraint provider_keys_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
 alter table app.settings add constraint settings_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
+alter table app.task_connectors add constraint task_connectors_user_id_connector_id_fkey FOREIGN KEY (user_id, connector_id) REFERENCES app.connectors(user_id, id) ON DELETE CASCADE;
+alter table app.task_connectors add constraint task_connectors_user_id_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES app.tasks(user_id, id) ON DELETE CASCADE;
+
 alter table app.task_events add constraint task_events_user_id_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES app.tasks(user_id, id) ON DELETE CASCADE;
 alter table app.task_events add constraint task_events_user_id_task_id_message_id_fkey FOREIGN KEY (user_id, task_id, message_id) REFERENCES app.task_messages(user_id, task_id, id) ON DELETE CASCADE;
+
+alter table app.task_keys add constraint task_keys_user_id_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES app.tasks(user_id, id) ON DELETE CASCADE;
 
 alter table app.task_leases add constraint task_leases_user_id_api_token_id_fkey FOREIGN KEY (user_id, api_token_id) REFERENCES app.api_tokens(user_id, id) ON DELETE CASCADE;
 alter table app.task_leases add constraint task_leases_user_id_session_id_fkey FOREIGN KEY (user_id, session_id) REFERENCES auth.sessions(user_id, id) ON DELETE CASCADE;

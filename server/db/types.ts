@@ -61,6 +61,69 @@ export interface AppApiTokens {
   userId: Generated<string>;
 }
 
+export interface AppConnections {
+  /**
+   * Null where one is minted when it is needed, and once it is revoked.
+   */
+  accessToken: string | null;
+  botId: string | null;
+  /**
+   * When its user last went through the provider's consent.
+   */
+  connectedAt: Generated<Timestamp>;
+  createdAt: Generated<Timestamp>;
+  expiresAt: Timestamp | null;
+  /**
+   * The workspace, installation, team or organization as the provider names it; what its webhooks name.
+   */
+  externalId: string;
+  icon: string | null;
+  id: Generated<string>;
+  name: string;
+  organizationId: string | null;
+  provider: string;
+  refreshClaimedUntil: Timestamp | null;
+  refreshToken: string | null;
+  scopes: Generated<string[]>;
+  settings: Generated<Json>;
+  status: Generated<string>;
+  /**
+   * Counts the tokens that were stored here; a sealed value changes with its key.
+   */
+  tokenVersion: Generated<number>;
+  updatedAt: Generated<Timestamp>;
+  userId: Generated<string>;
+}
+
+export interface AppConnectors {
+  args: Generated<string[]>;
+  command: string | null;
+  createdAt: Generated<Timestamp>;
+  /**
+   * Variables for a command, as a sealed JSON object.
+   */
+  env: string | null;
+  /**
+   * Headers for an address, as a sealed JSON object.
+   */
+  headers: string | null;
+  id: Generated<string>;
+  kind: string;
+  lastCheckedAt: Timestamp | null;
+  lastError: string | null;
+  name: string;
+  oauthClientId: string | null;
+  oauthClientSecret: string | null;
+  status: Generated<string>;
+  /**
+   * The tools that the server listed when it was last checked.
+   */
+  tools: Generated<Json>;
+  updatedAt: Generated<Timestamp>;
+  url: string | null;
+  userId: Generated<string>;
+}
+
 export interface AppDailyUsage {
   createdAt: Generated<Timestamp>;
   day: string;
@@ -69,6 +132,42 @@ export interface AppDailyUsage {
   tasks: Generated<number>;
   updatedAt: Generated<Timestamp>;
   userId: Generated<string>;
+}
+
+export interface AppKeyringChecks {
+  createdAt: Generated<Timestamp>;
+  keyId: string;
+  value: string;
+}
+
+export interface AppOauthStates {
+  codeVerifier: string | null;
+  createdAt: Generated<Timestamp>;
+  expiresAt: Generated<Timestamp>;
+  id: Generated<string>;
+  provider: string;
+  returnTo: string;
+  sessionId: Generated<string>;
+  stateHash: Buffer;
+  updatedAt: Generated<Timestamp>;
+  userId: Generated<string>;
+}
+
+export interface AppProviderKeys {
+  createdAt: Generated<Timestamp>;
+  /**
+   * The key's last characters, by which its owner recognises it.
+   */
+  hint: string;
+  id: Generated<string>;
+  /**
+   * When the key was last revealed, to its owner or to a worker.
+   */
+  lastUsedAt: Timestamp | null;
+  provider: string;
+  updatedAt: Generated<Timestamp>;
+  userId: Generated<string>;
+  value: string;
 }
 
 export interface AppRateLimits {
@@ -89,12 +188,26 @@ export interface AppSettings {
   value: Json;
 }
 
+export interface AppTaskConnectors {
+  connectorId: string;
+  createdAt: Generated<Timestamp>;
+  taskId: string;
+  userId: Generated<string>;
+}
+
 export interface AppTaskEvents {
   at: Generated<Timestamp>;
   kind: string;
   messageId: string;
   offset: number | null;
   seq: number;
+  taskId: string;
+  userId: Generated<string>;
+}
+
+export interface AppTaskKeys {
+  createdAt: Generated<Timestamp>;
+  provider: string;
   taskId: string;
   userId: Generated<string>;
 }
@@ -331,10 +444,17 @@ export interface AuthVerifications {
 export interface DB {
   "app.agentRuns": AppAgentRuns;
   "app.apiTokens": AppApiTokens;
+  "app.connections": AppConnections;
+  "app.connectors": AppConnectors;
   "app.dailyUsage": AppDailyUsage;
+  "app.keyringChecks": AppKeyringChecks;
+  "app.oauthStates": AppOauthStates;
+  "app.providerKeys": AppProviderKeys;
   "app.rateLimits": AppRateLimits;
   "app.settings": AppSettings;
+  "app.taskConnectors": AppTaskConnectors;
   "app.taskEvents": AppTaskEvents;
+  "app.taskKeys": AppTaskKeys;
   "app.taskLeases": AppTaskLeases;
   "app.taskLogs": AppTaskLogs;
   "app.taskMessageDeltas": AppTaskMessageDeltas;

@@ -1,0 +1,185 @@
+-- Connections to users' accounts elsewhere (Notion, GitHub, Slack, Linear), and the states of connect flows under way.
+--
+-- A connection's tokens are sealed. A refresh is made once however many ask for it: whoever moves refresh_claimed_until calls the
+-- provider, outside of any transaction, and stores the outcome while token_version is still the one it began with; the others
+-- wait for the version to change. A claim lapses, so that one who died with it stops nobody.
+--
+-- A state belongs to the session that it was made under, is taken once and ends after ten minutes. What is stored is its hash,
+-- and nobody reads it: app.take_oauth_state deletes and returns the caller's own.
+
+-- migrate:up
+
+create table app.connections (
+  user_id uuid not null default app.current_owner_id(),
+  id uuid not null default app.new_id(),
+  organization_id uuid,
+  provider text not null,
+  external_id text not null,
+  name text not null,
+  icon text,
+  scopes text[] not null default '{}',
+  access_token app.envelope,
+  refresh_token app.envelope,
+  expires_at timestamptz,
+  bot_id text,
+  settings jsonb not null default '{}',
+  status text not null default 'active',
+  token_version integer not null default 0,
+  refresh_claimed_until timestamptz,
+  connected_at timestamptz not null default now(),
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint connections_pkey primary key (user_id, id),
+  constraint connections_user_id_provider_external_id_key unique (user_id, provider, external_id),
+  constraint connections_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade,
+  constraint connections_organization_id_user_id_fkey foreign key (organization_id, user_id)
+    references auth.members (organization_id, user_id) on delete set null (organization_id),
+  constraint connections_provider_check check (provider in ('notion', 'github', 'slack', 'linear')),
+  constraint connections_status_check check (status in ('active', 'revoked', 'error')),
+  constraint connections_external_id_check check (length(external_id) between 1 and 200),
+  constraint connections_settings_check check (jsonb_typeof(settings) = 'object')
+);
+comment on table app.connections is 'A user''s accounts elsewhere, with the tokens that act for them there.';
+comment on column app.connections.external_id is
+  'The workspace, installation, team or organization as the provider names it; what its webhooks name.';
+comment on column app.connections.access_token is 'Null where one is minted when it is needed, and once it is revoked.';
+comment on column app.connections.token_version is 'Counts the tokens that were stored here; a sealed value changes with its key.';
+comment on column app.connections.connected_at is 'When its user last went through the provider''s consent.';
+create unique index connections_user_id_notion_key on app.connections (user_id) where provider = 'notion';
+create index connections_provider_external_id_idx on app.connections (provider, external_id);
+create index connections_organization_id_user_id_idx on app.connections (organization_id, user_id);
+create trigger connections_touch_updated_at before update on app.connections
+  for each row execute function app.touch_updated_at();
+
+alter table app.connections enable row level security;
+create policy select_owner on app.connections for select to rowhouse_api
+  using (user_id = (select app.current_user_id()));
+create policy insert_owner on app.connections for insert to rowhouse_api
+  with check (user_id = (select app.current_user_id()));
+create policy update_owner on app.connections for update to rowhouse_api
+  using (user_id = (select app.current_user_id()))
+  with check (user_id = (select app.current_user_id()));
+create policy delete_owner on app.connections for delete to rowhouse_api
+  using (user_id = (select app.current_user_id()));
+grant
+  select,
+  insert (id, provider, external_id, name, icon, scopes, access_token, refresh_token, expires_at, bot_id, settings),
+  update (
+    external_id, name, icon, scopes, access_token, refresh_token, expires_at, bot_id, settings, status, token_version,
+    refresh_claimed_until, connected_at
+  ),
+  delete
+on app.connections to rowhouse_api;
+
+create function app.current_session_id() returns uuid
+language plpgsql stable parallel safe security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  credential text := current_setting('app.credential', true);
+begin
+  if left(credential, 2) = 's:' then
+    return (
+      select s.id from auth.sessions s
+      where s.token = encode(sha256(decode(substr(credential, 3), 'hex')), 'hex') and s.expires_at > now()
+    );
+  end if;
+  return null;
+end
+$$;
+comment on function app.current_session_id() is 'The session that this transaction carries; null under any other credential.';
+grant execute on function app.current_session_id() to rowhouse_api;
+
+
+create table app.oauth_states (
+  user_id uuid not null default app.current_owner_id(),
+  id uuid not null default app.new_id(),
+  session_id uuid not null default app.current_session_id(),
+  state_hash bytea not null,
+  provider text not null,
+  code_verifier app.envelope,
+  return_to text not null,
+  expires_at timestamptz not null default now() + interval '10 minutes',
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint oauth_states_pkey primary key (user_id, id),
+  constraint oauth_states_state_hash_key unique (state_hash),
+  constraint oauth_states_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade,
+  constraint oauth_states_user_id_session_id_fkey foreign key (user_id, session_id)
+    references auth.sessions (user_id, id) on delete cascade,
+  constraint oauth_states_provider_check check (provider in ('notion', 'github', 'slack', 'linear')),
+  constraint oauth_states_state_hash_check check (octet_length(state_hash) = 32)
+);
+comment on table app.oauth_states is 'Connect flows that a browser has begun: taken once, by the session that began them.';
+create index oauth_states_user_id_session_id_idx on app.oauth_states (user_id, session_id);
+create index oauth_states_expires_at_idx on app.oauth_states (expires_at);
+create trigger oauth_states_touch_updated_at before update on app.oauth_states
+  for each row execute function app.touch_updated_at();
+
+alter table app.oauth_states enable row level security;
+create policy select_session on app.oauth_states for select to rowhouse_api
+  using (user_id = (select app.current_session_user_id()) and session_id = (select app.current_session_id()));
+create policy insert_session on app.oauth_states for insert to rowhouse_api
+  with check (user_id = (select app.current_session_user_id()) and session_id = (select app.current_session_id()));
+grant
+  select (user_id, id, session_id, provider, return_to, expires_at, created_at, updated_at),
+  insert (id, state_hash, provider, code_verifier, return_to)
+on app.oauth_states to rowhouse_api;
+
+create function app.take_oauth_state(p_state_hash bytea)
+returns table (user_id uuid, id uuid, provider text, code_verifier text, return_to text, is_expired boolean)
+language sql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  delete from app.oauth_states s
+  where s.state_hash = p_state_hash
+    and s.user_id = app.current_session_user_id()
+    and s.session_id = app.current_session_id()
+  returning s.user_id, s.id, s.provider, s.code_verifier::text, s.return_to, s.expires_at <= now()
+$$;
+comment on function app.take_oauth_state(bytea) is
+  'Takes a state away from the session that it was made under, and tells what it was for; nothing for anybody else.';
+grant execute on function app.take_oauth_state(bytea) to rowhouse_api;
+
+create function app.sweep_oauth_states() returns void
+language sql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  delete from app.oauth_states where expires_at < now() - interval '1 hour'
+$$;
+comment on function app.sweep_oauth_states() is 'Removes states that nobody came back with.';
+grant execute on function app.sweep_oauth_states() to rowhouse_system;
+
+create function app.change_connections(
+  p_provider text,
+  p_external_id text,
+  p_status text,
+  p_settings jsonb,
+  p_at timestamptz
+)
+returns table (user_id uuid, id uuid)
+language sql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  update app.connections c
+  set
+    status = coalesce(p_status, c.status),
+    settings = c.settings || coalesce(p_settings, '{}'),
+    access_token = case when p_status = 'revoked' then null else c.access_token end,
+    refresh_token = case when p_status = 'revoked' then null else c.refresh_token end,
+    token_version = c.token_version + case when p_status = 'revoked' then 1 else 0 end
+  where c.provider = p_provider and c.external_id = p_external_id and c.connected_at <= p_at
+  returning c.user_id, c.id
+$$;
+comment on function app.change_connections(text, text, text, jsonb, timestamptz) is
+  'What a provider tells of an account, applied to every connection to it that is older than the news: a status unless null, and settings that are added.';
+grant execute on function app.change_connections(text, text, text, jsonb, timestamptz) to rowhouse_system;
+
+-- migrate:down
+
+drop function app.change_connections(text, text, text, jsonb, timestamptz);
+drop function app.sweep_oauth_states();
+drop function app.take_oauth_state(bytea);
+drop table app.oauth_states;
+drop table app.connections;
+drop function app.current_session_id();
