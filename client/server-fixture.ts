@@ -8,6 +8,7 @@ import { createLogger } from '#server/logger.ts'
 import { appRouter } from '#server/router.ts'
 import { createServices, type ServingServices } from '#server/services.ts'
 import { createTestDatabase, type TestDatabase } from '#server/testing/database.ts'
+import { TEST_ENCRYPTION_KEYS } from '#server/testing/environment.ts'
 import { signUp } from './index.ts'
 
 export const PASSWORD = 'correct horse battery staple'
@@ -30,6 +31,7 @@ export async function startServer(environment: Record<string, string> = {}): Pro
     APP_URL: 'http://localhost:3000',
     DATABASE_URL: database.ownerUrl,
     AUTH_SECRET: 'a secret of the test suite, long enough to be one: 2d41ab',
+    ENCRYPTION_KEYS: TEST_ENCRYPTION_KEYS,
     LOG_LEVEL: 'silent',
     ...environment,
   })

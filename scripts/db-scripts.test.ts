@@ -11,7 +11,7 @@ import {
   writeMigration,
 } from '#server/db/migrations/harness.ts'
 import { createTestDatabase } from '#server/testing/database.ts'
-import { TEST_AUTH_SECRET } from '#server/testing/environment.ts'
+import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '#server/testing/environment.ts'
 
 interface Finished {
   code: number | null
@@ -76,6 +76,7 @@ test.each(['db-reset.ts', 'db-push.ts'])('%s is refused in production', async sc
     NODE_ENV: 'production',
     DATABASE_URL: url,
     AUTH_SECRET: 'Zk3v0Qp9sX7yT1uW5rN8mB2cL6dF4gHj',
+    ENCRYPTION_KEYS: TEST_ENCRYPTION_KEYS,
     APP_URL: 'https://rowhouse.example.com',
   }
   const args = script === 'db-reset.ts' ? ['--yes'] : []

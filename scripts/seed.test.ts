@@ -6,7 +6,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { TASK_STATUSES } from '#server/tasks/state.ts'
 import { createTestDatabase, type TestDatabase } from '#server/testing/database.ts'
-import { TEST_AUTH_SECRET } from '#server/testing/environment.ts'
+import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '#server/testing/environment.ts'
 import { readTables, snapshotTables } from '#server/testing/isolation/tables.ts'
 import { ADA, GRACE, ORGANIZATION, TASKS } from './seed/demo.ts'
 
@@ -123,7 +123,11 @@ describe('the seed', () => {
   })
 
   test('is refused in production', async () => {
-    const production = { NODE_ENV: 'production', AUTH_SECRET: 'q7Vd0mYt3Zb8Kc2Xw5Rn9Hs4Lp6Gf1Ja' }
+    const production = {
+      NODE_ENV: 'production',
+      AUTH_SECRET: 'q7Vd0mYt3Zb8Kc2Xw5Rn9Hs4Lp6Gf1Ja',
+      ENCRYPTION_KEYS: TEST_ENCRYPTION_KEYS,
+    }
     const { code, stderr } = await seed([], production)
     expect(code).toBe(1)
     expect(stderr).toBe('seed: the seed makes users with a known password and is refused in production\n')

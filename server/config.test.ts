@@ -6,6 +6,7 @@ import { ConfigError, loadConfig } from './config.ts'
 
 const URL_A = 'postgres://ann:s3cret@db.example.com:5432/shop'
 const URL_B = 'postgres://owner:s3cret@db.example.com:5433/shop'
+const KEYS = 'k1:7d0e2f9b4c6a81835f1e0d9c8b7a69584736251403f2e1d0cfbeadfc9b8a7765'
 const STRONG = 'kJ8v2Qm0ZtR5wXy1Lc7Nf4Bh9Dg3Sa6P'
 
 let dataDir: string
@@ -44,7 +45,9 @@ describe('with nothing set', () => {
       quotas: { maxTasksPerDay: 500, maxMessagesPerDay: 2000 },
     })
     expect(load().socialProviders).toEqual({ github: undefined, google: undefined })
-    expect(load({ DATA_DIR: undefined, AUTH_SECRET: STRONG }).dataDir).toBe(resolve('.rowhouse'))
+    expect(load({ DATA_DIR: undefined, AUTH_SECRET: STRONG, ENCRYPTION_KEYS: KEYS }).dataDir).toBe(
+      resolve('.rowhouse'),
+    )
   })
 
   test('the secret is generated once and kept for its owner only', () => {
@@ -185,7 +188,7 @@ describe('the database', () => {
   })
 
   test.each(['NEON_BRANCH', 'PRODUCTION'])('%s reads DATABASE_URL and insists on TLS', method => {
-    const env = { DB_METHOD: method, AUTH_SECRET: STRONG, DATABASE_URL: URL_A }
+    const env = { DB_METHOD: method, AUTH_SECRET: STRONG, ENCRYPTION_KEYS: KEYS, DATABASE_URL: URL_A }
     expect(load(env).database).toMatchObject({ url: `${URL_A}?sslmode=verify-full`, method })
     expect(load({ ...env, DATABASE_URL: `${URL_A}?sslmode=require` }).database).toMatchObject({
       url: `${URL_A}?sslmode=require`,
@@ -225,7 +228,12 @@ describe('the database', () => {
 })
 
 describe('in production', () => {
-  const PRODUCTION = { NODE_ENV: 'production', AUTH_SECRET: STRONG, DATABASE_URL: URL_A }
+  const PRODUCTION = {
+    NODE_ENV: 'production',
+    AUTH_SECRET: STRONG,
+    ENCRYPTION_KEYS: KEYS,
+    DATABASE_URL: URL_A,
+  }
 
   test('it listens on every address and leaves migrating to the deployment', () => {
     expect(load(PRODUCTION)).toMatchObject({ host: '0.0.0.0', migrateOnStart: false, authSecret: STRONG })
@@ -243,7 +251,10 @@ describe('in production', () => {
     ['your-secret-goes-here-0123456789abcdef', 'placeholder'],
     ['abababababababababababababababababababab', 'repeats'],
   ])('the secret %j is refused', (secret, reason) => {
-    for (const env of [{ ...PRODUCTION }, { DB_METHOD: 'PRODUCTION', DATABASE_URL: URL_A }]) {
+    for (const env of [
+      { ...PRODUCTION },
+      { DB_METHOD: 'PRODUCTION', ENCRYPTION_KEYS: KEYS, DATABASE_URL: URL_A },
+    ]) {
       expect(problemsOf({ ...env, AUTH_SECRET: secret })).toEqual([expect.stringContaining(reason)])
     }
   })

@@ -3,7 +3,13 @@ import { resolve } from 'node:path'
 import { z } from 'zod'
 import { type DatabaseConfig, type LoginUrlOverrides, readDatabase } from './config/database.ts'
 import { ConfigReader, type Environment, flag, origin, wholeNumber } from './config/reader.ts'
-import { developmentSecret, MIN_SECRET_LENGTH, weaknessOf } from './config/secrets.ts'
+import {
+  developmentKeys,
+  developmentSecret,
+  keysProblem,
+  MIN_SECRET_LENGTH,
+  weaknessOf,
+} from './config/secrets.ts'
 
 export { ConfigError } from './config/reader.ts'
 export type { DatabaseConfig, LoginUrlOverrides }
@@ -29,6 +35,8 @@ export interface Config {
   readonly dataDir: string
   readonly logLevel: (typeof LOG_LEVELS)[number]
   readonly authSecret: string
+  /** The keyring as text, `k2:…,k1:…`; it has been parsed once and is known to be right. */
+  readonly encryptionKeys: string
   readonly database: DatabaseConfig
   readonly loginUrls: LoginUrlOverrides
   readonly migrateOnStart: boolean
@@ -43,7 +51,7 @@ export interface Config {
 
 /**
  * Reads the configuration, or throws one ConfigError that lists everything that is wrong with it. Connects to nothing;
- * the one thing it writes is a development secret that does not exist yet.
+ * the one thing it writes are development secrets that do not exist yet.
  */
 // biome-ignore lint/style/noProcessEnv: this module is the one reader of the environment.
 export function loadConfig(env: Environment = process.env): Config {
@@ -111,8 +119,14 @@ export function loadConfig(env: Environment = process.env): Config {
   }
   const isProduction = environment === 'production' || reader.text('DB_METHOD') === 'PRODUCTION'
   const authSecret = readAuthSecret(reader, isProduction)
+  const encryptionKeys = readEncryptionKeys(reader, isProduction)
   reader.finish()
-  return deepFreeze({ ...config, authSecret: authSecret ?? generateSecret(config.dataDir) })
+  return deepFreeze({
+    ...config,
+    authSecret: authSecret ?? generateSecret(() => developmentSecret(config.dataDir, 'auth-secret')),
+    encryptionKeys:
+      encryptionKeys ?? generateSecret(() => developmentKeys(config.dataDir, 'encryption-keys')),
+  })
 }
 
 /** Adds what `.env` in the working directory says to the environment, which wins; entry points call it first. */
@@ -186,9 +200,19 @@ function readAuthSecret(reader: ConfigReader, isProduction: boolean): string | u
   return secret
 }
 
-function generateSecret(dataDir: string): string {
+function readEncryptionKeys(reader: ConfigReader, isProduction: boolean): string | undefined {
+  const text = reader.text('ENCRYPTION_KEYS')
+  const problem =
+    text === undefined
+      ? isProduction && 'is missing; production wants a key that seals the secrets of its users'
+      : keysProblem(text, isProduction)
+  if (problem) reader.refuse('ENCRYPTION_KEYS', problem, 'k1:$(openssl rand -hex 32)')
+  return text
+}
+
+function generateSecret(generate: () => string): string {
   try {
-    return developmentSecret(dataDir, 'auth-secret')
+    return generate()
   } catch (error) {
     const reader = new ConfigReader({})
     const reason = error instanceof Error ? error.message : String(error)

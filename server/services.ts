@@ -1,5 +1,6 @@
 import { type Auth, createAuth, TooManyAttemptsError } from './auth/auth.ts'
 import type { Config } from './config.ts'
+import { type Keyring, parseKeyring } from './crypto/keyring.ts'
 import { type LoginUrls, openPools, type Pools } from './db/pools.ts'
 import { AppError } from './errors.ts'
 import { createLive, type Live } from './live/live.ts'
@@ -11,6 +12,8 @@ export interface Services {
   readonly pools: Pools
   readonly log: Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>
   readonly authSecret: string
+  /** Seals and opens the secrets that users keep here. */
+  readonly keyring: Keyring
   readonly appUrl: string
   /** Whether the application is served over HTTPS, so that cookies say `Secure`. */
   readonly isSecure: boolean
@@ -30,6 +33,7 @@ export interface ServingServices extends Services {
 
 /** Wires the services. Connects to nothing: the first statement does. */
 export function createServices(config: Config, urls: LoginUrls, log: Logger): ServingServices {
+  const keyring = parseKeyring(config.encryptionKeys)
   const pools = openPools(urls, {
     onIdleError: error => log.warn({ err: error }, 'an idle database connection ended'),
     onStatement: log.isLevelEnabled('debug')
@@ -54,6 +58,7 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
     pools,
     log,
     authSecret: config.authSecret,
+    keyring,
     appUrl: config.appUrl,
     isSecure: config.appUrl.startsWith('https:'),
     workerKey: config.workerKey,

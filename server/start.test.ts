@@ -3,7 +3,7 @@ import { type Config, loadConfig } from './config.ts'
 import { createLogger } from './logger.ts'
 import { startServer } from './start.ts'
 import { createTestDatabase, type TestDatabase } from './testing/database.ts'
-import { TEST_AUTH_SECRET } from './testing/environment.ts'
+import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from './testing/environment.ts'
 
 let database: TestDatabase
 const log = createLogger({ level: 'silent' })
@@ -18,6 +18,7 @@ function configOf(overrides: Record<string, string> = {}): Config {
     NODE_ENV: 'test',
     PORT: '0',
     AUTH_SECRET: TEST_AUTH_SECRET,
+    ENCRYPTION_KEYS: TEST_ENCRYPTION_KEYS,
     API_DATABASE_URL: database.urls.api,
     PUBLIC_DATABASE_URL: database.urls.public,
     AUTH_DATABASE_URL: database.urls.auth,

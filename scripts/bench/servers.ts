@@ -1,4 +1,5 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process'
+import { hash } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -54,6 +55,7 @@ export async function startRowhouse(options: ServerOptions & { authSecret: strin
       DATABASE_URL: databaseUrl,
       MIGRATE_ON_START: 'false',
       AUTH_SECRET: authSecret,
+      ENCRYPTION_KEYS: `bench:${hash('sha256', authSecret)}`,
       MAX_TASKS_PER_DAY: String(MAX_TASKS_PER_DAY),
     },
     stdio: ['ignore', 'pipe', 'inherit'],

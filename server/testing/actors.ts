@@ -7,12 +7,13 @@ import pino from 'pino'
 import { createApiToken as newToken, shownPrefix, storedApiToken } from '../api-tokens/format.ts'
 import { signSessionToken, storedSessionToken } from '../auth/session-token.ts'
 import { type Caller, createCaller } from '../caller.ts'
+import { parseKeyring } from '../crypto/keyring.ts'
 import { openPools } from '../db/pools.ts'
 import { createLive } from '../live/live.ts'
 import type { Scope } from '../scopes.ts'
 import type { Services } from '../services.ts'
 import { createTestDatabase, openOwnerPool, type TestDatabase } from './database.ts'
-import { TEST_AUTH_SECRET } from './environment.ts'
+import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from './environment.ts'
 
 /** What the operator's workers present. */
 export const WORKER_KEY = 'the worker key of the test suite, 9d41c7'.replaceAll(' ', '-')
@@ -84,6 +85,7 @@ export function testServices(
     pools,
     log,
     authSecret: TEST_AUTH_SECRET,
+    keyring: parseKeyring(TEST_ENCRYPTION_KEYS),
     appUrl: 'http://localhost:3000',
     isSecure: false,
     workerKey: WORKER_KEY,

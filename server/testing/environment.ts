@@ -2,6 +2,8 @@ import { z } from 'zod'
 
 /** Signs nothing outside the tests. */
 export const TEST_AUTH_SECRET = 'only-for-the-test-suite-0f7c1d9ab2e84635'
+/** Seals nothing outside the tests. */
+export const TEST_ENCRYPTION_KEYS = 'test:5e0c41d7f2b893a6c8d1e94f07b25a6370f9c8e1d2b4a5968778695a4b3c2d1e'
 
 const text = z
   .string()

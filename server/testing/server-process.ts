@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { LoginUrls } from '../db/pools.ts'
-import { TEST_AUTH_SECRET } from './environment.ts'
+import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from './environment.ts'
 
 /** A server as `npm start` runs it, in a process of its own. */
 export interface ServerProcess extends AsyncDisposable {
@@ -37,6 +37,7 @@ export async function startServerProcess(options: ServerProcessOptions): Promise
       SYSTEM_DATABASE_URL: urls.system,
       MIGRATE_ON_START: 'false',
       AUTH_SECRET: TEST_AUTH_SECRET,
+      ENCRYPTION_KEYS: TEST_ENCRYPTION_KEYS,
       ...environment,
     },
     stdio: ['ignore', 'pipe', 'pipe'],

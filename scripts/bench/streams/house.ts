@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { randomBytes, randomUUID } from 'node:crypto'
+import { hash, randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -102,6 +102,7 @@ async function startServer(
       DATABASE_URL: databaseUrl,
       MIGRATE_ON_START: 'false',
       AUTH_SECRET: authSecret,
+      ENCRYPTION_KEYS: `bench:${hash('sha256', authSecret)}`,
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   })

@@ -3,6 +3,8 @@ import { z } from 'zod'
 import { bytes, defaulted, json, nullable, required, table, timestamp, uuid } from './column.ts'
 
 const day = z.iso.date()
+/** A column of the domain app.envelope. */
+const envelope = z.string().startsWith('rh1.')
 
 export const apiTokens = table({
   userId: defaulted(uuid),
@@ -47,6 +49,12 @@ export const rateLimits = table({
   expiresAt: timestamp.required,
   createdAt: timestamp.defaulted,
   updatedAt: timestamp.defaulted,
+})
+
+export const keyringChecks = table({
+  keyId: required(z.string()),
+  value: required(envelope),
+  createdAt: timestamp.defaulted,
 })
 
 export const tasks = table({

@@ -6,6 +6,7 @@ export const rows = {
   'app.agentRuns': app.agentRuns,
   'app.apiTokens': app.apiTokens,
   'app.dailyUsage': app.dailyUsage,
+  'app.keyringChecks': app.keyringChecks,
   'app.rateLimits': app.rateLimits,
   'app.settings': app.settings,
   'app.taskEvents': app.taskEvents,

@@ -130,6 +130,10 @@ export async function createHousehold(house: House, name: string): Promise<House
     ],
     [`insert into app.rate_limits (key, expires_at) values ($1, now() + interval '1 hour')`, [canary]],
     [
+      `insert into app.keyring_checks (key_id, value) values (md5($1), 'rh1.' || md5($1) || '.' || $1)`,
+      [canary],
+    ],
+    [
       `insert into auth.accounts (user_id, account_id, provider_id, password) values ($1::uuid, $1::text, 'credential', $2)`,
       [userId, canary],
     ],
