@@ -270,6 +270,41 @@ comment on function app.claim_task(text, integer, bytea) is 'Gives the caller''s
 revoke all on function app.claim_task(text, integer, bytea) from public;
 grant execute on function app.claim_task(text, integer, bytea) to rowhouse_api;
 
+CREATE OR REPLACE FUNCTION app.claim_webhook_events(p_limit integer, p_claim_seconds integer, p_max_attempts integer)
+ RETURNS TABLE(user_id uuid, id uuid, attempt integer)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+begin
+  return query
+    with due as (
+      select e.user_id, e.id, e.status = 'processing' and e.attempts >= p_max_attempts as is_dead
+      from app.webhook_events e
+      where e.status in ('received', 'processing', 'failed') and e.next_attempt_at <= now()
+      order by e.next_attempt_at
+      limit p_limit
+      for update skip locked
+    ),
+    claimed as (
+      update app.webhook_events e
+      set
+        status = case when due.is_dead then 'dead' else 'processing' end,
+        attempts = case when due.is_dead then e.attempts else e.attempts + 1 end,
+        next_attempt_at = case when not due.is_dead then now() + make_interval(secs => p_claim_seconds) end,
+        last_error = case when due.is_dead then 'whoever processed it did not come to an end' else e.last_error end
+      from due
+      where e.user_id = due.user_id and e.id = due.id
+      returning e.user_id, e.id, e.attempts, due.is_dead
+    )
+    select claimed.user_id, claimed.id, claimed.attempts from claimed where not claimed.is_dead;
+end
+$function$;
+comment on function app.claim_webhook_events(integer, integer, integer) is 'Claims events that are due, those of whoever did not come to an end among them, which die after their last attempt.';
+revoke all on function app.claim_webhook_events(integer, integer, integer) from public;
+grant execute on function app.claim_webhook_events(integer, integer, integer) to rowhouse_system;
+
 CREATE OR REPLACE FUNCTION app.current_account(OUT id uuid, OUT name text, OUT email text, OUT image text, OUT credential text, OUT organization_id uuid, OUT organization_role text, OUT scopes text[])
  RETURNS record
  LANGUAGE plpgsql
@@ -533,6 +568,26 @@ $function$;
 comment on function app.fail_abandoned_messages() is 'Fails the messages that were still being written when their lease ended.';
 revoke all on function app.fail_abandoned_messages() from public;
 
+CREATE OR REPLACE FUNCTION app.fail_webhook_event(p_user uuid, p_id uuid, p_attempt integer, p_error text, p_retry_after_ms integer)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  becomes text := case when p_retry_after_ms is null then 'dead' else 'failed' end;
+begin
+  update app.webhook_events e
+  set status = becomes, next_attempt_at = now() + p_retry_after_ms * interval '1 ms', last_error = p_error
+  where e.user_id = p_user and e.id = p_id and e.status = 'processing' and e.attempts = p_attempt
+  returning e.status into becomes;
+  return becomes;
+end
+$function$;
+comment on function app.fail_webhook_event(uuid, uuid, integer, text, integer) is 'Notes that an attempt failed, and when the next is due; without a time for one, the event is dead.';
+revoke all on function app.fail_webhook_event(uuid, uuid, integer, text, integer) from public;
+grant execute on function app.fail_webhook_event(uuid, uuid, integer, text, integer) to rowhouse_system;
+
 CREATE OR REPLACE FUNCTION app.holds_lease()
  RETURNS boolean
  LANGUAGE sql
@@ -573,6 +628,29 @@ end
 $function$;
 comment on function app.keep_tool_call_transition() is 'Lets the API end calls that are running, and change no other.';
 revoke all on function app.keep_tool_call_transition() from public;
+
+CREATE OR REPLACE FUNCTION app.keep_webhook_event_transition()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if current_user = 'rowhouse_api' then
+    if not (old.status in ('failed', 'dead') and new.status = 'received') then
+      raise exception 'a webhook event that is % does not become %', old.status, new.status
+        using
+          errcode = 'check_violation', constraint = 'webhook_events_transition_check',
+          table = 'webhook_events', schema = 'app';
+    end if;
+    new.attempts := 0;
+    new.next_attempt_at := now();
+    new.last_error := null;
+  end if;
+  return new;
+end
+$function$;
+comment on function app.keep_webhook_event_transition() is 'Lets the API replay events that failed, from the first attempt on, and change no other.';
+revoke all on function app.keep_webhook_event_transition() from public;
 
 CREATE OR REPLACE FUNCTION app.known_user_ids()
  RETURNS uuid[]
@@ -861,6 +939,87 @@ comment on function app.open_task_secrets() is 'What the task of this transactio
 revoke all on function app.open_task_secrets() from public;
 grant execute on function app.open_task_secrets() to rowhouse_api;
 
+CREATE OR REPLACE FUNCTION app.process_webhook_event(p_user uuid, p_id uuid, p_attempt integer)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  event app.webhook_events;
+begin
+  perform from app.connections c
+  join app.webhook_events e on e.user_id = c.user_id and e.connection_id = c.id
+  where e.user_id = p_user and e.id = p_id and e.effect is not null
+  for no key update of c;
+  select * into event from app.webhook_events e
+  where e.user_id = p_user and e.id = p_id and e.status = 'processing' and e.attempts = p_attempt
+  for update;
+  if not found then
+    return false;
+  end if;
+  -- A consent that is given after the event is not the one that it tells of.
+  if event.effect = 'revoke' then
+    update app.connections c
+    set status = 'revoked', access_token = null, refresh_token = null, token_version = c.token_version + 1
+    where c.user_id = event.user_id and c.id = event.connection_id
+      and c.status <> 'revoked' and c.connected_at <= event.created_at;
+  elsif event.effect in ('suspend', 'unsuspend') then
+    update app.connections c
+    set settings = jsonb_set(c.settings, '{isSuspended}', to_jsonb(event.effect = 'suspend'))
+    where c.user_id = event.user_id and c.id = event.connection_id and c.connected_at <= event.created_at
+      -- One that comes late, after a failure, does not undo what came after it.
+      and not exists (
+        select from app.webhook_events later
+        where later.user_id = event.user_id and later.connection_id = event.connection_id
+          and later.effect in ('suspend', 'unsuspend') and later.status = 'processed' and later.id > event.id
+      );
+  end if;
+  update app.webhook_events e
+  set status = 'processed', processed_at = now(), next_attempt_at = null, last_error = null
+  where e.user_id = event.user_id and e.id = event.id;
+  return true;
+end
+$function$;
+comment on function app.process_webhook_event(uuid, uuid, integer) is 'Makes an event''s effect on its connection and calls it processed, if it is still at this attempt.';
+revoke all on function app.process_webhook_event(uuid, uuid, integer) from public;
+grant execute on function app.process_webhook_event(uuid, uuid, integer) to rowhouse_system;
+
+CREATE OR REPLACE FUNCTION app.receive_webhook(p_provider text, p_delivery_id text, p_event_type text, p_external_ids text[], p_effect text, p_headers jsonb, p_payload jsonb, OUT is_new boolean, OUT event_count integer)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  stored uuid;
+begin
+  event_count := 0;
+  -- Waits for whoever stores another copy at this moment.
+  insert into app.webhook_deliveries (provider, delivery_id, event_type, headers, payload)
+  values (p_provider, p_delivery_id, p_event_type, p_headers, p_payload)
+  on conflict (provider, delivery_id) do nothing
+  returning id into stored;
+  is_new := stored is not null;
+  if not is_new then
+    return;
+  end if;
+  with connected as (
+    -- Locked, so that none is removed between being found and getting its event.
+    select c.user_id, c.id from app.connections c
+    where c.provider = p_provider and c.external_id = any (p_external_ids) and c.status = 'active'
+    for key share
+  )
+  insert into app.webhook_events (user_id, connection_id, delivery_id, provider, event_type, payload, effect)
+  select connected.user_id, connected.id, stored, p_provider, p_event_type, p_payload, p_effect
+  from connected;
+  get diagnostics event_count = row_count;
+end
+$function$;
+comment on function app.receive_webhook(text, text, text, text[], text, jsonb, jsonb) is 'Stores a verified delivery and an event for each active connection that it names; a copy of one that is stored does nothing.';
+revoke all on function app.receive_webhook(text, text, text, text[], text, jsonb, jsonb) from public;
+grant execute on function app.receive_webhook(text, text, text, text[], text, jsonb, jsonb) to rowhouse_system;
+
 CREATE OR REPLACE FUNCTION app.remove_account()
  RETURNS void
  LANGUAGE plpgsql
@@ -1075,6 +1234,35 @@ $function$;
 comment on function app.sweep_rate_limits() is 'Removes counters whose window is long over and returns how many.';
 revoke all on function app.sweep_rate_limits() from public;
 grant execute on function app.sweep_rate_limits() to rowhouse_system;
+
+CREATE OR REPLACE FUNCTION app.sweep_webhooks()
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  swept integer;
+begin
+  delete from app.webhook_deliveries d
+  where d.id in (
+    select old.id from app.webhook_deliveries old
+    where old.received_at < now() - interval '30 days'
+      and not exists (
+        select from app.webhook_events e
+        where e.delivery_id = old.id and e.status in ('received', 'processing', 'failed')
+      )
+    order by old.received_at
+    limit 1000
+    for update skip locked
+  );
+  get diagnostics swept = row_count;
+  return swept;
+end
+$function$;
+comment on function app.sweep_webhooks() is 'Removes deliveries of more than thirty days ago with their events, at most a thousand at once, and returns how many.';
+revoke all on function app.sweep_webhooks() from public;
+grant execute on function app.sweep_webhooks() to rowhouse_system;
 
 CREATE OR REPLACE FUNCTION app.take_oauth_state(p_state_hash bytea)
  RETURNS TABLE(user_id uuid, id uuid, provider text, code_verifier text, return_to text, is_expired boolean)
@@ -2176,6 +2364,82 @@ grant select,
   insert (tool_id, is_enabled, config),
   update (is_enabled, config) on app.user_tools to rowhouse_api;
 
+-- app.webhook_deliveries
+
+create table app.webhook_deliveries (
+  id uuid default app.new_id() not null,
+  provider text not null,
+  delivery_id text not null,
+  event_type text not null,
+  headers jsonb not null,
+  payload jsonb not null,
+  received_at timestamp with time zone default now() not null,
+  constraint webhook_deliveries_pkey PRIMARY KEY (id),
+  constraint webhook_deliveries_provider_delivery_id_key UNIQUE (provider, delivery_id),
+  constraint webhook_deliveries_provider_check CHECK ((provider = ANY (ARRAY['notion'::text, 'github'::text, 'slack'::text, 'linear'::text])))
+);
+comment on table app.webhook_deliveries is 'What providers delivered, once each, for thirty days. No login reads or writes it but through functions.';
+comment on column app.webhook_deliveries.delivery_id is 'The provider''s, by which a repeated delivery is recognised.';
+
+CREATE INDEX webhook_deliveries_received_at_idx ON app.webhook_deliveries USING btree (received_at);
+
+alter table app.webhook_deliveries enable row level security;
+
+-- app.webhook_events
+
+create table app.webhook_events (
+  user_id uuid default app.current_owner_id() not null,
+  id uuid default app.new_id() not null,
+  connection_id uuid not null,
+  delivery_id uuid not null,
+  provider text not null,
+  event_type text not null,
+  payload jsonb not null,
+  effect text,
+  status text default 'received'::text not null,
+  attempts integer default 0 not null,
+  next_attempt_at timestamp with time zone default now(),
+  last_error text,
+  processed_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint webhook_events_pkey PRIMARY KEY (user_id, id),
+  constraint webhook_events_user_id_connection_id_delivery_id_key UNIQUE (user_id, connection_id, delivery_id),
+  constraint webhook_events_effect_check CHECK ((effect = ANY (ARRAY['revoke'::text, 'suspend'::text, 'unsuspend'::text]))),
+  constraint webhook_events_next_attempt_at_check CHECK (((next_attempt_at IS NULL) = (status = ANY (ARRAY['processed'::text, 'dead'::text])))),
+  constraint webhook_events_provider_check CHECK ((provider = ANY (ARRAY['notion'::text, 'github'::text, 'slack'::text, 'linear'::text]))),
+  constraint webhook_events_status_check CHECK ((status = ANY (ARRAY['received'::text, 'processing'::text, 'processed'::text, 'failed'::text, 'dead'::text])))
+);
+comment on table app.webhook_events is 'What a delivery was to one connection: an event of its owner''s.';
+comment on column app.webhook_events.effect is 'What processing does to the connection; null where it only notes the event.';
+comment on column app.webhook_events.next_attempt_at is 'When the event is to be worked on; of one that is being processed, when its claim ends.';
+
+CREATE INDEX webhook_events_delivery_id_idx ON app.webhook_events USING btree (delivery_id);
+
+CREATE INDEX webhook_events_next_attempt_at_idx ON app.webhook_events USING btree (next_attempt_at) WHERE (status = ANY (ARRAY['received'::text, 'processing'::text, 'failed'::text]));
+
+CREATE INDEX webhook_events_user_id_provider_id_idx ON app.webhook_events USING btree (user_id, provider, id DESC);
+
+CREATE INDEX webhook_events_user_id_status_id_idx ON app.webhook_events USING btree (user_id, status, id DESC);
+
+alter table app.webhook_events enable row level security;
+
+create policy select_owner on app.webhook_events
+  for select to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy update_owner on app.webhook_events
+  for update to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)))
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+CREATE TRIGGER webhook_events_keep_transition BEFORE UPDATE ON app.webhook_events FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION app.keep_webhook_event_transition();
+
+CREATE TRIGGER webhook_events_touch_updated_at BEFORE UPDATE ON app.webhook_events FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant select,
+  update (status) on app.webhook_events to rowhouse_api;
+
 -- auth.accounts
 
 create table auth.accounts (
@@ -2539,6 +2803,9 @@ alter table app.tool_calls add constraint tool_calls_user_id_run_id_fkey FOREIGN
 
 alter table app.user_tools add constraint user_tools_tool_id_fkey FOREIGN KEY (tool_id) REFERENCES app.tools(id) ON DELETE CASCADE;
 alter table app.user_tools add constraint user_tools_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+alter table app.webhook_events add constraint webhook_events_delivery_id_fkey FOREIGN KEY (delivery_id) REFERENCES app.webhook_deliveries(id) ON DELETE CASCADE;
+alter table app.webhook_events add constraint webhook_events_user_id_connection_id_fkey FOREIGN KEY (user_id, connection_id) REFERENCES app.connections(user_id, id) ON DELETE CASCADE;
 
 alter table auth.accounts add constraint accounts_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 

@@ -341,6 +341,43 @@ export interface AppUserTools {
   userId: Generated<string>;
 }
 
+export interface AppWebhookDeliveries {
+  /**
+   * The provider's, by which a repeated delivery is recognised.
+   */
+  deliveryId: string;
+  eventType: string;
+  headers: Json;
+  id: Generated<string>;
+  payload: Json;
+  provider: string;
+  receivedAt: Generated<Timestamp>;
+}
+
+export interface AppWebhookEvents {
+  attempts: Generated<number>;
+  connectionId: string;
+  createdAt: Generated<Timestamp>;
+  deliveryId: string;
+  /**
+   * What processing does to the connection; null where it only notes the event.
+   */
+  effect: string | null;
+  eventType: string;
+  id: Generated<string>;
+  lastError: string | null;
+  /**
+   * When the event is to be worked on; of one that is being processed, when its claim ends.
+   */
+  nextAttemptAt: Generated<Timestamp | null>;
+  payload: Json;
+  processedAt: Timestamp | null;
+  provider: string;
+  status: Generated<string>;
+  updatedAt: Generated<Timestamp>;
+  userId: Generated<string>;
+}
+
 export interface AuthAccounts {
   accessToken: string | null;
   accessTokenExpiresAt: Timestamp | null;
@@ -463,6 +500,8 @@ export interface DB {
   "app.toolCalls": AppToolCalls;
   "app.tools": AppTools;
   "app.userTools": AppUserTools;
+  "app.webhookDeliveries": AppWebhookDeliveries;
+  "app.webhookEvents": AppWebhookEvents;
   "auth.accounts": AuthAccounts;
   "auth.invitations": AuthInvitations;
   "auth.members": AuthMembers;

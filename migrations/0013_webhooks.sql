@@ -1,0 +1,292 @@
+-- Webhooks: what providers deliver, and the events that connections get of it.
+--
+-- A delivery is stored once by the provider's id, in the same statement as its fan-out: one event for each active connection
+-- whose workspace, installation or team the verified body names. So a thousand copies at once make one delivery and one event
+-- a connection. What matches no connection stays among the deliveries, which no login reads.
+--
+-- Any process may work on events: a claim lasts until next_attempt_at, and whoever outlives theirs finds that the event is no
+-- longer at their attempt. An event's effect on its connection is decided when it is received, and made in the same
+-- transaction that calls the event processed. Connections are locked before their events, as their removal does.
+
+-- migrate:up
+
+create table app.webhook_deliveries (
+  id uuid not null default app.new_id(),
+  provider text not null,
+  delivery_id text not null,
+  event_type text not null,
+  headers jsonb not null,
+  payload jsonb not null,
+  received_at timestamptz not null default now(),
+  constraint webhook_deliveries_pkey primary key (id),
+  constraint webhook_deliveries_provider_delivery_id_key unique (provider, delivery_id),
+  constraint webhook_deliveries_provider_check check (provider in ('notion', 'github', 'slack', 'linear'))
+);
+comment on table app.webhook_deliveries is
+  'What providers delivered, once each, for thirty days. No login reads or writes it but through functions.';
+comment on column app.webhook_deliveries.delivery_id is 'The provider''s, by which a repeated delivery is recognised.';
+create index webhook_deliveries_received_at_idx on app.webhook_deliveries (received_at);
+alter table app.webhook_deliveries enable row level security;
+
+create table app.webhook_events (
+  user_id uuid not null default app.current_owner_id(),
+  id uuid not null default app.new_id(),
+  connection_id uuid not null,
+  delivery_id uuid not null,
+  provider text not null,
+  event_type text not null,
+  payload jsonb not null,
+  effect text,
+  status text not null default 'received',
+  attempts integer not null default 0,
+  next_attempt_at timestamptz default now(),
+  last_error text,
+  processed_at timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint webhook_events_pkey primary key (user_id, id),
+  constraint webhook_events_user_id_connection_id_delivery_id_key unique (user_id, connection_id, delivery_id),
+  constraint webhook_events_user_id_connection_id_fkey foreign key (user_id, connection_id)
+    references app.connections (user_id, id) on delete cascade,
+  constraint webhook_events_delivery_id_fkey foreign key (delivery_id)
+    references app.webhook_deliveries (id) on delete cascade,
+  constraint webhook_events_provider_check check (provider in ('notion', 'github', 'slack', 'linear')),
+  constraint webhook_events_effect_check check (effect in ('revoke', 'suspend', 'unsuspend')),
+  constraint webhook_events_status_check
+    check (status in ('received', 'processing', 'processed', 'failed', 'dead')),
+  -- What is over has no next attempt, and everything else has one.
+  constraint webhook_events_next_attempt_at_check
+    check ((next_attempt_at is null) = (status in ('processed', 'dead')))
+);
+comment on table app.webhook_events is 'What a delivery was to one connection: an event of its owner''s.';
+comment on column app.webhook_events.effect is 'What processing does to the connection; null where it only notes the event.';
+comment on column app.webhook_events.next_attempt_at is
+  'When the event is to be worked on; of one that is being processed, when its claim ends.';
+create index webhook_events_user_id_provider_id_idx on app.webhook_events (user_id, provider, id desc);
+create index webhook_events_user_id_status_id_idx on app.webhook_events (user_id, status, id desc);
+create index webhook_events_delivery_id_idx on app.webhook_events (delivery_id);
+create index webhook_events_next_attempt_at_idx on app.webhook_events (next_attempt_at)
+  where status in ('received', 'processing', 'failed');
+create trigger webhook_events_touch_updated_at before update on app.webhook_events
+  for each row execute function app.touch_updated_at();
+
+alter table app.webhook_events enable row level security;
+create policy select_owner on app.webhook_events for select to rowhouse_api
+  using (user_id = (select app.current_user_id()));
+create policy update_owner on app.webhook_events for update to rowhouse_api
+  using (user_id = (select app.current_user_id()))
+  with check (user_id = (select app.current_user_id()));
+grant select, update (status) on app.webhook_events to rowhouse_api;
+
+-- Runs as whoever changes the row: the functions below are the owner's.
+create function app.keep_webhook_event_transition() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if current_user = 'rowhouse_api' then
+    if not (old.status in ('failed', 'dead') and new.status = 'received') then
+      raise exception 'a webhook event that is % does not become %', old.status, new.status
+        using
+          errcode = 'check_violation', constraint = 'webhook_events_transition_check',
+          table = 'webhook_events', schema = 'app';
+    end if;
+    new.attempts := 0;
+    new.next_attempt_at := now();
+    new.last_error := null;
+  end if;
+  return new;
+end
+$$;
+comment on function app.keep_webhook_event_transition() is
+  'Lets the API replay events that failed, from the first attempt on, and change no other.';
+create trigger webhook_events_keep_transition before update on app.webhook_events
+  for each row when (old.status is distinct from new.status)
+  execute function app.keep_webhook_event_transition();
+
+create function app.receive_webhook(
+  p_provider text,
+  p_delivery_id text,
+  p_event_type text,
+  p_external_ids text[],
+  p_effect text,
+  p_headers jsonb,
+  p_payload jsonb,
+  out is_new boolean,
+  out event_count integer
+)
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  stored uuid;
+begin
+  event_count := 0;
+  -- Waits for whoever stores another copy at this moment.
+  insert into app.webhook_deliveries (provider, delivery_id, event_type, headers, payload)
+  values (p_provider, p_delivery_id, p_event_type, p_headers, p_payload)
+  on conflict (provider, delivery_id) do nothing
+  returning id into stored;
+  is_new := stored is not null;
+  if not is_new then
+    return;
+  end if;
+  with connected as (
+    -- Locked, so that none is removed between being found and getting its event.
+    select c.user_id, c.id from app.connections c
+    where c.provider = p_provider and c.external_id = any (p_external_ids) and c.status = 'active'
+    for key share
+  )
+  insert into app.webhook_events (user_id, connection_id, delivery_id, provider, event_type, payload, effect)
+  select connected.user_id, connected.id, stored, p_provider, p_event_type, p_payload, p_effect
+  from connected;
+  get diagnostics event_count = row_count;
+end
+$$;
+comment on function app.receive_webhook(text, text, text, text[], text, jsonb, jsonb) is
+  'Stores a verified delivery and an event for each active connection that it names; a copy of one that is stored does nothing.';
+
+create function app.claim_webhook_events(p_limit integer, p_claim_seconds integer, p_max_attempts integer)
+returns table (user_id uuid, id uuid, attempt integer)
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+begin
+  return query
+    with due as (
+      select e.user_id, e.id, e.status = 'processing' and e.attempts >= p_max_attempts as is_dead
+      from app.webhook_events e
+      where e.status in ('received', 'processing', 'failed') and e.next_attempt_at <= now()
+      order by e.next_attempt_at
+      limit p_limit
+      for update skip locked
+    ),
+    claimed as (
+      update app.webhook_events e
+      set
+        status = case when due.is_dead then 'dead' else 'processing' end,
+        attempts = case when due.is_dead then e.attempts else e.attempts + 1 end,
+        next_attempt_at = case when not due.is_dead then now() + make_interval(secs => p_claim_seconds) end,
+        last_error = case when due.is_dead then 'whoever processed it did not come to an end' else e.last_error end
+      from due
+      where e.user_id = due.user_id and e.id = due.id
+      returning e.user_id, e.id, e.attempts, due.is_dead
+    )
+    select claimed.user_id, claimed.id, claimed.attempts from claimed where not claimed.is_dead;
+end
+$$;
+comment on function app.claim_webhook_events(integer, integer, integer) is
+  'Claims events that are due, those of whoever did not come to an end among them, which die after their last attempt.';
+
+create function app.process_webhook_event(p_user uuid, p_id uuid, p_attempt integer) returns boolean
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  event app.webhook_events;
+begin
+  perform from app.connections c
+  join app.webhook_events e on e.user_id = c.user_id and e.connection_id = c.id
+  where e.user_id = p_user and e.id = p_id and e.effect is not null
+  for no key update of c;
+  select * into event from app.webhook_events e
+  where e.user_id = p_user and e.id = p_id and e.status = 'processing' and e.attempts = p_attempt
+  for update;
+  if not found then
+    return false;
+  end if;
+  -- A consent that is given after the event is not the one that it tells of.
+  if event.effect = 'revoke' then
+    update app.connections c
+    set status = 'revoked', access_token = null, refresh_token = null, token_version = c.token_version + 1
+    where c.user_id = event.user_id and c.id = event.connection_id
+      and c.status <> 'revoked' and c.connected_at <= event.created_at;
+  elsif event.effect in ('suspend', 'unsuspend') then
+    update app.connections c
+    set settings = jsonb_set(c.settings, '{isSuspended}', to_jsonb(event.effect = 'suspend'))
+    where c.user_id = event.user_id and c.id = event.connection_id and c.connected_at <= event.created_at
+      -- One that comes late, after a failure, does not undo what came after it.
+      and not exists (
+        select from app.webhook_events later
+        where later.user_id = event.user_id and later.connection_id = event.connection_id
+          and later.effect in ('suspend', 'unsuspend') and later.status = 'processed' and later.id > event.id
+      );
+  end if;
+  update app.webhook_events e
+  set status = 'processed', processed_at = now(), next_attempt_at = null, last_error = null
+  where e.user_id = event.user_id and e.id = event.id;
+  return true;
+end
+$$;
+comment on function app.process_webhook_event(uuid, uuid, integer) is
+  'Makes an event''s effect on its connection and calls it processed, if it is still at this attempt.';
+
+create function app.fail_webhook_event(
+  p_user uuid,
+  p_id uuid,
+  p_attempt integer,
+  p_error text,
+  p_retry_after_ms integer
+)
+returns text
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  becomes text := case when p_retry_after_ms is null then 'dead' else 'failed' end;
+begin
+  update app.webhook_events e
+  set status = becomes, next_attempt_at = now() + p_retry_after_ms * interval '1 ms', last_error = p_error
+  where e.user_id = p_user and e.id = p_id and e.status = 'processing' and e.attempts = p_attempt
+  returning e.status into becomes;
+  return becomes;
+end
+$$;
+comment on function app.fail_webhook_event(uuid, uuid, integer, text, integer) is
+  'Notes that an attempt failed, and when the next is due; without a time for one, the event is dead.';
+
+create function app.sweep_webhooks() returns integer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  swept integer;
+begin
+  delete from app.webhook_deliveries d
+  where d.id in (
+    select old.id from app.webhook_deliveries old
+    where old.received_at < now() - interval '30 days'
+      and not exists (
+        select from app.webhook_events e
+        where e.delivery_id = old.id and e.status in ('received', 'processing', 'failed')
+      )
+    order by old.received_at
+    limit 1000
+    for update skip locked
+  );
+  get diagnostics swept = row_count;
+  return swept;
+end
+$$;
+comment on function app.sweep_webhooks() is
+  'Removes deliveries of more than thirty days ago with their events, at most a thousand at once, and returns how many.';
+
+grant execute on function
+  app.receive_webhook(text, text, text, text[], text, jsonb, jsonb),
+  app.claim_webhook_events(integer, integer, integer),
+  app.process_webhook_event(uuid, uuid, integer),
+  app.fail_webhook_event(uuid, uuid, integer, text, integer),
+  app.sweep_webhooks()
+to rowhouse_system;
+
+-- migrate:down
+
+drop function app.sweep_webhooks();
+drop function app.fail_webhook_event(uuid, uuid, integer, text, integer);
+drop function app.process_webhook_event(uuid, uuid, integer);
+drop function app.claim_webhook_events(integer, integer, integer);
+drop function app.receive_webhook(text, text, text, text[], text, jsonb, jsonb);
+drop table app.webhook_events;
+drop function app.keep_webhook_event_transition();
+drop table app.webhook_deliveries;
