@@ -1,0 +1,52 @@
+import type { Client } from '@modelcontextprotocol/sdk/client/index.js'
+import { ListToolsResultSchema } from '@modelcontextprotocol/sdk/types.js'
+import { z } from 'zod'
+import { McpFailure } from './failure.ts'
+import { storableCopies } from './storable.ts'
+
+export interface McpTool {
+  readonly name: string
+  readonly description: string | null
+  /** A JSON schema, as the server gave it; it was not checked or compiled. */
+  readonly inputSchema: Record<string, unknown>
+}
+
+const MAX_PAGES = 100
+const MAX_TOOLS = 1_000
+const MAX_TOOLS_BYTES = 512 * 1024
+
+const storedTool = z.object({
+  name: z.string(),
+  description: z.string().nullable(),
+  inputSchema: z.record(z.string(), z.unknown()),
+})
+
+/**
+ * All pages of a server's tools. A list that is too long is refused as a whole, so that a stored list is never a part of one. Asks
+ * by `request` and not by `listTools`, which would compile the schemas of a stranger.
+ */
+export async function listAllTools(
+  client: Client,
+  options: { timeoutMs: number; secrets: readonly string[] },
+): Promise<McpTool[]> {
+  if (!client.getServerCapabilities()?.tools) return []
+  const storable = storableCopies(options.secrets)
+  const tools: McpTool[] = []
+  let sizeBytes = 0
+  let cursor: string | undefined
+  for (let page = 0; page < MAX_PAGES; page++) {
+    const request = { method: 'tools/list' as const, params: cursor === undefined ? {} : { cursor } }
+    const result = await client.request(request, ListToolsResultSchema, { timeout: options.timeoutMs })
+    for (const { name, description = null, inputSchema } of result.tools) {
+      const tool = storedTool.parse(storable({ name, description, inputSchema }))
+      sizeBytes += Buffer.byteLength(JSON.stringify(tool))
+      if (tools.length === MAX_TOOLS) throw new McpFailure(`the server lists more than ${MAX_TOOLS} tools`)
+      if (sizeBytes > MAX_TOOLS_BYTES)
+        throw new McpFailure(`the server's tool list is larger than ${MAX_TOOLS_BYTES / 1024} KiB`)
+      tools.push(tool)
+    }
+    cursor = result.nextCursor
+    if (cursor === undefined) return tools
+  }
+  throw new McpFailure(`the server's tool list does not end within ${MAX_PAGES} pages`)
+}

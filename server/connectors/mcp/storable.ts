@@ -1,0 +1,32 @@
+import { McpFailure } from './failure.ts'
+
+const MAX_DEPTH = 64
+/** Shorter values are words ("true", "8080") that a description may hold by chance. */
+const MIN_SECRET_LENGTH = 8
+const MASK = '•••'
+
+/**
+ * Makes copies of JSON that Postgres can store: no NUL, no half of a surrogate pair, not nested too deep. The secrets that the
+ * server was given are masked wherever it repeats them, since the copy is stored and shown in the clear.
+ */
+export function storableCopies(secrets: readonly string[]): (value: unknown) => unknown {
+  const parts = new Set(secrets.flatMap(secret => [secret, ...secret.split(/\s+/)]))
+  const masked = [...parts]
+    .filter(part => part.length >= MIN_SECRET_LENGTH)
+    .sort((a, b) => b.length - a.length)
+
+  function text(value: string): string {
+    const clean = value.replaceAll('\0', '').toWellFormed()
+    return masked.reduce((left, secret) => left.replaceAll(secret, MASK), clean)
+  }
+
+  function copy(value: unknown, depth: number): unknown {
+    if (depth > MAX_DEPTH) throw new McpFailure('the server lists tools that nest too deep')
+    if (typeof value === 'string') return text(value)
+    if (Array.isArray(value)) return value.map(item => copy(item, depth + 1))
+    if (typeof value !== 'object' || value === null) return value
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [text(key), copy(item, depth + 1)]))
+  }
+
+  return value => copy(value, 0)
+}

@@ -1,0 +1,53 @@
+import { isIP } from 'node:net'
+import ipaddr from 'ipaddr.js'
+
+type Parsed = ReturnType<typeof ipaddr.parse>
+
+// The ranges that ipaddr.js knows, in the words of an error; one that is not named here is "reserved".
+const WORDS: Readonly<Record<string, string>> = {
+  private: 'a private address',
+  uniqueLocal: 'a private address',
+  deprecatedSiteLocal: 'a private address',
+  loopback: 'a loopback address',
+  linkLocal: 'a link-local address',
+  carrierGradeNat: 'a carrier-grade NAT address',
+  multicast: 'a multicast address',
+  broadcast: 'a broadcast address',
+  unspecified: 'an unspecified address',
+}
+
+/** A public address by its number, at which Azure's hosts answer their own guests only. */
+const AZURE_HOST = '168.63.129.16'
+
+/**
+ * Why a request on a user's behalf must not go to this address, in words that follow "is"; null for the public internet.
+ * Only what is known to be public passes: an IPv6 address outside 2000::/3 or in a transition range does not, unless it stands
+ * for an IPv4 address (mapped, NAT64) that does.
+ */
+export function whyNotPublic(address: string): string | null {
+  if (isIP(address) === 0) return 'not an IP address'
+  const parsed = ipaddr.parse(address)
+  const inner = embedded(parsed)
+  if (inner) return whyNotPublic(inner)
+  if (parsed.toString() === AZURE_HOST) return 'an address of the hosting platform'
+  const range = parsed.range()
+  if (range !== 'unicast') return WORDS[range] ?? 'a reserved address'
+  return parsed instanceof ipaddr.IPv6 && !isGlobalUnicast(parsed) ? 'a reserved address' : null
+}
+
+function isGlobalUnicast(address: ipaddr.IPv6): boolean {
+  return address.match(ipaddr.IPv6.parse('2000::'), 3)
+}
+
+/** The IPv4 address that packets to this one end at, when a translator carries them there. */
+function embedded(address: Parsed): string | null {
+  if (!(address instanceof ipaddr.IPv6)) return null
+  const isCarrier =
+    address.isIPv4MappedAddress() || address.match(ipaddr.IPv6.parse('64:ff9b::'), 96) || isIsatap(address)
+  return isCarrier ? address.toByteArray().slice(12).join('.') : null
+}
+
+// ISATAP hides an IPv4 address in the last half of any prefix.
+function isIsatap({ parts }: ipaddr.IPv6): boolean {
+  return ((parts[4] ?? 0) & 0xfdff) === 0 && parts[5] === 0x5efe
+}

@@ -1,0 +1,52 @@
+export type OutgoingFailure = 'refused' | 'unreachable' | 'timeout' | 'too_large'
+
+/** A request that got no whole answer. Its sentence names at most the host: a URL's path and query may hold secrets. */
+export class OutgoingError extends Error {
+  override readonly name = 'OutgoingError'
+  readonly kind: OutgoingFailure
+
+  constructor(kind: OutgoingFailure, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.kind = kind
+  }
+}
+
+const CODES: Readonly<Record<string, string>> = {
+  ENOTFOUND: 'has no address',
+  EAI_AGAIN: 'could not be looked up',
+  ECONNREFUSED: 'refuses connections',
+  ECONNRESET: 'closed the connection',
+  UND_ERR_SOCKET: 'closed the connection',
+  EPIPE: 'closed the connection',
+  EHOSTUNREACH: 'cannot be reached',
+  ENETUNREACH: 'cannot be reached',
+  ETIMEDOUT: 'did not answer in time',
+  UND_ERR_CONNECT_TIMEOUT: 'did not answer in time',
+  UND_ERR_HEADERS_TIMEOUT: 'did not answer in time',
+  UND_ERR_BODY_TIMEOUT: 'did not answer in time',
+  UND_ERR_HEADERS_OVERFLOW: 'sent too large headers',
+  CERT_HAS_EXPIRED: 'has an expired certificate',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'has a certificate for another name',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'has a self-signed certificate',
+  SELF_SIGNED_CERT_IN_CHAIN: 'has a self-signed certificate',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'has a certificate of an unknown issuer',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'has a certificate of an unknown issuer',
+}
+
+/** What made fetch or its body fail, as an OutgoingError. Nothing of the original text is kept: it may quote the request. */
+export function outgoingError(error: unknown, host: string): OutgoingError {
+  for (const cause of causes(error)) {
+    if (cause instanceof OutgoingError) return cause
+    const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : ''
+    const words = CODES[code] ?? (/^HPE_|^ERR_SSL_|^EPROTO$/.test(code) ? 'does not speak HTTP here' : null)
+    if (words) return new OutgoingError('unreachable', `${host} ${words}`, { cause: error })
+  }
+  return new OutgoingError('unreachable', `${host} could not be asked`, { cause: error })
+}
+
+function* causes(error: unknown): Generator<Error> {
+  for (let at = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
+    yield at
+    if (at instanceof AggregateError) for (const part of at.errors) if (part instanceof Error) yield part
+  }
+}
