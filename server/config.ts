@@ -22,6 +22,14 @@ export interface ProviderConfig {
   readonly clientSecret: string
 }
 
+/** What users' connectors may do from this machine. */
+export interface ConnectorRules {
+  /** Run commands that users typed here, with the server's rights. */
+  readonly allowLocal: boolean
+  /** Ask private, loopback and link-local addresses. */
+  readonly allowPrivate: boolean
+}
+
 /** Everything that the environment decides, read once; plain data. */
 export interface Config {
   readonly environment: (typeof ENVIRONMENTS)[number]
@@ -46,6 +54,7 @@ export interface Config {
   readonly socialProviders: { readonly github?: ProviderConfig; readonly google?: ProviderConfig }
   /** Lets the operator's workers claim tasks of all users; null turns that off. */
   readonly workerKey: string | null
+  readonly connectors: ConnectorRules
   readonly quotas: { readonly maxTasksPerDay: number; readonly maxMessagesPerDay: number }
 }
 
@@ -112,6 +121,10 @@ export function loadConfig(env: Environment = process.env): Config {
         example: 'the output of openssl rand -base64 32',
         isSecret: true,
       }) ?? null,
+    connectors: {
+      allowLocal: reader.read('ALLOW_LOCAL_CONNECTORS', flag) ?? false,
+      allowPrivate: reader.read('ALLOW_PRIVATE_ADDRESSES', flag) ?? false,
+    },
     quotas: {
       maxTasksPerDay: readQuota(reader, 'MAX_TASKS_PER_DAY') ?? 500,
       maxMessagesPerDay: readQuota(reader, 'MAX_MESSAGES_PER_DAY') ?? 2000,

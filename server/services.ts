@@ -1,5 +1,5 @@
 import { type Auth, createAuth, TooManyAttemptsError } from './auth/auth.ts'
-import type { Config } from './config.ts'
+import type { Config, ConnectorRules } from './config.ts'
 import { type Keyring, parseKeyring } from './crypto/keyring.ts'
 import { type LoginUrls, openPools, type Pools } from './db/pools.ts'
 import { AppError } from './errors.ts'
@@ -20,6 +20,8 @@ export interface Services {
   /** The operator's worker key; null where no worker may claim across users. */
   readonly workerKey: string | null
   readonly live: Live
+  /** What users' connectors may do from this machine. */
+  readonly connectors: ConnectorRules
   readonly quotas: { readonly maxTasksPerDay: number; readonly maxMessagesPerDay: number }
   /** Whether this is the user's password. Throws `rate_limited` after too many attempts. */
   readonly verifyPassword: (userId: string, password: string) => Promise<boolean>
@@ -63,6 +65,7 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
     isSecure: config.appUrl.startsWith('https:'),
     workerKey: config.workerKey,
     live,
+    connectors: config.connectors,
     quotas: config.quotas,
     verifyPassword: (userId, password) => auth.verifyPassword(userId, password).catch(asRateLimited),
     auth,

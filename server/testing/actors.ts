@@ -90,6 +90,7 @@ export function testServices(
     isSecure: false,
     workerKey: WORKER_KEY,
     live: createLive({ pools, listenUrl: database.urls.listen, log }),
+    connectors: { allowLocal: false, allowPrivate: false },
     quotas: { maxTasksPerDay: 1_000, maxMessagesPerDay: 1_000 },
     verifyPassword: async (_userId, password) => password === PASSWORD,
     ...overrides,
