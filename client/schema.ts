@@ -3,6 +3,8 @@
 
 export * as account from '#server/account/schema.ts'
 export * as apiTokens from '#server/api-tokens/schema.ts'
+export * as connectors from '#server/connectors/schema.ts'
+export * as keys from '#server/keys/schema.ts'
 export { SCOPES, type Scope } from '#server/scopes.ts'
 export * as settings from '#server/settings/schema.ts'
 export * as tasks from '#server/tasks/schema.ts'

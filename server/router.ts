@@ -1,5 +1,7 @@
 import { accountRouter } from './account/router.ts'
 import { apiTokensRouter } from './api-tokens/router.ts'
+import { connectorsRouter } from './connectors/router.ts'
+import { keysRouter } from './keys/router.ts'
 import { runsRouter } from './runs/router.ts'
 import { settingsRouter } from './settings/router.ts'
 import { tasksRouter } from './tasks/router.ts'
@@ -10,6 +12,8 @@ import { usageRouter } from './usage/router.ts'
 export const appRouter = router({
   account: accountRouter,
   apiTokens: apiTokensRouter,
+  connectors: connectorsRouter,
+  keys: keysRouter,
   runs: runsRouter,
   settings: settingsRouter,
   tasks: tasksRouter,

@@ -174,4 +174,36 @@ export const EXPORTED_TABLES: readonly ExportedTable[] = Object.freeze([
     key: ['id'],
     columns: ['userId', 'id', 'toolId', 'isEnabled', 'config', 'createdAt', 'updatedAt'],
   }),
+  exported('app.providerKeys', {
+    key: ['id'],
+    columns: ['userId', 'id', 'provider', 'hint', 'lastUsedAt', 'createdAt', 'updatedAt'],
+    withheld: ['value'],
+  }),
+  exported('app.connectors', {
+    key: ['id'],
+    columns: [
+      'userId',
+      'id',
+      'name',
+      'kind',
+      'command',
+      'args',
+      'url',
+      'status',
+      'lastCheckedAt',
+      'lastError',
+      'tools',
+      'createdAt',
+      'updatedAt',
+    ],
+    withheld: ['env', 'headers', 'oauthClientId', 'oauthClientSecret'],
+  }),
+  exported('app.taskConnectors', {
+    key: ['taskId', 'connectorId'],
+    columns: ['userId', 'taskId', 'connectorId', 'createdAt'],
+  }),
+  exported('app.taskKeys', {
+    key: ['taskId', 'provider'],
+    columns: ['userId', 'taskId', 'provider', 'createdAt'],
+  }),
 ])

@@ -2,7 +2,7 @@ import pg from 'pg'
 import { AppError } from '#server/errors.ts'
 
 // SQLSTATE codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
-// RH409 and RH429 are our own: app.extend_lease and app.take_quota raise them.
+// RH403, RH409 and RH429 are our own: app.open_task_secrets, app.extend_lease and app.take_quota raise them.
 
 function hasCode(error: unknown, code: string): boolean {
   return error instanceof pg.DatabaseError && error.code === code
@@ -125,6 +125,8 @@ export function toAppError(error: unknown): AppError | null {
     case '54000': // program limit exceeded
     case '54001': // nested too deep
       return new AppError('too_large', 'a value is too large', details)
+    case 'RH403':
+      return new AppError('missing_scope', SIGN_IN_MESSAGES.missing_scope, { cause: error })
     case 'RH409':
       return new AppError('lease_lost', SIGN_IN_MESSAGES.lease_lost, { cause: error })
     case 'RH429':

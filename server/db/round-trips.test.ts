@@ -5,7 +5,7 @@ import { createLogger } from '../logger.ts'
 import { type RunningServer, startServer } from '../start.ts'
 import { createActor, type House, openHouse } from '../testing/actors.ts'
 import { type CountingProxy, startCountingProxy } from '../testing/counting-proxy.ts'
-import { TEST_AUTH_SECRET } from '../testing/environment.ts'
+import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '../testing/environment.ts'
 import { procedures } from '../testing/isolation/call.ts'
 import { createHousehold, type Household } from '../testing/isolation/dataset.ts'
 import { definitionOf } from '../testing/isolation/matrix.ts'
@@ -22,6 +22,10 @@ import type { StatementScope } from './scope.ts'
 const SEVERAL: { readonly [Path in ProcedurePath]?: number | readonly number[] } = {
   // Who asks, how fresh their sign-in is, and the removal.
   'account.remove': 3,
+  // Who asks, whose id is part of what their secrets are sealed for, and the change.
+  'keys.set': 2,
+  'connectors.create': 2,
+  'connectors.update': 2,
   // The claim, and the task as its lease sees it.
   'tasks.claim': 2,
   // What was written so far and the end of it, in one transaction: begin and the first, the second, commit.
@@ -61,6 +65,7 @@ beforeAll(async () => {
       SYSTEM_DATABASE_URL: urls.system,
       MIGRATE_ON_START: 'false',
       AUTH_SECRET: TEST_AUTH_SECRET,
+      ENCRYPTION_KEYS: TEST_ENCRYPTION_KEYS,
     }),
     createLogger({ level: 'silent' }),
   )

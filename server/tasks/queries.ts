@@ -73,9 +73,46 @@ export interface TaskLimits {
   readonly maxTasksPerDay: number
 }
 
-/** Creates a pending task and counts it against today's quota, which rolls the task back past its limit. */
+/**
+ * Creates a pending task and counts it against today's quota, which rolls the task back past its limit. So does a connector
+ * that is not the caller's, with `not_found`.
+ */
 export async function createTask(db: Database, input: CreateTask, limits: TaskLimits): Promise<Task> {
-  const { quota: _, ...row } = await db
+  const { connectorIds = [], keyProviders = [] } = input
+  const created = insertTask(db, input, limits)
+  if (connectorIds.length === 0 && keyProviders.length === 0) {
+    return toTask(await created.executeTakeFirstOrThrow())
+  }
+  const row = await db
+    .with('created', () => created)
+    .with('usableConnectors', query =>
+      query
+        .insertInto('app.taskConnectors')
+        .columns(['taskId', 'connectorId'])
+        .expression(query =>
+          query
+            .selectFrom('created')
+            .select(['id', sql<string>`unnest(${connectorIds}::uuid[])`.as('connectorId')]),
+        ),
+    )
+    .with('usableKeys', query =>
+      query
+        .insertInto('app.taskKeys')
+        .columns(['taskId', 'provider'])
+        .expression(query =>
+          query
+            .selectFrom('created')
+            .select(['id', sql<string>`unnest(${keyProviders}::text[])`.as('provider')]),
+        ),
+    )
+    .selectFrom('created')
+    .select(COLUMNS)
+    .executeTakeFirstOrThrow()
+  return toTask(row)
+}
+
+function insertTask(db: Database, input: CreateTask, limits: TaskLimits) {
+  return db
     .insertInto('app.tasks')
     .values({
       title: input.title ?? titleFrom(input.prompt),
@@ -87,8 +124,6 @@ export async function createTask(db: Database, input: CreateTask, limits: TaskLi
       organizationId: input.organizationId ?? null,
     })
     .returning([...COLUMNS, sql`app.take_quota('tasks', ${limits.maxTasksPerDay})`.as('quota')])
-    .executeTakeFirstOrThrow()
-  return toTask(row)
 }
 
 export async function getTask(db: Database, id: string): Promise<Task> {

@@ -1,5 +1,6 @@
 // Tasks: what a user asks an agent to do, and what came of it. For sessions, for API tokens with tasks:read or tasks:write, and
-// for workers: a claim gives a lease, and under it a worker acts for the owner on that one task. A removed task is hidden,
+// for workers: a claim gives a lease, and under it a worker acts for the owner on that one task, and is given the keys and
+// connectors that the task names, if it was claimed by somebody who may read keys. A removed task is hidden,
 // never deleted, and comes back with all it had. Whatever changes a task, its log or its messages is announced to its streams.
 import { liveProcedure, procedure, router, workerProcedure } from '../trpc.ts'
 import { claimAnyTask, claimOwnTask, completeTask, extendLease, failTask } from './leases.ts'
@@ -16,6 +17,7 @@ import {
   updateTask,
 } from './queries.ts'
 import * as schema from './schema.ts'
+import { openTaskSecrets } from './secrets.ts'
 import {
   announceClaim,
   announceLogs,
@@ -70,6 +72,7 @@ export const tasksRouter = router({
   fail: lease
     .input(schema.failTask)
     .mutation(({ ctx, input }) => announcing(ctx, failTask(ctx.db, input), announceTask)),
+  secrets: lease.mutation(({ ctx }) => openTaskSecrets(ctx.db, ctx.services.keyring)),
   logs: router({
     append: writeOrLease
       .input(schema.appendLogs)

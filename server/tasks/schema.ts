@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { filledText, id, json, page, text, url } from '../inputs.ts'
+import { PROVIDERS } from '../keys/schema.ts'
 import { TASK_STATUSES } from './state.ts'
 
 export const LOG_TYPES = ['info', 'command', 'error', 'success'] as const
@@ -17,6 +18,12 @@ export const taskOptions = z.strictObject({
   browser: z.boolean().optional(),
 })
 
+const MAX_CONNECTORS = 50
+
+function isDistinct(values: readonly string[]): boolean {
+  return new Set(values).size === values.length
+}
+
 export const taskId = z.strictObject({ id })
 
 export const createTask = z.strictObject({
@@ -26,6 +33,18 @@ export const createTask = z.strictObject({
   agent: filledText(100).optional(),
   model: filledText(100).optional(),
   options: taskOptions.optional(),
+  /** The connectors that its worker is given. */
+  connectorIds: z
+    .array(id.toLowerCase())
+    .max(MAX_CONNECTORS)
+    .refine(isDistinct, 'must not repeat a connector')
+    .optional(),
+  /** The providers whose keys its worker is given; a key may be set later. */
+  keyProviders: z
+    .array(z.enum(PROVIDERS))
+    .max(PROVIDERS.length)
+    .refine(isDistinct, 'must not repeat a provider')
+    .optional(),
   organizationId: id.optional(),
 })
 

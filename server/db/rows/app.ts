@@ -207,3 +207,76 @@ export const userTools = table({
   createdAt: timestamp.defaulted,
   updatedAt: timestamp.defaulted,
 })
+
+export const providerKeys = table({
+  userId: defaulted(uuid),
+  id: defaulted(uuid),
+  provider: required(z.string()),
+  value: required(z.string()),
+  hint: required(z.string()),
+  lastUsedAt: timestamp.nullable,
+  createdAt: timestamp.defaulted,
+  updatedAt: timestamp.defaulted,
+})
+
+export const connectors = table({
+  userId: defaulted(uuid),
+  id: defaulted(uuid),
+  name: required(z.string()),
+  kind: required(z.string()),
+  command: nullable(z.string()),
+  args: defaulted(z.array(z.string())),
+  url: nullable(z.string()),
+  env: nullable(z.string()),
+  headers: nullable(z.string()),
+  oauthClientId: nullable(z.string()),
+  oauthClientSecret: nullable(z.string()),
+  status: defaulted(z.string()),
+  lastCheckedAt: timestamp.nullable,
+  lastError: nullable(z.string()),
+  tools: defaulted(json),
+  createdAt: timestamp.defaulted,
+  updatedAt: timestamp.defaulted,
+})
+
+export const taskConnectors = table({
+  userId: defaulted(uuid),
+  taskId: required(uuid),
+  connectorId: required(uuid),
+  createdAt: timestamp.defaulted,
+})
+
+export const taskKeys = table({
+  userId: defaulted(uuid),
+  taskId: required(uuid),
+  provider: required(z.string()),
+  createdAt: timestamp.defaulted,
+})
+
+export const webhookDeliveries = table({
+  id: defaulted(uuid),
+  provider: required(z.string()),
+  deliveryId: required(z.string()),
+  eventType: required(z.string()),
+  headers: required(json),
+  payload: required(json),
+  receivedAt: timestamp.defaulted,
+})
+
+export const webhookEvents = table({
+  userId: defaulted(uuid),
+  id: defaulted(uuid),
+  connectionId: required(uuid),
+  deliveryId: required(uuid),
+  provider: required(z.string()),
+  eventType: required(z.string()),
+  payload: required(json),
+  effect: nullable(z.string()),
+  status: defaulted(z.string()),
+  attempts: defaulted(z.int()),
+  nextAttemptAt: timestamp.nullable,
+  lastError: nullable(z.string()),
+  processedAt: timestamp.nullable,
+  createdAt: timestamp.defaulted,
+  updatedAt: timestamp.defaulted,
+})

@@ -1,6 +1,11 @@
 import { hash, randomUUID } from 'node:crypto'
 import { digestSessionToken } from '../../auth/session-token.ts'
 import { createSecret, credentialOf, storedSecret } from '../../bearer-secrets.ts'
+import { SECRET_FIELDS } from '../../connectors/schema.ts'
+import { placeOf as connectorPlace } from '../../connectors/secrets.ts'
+import { seal } from '../../crypto/envelope.ts'
+import { newId } from '../../db/new-id.ts'
+import { placeOf as keyPlace } from '../../keys/queries.ts'
 import {
   type Actor,
   type ActorToken,
@@ -22,6 +27,8 @@ export interface Household extends Actor {
   readonly messageId: string
   readonly runId: string
   readonly toolCallId: string
+  /** Their connector, which the leased task may use, as it may their key to `anthropic`. */
+  readonly connectorId: string
   readonly apiToken: ActorToken
   /** What a row of theirs holds and nobody else's does. */
   readonly canary: string
@@ -73,6 +80,8 @@ export async function createHousehold(house: House, name: string): Promise<House
      values ($1, $2, 1, 'user', $3, 'complete', length($3)) returning id`,
     [userId, taskId, canary],
   )
+  const connectorId = await createConnector(house, { userId, taskId: leasedTaskId, canary })
+  await createKey(house, { userId, taskId: leasedTaskId, canary })
   const otherRunId = await insertOne(
     house,
     'insert into app.agent_runs (user_id, agent) values ($1, $2) returning id',
@@ -165,6 +174,7 @@ export async function createHousehold(house: House, name: string): Promise<House
     messageId,
     runId,
     toolCallId,
+    connectorId,
     apiToken,
     canary,
   }
@@ -222,8 +232,8 @@ export function tokenCredential({ token }: Pick<ActorToken, 'token'>): string {
 
 /** The ids of this user and of their rows. */
 export function idsOf(household: Household): string[] {
-  const { userId, organizationId, sessionId, apiToken, lease } = household
-  return [userId, organizationId, sessionId, apiToken.id, lease.id, ...workIdsOf(household)]
+  const { userId, organizationId, sessionId, apiToken, lease, connectorId } = household
+  return [userId, organizationId, sessionId, apiToken.id, lease.id, connectorId, ...workIdsOf(household)]
 }
 
 /** The ids of this user's tasks and of what hangs on them. */
@@ -254,6 +264,47 @@ async function createTask(
      values ($1, $2, $3, $3, 1, 1, ${state}) returning id`,
     [userId, organizationId, canary],
   )
+}
+
+/** A key to `anthropic` that is the canary, for the task to use. */
+async function createKey(
+  house: House,
+  { userId, taskId, canary }: { userId: string; taskId: string; canary: string },
+): Promise<void> {
+  const id = newId()
+  const value = seal(house.services.keyring, canary, keyPlace(userId, id))
+  await run(house, [
+    [
+      `insert into app.provider_keys (user_id, id, provider, value, hint) values ($1, $2, 'anthropic', $3, '')`,
+      [userId, id, value],
+    ],
+    [`insert into app.task_keys (user_id, task_id, provider) values ($1, $2, 'anthropic')`, [userId, taskId]],
+  ])
+}
+
+/** A connector whose secrets are the canary, for the task to use. */
+async function createConnector(
+  house: House,
+  { userId, taskId, canary }: { userId: string; taskId: string; canary: string },
+): Promise<string> {
+  const id = newId()
+  const sealed = SECRET_FIELDS.map(field => {
+    const text = field === 'env' || field === 'headers' ? JSON.stringify({ canary }) : canary
+    return seal(house.services.keyring, text, connectorPlace(field, { ownerId: userId, rowId: id }))
+  })
+  await run(house, [
+    [
+      `insert into app.connectors
+         (user_id, id, name, kind, url, env, headers, oauth_client_id, oauth_client_secret)
+       values ($1, $2, $3, 'remote', 'https://mcp.example.com/', $4, $5, $6, $7)`,
+      [userId, id, canary, ...sealed],
+    ],
+    [
+      'insert into app.task_connectors (user_id, task_id, connector_id) values ($1, $2, $3)',
+      [userId, taskId, id],
+    ],
+  ])
+  return id
 }
 
 async function insertOne(house: House, sql: string, values: unknown[]): Promise<string> {

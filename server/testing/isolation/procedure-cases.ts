@@ -61,6 +61,38 @@ export const CASES: { readonly [Path in ProcedurePath]: readonly Case<InputOf<Pa
     { input: owner => ({ id: owner.apiToken.id, graceSeconds: 60 }), stranger: NOT_FOUND },
   ],
 
+  'connectors.create': [
+    {
+      input: () => ({
+        kind: 'remote',
+        name: 'a connector',
+        url: 'https://mcp.example.com/',
+        headers: { authorization: 'Bearer a secret' },
+      }),
+      stranger: 'own',
+    },
+    { input: () => ({ kind: 'local', name: 'a connector', command: 'mcp-server' }), stranger: 'own' },
+  ],
+  'connectors.list': [{ input: nothing, stranger: 'own' }],
+  'connectors.get': [{ input: owner => ({ id: owner.connectorId }), stranger: NOT_FOUND }],
+  'connectors.update': [
+    { input: owner => ({ id: owner.connectorId, name: 'a name' }), stranger: NOT_FOUND },
+    {
+      input: owner => ({ id: owner.connectorId, env: { TOKEN: 'a secret' }, headers: null }),
+      stranger: NOT_FOUND,
+    },
+    { input: owner => ({ id: owner.connectorId }), stranger: NOT_FOUND },
+  ],
+  'connectors.remove': [{ input: owner => ({ id: owner.connectorId }), stranger: NOT_FOUND }],
+
+  'keys.set': [
+    { input: () => ({ provider: 'anthropic', value: 'a key' }), stranger: 'own' },
+    { input: () => ({ provider: 'openai', value: 'a key' }), stranger: 'own' },
+  ],
+  'keys.list': [{ input: nothing, stranger: 'own' }],
+  'keys.remove': [{ input: () => ({ provider: 'anthropic' }), stranger: NOT_FOUND }],
+  'keys.reveal': [{ input: () => ({ provider: 'anthropic' }), stranger: NOT_FOUND }],
+
   'runs.start': [
     { input: () => ({ agent: 'an agent' }), stranger: 'own' },
     { input: owner => ({ taskId: owner.taskId, agent: 'an agent' }), stranger: NOT_FOUND },
@@ -105,6 +137,15 @@ export const CASES: { readonly [Path in ProcedurePath]: readonly Case<InputOf<Pa
       input: owner => ({ prompt: 'a prompt', organizationId: owner.organizationId }),
       stranger: 'FORBIDDEN not_a_member',
     },
+    { input: () => ({ prompt: 'a prompt', keyProviders: ['anthropic', 'openai'] }), stranger: 'own' },
+    {
+      input: owner => ({
+        prompt: 'a prompt',
+        connectorIds: [owner.connectorId],
+        keyProviders: ['anthropic'],
+      }),
+      stranger: NOT_FOUND,
+    },
   ],
   'tasks.get': [{ input: owner => ({ id: owner.taskId }), stranger: NOT_FOUND }],
   'tasks.list': [
@@ -126,6 +167,7 @@ export const CASES: { readonly [Path in ProcedurePath]: readonly Case<InputOf<Pa
     { input: nothing, stranger: LEASES_ONLY },
     { input: () => ({ result: 'done' }), stranger: LEASES_ONLY },
   ],
+  'tasks.secrets': [{ input: nothing, stranger: LEASES_ONLY }],
   'tasks.fail': [{ input: () => ({ error: 'it broke' }), stranger: LEASES_ONLY }],
   'tasks.logs.append': [
     {

@@ -1,0 +1,25 @@
+// Connectors: a user's MCP servers, local commands and remote addresses. For sessions and for API tokens with connectors:read or
+// connectors:write. Environment, headers and the OAuth client are written and never read here: an answer says which are set,
+// and by what names. Workers get them from `tasks.secrets`, for the tasks that name the connector.
+import { procedure, router } from '../trpc.ts'
+import { createConnector, getConnector, listConnectors, removeConnector, updateConnector } from './queries.ts'
+import * as schema from './schema.ts'
+
+const read = procedure('connectors:read')
+const write = procedure('connectors:write')
+
+export const connectorsRouter = router({
+  create: write.input(schema.createConnector).mutation(async ({ ctx, input }) => {
+    const { userId } = await ctx.identity()
+    return createConnector(ctx.db, { keyring: ctx.services.keyring, ownerId: userId }, input)
+  }),
+  list: read.query(({ ctx }) => listConnectors(ctx.db, ctx.services.keyring)),
+  get: read
+    .input(schema.connectorId)
+    .query(({ ctx, input }) => getConnector(ctx.db, ctx.services.keyring, input.id)),
+  update: write.input(schema.updateConnector).mutation(async ({ ctx, input }) => {
+    const { userId } = await ctx.identity()
+    return updateConnector(ctx.db, { keyring: ctx.services.keyring, ownerId: userId }, input)
+  }),
+  remove: write.input(schema.connectorId).mutation(({ ctx, input }) => removeConnector(ctx.db, input.id)),
+})

@@ -1,0 +1,108 @@
+import { z } from 'zod'
+import { filledText, id, text, url } from '../inputs.ts'
+
+export const CONNECTOR_KINDS = ['local', 'remote'] as const
+export const CONNECTOR_STATUSES = ['connected', 'disconnected'] as const
+
+/** What of a connector is stored sealed, and never given out but to a worker. */
+export const SECRET_FIELDS = ['env', 'headers', 'oauthClientId', 'oauthClientSecret'] as const
+export type SecretField = (typeof SECRET_FIELDS)[number]
+
+const MAX_PAIRS = 50
+const MAX_PAIRS_LENGTH = 64 * 1024
+/** Names that superjson refuses to write. */
+const UNWRITABLE_NAMES = ['__proto__', 'constructor', 'prototype']
+/** What the one who sends a request decides, and not the one who sets a connector up. */
+const TRANSPORT_HEADERS = [
+  'connection',
+  'content-length',
+  'host',
+  'keep-alive',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]
+
+function pairs(name: RegExp, value: z.ZodType<string, string>) {
+  return z
+    .record(
+      z
+        .string()
+        .max(200)
+        .regex(name)
+        .refine(key => !UNWRITABLE_NAMES.includes(key), 'is a reserved name'),
+      value,
+    )
+    .refine(record => Object.keys(record).length <= MAX_PAIRS, `must have at most ${MAX_PAIRS} names`)
+    .refine(record => lengthOf(record) <= MAX_PAIRS_LENGTH, 'is too large')
+}
+
+function lengthOf(record: Readonly<Record<string, string>>): number {
+  return Object.entries(record).reduce((sum, [name, value]) => sum + name.length + value.length, 0)
+}
+
+const env = pairs(/^[A-Za-z_][A-Za-z0-9_]*$/, text(16 * 1024))
+
+const headers = pairs(
+  /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/,
+  z
+    .string()
+    .max(16 * 1024)
+    .regex(/^[\t\x20-\x7e]*$/, 'must be printable ASCII'),
+)
+  .refine(hasDistinctNames, 'must not repeat a header')
+  .refine(
+    record => !Object.keys(record).some(name => TRANSPORT_HEADERS.includes(name.toLowerCase())),
+    `must not have ${TRANSPORT_HEADERS.join(', ')}`,
+  )
+
+function hasDistinctNames(record: Readonly<Record<string, string>>): boolean {
+  const names = Object.keys(record).map(name => name.toLowerCase())
+  return new Set(names).size === names.length
+}
+
+const name = filledText(100)
+const command = filledText(1_024)
+const args = z.array(text(4_096)).max(100)
+/** Secrets belong into headers: an address is shown. */
+const serverUrl = url.refine(hasNoCredentials, 'must hold no user name or password')
+const oauthClientId = filledText(1_024)
+const oauthClientSecret = filledText(4_096)
+
+function hasNoCredentials(value: string): boolean {
+  const parsed = URL.parse(value)
+  return parsed !== null && parsed.username === '' && parsed.password === ''
+}
+
+const secrets = {
+  env: env.optional(),
+  headers: headers.optional(),
+  oauthClientId: oauthClientId.optional(),
+  oauthClientSecret: oauthClientSecret.optional(),
+}
+
+export const connectorId = z.strictObject({ id })
+
+export const createConnector = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('local'), name, command, args: args.default([]), ...secrets }),
+  z.strictObject({ kind: z.literal('remote'), name, url: serverUrl, ...secrets }),
+])
+
+/** A secret that is left out stays as it is; null clears it. */
+export const updateConnector = z.strictObject({
+  id,
+  name: name.optional(),
+  command: command.optional(),
+  args: args.optional(),
+  url: serverUrl.optional(),
+  env: env.nullish(),
+  headers: headers.nullish(),
+  oauthClientId: oauthClientId.nullish(),
+  oauthClientSecret: oauthClientSecret.nullish(),
+})
+
+export type ConnectorKind = (typeof CONNECTOR_KINDS)[number]
+export type ConnectorStatus = (typeof CONNECTOR_STATUSES)[number]
+export type CreateConnector = z.output<typeof createConnector>
+export type UpdateConnector = z.output<typeof updateConnector>

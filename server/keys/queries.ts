@@ -1,0 +1,111 @@
+import { sql } from 'kysely'
+import { type Place, seal } from '../crypto/envelope.ts'
+import type { Keyring } from '../crypto/keyring.ts'
+import { openIfReadable } from '../crypto/readable.ts'
+import type { Database } from '../db/database.ts'
+import { newId } from '../db/new-id.ts'
+import { AppError, notFound } from '../errors.ts'
+import { keyWarning, type Provider, type SetKey } from './schema.ts'
+
+const COLUMNS = ['provider', 'hint', 'lastUsedAt', 'createdAt', 'updatedAt'] as const
+
+/** What a caller sees of a key. Its value comes from {@link revealKey} alone. */
+export interface ProviderKey {
+  provider: Provider
+  /** The key's last characters: four at most, and fewer of a short key. */
+  hint: string
+  /** Whether the stored value does not open any more, so that the key must be set again. */
+  unreadable: boolean
+  /** When it was last revealed, to its owner or to a worker. */
+  lastUsedAt: Date | null
+  createdAt: Date
+  updatedAt: Date
+}
+
+export interface NewProviderKey extends ProviderKey {
+  /** What is odd about the key, which was stored all the same. */
+  warning: string | null
+}
+
+export interface Sealing {
+  readonly keyring: Keyring
+  readonly ownerId: string
+}
+
+/** Stores a key, in place of the provider's key before it. */
+export async function setKey(
+  db: Database,
+  { keyring, ownerId }: Sealing,
+  { provider, value }: SetKey,
+): Promise<NewProviderKey> {
+  const id = newId()
+  const row = await db
+    .insertInto('app.providerKeys')
+    .values({ id, provider, value: seal(keyring, value, placeOf(ownerId, id)), hint: hintOf(value) })
+    .onConflict(conflict =>
+      conflict.columns(['userId', 'provider']).doUpdateSet(eb => ({
+        // The value is sealed for its row's id, so the two go together.
+        id: eb.ref('excluded.id'),
+        value: eb.ref('excluded.value'),
+        hint: eb.ref('excluded.hint'),
+        lastUsedAt: null,
+      })),
+    )
+    .returning(COLUMNS)
+    .executeTakeFirstOrThrow()
+  return { ...row, provider, unreadable: false, warning: keyWarning(provider, value) }
+}
+
+export async function listKeys(db: Database, keyring: Keyring): Promise<ProviderKey[]> {
+  const rows = await db
+    .selectFrom('app.providerKeys')
+    .select(['userId', 'id', 'value', ...COLUMNS])
+    .orderBy('provider')
+    .execute()
+  return rows.map(({ userId, id, value, ...row }) => ({
+    ...row,
+    provider: row.provider as Provider,
+    unreadable: openIfReadable(keyring, value, placeOf(userId, id)) === null,
+  }))
+}
+
+/** Gives a key's value and notes the use. Throws `value_unreadable` where it does not open. */
+export async function revealKey(
+  db: Database,
+  keyring: Keyring,
+  provider: Provider,
+): Promise<{ value: string }> {
+  const row = await db
+    .updateTable('app.providerKeys')
+    .set({ lastUsedAt: sql<Date>`now()` })
+    .where('provider', '=', provider)
+    .returning(['userId', 'id', 'value'])
+    .executeTakeFirst()
+  if (!row) throw notFound('key')
+  const value = openIfReadable(keyring, row.value, placeOf(row.userId, row.id))
+  if (value === null)
+    throw new AppError('value_unreadable', `the key of "${provider}" does not open any more: set it again`)
+  return { value }
+}
+
+export async function removeKey(db: Database, provider: Provider): Promise<{ provider: Provider }> {
+  const { numDeletedRows } = await db
+    .deleteFrom('app.providerKeys')
+    .where('provider', '=', provider)
+    .executeTakeFirst()
+  if (numDeletedRows === 0n) throw notFound('key')
+  return { provider }
+}
+
+export function placeOf(ownerId: string, rowId: string): Place {
+  return { table: 'app.provider_keys', column: 'value', ownerId, rowId }
+}
+
+const HINT_LENGTH = 4
+
+/** At most an eighth of a key, so that the hint of a short one does not give it away. */
+export function hintOf(value: string): string {
+  const characters = [...value]
+  const shown = Math.min(HINT_LENGTH, Math.floor(characters.length / 8))
+  return shown === 0 ? '' : characters.slice(-shown).join('')
+}

@@ -1,0 +1,60 @@
+import { sql } from 'kysely'
+import type { ConnectorKind } from '../connectors/schema.ts'
+import { type ConnectorSecrets, openSecrets, type SealedSecrets } from '../connectors/secrets.ts'
+import type { Keyring } from '../crypto/keyring.ts'
+import { openIfReadable } from '../crypto/readable.ts'
+import type { Database } from '../db/database.ts'
+import { AppError } from '../errors.ts'
+import { placeOf } from '../keys/queries.ts'
+import type { Provider } from '../keys/schema.ts'
+
+/** What a task may use, for the worker that has its lease. */
+export interface TaskSecrets {
+  keys: TaskKey[]
+  connectors: TaskConnector[]
+}
+
+export interface TaskKey {
+  provider: Provider
+  /** Null where no key of this provider is set, or where it does not open any more. */
+  value: string | null
+  unreadable: boolean
+}
+
+export interface TaskConnector extends ConnectorSecrets {
+  id: string
+  name: string
+  kind: ConnectorKind
+  command: string | null
+  args: string[]
+  url: string | null
+}
+
+interface SealedTaskSecrets {
+  userId: string
+  /** By provider; without id and value where no key is set. */
+  keys: { provider: Provider; id: string | null; value: string | null }[]
+  connectors: (Omit<TaskConnector, keyof ConnectorSecrets> & SealedSecrets)[]
+}
+
+/**
+ * Gives the keys and connectors that the leased task names, and no other, and notes the keys' use. Throws `missing_scope` where
+ * the task was claimed with a token that lacks keys:reveal.
+ */
+export async function openTaskSecrets(db: Database, keyring: Keyring): Promise<TaskSecrets> {
+  const { rows } = await sql<SealedTaskSecrets>`select * from app.open_task_secrets()`.execute(db)
+  const [sealed] = rows
+  if (!sealed) throw new AppError('lease_lost', 'the lease has ended')
+  const { userId: ownerId } = sealed
+  return {
+    keys: sealed.keys.map(({ provider, id, value }) => {
+      if (id === null || value === null) return { provider, value: null, unreadable: false }
+      const opened = openIfReadable(keyring, value, placeOf(ownerId, id))
+      return { provider, value: opened, unreadable: opened === null }
+    }),
+    connectors: sealed.connectors.map(({ env, headers, oauthClientId, oauthClientSecret, ...shown }) => {
+      const secrets = { env, headers, oauthClientId, oauthClientSecret }
+      return { ...shown, ...openSecrets(keyring, secrets, { ownerId, rowId: shown.id }) }
+    }),
+  }
+}
