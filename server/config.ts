@@ -41,6 +41,8 @@ export interface Config {
   readonly allowedOrigins: readonly string[]
   /** An absolute path. */
   readonly dataDir: string
+  /** Whether npm runs this process, which it leaves behind when it is asked to stop. */
+  readonly isRunByNpm: boolean
   readonly logLevel: (typeof LOG_LEVELS)[number]
   readonly authSecret: string
   /** The keyring as text, `k2:…,k1:…`; it has been parsed once and is known to be right. */
@@ -91,6 +93,7 @@ export function loadConfig(env: Environment = process.env): Config {
     appUrl,
     allowedOrigins: readAllowedOrigins(reader),
     dataDir: resolve(reader.text('DATA_DIR') ?? '.rowhouse'),
+    isRunByNpm: reader.text('npm_lifecycle_event') !== undefined,
     logLevel:
       reader.read('LOG_LEVEL', {
         schema: z.enum(LOG_LEVELS),

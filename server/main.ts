@@ -3,6 +3,9 @@ import { createLogger } from './logger.ts'
 import { startServer } from './start.ts'
 
 const STOP_DEADLINE_MS = 20_000
+const PARENT_CHECK_MS = 500
+
+let isStopping = false
 
 loadEnvFile()
 const config = readConfig()
@@ -14,21 +17,34 @@ const server = await startServer(config, log).catch(error => {
 })
 log.info(`listening on ${server.url}`)
 
-for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  process.once(signal, () => {
-    log.info({ signal }, 'stopping')
-    setTimeout(() => {
-      log.fatal('could not stop in time')
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop(signal))
+if (config.isRunByNpm) whenOrphaned(() => stop('the end of npm'))
+
+function stop(reason: string): void {
+  if (isStopping) return
+  isStopping = true
+  log.info({ reason }, 'stopping')
+  setTimeout(() => {
+    log.fatal('could not stop in time')
+    process.exit(1)
+  }, STOP_DEADLINE_MS).unref()
+  server.stop().then(
+    () => process.exit(0),
+    error => {
+      log.fatal({ err: error }, 'could not stop cleanly')
       process.exit(1)
-    }, STOP_DEADLINE_MS).unref()
-    server.stop().then(
-      () => process.exit(0),
-      error => {
-        log.fatal({ err: error }, 'could not stop cleanly')
-        process.exit(1)
-      },
-    )
-  })
+    },
+  )
+}
+
+/** npm passes a signal on to the shell that it runs us in, and the shell ends without us: the port would stay taken. */
+function whenOrphaned(react: () => void): void {
+  const parent = process.ppid
+  const watching = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(watching)
+    react()
+  }, PARENT_CHECK_MS).unref()
 }
 
 function readConfig() {
