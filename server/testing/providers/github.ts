@@ -54,6 +54,8 @@ export interface FakeGithub extends ProviderControls {
     selection?: 'all' | 'selected'
     visibleTo?: readonly string[]
   }): FakeInstallation
+  /** From everybody but the installation itself. */
+  hide(repository: FakeRepository): void
   uninstall(installation: FakeInstallation): void
 }
 
@@ -74,6 +76,7 @@ export async function openFakeGithub({ callbackUrls }: FakeGithubOptions): Promi
     privateKey: privateKey.export({ type: 'pkcs1', format: 'pem' }).toString(),
   }
   const installations: FakeInstallation[] = []
+  const hiddenRepositories = new Set<FakeRepository>()
   const installationTokens = new Map<string, number>()
   const userTokens = createGrants<string>({
     newAccessToken: () => `ghu_${randomBytes(18).toString('hex')}`,
@@ -222,6 +225,17 @@ export async function openFakeGithub({ callbackUrls }: FakeGithubOptions): Promi
     return page(request, 'repositories', installation.repositories.map(describeRepository))
   }
 
+  /** What the installation reaches and the user may see. */
+  function userRepositories(request: ProviderRequest, id: number): ProviderAnswer {
+    const grant = userTokens.find(bearerOf(request))
+    if (!grant) return badCredentials()
+    const installation = installations.find(one => one.id === id)
+    if (!installation?.visibleTo.has(grant.subject)) return notFound()
+    if (installation.suspended_at) return suspended()
+    const visible = installation.repositories.filter(one => !hiddenRepositories.has(one))
+    return page(request, 'repositories', visible.map(describeRepository))
+  }
+
   function revoke(request: ProviderRequest): ProviderAnswer {
     const basic = basicOf(request)
     if (basic?.id !== app.clientId || basic.secret !== app.clientSecret) return notFound()
@@ -269,6 +283,8 @@ export async function openFakeGithub({ callbackUrls }: FakeGithubOptions): Promi
       if (method === 'GET' && path === '/installation/repositories') return repositories(request)
       if (method === 'DELETE' && path === `/applications/${app.clientId}/token`) return revoke(request)
       if (method === 'DELETE' && path === `/applications/${app.clientId}/grant`) return revoke(request)
+      const [, userInstallation] = /^\/user\/installations\/(\d+)\/repositories$/.exec(path) ?? []
+      if (userInstallation && method === 'GET') return userRepositories(request, Number(userInstallation))
       const [, id, rest] = /^\/app\/installations\/(\d+)(\/access_tokens)?$/.exec(path) ?? []
       if (id && method === 'GET' && !rest) return oneInstallation(request, Number(id))
       if (id && method === 'POST' && rest) return installationToken(request, Number(id))
@@ -308,6 +324,9 @@ export async function openFakeGithub({ callbackUrls }: FakeGithubOptions): Promi
       }
       installations.push(installation)
       return installation
+    },
+    hide(repository) {
+      hiddenRepositories.add(repository)
     },
     uninstall(installation) {
       installations.splice(installations.indexOf(installation), 1)
@@ -354,6 +373,10 @@ function badCredentials(): ProviderAnswer {
     status: 401,
     body: { message: 'Bad credentials', documentation_url: 'https://docs.github.com/rest' },
   }
+}
+
+function suspended(): ProviderAnswer {
+  return { status: 403, body: { message: 'This installation has been suspended', documentation_url: DOCS } }
 }
 
 function notFound(): ProviderAnswer {
