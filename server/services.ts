@@ -1,4 +1,5 @@
 import { type Auth, createAuth, TooManyAttemptsError } from './auth/auth.ts'
+import type { ProvidersConfig } from './config/providers.ts'
 import type { Config, ConnectorRules } from './config.ts'
 import { type Keyring, parseKeyring } from './crypto/keyring.ts'
 import { type LoginUrls, openPools, type Pools } from './db/pools.ts'
@@ -15,6 +16,10 @@ export interface Services {
   /** Seals and opens the secrets that users keep here. */
   readonly keyring: Keyring
   readonly appUrl: string
+  /** Origins besides `appUrl` that a browser may be sent back to. */
+  readonly allowedOrigins: readonly string[]
+  /** The operator's apps at each provider. */
+  readonly providers: ProvidersConfig
   /** Whether the application is served over HTTPS, so that cookies say `Secure`. */
   readonly isSecure: boolean
   /** The operator's worker key; null where no worker may claim across users. */
@@ -53,6 +58,7 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
     config,
     pool: pools.auth,
     takeRateLimit: (key, limit, windowSeconds) => pools.system.takeRateLimit(key, limit, windowSeconds),
+    keyring,
     mailer,
     log,
   })
@@ -62,6 +68,8 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
     authSecret: config.authSecret,
     keyring,
     appUrl: config.appUrl,
+    allowedOrigins: config.allowedOrigins,
+    providers: config.providers,
     isSecure: config.appUrl.startsWith('https:'),
     workerKey: config.workerKey,
     live,

@@ -2,7 +2,9 @@ import pg from 'pg'
 import { registerExportRoute } from './account/export-route.ts'
 import { buildApp } from './app.ts'
 import type { Config } from './config.ts'
+import { registerCallbackRoute } from './connections/callback-route.ts'
 import { contextFactory } from './context.ts'
+import { assertKeys } from './crypto/check.ts'
 import { explainConnectionError, toPgConfig } from './db/connection-url.ts'
 import { openDatabaseServer } from './db/database-server.ts'
 import { assertIsolated, describeServerWarnings } from './db/isolation.ts'
@@ -20,6 +22,7 @@ import type { Logger } from './logger.ts'
 import { appRouter } from './router.ts'
 import { createServices, type Services } from './services.ts'
 import { announceTask } from './tasks/streams.ts'
+import { serveWebhooks } from './webhooks/serve.ts'
 
 export interface RunningServer {
   readonly url: string
@@ -34,7 +37,8 @@ const LEASE_SWEEP_INTERVAL_MS = 2_000
 
 /**
  * Starts everything: the database where it is embedded, migrations where they are wanted, and the HTTP server. Refuses, naming
- * the object and the command that mends it, when the schema is not at this version or a serving login could see too much.
+ * the object and the command that mends it, when the schema is not at this version, a serving login could see too much, or the
+ * keys are not the ones that the database's secrets were sealed with.
  */
 export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
   const database = await openDatabaseServer(config, { log: line => log.info(line) })
@@ -53,8 +57,12 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     })
     const expected = await expectedMigrations()
     await checkDatabase(urls, { expected, log })
-
     const services = createServices(config, urls, log)
+    await assertKeys(services.pools.system, services.keyring).catch(async error => {
+      await services.close()
+      throw error
+    })
+
     const app = buildApp({
       config,
       log,
@@ -65,9 +73,15 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       readiness: () => checkReadiness(services.pools.api, expected),
     })
     registerExportRoute(app.fastify, services)
+    registerCallbackRoute(app.fastify, services)
+    const events = serveWebhooks(app.fastify, config, services)
     const url = await app.listen()
+    events.wake()
     const sweeping = setInterval(() => {
-      services.pools.system.sweepRateLimits().catch(error => log.warn({ err: error }, 'sweeping failed'))
+      const { system } = services.pools
+      for (const sweep of [system.sweepRateLimits(), system.sweepOAuthStates()])
+        sweep.catch(error => log.warn({ err: error }, 'sweeping failed'))
+      services.pools.system.sweepWebhooks().catch(error => log.warn({ err: error }, 'sweeping failed'))
     }, SWEEP_INTERVAL_MS).unref()
 
     const stopSweepingLeases = sweepLeases(services)
@@ -77,6 +91,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       clearInterval(sweeping)
       stopSweepingLeases()
       await app.drain()
+      await events.stop()
       await services.close()
       await database.close()
     }

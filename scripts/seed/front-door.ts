@@ -41,6 +41,7 @@ export function openFrontDoor(config: Config, services: Services): FrontDoor {
     config,
     pool: pools.auth,
     takeRateLimit: (key, limit, windowSeconds) => pools.system.takeRateLimit(key, limit, windowSeconds),
+    keyring: services.keyring,
     mailer: {
       send: async mail => {
         mails.push(mail)

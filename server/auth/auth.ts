@@ -1,4 +1,5 @@
 import type { Pool } from 'pg'
+import type { Keyring } from '#server/crypto/keyring.ts'
 import type { Mailer } from '#server/mail.ts'
 import type { AuthConfig } from './auth-config.ts'
 import { isUnavailable, requestTrouble } from './database-trouble.ts'
@@ -14,6 +15,8 @@ export interface AuthOptions {
   readonly pool: Pool
   /** app.take_rate_limit, through rowhouse_system. */
   readonly takeRateLimit: TakeRateLimit
+  /** Seals the tokens of sign-in providers. */
+  readonly keyring: Keyring
   readonly mailer: Mailer
   readonly log: AuthLog
   /** Overrides the limits of the environment, group by group. */

@@ -4,7 +4,9 @@ import { bearer } from 'better-auth/plugins/bearer'
 import { organization } from 'better-auth/plugins/organization'
 import { CamelCasePlugin, Kysely, PostgresDialect } from 'kysely'
 import type { Pool } from 'pg'
+import type { Keyring } from '#server/crypto/keyring.ts'
 import type { Mailer } from '#server/mail.ts'
+import { createAccountTokens } from './account-tokens.ts'
 import type { AuthConfig } from './auth-config.ts'
 import { type AuthLog, describeError, libraryLogger } from './log.ts'
 import { invitationMail, passwordResetMail, verificationMail } from './mails.ts'
@@ -14,6 +16,7 @@ export interface BetterAuthSetup {
   readonly config: AuthConfig
   /** Logged in as rowhouse_auth. It stays the caller's to end. */
   readonly pool: Pool
+  readonly keyring: Keyring
   readonly mailer: Mailer
   readonly log: AuthLog
   /** Where the client's address is read from: a header that we overwrite on every request. */
@@ -37,7 +40,10 @@ export async function setUpBetterAuth(setup: BetterAuthSetup) {
     ...options,
     database: { db, type: 'postgres', schemaName: 'auth', transaction: true },
   })
-  const concealed = storeSecretsSafely(adapter, setup.config.authSecret)
+  const concealed = storeSecretsSafely(adapter, {
+    secret: setup.config.authSecret,
+    tokens: createAccountTokens(setup.keyring, setup.log),
+  })
   return betterAuth({ ...options, database: () => concealed })
 }
 
@@ -102,7 +108,8 @@ function betterAuthOptions(setup: BetterAuthSetup) {
       cookieCache: { enabled: false },
       additionalFields: { slides: { type: 'boolean', required: false, input: false, returned: false } },
     },
-    account: { modelName: 'accounts', encryptOAuthTokens: true },
+    // Tokens are sealed by the adapter, so that they are bound to their row and move to a new key with everything else.
+    account: { modelName: 'accounts', encryptOAuthTokens: false },
     verification: { modelName: 'verifications', storeIdentifier: 'hashed' },
     advanced: {
       useSecureCookies: appUrl.startsWith('https://'),

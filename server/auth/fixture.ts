@@ -2,15 +2,18 @@
 
 import pg from 'pg'
 import pino from 'pino'
+import { parseKeyring } from '#server/crypto/keyring.ts'
 import { toPgConfig } from '#server/db/connection-url.ts'
 import { createMailer } from '#server/mail.ts'
 import { createTestDatabase, openOwnerPool } from '#server/testing/database.ts'
+import { TEST_ENCRYPTION_KEYS } from '#server/testing/environment.ts'
 import { type SmtpSink, startSmtpSink } from '#server/testing/smtp-sink.ts'
 import { type Auth, type AuthOptions, createAuth } from './auth.ts'
 import type { AuthConfig } from './auth-config.ts'
 
 export const ORIGIN = 'http://localhost:3000'
 export const SECRET = 'a secret of the test suite, long enough to be one: 8c1f0d'
+export const KEYRING = parseKeyring(TEST_ENCRYPTION_KEYS)
 export const PASSWORD = 'correct horse battery staple'
 
 export interface AuthFixture {
@@ -81,6 +84,7 @@ export async function createAuthFixture(options: Pick<AuthOptions, 'rateLimits'>
         ])
         return { isAllowed: rows[0].is_allowed, retryAfterSeconds: rows[0].retry_after_seconds }
       },
+      keyring: KEYRING,
       mailer,
       log,
       ...options,

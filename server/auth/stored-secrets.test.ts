@@ -1,12 +1,14 @@
 import { CamelCasePlugin, Kysely, PostgresDialect } from 'kysely'
 import pino from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { open } from '#server/crypto/envelope.ts'
 import { setUpBetterAuth } from './better-auth.ts'
-import { type AuthFixture, createAuthFixture, ORIGIN, SECRET, type SignedUp } from './fixture.ts'
+import { type AuthFixture, createAuthFixture, KEYRING, ORIGIN, SECRET, type SignedUp } from './fixture.ts'
 import { storedSessionToken } from './session-token.ts'
 
 let fixture: AuthFixture
 let user: SignedUp
+const logged: string[] = []
 let adapter: Awaited<Awaited<ReturnType<typeof setUpBetterAuth>>['$context']>['adapter']
 
 beforeAll(async () => {
@@ -21,8 +23,9 @@ beforeAll(async () => {
       socialProviders: {},
     },
     pool: fixture.authPool,
+    keyring: KEYRING,
     mailer: { send: async () => true, close: async () => {} },
-    log: pino({ level: 'silent' }),
+    log: pino({ level: 'warn' }, { write: line => logged.push(line) }),
     addressHeader: 'x-test-address',
     runInBackground: () => {},
   })
@@ -129,4 +132,89 @@ test("the library's login reads nothing outside its own schema", async () => {
     plugins: [new CamelCasePlugin()],
   })
   await expect(db.selectFrom('app.tasks').select('id').execute()).rejects.toThrow('permission denied')
+})
+
+interface Account {
+  id: string
+  userId: string
+  accessToken: string | null
+  refreshToken: string | null
+  idToken: string | null
+}
+
+async function linkAccount(accountId: string): Promise<Account> {
+  return await adapter.create<Record<string, unknown>, Account>({
+    model: 'account',
+    data: {
+      userId: user.userId,
+      providerId: 'github',
+      accountId,
+      accessToken: `access-${accountId}`,
+      refreshToken: `refresh-${accountId}`,
+      idToken: `id-${accountId}`,
+      createdAt: new Date(),
+      updatedAt: new Date(),
+    },
+  })
+}
+
+const findAccount = (id: string) =>
+  adapter.findOne<Account>({ model: 'account', where: [{ field: 'id', value: id }] })
+
+async function storedTokens(id: string): Promise<string[]> {
+  const { rows } = await fixture.owner.query(
+    'select array[access_token, refresh_token, id_token] as tokens from auth.accounts where id = $1',
+    [id],
+  )
+  return rows[0].tokens
+}
+
+test('a provider’s tokens are sealed in their row and reach the library open', async () => {
+  const made = await linkAccount('sealed')
+  const tokens = { accessToken: 'access-sealed', refreshToken: 'refresh-sealed', idToken: 'id-sealed' }
+  expect(made).toMatchObject(tokens)
+  expect(await findAccount(made.id)).toMatchObject(tokens)
+  const [access = '', ...others] = await storedTokens(made.id)
+  for (const token of [access, ...others]) expect(token).toMatch(/^rh1\.test\./)
+  const place = { table: 'auth.accounts', column: 'access_token', ownerId: user.userId, rowId: made.id }
+  expect(open(KEYRING, access, place)).toBe('access-sealed')
+
+  const where = [
+    { field: 'providerId', value: 'github' },
+    { field: 'accountId', value: 'sealed' },
+  ]
+  const renewed = await adapter.update<Account>({
+    model: 'account',
+    where,
+    update: { accessToken: 'renewed' },
+  })
+  expect(renewed).toMatchObject({ ...tokens, accessToken: 'renewed' })
+  expect((await storedTokens(made.id)).join()).not.toMatch(/renewed|sealed/)
+  const selected = await adapter.findMany<Account>({ model: 'account', where, select: ['accessToken'] })
+  expect(selected.map(account => account.accessToken)).toEqual(['renewed'])
+})
+
+test('a token that does not open counts as absent, alone, and is logged without its text', async () => {
+  const [mine, other] = [await linkAccount('mine'), await linkAccount('other')]
+  const moved =
+    'update auth.accounts set access_token = (select access_token from auth.accounts where id = $2) where id = $1'
+  await fixture.owner.query(moved, [mine.id, other.id])
+  await fixture.owner.query(`update auth.accounts set id_token = 'plain text' where id = $1`, [mine.id])
+  expect(await findAccount(mine.id)).toMatchObject({
+    accessToken: null,
+    refreshToken: 'refresh-mine',
+    idToken: null,
+  })
+  expect(logged.filter(line => line.includes(mine.id)).map(line => JSON.parse(line).kind)).toEqual([
+    'tampered',
+    'malformed',
+  ])
+  expect(logged.join('')).not.toMatch(/access-|refresh-|plain text|rh1\./)
+})
+
+test('tokens cannot be written to several accounts at once', async () => {
+  const update = { accessToken: 'for all' }
+  await expect(async () => adapter.updateMany({ model: 'account', where: [], update })).rejects.toThrow(
+    'one account at a time',
+  )
 })

@@ -1,10 +1,12 @@
 // What Better Auth hands to the database, and what comes back. A copy of the database must not sign anyone in, so every
 // operation passes through here: session tokens are stored as the SHA-256 of the SHA-256, the identifiers of pending
-// verifications (which hold reset tokens and OAuth states) as a hash, their values encrypted. The library goes on seeing the
-// raw token that it asked with; a row that it found any other way carries the row's id where the token would be.
+// verifications (which hold reset tokens and OAuth states) as a hash, their values encrypted, and the tokens of sign-in
+// providers sealed. The library goes on seeing the raw token that it asked with; a row that it found any other way carries the
+// row's id where the token would be.
 
-import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes, randomUUID } from 'node:crypto'
 import type { DBAdapter, DBTransactionAdapter, Where } from 'better-auth/adapters'
+import { type AccountTokens, hasTokens } from './account-tokens.ts'
 import { translateDatabaseError } from './database-errors.ts'
 import { storedSessionToken } from './session-token.ts'
 
@@ -19,31 +21,49 @@ const isAccount = (model: string) => model === 'account' || model === 'accounts'
 const isVerification = (model: string) => model === 'verification' || model === 'verifications'
 
 /** Wraps an adapter, and the ones that it makes for transactions, so that secrets are stored in a form nobody can use. */
-export function storeSecretsSafely(adapter: DBAdapter, secret: string): DBAdapter {
-  const seal = createSeal(secret)
+export function storeSecretsSafely(
+  adapter: DBAdapter,
+  { secret, tokens }: { secret: string; tokens: AccountTokens },
+): DBAdapter {
+  const seals = { verifications: createSeal(secret), tokens }
   return {
     ...adapter,
-    ...wrapOperations(adapter, seal),
+    ...wrapOperations(adapter, seals),
     transaction: callback =>
-      translating(adapter.transaction(transaction => callback(wrapOperations(transaction, seal)))),
+      translating(adapter.transaction(transaction => callback(wrapOperations(transaction, seals)))),
   }
 }
 
-function wrapOperations(inner: DBTransactionAdapter, seal: Seal): DBTransactionAdapter {
+interface Seals {
+  readonly verifications: Seal
+  readonly tokens: AccountTokens
+}
+
+function wrapOperations(inner: DBTransactionAdapter, seal: Seals): DBTransactionAdapter {
   return {
     ...inner,
     create: async input => {
       const secrets = new Exchange(input.model, seal)
-      return secrets.reveal(await translating(inner.create({ ...input, data: secrets.conceal(input.data) })))
+      const data = secrets.conceal(input.data)
+      if (!isAccount(input.model) || !hasTokens(data)) {
+        return secrets.reveal(await translating(inner.create({ ...input, data })))
+      }
+      // A token is bound to its row, so the row's id is made before it; the library takes no UUID of version 7.
+      const row = { id: randomUUID(), userId: String(input.data.userId) }
+      const sealed = { ...seal.tokens.seal(data, row), id: row.id }
+      return secrets.reveal(await translating(inner.create({ ...input, data: sealed, forceAllowId: true })))
     },
     findOne: async input => {
       const secrets = new Exchange(input.model, seal)
-      return secrets.reveal(await translating(inner.findOne({ ...input, where: secrets.where(input.where) })))
+      const select = input.select && secrets.select(input.select)
+      const where = secrets.where(input.where)
+      return secrets.reveal(await translating(inner.findOne({ ...input, where, select })))
     },
     findMany: async input => {
       const secrets = new Exchange(input.model, seal)
       const where = input.where && secrets.where(input.where)
-      const rows = await translating(inner.findMany({ ...input, where }))
+      const select = input.select && secrets.select(input.select)
+      const rows = await translating(inner.findMany({ ...input, where, select }))
       return rows.map(row => secrets.reveal(row)) as never
     },
     count: input => {
@@ -54,6 +74,14 @@ function wrapOperations(inner: DBTransactionAdapter, seal: Seal): DBTransactionA
       const secrets = new Exchange(input.model, seal)
       const where = secrets.where(input.where)
       const update = secrets.conceal(input.update)
+      if (isAccount(input.model) && hasTokens(update)) {
+        const select = ['id', 'userId']
+        const row = await inner.findOne<{ id: string; userId: string }>({ model: input.model, where, select })
+        if (!row) return null
+        const byId = [{ field: 'id', value: row.id }]
+        const sealed = seal.tokens.seal(update, row)
+        return secrets.reveal(await translating(inner.update({ ...input, where: byId, update: sealed })))
+      }
       if (!isSession(input.model) || update.expiresAt === undefined) {
         return secrets.reveal(await translating(inner.update({ ...input, where, update })))
       }
@@ -67,6 +95,7 @@ function wrapOperations(inner: DBTransactionAdapter, seal: Seal): DBTransactionA
     },
     updateMany: input => {
       const secrets = new Exchange(input.model, seal)
+      refuseTokens(input.model, input.update)
       const update = secrets.conceal(input.update)
       return translating(inner.updateMany({ ...input, where: secrets.where(input.where), update }))
     },
@@ -86,12 +115,18 @@ function wrapOperations(inner: DBTransactionAdapter, seal: Seal): DBTransactionA
     },
     incrementOne: async input => {
       const secrets = new Exchange(input.model, seal)
+      refuseTokens(input.model, input.set)
       const set = input.set && secrets.conceal(input.set)
       return secrets.reveal(
         await translating(inner.incrementOne({ ...input, where: secrets.where(input.where), set })),
       )
     },
   }
+}
+
+/** A token is sealed for one row. */
+function refuseTokens(model: string, values: object | undefined): void {
+  if (isAccount(model) && hasTokens(values)) throw new Error('tokens are written to one account at a time')
 }
 
 async function translating<T>(operation: Promise<T>): Promise<T> {
@@ -105,10 +140,10 @@ async function translating<T>(operation: Promise<T>): Promise<T> {
 /** One operation on one model: conceals what goes in and remembers it, so that the answer can carry what was asked with. */
 class Exchange {
   readonly #model: string
-  readonly #seal: Seal
+  readonly #seal: Seals
   readonly #tokens = new Map<string, string>()
 
-  constructor(model: string, seal: Seal) {
+  constructor(model: string, seal: Seals) {
     this.#model = model
     this.#seal = seal
   }
@@ -128,29 +163,35 @@ class Exchange {
     })
   }
 
+  /** The columns to read: an account's tokens open with the help of its ids. */
+  select(columns: string[]): string[] {
+    return isAccount(this.#model) ? [...new Set([...columns, 'id', 'userId'])] : columns
+  }
+
   conceal<T>(values: T): T {
     const concealed = { ...values } as Values
     if (isSession(this.#model) && typeof concealed.token === 'string') {
       concealed.token = this.#concealToken(concealed.token)
     }
-    // The library encrypts access and refresh tokens, and not this one; nothing needs it once somebody is signed in.
-    if (isAccount(this.#model) && concealed.idToken) concealed.idToken = null
     if (isVerification(this.#model)) {
       const { identifier, value } = concealed
       if (typeof identifier === 'string') concealed.identifier = concealIdentifier(identifier)
-      if (typeof value === 'string') concealed.value = this.#seal.close(value)
+      if (typeof value === 'string') concealed.value = this.#seal.verifications.close(value)
     }
     return concealed as T
   }
 
   reveal<T>(row: T): T {
     if (row === null || typeof row !== 'object') return row
-    const revealed = { ...row } as Values
+    const revealed = (isAccount(this.#model) ? this.#seal.tokens.open(row as Values) : { ...row }) as Values
     if (isSession(this.#model) && 'token' in revealed) {
       revealed.token = this.#tokens.get(String(revealed.token)) ?? revealed.id ?? ''
     }
     if (isVerification(this.#model) && typeof revealed.value === 'string') {
-      revealed.value = this.#seal.open(revealed.value)
+      revealed.value = this.#seal.verifications.open(revealed.value)
+    }
+    if (Array.isArray(revealed.account)) {
+      revealed.account = revealed.account.map(account => this.#seal.tokens.open(account))
     }
     const joined = revealed.session
     if (Array.isArray(joined)) revealed.session = joined.map(withoutToken)

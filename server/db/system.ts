@@ -30,6 +30,24 @@ export type WatchedStreamState =
       readonly lastEventSeq: null
     }
 
+/** A verified webhook, as it is stored. */
+export interface ReceivedWebhook {
+  readonly provider: string
+  readonly deliveryId: string
+  readonly eventType: string
+  readonly externalIds: readonly string[]
+  readonly effect: string | null
+  readonly headers: object
+  readonly payload: object
+}
+
+/** A webhook event that is this process's to work on, until its claim ends. */
+export interface ClaimedEvent {
+  readonly userId: string
+  readonly id: string
+  readonly attempt: number
+}
+
 /**
  * Work that no user's request carries. The login behind it reads no table; it may execute a few functions, which the methods
  * here name.
@@ -77,6 +95,15 @@ export class SystemDatabase {
     return (await this.#call('select * from app.sweep_leases()', [])) as { userId: string; taskId: string }[]
   }
 
+  /** Keeps the check value of a key that has none, unless another key in use is not among `keyIds`; returns all of them. */
+  async keepKeyringCheck(
+    value: string,
+    keyIds: readonly string[],
+  ): Promise<{ keyId: string; value: string }[]> {
+    const sql = 'select key_id, value from app.keep_keyring_check($1, $2)'
+    return (await this.#call(sql, [value, keyIds])) as { keyId: string; value: string }[]
+  }
+
   /** Tells every process that listens; in a commit of its own that waits for no disk, since nothing is written. */
   async notify(payloads: readonly string[]): Promise<void> {
     await this.#call(
@@ -94,6 +121,90 @@ export class SystemDatabase {
       streams.map(stream => stream.taskId),
     ])
     return rows as unknown as WatchedStreamState[]
+  }
+
+  /**
+   * Applies what a provider told of an account to every connection to it that is older than the news: a status unless null, and
+   * settings that are added. A connection that becomes revoked loses its tokens. Returns the connections concerned.
+   */
+  async changeConnections(
+    account: { provider: string; externalId: string },
+    change: { status: 'active' | 'revoked' | 'error' | null; settings?: object; at: Date },
+  ): Promise<{ userId: string; id: string }[]> {
+    const rows = await this.#call('select * from app.change_connections($1, $2, $3, $4, $5)', [
+      account.provider,
+      account.externalId,
+      change.status,
+      change.settings === undefined ? null : JSON.stringify(change.settings),
+      change.at,
+    ])
+    return rows as { userId: string; id: string }[]
+  }
+
+  /** Removes states of connect flows that nobody came back with. */
+  async sweepOAuthStates(): Promise<void> {
+    await this.#call('select app.sweep_oauth_states()', [])
+  }
+
+  /**
+   * Stores a delivery with an event for each active connection that it names, in one statement; a copy of one that is stored
+   * does nothing.
+   */
+  async receiveWebhook(webhook: ReceivedWebhook): Promise<{ isNew: boolean; eventCount: number }> {
+    const [row] = await this.#call('select * from app.receive_webhook($1, $2, $3, $4, $5, $6, $7)', [
+      webhook.provider,
+      webhook.deliveryId,
+      webhook.eventType,
+      webhook.externalIds,
+      webhook.effect,
+      JSON.stringify(webhook.headers),
+      JSON.stringify(webhook.payload),
+    ])
+    return { isNew: row?.isNew === true, eventCount: Number(row?.eventCount) }
+  }
+
+  /** Claims webhook events that are due, of all users, oldest first. */
+  async claimWebhookEvents(
+    limit: number,
+    claimSeconds: number,
+    maxAttempts: number,
+  ): Promise<ClaimedEvent[]> {
+    const rows = await this.#call('select * from app.claim_webhook_events($1, $2, $3)', [
+      limit,
+      claimSeconds,
+      maxAttempts,
+    ])
+    return rows as unknown as ClaimedEvent[]
+  }
+
+  /** Makes an event's effect and calls it processed, both or neither. False where it is at another attempt by now. */
+  async processWebhookEvent({ userId, id, attempt }: ClaimedEvent): Promise<boolean> {
+    const [row] = await this.#call('select app.process_webhook_event($1, $2, $3) as done', [
+      userId,
+      id,
+      attempt,
+    ])
+    return row?.done === true
+  }
+
+  /** Notes why an attempt failed. The next is due after that time; without one, the event is dead. */
+  async failWebhookEvent(
+    { userId, id, attempt }: ClaimedEvent,
+    error: string,
+    retryAfterMs: number | null,
+  ): Promise<void> {
+    await this.#call('select app.fail_webhook_event($1, $2, $3, $4, $5)', [
+      userId,
+      id,
+      attempt,
+      error,
+      retryAfterMs,
+    ])
+  }
+
+  /** Removes deliveries whose time is over, with their events. */
+  async sweepWebhooks(): Promise<void> {
+    await this.#call('select app.sweep_webhooks()', [])
   }
 
   /** Removes counters whose window is long over. */

@@ -1,0 +1,56 @@
+import { open, type Place, seal, UnreadableValueError } from './envelope.ts'
+import type { Keyring } from './keyring.ts'
+
+const KNOWN_TEXT = 'rowhouse'
+
+/** The keys of this process are not the ones that this database's secrets were sealed with. The message says what to do. */
+export class WrongKeysError extends Error {
+  override readonly name = 'WrongKeysError'
+}
+
+export interface KeyringCheck {
+  readonly keyId: string
+  readonly value: string
+}
+
+interface CheckKeeper {
+  keepKeyringCheck(value: string, keyIds: readonly string[]): Promise<KeyringCheck[]>
+}
+
+/** Where a key's check value belongs: in the table of check values, to nobody, in the key's own row. */
+export function checkPlace(keyId: string): Place {
+  return { table: 'app.keyring_checks', column: 'value', ownerId: '', rowId: keyId }
+}
+
+export function sealCheck(keyring: Keyring): string {
+  return seal(keyring, KNOWN_TEXT, checkPlace(keyring.currentKeyId))
+}
+
+/**
+ * Opens the check value of every key in use, and keeps one for the first key where there is none yet. Throws
+ * {@link WrongKeysError}. Servers that start at once with different keys: one of them is refused.
+ */
+export async function assertKeys(keeper: CheckKeeper, keyring: Keyring): Promise<void> {
+  const checks = await keeper.keepKeyringCheck(sealCheck(keyring), keyring.keyIds)
+  const problems = checks.flatMap(check => checkProblem(keyring, check) ?? [])
+  if (problems.length > 0) throw new WrongKeysError(problems.join('\n'))
+}
+
+function checkProblem(keyring: Keyring, { keyId: id, value }: KeyringCheck): string | null {
+  try {
+    if (open(keyring, value, checkPlace(id)) === KNOWN_TEXT) return null
+  } catch (error) {
+    if (!(error instanceof UnreadableValueError)) throw error
+    if (error.kind === 'unknown_key') {
+      return (
+        `ENCRYPTION_KEYS lacks the key "${id}", which sealed secrets of this database. Add ${id}:… behind the key that is to ` +
+        'seal, run npm run keys:rotate, and then take it out. If the key is lost, npm run keys:rotate -- ' +
+        `--forget ${id} gives up what only it opens`
+      )
+    }
+  }
+  return (
+    `ENCRYPTION_KEYS has another key under the id "${id}" than the one that sealed secrets of this database. ` +
+    'Put that one back; a new key takes a new id, in front of it'
+  )
+}
