@@ -2,6 +2,7 @@ import pg from 'pg'
 import { expect, test } from 'vitest'
 import { createTestDatabase } from '../testing/database.ts'
 import { toPgConfig } from './connection-url.ts'
+import { newId } from './new-id.ts'
 
 test('new ids are version 7 UUIDs of the current time and ascend, on every version of Postgres', async () => {
   await using database = await createTestDatabase()
@@ -23,4 +24,16 @@ test('new ids are version 7 UUIDs of the current time and ascend, on every versi
     expect(madeAt).toBeGreaterThanOrEqual(Math.floor(Number(before)))
     expect(madeAt).toBeLessThanOrEqual(Number(after))
   }
+})
+
+test('ids made in this process look like the database’s, ascend, and survive a clock that goes back', () => {
+  const now = Date.now()
+  const ids = Array.from({ length: 20_000 }, (_, n) => newId(n % 7 === 0 ? now - 5_000 : now))
+  expect(
+    ids.filter(id => !/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(id)),
+  ).toEqual([])
+  expect(ids).toEqual([...new Set(ids)].sort())
+  const madeAt = Number.parseInt(newId(now).slice(0, 13).replace('-', ''), 16)
+  expect(madeAt).toBeGreaterThanOrEqual(now)
+  expect(madeAt).toBeLessThan(now + 100)
 })
