@@ -66,7 +66,8 @@ async function send(
   }
 }
 
-async function readBounded(response: Response): Promise<string> {
+/** The text of an answer; throws for one that is too large to be meant. */
+export async function readBounded(response: Response): Promise<string> {
   const decoder = new TextDecoder()
   let bytes = 0
   let text = ''

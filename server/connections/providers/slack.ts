@@ -11,12 +11,12 @@ import type { OAuthApp, ProvidersConfig } from '../../config/providers.ts'
 import type { Identity } from '../../db/identity.ts'
 import { configured, type Grant, type Provider, ProviderError, type Tokens } from '../provider.ts'
 import type { ConnectionSettings } from '../schema.ts'
-import { expiryOf, UPSTREAM_TIMEOUT_MS } from '../upstream.ts'
+import { expiryOf, readBounded, UPSTREAM_TIMEOUT_MS } from '../upstream.ts'
 
 const PAGE_SIZE = 1_000
 const MAX_PAGES = 10
 const LISTING_TIMEOUT_MS = 3 * UPSTREAM_TIMEOUT_MS
-const DEFAULT_RETRY_MS = 60_000
+const DEFAULT_RETRY_SECONDS = 60
 
 // A token that expired is told apart from none of these by what helps: a refresh, or connecting again.
 const ENDED = new Set([
@@ -213,7 +213,19 @@ function clientFor({ apiUrl }: OAuthApp, accessToken: string | undefined): WebCl
     retryConfig: { retries: 0 },
     rejectRateLimitedCalls: true,
     logger: SILENT,
+    fetch: fetchBounded,
   })
+}
+
+// The client reads whatever comes, and takes a rate limit without a time for a failed request.
+const fetchBounded: typeof fetch = async (url, init) => {
+  const response = await fetch(url, init)
+  const headers = new Headers(response.headers)
+  if (response.status === 429 && !/^\d+$/.test(headers.get('retry-after') ?? '')) {
+    headers.set('retry-after', String(DEFAULT_RETRY_SECONDS))
+  }
+  const { status, statusText } = response
+  return new Response(await readBounded(response), { status, statusText, headers })
 }
 
 // The client's own logger writes to the console, warnings about requests that fail among it.
@@ -237,12 +249,9 @@ async function call<T>(_identity: Identity, request: () => Promise<T>): Promise<
 
 // What the client throws may hold the request or the whole answer, so it is no cause to keep.
 function translate(error: unknown): ProviderError {
-  if (error instanceof WebAPIRateLimitedError) return limited(error.retryAfter * 1_000)
+  if (error instanceof WebAPIRateLimitedError) return limited(error.retryAfter)
   if (error instanceof WebAPIHTTPError) {
-    const { statusCode } = error
-    return statusCode === 429
-      ? limited(DEFAULT_RETRY_MS)
-      : new ProviderError('slack', 'unreachable', { reason: `answered ${statusCode}` })
+    return new ProviderError('slack', 'unreachable', { reason: `answered ${error.statusCode}` })
   }
   if (!(error instanceof WebAPIPlatformError)) return new ProviderError('slack', 'unreachable')
   const { error: reason } = error.data
@@ -250,13 +259,13 @@ function translate(error: unknown): ProviderError {
   if (typeof reason !== 'string' || !/^[a-z_]{1,64}$/.test(reason)) {
     return new ProviderError('slack', 'unreachable', { reason: 'answered something unexpected' })
   }
-  if (reason === 'ratelimited' || reason === 'rate_limited') return limited(DEFAULT_RETRY_MS)
+  if (reason === 'ratelimited' || reason === 'rate_limited') return limited(DEFAULT_RETRY_SECONDS)
   if (ENDED.has(reason)) return new ProviderError('slack', 'revoked', { reason })
   return new ProviderError('slack', PASSING.has(reason) ? 'unreachable' : 'refused', { reason })
 }
 
-function limited(waitMs: number): ProviderError {
-  return new ProviderError('slack', 'rate_limited', { retryAt: new Date(Date.now() + waitMs) })
+function limited(waitSeconds: number): ProviderError {
+  return new ProviderError('slack', 'rate_limited', { retryAt: new Date(Date.now() + waitSeconds * 1_000) })
 }
 
 function read<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {

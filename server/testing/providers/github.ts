@@ -193,10 +193,7 @@ export async function openFakeGithub({ callbackUrls }: FakeGithubOptions): Promi
     const installation = installations.find(one => one.id === id)
     if (!installation) return notFound()
     if (installation.suspended_at) {
-      return {
-        status: 403,
-        body: { message: 'This installation has been suspended', documentation_url: DOCS },
-      }
+      return suspended()
     }
     const value = `ghs_${randomBytes(18).toString('hex')}`
     installationTokens.set(value, installation.id)
@@ -217,10 +214,7 @@ export async function openFakeGithub({ callbackUrls }: FakeGithubOptions): Promi
     const installation = installations.find(one => one.id === id)
     if (!installation) return badCredentials()
     if (installation.suspended_at) {
-      return {
-        status: 403,
-        body: { message: 'This installation has been suspended', documentation_url: DOCS },
-      }
+      return suspended()
     }
     return page(request, 'repositories', installation.repositories.map(describeRepository))
   }
