@@ -157,25 +157,24 @@ export async function openConnector(db: Database, keyring: Keyring, id: string):
 }
 
 /** What a check of a connector found out. */
-export interface ConnectorCheck {
-  readonly status: ConnectorStatus
-  readonly tools: readonly Json[]
-  readonly error: string | null
-}
+export type ConnectorCheck =
+  | { readonly status: 'connected'; readonly tools: readonly object[] }
+  | { readonly status: 'disconnected'; readonly error: string }
 
-/** Keeps what a check found out, unless the connector was changed meanwhile. The tools of a server that was there stay. */
+/** Keeps what a check found out, unless the connector was changed meanwhile. The tools that it listed stay. */
 export async function recordCheck(
   db: Database,
   { id, version }: Pick<OpenConnector, 'id' | 'version'>,
-  { status, tools, error }: ConnectorCheck,
+  check: ConnectorCheck,
 ): Promise<void> {
   await db
     .updateTable('app.connectors')
     .set({
-      status,
+      status: check.status,
       lastCheckedAt: sql<Date>`now()`,
-      lastError: error,
-      ...(status === 'connected' ? { tools: JSON.stringify(tools) } : {}),
+      ...(check.status === 'connected'
+        ? { lastError: null, tools: JSON.stringify(check.tools) }
+        : { lastError: check.error }),
     })
     .where('id', '=', id)
     .where(sql<string>`updated_at::text`, '=', version)

@@ -1,7 +1,8 @@
-// Connectors: a user's MCP servers, local commands and remote addresses. For sessions and for API tokens with connectors:read or
+// Connectors: a user's MCP servers, local commands and remote addresses; `test` connects to one. For sessions and for API tokens with connectors:read or
 // connectors:write. Environment, headers and the OAuth client are written and never read here: an answer says which are set,
 // and by what names. Workers get them from `tasks.secrets`, for the tasks that name the connector.
 import { procedure, router } from '../trpc.ts'
+import { checkConnector } from './check.ts'
 import { createConnector, getConnector, listConnectors, removeConnector, updateConnector } from './queries.ts'
 import * as schema from './schema.ts'
 
@@ -20,6 +21,10 @@ export const connectorsRouter = router({
   update: write.input(schema.updateConnector).mutation(async ({ ctx, input }) => {
     const { userId } = await ctx.identity()
     return updateConnector(ctx.db, { keyring: ctx.services.keyring, ownerId: userId }, input)
+  }),
+  test: write.input(schema.connectorId).mutation(async ({ ctx, input }) => {
+    const { db, services } = ctx
+    return checkConnector(await ctx.identity(), { db, services, id: input.id })
   }),
   remove: write.input(schema.connectorId).mutation(({ ctx, input }) => removeConnector(ctx.db, input.id)),
 })

@@ -11,7 +11,7 @@ export type SecretField = (typeof SECRET_FIELDS)[number]
 const MAX_PAIRS = 50
 const MAX_PAIRS_LENGTH = 64 * 1024
 /** Names that superjson refuses to write. */
-const UNWRITABLE_NAMES = ['__proto__', 'constructor', 'prototype']
+const UNWRITABLE_NAMES = ['constructor', 'prototype']
 /** What the one who sends a request decides, and not the one who sets a connector up. */
 const TRANSPORT_HEADERS = [
   'connection',
@@ -26,16 +26,24 @@ const TRANSPORT_HEADERS = [
 
 function pairs(name: RegExp, value: z.ZodType<string, string>) {
   return z
-    .record(
-      z
-        .string()
-        .max(200)
-        .regex(name)
-        .refine(key => !UNWRITABLE_NAMES.includes(key), 'is a reserved name'),
-      value,
+    .custom<Record<string, string>>(hasNoProto, 'must not have a member named __proto__')
+    .pipe(
+      z.record(
+        z
+          .string()
+          .max(200)
+          .regex(name)
+          .refine(key => !UNWRITABLE_NAMES.includes(key), 'is a reserved name'),
+        value,
+      ),
     )
     .refine(record => Object.keys(record).length <= MAX_PAIRS, `must have at most ${MAX_PAIRS} names`)
     .refine(record => lengthOf(record) <= MAX_PAIRS_LENGTH, 'is too large')
+}
+
+/** Zod's record would leave it out without a word. */
+function hasNoProto(value: unknown): boolean {
+  return typeof value !== 'object' || value === null || !Object.hasOwn(value, '__proto__')
 }
 
 function lengthOf(record: Readonly<Record<string, string>>): number {

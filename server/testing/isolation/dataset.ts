@@ -1,6 +1,8 @@
 import { hash, randomUUID } from 'node:crypto'
 import { digestSessionToken } from '../../auth/session-token.ts'
 import { createSecret, credentialOf, storedSecret } from '../../bearer-secrets.ts'
+import type { ConnectionSettings, ProviderName } from '../../connections/schema.ts'
+import { sealTokens } from '../../connections/tokens.ts'
 import { SECRET_FIELDS } from '../../connectors/schema.ts'
 import { placeOf as connectorPlace } from '../../connectors/secrets.ts'
 import { seal } from '../../crypto/envelope.ts'
@@ -29,6 +31,11 @@ export interface Household extends Actor {
   readonly toolCallId: string
   /** Their connector, which the leased task may use, as it may their key to `anthropic`. */
   readonly connectorId: string
+  /** Their GitHub installation, and an event of it that died. */
+  readonly connectionId: string
+  /** A connection to each provider. */
+  readonly connectionIds: Readonly<Record<ProviderName, string>>
+  readonly eventId: string
   readonly apiToken: ActorToken
   /** What a row of theirs holds and nobody else's does. */
   readonly canary: string
@@ -80,6 +87,15 @@ export async function createHousehold(house: House, name: string): Promise<House
      values ($1, $2, 1, 'user', $3, 'complete', length($3)) returning id`,
     [userId, taskId, canary],
   )
+  const connectionIds = {
+    notion: await createConnection(house, { userId, provider: 'notion', canary }),
+    github: await createConnection(house, { userId, provider: 'github', canary }),
+    slack: await createConnection(house, { userId, provider: 'slack', canary }),
+    linear: await createConnection(house, { userId, provider: 'linear', canary }),
+  }
+  const { github: connectionId } = connectionIds
+  await createOAuthState(house, { userId, sessionId: actor.sessionId, canary })
+  const eventId = await createEvent(house, { userId, connectionId, canary })
   const connectorId = await createConnector(house, { userId, taskId: leasedTaskId, canary })
   await createKey(house, { userId, taskId: leasedTaskId, canary })
   const otherRunId = await insertOne(
@@ -175,6 +191,9 @@ export async function createHousehold(house: House, name: string): Promise<House
     runId,
     toolCallId,
     connectorId,
+    connectionId,
+    connectionIds,
+    eventId,
     apiToken,
     canary,
   }
@@ -232,8 +251,10 @@ export function tokenCredential({ token }: Pick<ActorToken, 'token'>): string {
 
 /** The ids of this user and of their rows. */
 export function idsOf(household: Household): string[] {
-  const { userId, organizationId, sessionId, apiToken, lease, connectorId } = household
-  return [userId, organizationId, sessionId, apiToken.id, lease.id, connectorId, ...workIdsOf(household)]
+  const { userId, organizationId, sessionId, apiToken, lease, connectorId, connectionIds, eventId } =
+    household
+  const ids = [userId, organizationId, sessionId, apiToken.id, lease.id, connectorId, eventId]
+  return [...ids, ...Object.values(connectionIds), ...workIdsOf(household)]
 }
 
 /** The ids of this user's tasks and of what hangs on them. */
@@ -250,6 +271,64 @@ export function workOf({ leasedTaskId, messageId, runId }: Household): string[] 
 /** Values that occur in this user's rows and in nobody else's. */
 export function marksOf(household: Household): string[] {
   return [...idsOf(household), household.canary]
+}
+
+const CONNECTION_SETTINGS: Readonly<Record<ProviderName, ConnectionSettings>> = {
+  notion: {},
+  github: { accountLogin: 'ada', accountType: 'User', repositorySelection: 'all', isSuspended: false },
+  slack: { teamName: 'a team' },
+  linear: { organizationName: 'a workspace', urlKey: 'a-workspace' },
+}
+
+/** A connection whose tokens are the canary. */
+async function createConnection(
+  house: House,
+  { userId, provider, canary }: { userId: string; provider: ProviderName; canary: string },
+): Promise<string> {
+  const id = newId()
+  const tokens = { accessToken: canary, refreshToken: canary, expiresAt: null }
+  const { accessToken, refreshToken } = sealTokens(house.services.keyring, { userId, id }, tokens)
+  return insertOne(
+    house,
+    `insert into app.connections
+       (user_id, id, provider, external_id, name, settings, access_token, refresh_token)
+     values ($1, $2, $3, $4, $4, $5, $6, $7) returning id`,
+    [userId, id, provider, canary, CONNECTION_SETTINGS[provider], accessToken, refreshToken],
+  )
+}
+
+/** A flow to Linear that the session has begun. */
+async function createOAuthState(
+  house: House,
+  { userId, sessionId, canary }: { userId: string; sessionId: string; canary: string },
+): Promise<void> {
+  const id = newId()
+  const place = { table: 'app.oauth_states', column: 'code_verifier', ownerId: userId, rowId: id }
+  await house.owner.query(
+    `insert into app.oauth_states (user_id, id, session_id, state_hash, provider, code_verifier, return_to)
+     values ($1, $2, $3, sha256(convert_to($4, 'UTF8')), 'linear', $5, 'http://localhost:3000/' || $4)`,
+    [userId, id, sessionId, canary, seal(house.services.keyring, canary, place)],
+  )
+}
+
+async function createEvent(
+  house: House,
+  { userId, connectionId, canary }: { userId: string; connectionId: string; canary: string },
+): Promise<string> {
+  const deliveryId = await insertOne(
+    house,
+    `insert into app.webhook_deliveries (provider, delivery_id, event_type, headers, payload)
+     values ('github', $1, 'push', '{}', jsonb_build_object('ref', $1::text)) returning id`,
+    [canary],
+  )
+  return insertOne(
+    house,
+    `insert into app.webhook_events
+       (user_id, connection_id, delivery_id, provider, event_type, payload, status, attempts, next_attempt_at, last_error)
+     values ($1, $2, $3, 'github', 'push', jsonb_build_object('ref', $4::text), 'dead', 10, null, 'it failed')
+     returning id`,
+    [userId, connectionId, deliveryId, canary],
+  )
 }
 
 async function createTask(
@@ -296,7 +375,7 @@ async function createConnector(
     [
       `insert into app.connectors
          (user_id, id, name, kind, url, env, headers, oauth_client_id, oauth_client_secret)
-       values ($1, $2, $3, 'remote', 'https://mcp.example.com/', $4, $5, $6, $7)`,
+       values ($1, $2, $3, 'remote', 'https://127.0.0.1/', $4, $5, $6, $7)`,
       [userId, id, canary, ...sealed],
     ],
     [

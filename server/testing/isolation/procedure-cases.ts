@@ -29,12 +29,18 @@ export interface Case<Input = unknown> {
    * What somebody else meets with the same input: `own` is an answer about themselves, since nothing in the input is the owner's.
    */
   readonly stranger: 'NOT_FOUND not_found' | 'FORBIDDEN not_a_member' | 'FORBIDDEN missing_scope' | 'own'
+  /** What the owner meets here, where that is no answer. */
+  readonly owner?: typeof NO_PROVIDER | typeof COOKIES_ONLY
 }
 
 const NOT_FOUND = 'NOT_FOUND not_found'
 /** What anyone meets who holds no lease. */
 const LEASES_ONLY = 'FORBIDDEN missing_scope'
 const nothing = () => undefined
+/** No provider is set up in the matrix: the call got as far as the outside world. */
+const NO_PROVIDER = 'PRECONDITION_FAILED provider_not_configured'
+/** What anyone meets who sends their session in a header. */
+const COOKIES_ONLY = 'FORBIDDEN missing_scope'
 
 /**
  * One call or more a procedure. The type makes a procedure without a case an error of the compiler, and the matrix makes it a
@@ -83,7 +89,58 @@ export const CASES: { readonly [Path in ProcedurePath]: readonly Case<InputOf<Pa
     },
     { input: owner => ({ id: owner.connectorId }), stranger: NOT_FOUND },
   ],
+  // An answer all the same: its address is refused, without asking anybody.
+  'connectors.test': [{ input: owner => ({ id: owner.connectorId }), stranger: NOT_FOUND }],
   'connectors.remove': [{ input: owner => ({ id: owner.connectorId }), stranger: NOT_FOUND }],
+
+  'connections.providers': [{ input: nothing, stranger: 'own' }],
+  'connections.list': [{ input: nothing, stranger: 'own' }],
+  'connections.authorize': [
+    {
+      input: () => ({ provider: 'notion', returnTo: '/settings' }),
+      stranger: COOKIES_ONLY,
+      owner: COOKIES_ONLY,
+    },
+  ],
+  'connections.disconnect': [{ input: owner => ({ id: owner.connectionIds.notion }), stranger: NOT_FOUND }],
+  'connections.notion.databases': [
+    {
+      input: owner => ({ connectionId: owner.connectionIds.notion, search: 'plans' }),
+      stranger: NOT_FOUND,
+      owner: NO_PROVIDER,
+    },
+  ],
+  'connections.notion.selectDatabase': [
+    {
+      input: owner => ({
+        connectionId: owner.connectionIds.notion,
+        databaseId: '0198c0de-0000-7000-8000-000000000000',
+      }),
+      stranger: NOT_FOUND,
+      owner: NO_PROVIDER,
+    },
+  ],
+  'connections.github.repositories': [
+    {
+      input: owner => ({ connectionId: owner.connectionIds.github }),
+      stranger: NOT_FOUND,
+      owner: NO_PROVIDER,
+    },
+  ],
+  'connections.slack.channels': [
+    {
+      input: owner => ({ connectionId: owner.connectionIds.slack }),
+      stranger: NOT_FOUND,
+      owner: NO_PROVIDER,
+    },
+  ],
+  'connections.linear.teams': [
+    {
+      input: owner => ({ connectionId: owner.connectionIds.linear }),
+      stranger: NOT_FOUND,
+      owner: NO_PROVIDER,
+    },
+  ],
 
   'keys.set': [
     { input: () => ({ provider: 'anthropic', value: 'a key' }), stranger: 'own' },
@@ -92,6 +149,13 @@ export const CASES: { readonly [Path in ProcedurePath]: readonly Case<InputOf<Pa
   'keys.list': [{ input: nothing, stranger: 'own' }],
   'keys.remove': [{ input: () => ({ provider: 'anthropic' }), stranger: NOT_FOUND }],
   'keys.reveal': [{ input: () => ({ provider: 'anthropic' }), stranger: NOT_FOUND }],
+
+  'events.list': [
+    { input: nothing, stranger: 'own' },
+    { input: owner => ({ cursor: owner.eventId, provider: 'github', status: 'dead' }), stranger: 'own' },
+  ],
+  'events.get': [{ input: owner => ({ id: owner.eventId }), stranger: NOT_FOUND }],
+  'events.replay': [{ input: owner => ({ id: owner.eventId }), stranger: NOT_FOUND }],
 
   'runs.start': [
     { input: () => ({ agent: 'an agent' }), stranger: 'own' },
