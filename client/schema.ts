@@ -3,7 +3,10 @@
 
 export * as account from '#server/account/schema.ts'
 export * as apiTokens from '#server/api-tokens/schema.ts'
+export * as connections from '#server/connections/schema.ts'
 export * as connectors from '#server/connectors/schema.ts'
+export * as events from '#server/events/schema.ts'
+export { EVENT_STATUSES, EVENT_TRANSITIONS, type EventStatus } from '#server/events/state.ts'
 export * as keys from '#server/keys/schema.ts'
 export { SCOPES, type Scope } from '#server/scopes.ts'
 export * as settings from '#server/settings/schema.ts'

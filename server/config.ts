@@ -2,6 +2,12 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { type DatabaseConfig, type LoginUrlOverrides, readDatabase } from './config/database.ts'
+import {
+  type ProvidersConfig,
+  readProviders,
+  readWebhookSecrets,
+  type WebhookSecrets,
+} from './config/providers.ts'
 import { ConfigReader, type Environment, flag, origin, wholeNumber } from './config/reader.ts'
 import {
   developmentKeys,
@@ -54,6 +60,9 @@ export interface Config {
   readonly smtpUrl: string | null
   readonly emailFrom: string
   readonly socialProviders: { readonly github?: ProviderConfig; readonly google?: ProviderConfig }
+  /** The apps through which users connect their accounts elsewhere. */
+  readonly providers: ProvidersConfig
+  readonly webhookSecrets: WebhookSecrets
   /** Lets the operator's workers claim tasks of all users; null turns that off. */
   readonly workerKey: string | null
   readonly connectors: ConnectorRules
@@ -114,6 +123,8 @@ export function loadConfig(env: Environment = process.env): Config {
       github: readProvider(reader, 'GITHUB'),
       google: readProvider(reader, 'GOOGLE'),
     },
+    providers: readProviders(reader),
+    webhookSecrets: readWebhookSecrets(reader),
     workerKey:
       reader.read('WORKER_KEY', {
         schema: z

@@ -11,6 +11,8 @@ export interface Context {
   readonly services: Services
   /** `s:`, `t:` or `l:` and the SHA-256 of the secret; null where none was presented, or none that could be genuine. */
   readonly credential: string | null
+  /** Whether the credential is a browser's session cookie. */
+  readonly isFromCookie: boolean
   /** Whether the caller holds the operator's worker key, which is no user's credential. */
   readonly isOperator: boolean
   readonly organizationId: string | null
@@ -40,6 +42,7 @@ const NO_ORGANIZATION = '00000000-0000-0000-0000-000000000000'
 class RequestContext implements Context {
   readonly services: Services
   readonly credential: string | null
+  readonly isFromCookie: boolean
   readonly isOperator: boolean
   readonly organizationId: string | null
   readonly signal: AbortSignal | undefined
@@ -65,6 +68,7 @@ class RequestContext implements Context {
       headers.authorization === undefined
         ? sessionCredential(this.#cookie, services.authSecret)
         : secretCredential(secret, services.authSecret)
+    this.isFromCookie = headers.authorization === undefined && this.credential !== null
   }
 
   noteTouchDue = (isSlideDue: boolean): void => {

@@ -22,6 +22,7 @@ export const REASONS = {
   daily_quota: 'TOO_MANY_REQUESTS',
   rate_limited: 'TOO_MANY_REQUESTS',
   provider_unreachable: 'BAD_GATEWAY',
+  provider_refused: 'BAD_GATEWAY',
   database_unavailable: 'SERVICE_UNAVAILABLE',
   overloaded: 'SERVICE_UNAVAILABLE',
   internal: 'INTERNAL_SERVER_ERROR',

@@ -1,6 +1,8 @@
 import { accountRouter } from './account/router.ts'
 import { apiTokensRouter } from './api-tokens/router.ts'
+import { connectionsRouter } from './connections/router.ts'
 import { connectorsRouter } from './connectors/router.ts'
+import { eventsRouter } from './events/router.ts'
 import { keysRouter } from './keys/router.ts'
 import { runsRouter } from './runs/router.ts'
 import { settingsRouter } from './settings/router.ts'
@@ -12,8 +14,10 @@ import { usageRouter } from './usage/router.ts'
 export const appRouter = router({
   account: accountRouter,
   apiTokens: apiTokensRouter,
+  connections: connectionsRouter,
   connectors: connectorsRouter,
   keys: keysRouter,
+  events: eventsRouter,
   runs: runsRouter,
   settings: settingsRouter,
   tasks: tasksRouter,

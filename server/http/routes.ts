@@ -26,6 +26,8 @@ export interface RouteOptions {
 const METHODS_BY_PATH = [
   [/^\/(healthz|readyz|metrics)$/, 'GET, HEAD'],
   [/^\/api\/auth\//, 'GET, POST'],
+  [/^\/oauth\/[^/]+\/callback$/, 'GET'],
+  [/^\/webhooks\/(notion|github|slack|linear)$/, 'POST'],
 ] as const satisfies readonly (readonly [RegExp, string])[]
 
 /** Everything besides `/trpc`: signing in, health, metrics, and the answer to what does not exist. */
@@ -90,7 +92,9 @@ function refuse(reply: FastifyReply, status: number, refusal: Refusal): FastifyR
 }
 
 const STATUS_BY_CODE: Record<string, number> = {
+  UNAUTHORIZED: 401,
   FORBIDDEN: 403,
+  PRECONDITION_FAILED: 412,
   PAYLOAD_TOO_LARGE: 413,
   SERVICE_UNAVAILABLE: 503,
 }

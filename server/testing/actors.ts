@@ -7,6 +7,7 @@ import pino from 'pino'
 import { createApiToken as newToken, shownPrefix, storedApiToken } from '../api-tokens/format.ts'
 import { signSessionToken, storedSessionToken } from '../auth/session-token.ts'
 import { type Caller, createCaller } from '../caller.ts'
+import { NO_PROVIDERS } from '../config/providers.ts'
 import { parseKeyring } from '../crypto/keyring.ts'
 import { openPools } from '../db/pools.ts'
 import { createLive } from '../live/live.ts'
@@ -87,6 +88,8 @@ export function testServices(
     authSecret: TEST_AUTH_SECRET,
     keyring: parseKeyring(TEST_ENCRYPTION_KEYS),
     appUrl: 'http://localhost:3000',
+    allowedOrigins: [],
+    providers: NO_PROVIDERS,
     isSecure: false,
     workerKey: WORKER_KEY,
     live: createLive({ pools, listenUrl: database.urls.listen, log }),

@@ -253,6 +253,41 @@ export const taskKeys = table({
   createdAt: timestamp.defaulted,
 })
 
+export const connections = table({
+  userId: defaulted(uuid),
+  id: defaulted(uuid),
+  organizationId: nullable(uuid),
+  provider: required(z.string()),
+  externalId: required(z.string()),
+  name: required(z.string()),
+  icon: nullable(z.string()),
+  scopes: defaulted(z.array(z.string())),
+  accessToken: nullable(envelope),
+  refreshToken: nullable(envelope),
+  expiresAt: timestamp.nullable,
+  botId: nullable(z.string()),
+  settings: defaulted(json),
+  status: defaulted(z.string()),
+  tokenVersion: defaulted(z.int()),
+  refreshClaimedUntil: timestamp.nullable,
+  connectedAt: timestamp.defaulted,
+  createdAt: timestamp.defaulted,
+  updatedAt: timestamp.defaulted,
+})
+
+export const oauthStates = table({
+  userId: defaulted(uuid),
+  id: defaulted(uuid),
+  sessionId: defaulted(uuid),
+  stateHash: required(bytes),
+  provider: required(z.string()),
+  codeVerifier: nullable(envelope),
+  returnTo: required(z.string()),
+  expiresAt: timestamp.defaulted,
+  createdAt: timestamp.defaulted,
+  updatedAt: timestamp.defaulted,
+})
+
 export const webhookDeliveries = table({
   id: defaulted(uuid),
   provider: required(z.string()),

@@ -5,9 +5,11 @@ import * as auth from './auth.ts'
 export const rows = {
   'app.agentRuns': app.agentRuns,
   'app.apiTokens': app.apiTokens,
+  'app.connections': app.connections,
   'app.connectors': app.connectors,
   'app.dailyUsage': app.dailyUsage,
   'app.keyringChecks': app.keyringChecks,
+  'app.oauthStates': app.oauthStates,
   'app.providerKeys': app.providerKeys,
   'app.rateLimits': app.rateLimits,
   'app.settings': app.settings,

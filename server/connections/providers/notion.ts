@@ -1,0 +1,241 @@
+import { APIResponseError, Client as NotionClient, UnknownHTTPResponseError } from '@notionhq/client'
+import { OAuth2Client } from 'arctic'
+import { z } from 'zod'
+import type { OAuthApp, ProvidersConfig } from '../../config/providers.ts'
+import type { Identity } from '../../db/identity.ts'
+import { configured, type Provider, ProviderError, type Tokens } from '../provider.ts'
+import { retryAt, UPSTREAM_TIMEOUT_MS } from '../upstream.ts'
+
+const PAGE_SIZE = 100
+const MAX_PAGES = 5
+
+const issuedTokens = z.object({
+  access_token: z.string().min(1),
+  refresh_token: z.string().min(1).nullish(),
+  expires_in: z.number().positive().optional(),
+})
+const granted = issuedTokens.extend({
+  bot_id: z.string().min(1),
+  workspace_id: z.string().min(1),
+  workspace_name: z.string().nullish(),
+  workspace_icon: z.string().nullish(),
+})
+const richText = z.array(z.object({ plain_text: z.string() }))
+const icon = z.object({ type: z.string(), emoji: z.string().optional() }).nullish()
+// Since 2025-09-03, a database holds data sources, and those are what a search finds.
+const searchPage = z.object({
+  results: z.array(
+    z.object({
+      object: z.string(),
+      title: richText.default([]),
+      url: z.string().optional(),
+      icon,
+      parent: z.object({ database_id: z.string().optional() }).default({}),
+    }),
+  ),
+  has_more: z.boolean(),
+  next_cursor: z.string().nullable(),
+})
+const database = z.object({ id: z.string(), title: richText.default([]), url: z.string().optional(), icon })
+
+export interface NotionDatabase {
+  readonly id: string
+  readonly name: string
+  readonly url: string | null
+  /** An emoji; null where there is none, or a picture. */
+  readonly icon: string | null
+}
+
+/** Notion workspaces, by the token of the bot that a user installed there. */
+export const notion: Provider = {
+  name: 'notion',
+  // Notion asks for capabilities, chosen at the integration's registration, and for pages, chosen by the user.
+  scopes: [],
+  hasPkce: false,
+  mintsTokens: false,
+  isConfigured: config => config.notion !== null,
+  authorizeUrl(config, { state, redirectUri }) {
+    const { webUrl, clientId } = configured('notion', config.notion)
+    const client = new OAuth2Client(clientId, null, redirectUri)
+    const url = client.createAuthorizationURL(`${webUrl}/v1/oauth/authorize`, state, [])
+    url.searchParams.set('owner', 'user')
+    return url
+  },
+  async exchange(identity, config, { code, redirectUri }) {
+    const app = configured('notion', config.notion)
+    const answer = await call(identity, () =>
+      clientFor(app).oauth.token({
+        client_id: app.clientId,
+        client_secret: app.clientSecret,
+        grant_type: 'authorization_code',
+        code,
+        redirect_uri: redirectUri,
+      }),
+    )
+    const grant = read(granted, answer)
+    return {
+      ...tokensOf(grant),
+      externalId: grant.workspace_id,
+      name: grant.workspace_name ?? 'Notion',
+      icon: grant.workspace_icon ?? null,
+      scopes: [],
+      botId: grant.bot_id,
+      settings: {},
+    }
+  },
+  async refresh(identity, config, { refreshToken }) {
+    if (refreshToken === null) throw new ProviderError('notion', 'revoked', { reason: 'no_refresh_token' })
+    const app = configured('notion', config.notion)
+    try {
+      const answer = await call(identity, () =>
+        clientFor(app).oauth.token({
+          client_id: app.clientId,
+          client_secret: app.clientSecret,
+          grant_type: 'refresh_token',
+          refresh_token: refreshToken,
+        }),
+      )
+      const tokens = tokensOf(read(issuedTokens, answer))
+      return { ...tokens, refreshToken: tokens.refreshToken ?? refreshToken }
+    } catch (error) {
+      if (!isRefused(error, 'invalid_grant')) throw error
+      throw new ProviderError('notion', 'revoked', { reason: 'invalid_grant' })
+    }
+  },
+  async revoke(identity, config, { accessToken }) {
+    if (accessToken === null) return
+    const app = configured('notion', config.notion)
+    try {
+      await call(identity, () =>
+        clientFor(app).oauth.revoke({
+          client_id: app.clientId,
+          client_secret: app.clientSecret,
+          token: accessToken,
+        }),
+      )
+    } catch (error) {
+      if (!isRefused(error, 'invalid_grant') && !isRefused(error, 'invalid_request')) throw error
+    }
+  },
+}
+
+/** The databases that the user gave the bot, by title where one is searched for; the first 500. */
+export async function listDatabases(
+  identity: Identity,
+  config: ProvidersConfig,
+  { accessToken, search }: { accessToken: string; search?: string | undefined },
+): Promise<NotionDatabase[]> {
+  const client = clientFor(configured('notion', config.notion), accessToken)
+  const found = new Map<string, NotionDatabase>()
+  let cursor: string | null = null
+  for (let page = 0; page < MAX_PAGES; page += 1) {
+    const answer: unknown = await call(identity, () =>
+      client.search({
+        filter: { property: 'object', value: 'data_source' },
+        page_size: PAGE_SIZE,
+        ...(search ? { query: search } : {}),
+        ...(cursor === null ? {} : { start_cursor: cursor }),
+      }),
+    )
+    const { results, has_more, next_cursor } = read(searchPage, answer)
+    for (const { parent, ...one } of results) {
+      // A database of several sources is shown once.
+      if (parent.database_id && !found.has(parent.database_id))
+        found.set(parent.database_id, describe({ id: parent.database_id, ...one }))
+    }
+    cursor = next_cursor
+    if (!has_more || cursor === null) break
+  }
+  return [...found.values()]
+}
+
+/** Throws `refused` with `object_not_found` for one that the bot does not see. */
+export async function getDatabase(
+  identity: Identity,
+  config: ProvidersConfig,
+  { accessToken, databaseId }: { accessToken: string; databaseId: string },
+): Promise<NotionDatabase> {
+  const client = clientFor(configured('notion', config.notion), accessToken)
+  return describe(
+    read(database, await call(identity, () => client.databases.retrieve({ database_id: databaseId }))),
+  )
+}
+
+function describe({ id, title, url, icon }: z.output<typeof database>): NotionDatabase {
+  const name = title.map(part => part.plain_text).join('')
+  return { id, name: name === '' ? 'Untitled' : name, url: url ?? null, icon: icon?.emoji ?? null }
+}
+
+function tokensOf(issued: z.output<typeof issuedTokens>): Tokens {
+  const { access_token, refresh_token, expires_in } = issued
+  return {
+    accessToken: access_token,
+    refreshToken: refresh_token ?? null,
+    expiresAt: expires_in === undefined ? null : new Date(Date.now() + expires_in * 1_000),
+  }
+}
+
+function clientFor({ apiUrl }: OAuthApp, accessToken?: string): NotionClient {
+  return new NotionClient({
+    baseUrl: apiUrl,
+    ...(accessToken !== undefined && { auth: accessToken }),
+    timeoutMs: UPSTREAM_TIMEOUT_MS,
+    // Who waits decides whether to try again.
+    retry: false,
+    // The client's own logger writes to the console.
+    logger: () => {},
+    fetch: (url, init) =>
+      fetch(url, {
+        ...init,
+        redirect: 'error',
+        signal: AbortSignal.timeout(UPSTREAM_TIMEOUT_MS),
+      } as RequestInit),
+  })
+}
+
+async function call<T>(_identity: Identity, request: () => Promise<T>): Promise<T> {
+  try {
+    return await request()
+  } catch (error) {
+    throw translate(error)
+  }
+}
+
+// What the client throws holds the whole answer, so it is no cause to keep.
+function translate(error: unknown): ProviderError {
+  if (!(error instanceof APIResponseError || error instanceof UnknownHTTPResponseError)) {
+    return new ProviderError('notion', 'unreachable')
+  }
+  const { status } = error
+  if (status === 429) return new ProviderError('notion', 'rate_limited', { retryAt: limitEnd(error.headers) })
+  if (status >= 500) return new ProviderError('notion', 'unreachable', { reason: `answered ${status}` })
+  if (error instanceof APIResponseError) {
+    const reason: string = error.code
+    return new ProviderError('notion', reason === 'unauthorized' ? 'revoked' : 'refused', { reason })
+  }
+  // The token endpoint speaks as RFC 6749 has it.
+  return new ProviderError('notion', 'refused', { reason: oauthReason(error.body) })
+}
+
+function limitEnd(headers: unknown): Date {
+  return retryAt(headers instanceof Headers ? headers : new Headers())
+}
+
+function oauthReason(body: string): string {
+  try {
+    const { error } = z.object({ error: z.string().regex(/^[a-z_]{1,64}$/) }).parse(JSON.parse(body))
+    return error
+  } catch {
+    return 'unknown'
+  }
+}
+
+function isRefused(error: unknown, reason: string): boolean {
+  return error instanceof ProviderError && error.kind === 'refused' && error.reason === reason
+}
+
+function read<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {
+  const answer = schema.safeParse(body)
+  if (answer.success) return answer.data
+  throw new ProviderError('notion', 'unreachable', { reason: 'answered something unexpected' })
+}

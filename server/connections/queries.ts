@@ -1,0 +1,271 @@
+import { sql } from 'kysely'
+import type { Keyring } from '../crypto/keyring.ts'
+import type { Database } from '../db/database.ts'
+import { isUniqueViolation } from '../db/errors.ts'
+import type { Identity } from '../db/identity.ts'
+import { newId } from '../db/new-id.ts'
+import { notFound } from '../errors.ts'
+import type { Grant } from './provider.ts'
+import type { ConnectionSettings, ConnectionStatus, ProviderName } from './schema.ts'
+import { isReadable, type SealedTokens, sealTokens } from './tokens.ts'
+
+const SHOWN = [
+  'id',
+  'provider',
+  'externalId',
+  'name',
+  'icon',
+  'scopes',
+  'expiresAt',
+  'settings',
+  'status',
+  'connectedAt',
+  'createdAt',
+  'updatedAt',
+] as const
+
+const HELD = [
+  'userId',
+  'id',
+  'provider',
+  'externalId',
+  'accessToken',
+  'refreshToken',
+  'expiresAt',
+  'status',
+  'tokenVersion',
+  'settings',
+] as const
+
+/** What its owner sees of a connection. */
+export interface Connection {
+  id: string
+  provider: ProviderName
+  /** The workspace, installation, team or organization, as the provider names it. */
+  externalId: string
+  name: string
+  icon: string | null
+  scopes: string[]
+  /** When the token ends that is held now, which is renewed by itself; null for one that never does. */
+  expiresAt: Date | null
+  settings: ConnectionSettings
+  status: ConnectionStatus
+  /** Its tokens can't be opened with the server's keys: connecting again mends that. */
+  unreadable: boolean
+  connectedAt: Date
+  createdAt: Date
+  updatedAt: Date
+}
+
+/** A connection with its tokens, sealed. */
+export interface HeldConnection extends SealedTokens {
+  readonly userId: string
+  readonly id: string
+  readonly provider: ProviderName
+  readonly externalId: string
+  readonly status: ConnectionStatus
+  readonly settings: ConnectionSettings
+  /** Changes with the tokens, and only with them. */
+  readonly tokenVersion: number
+}
+
+/** Where the refresh of a connection's tokens stands. */
+export type RefreshState = HeldConnection & { readonly claim: 'none' | 'held' | 'lapsed' }
+
+/** All connections of the caller's, newest first. */
+export async function listConnections(db: Database, keyring: Keyring): Promise<Connection[]> {
+  const rows = await db
+    .selectFrom('app.connections')
+    .select([...SHOWN, 'userId', 'accessToken', 'refreshToken'])
+    .orderBy('id', 'desc')
+    .execute()
+  return rows.map(({ userId, accessToken, refreshToken, ...row }) => ({
+    ...(row as Omit<Connection, 'unreadable'>),
+    unreadable: !isReadable(keyring, {
+      userId,
+      id: row.id,
+      accessToken,
+      refreshToken,
+      expiresAt: row.expiresAt,
+    }),
+  }))
+}
+
+/** The connection with its tokens; throws `not_found`, also for one to another provider than was asked for. */
+export async function getHeldConnection(
+  db: Database,
+  { id, provider }: { id: string; provider?: ProviderName },
+): Promise<RefreshState> {
+  const row = await db
+    .selectFrom('app.connections')
+    .select([...HELD, CLAIM.as('claim')])
+    .where('id', '=', id)
+    .$if(provider !== undefined, query => query.where('provider', '=', provider ?? ''))
+    .executeTakeFirst()
+  if (!row) throw notFound('connection')
+  return row as RefreshState
+}
+
+const CLAIM = sql<RefreshState['claim']>`
+  case
+    when refresh_claimed_until is null then 'none'
+    when refresh_claimed_until > clock_timestamp() then 'held'
+    else 'lapsed'
+  end`
+
+/** What a connection held before it was replaced by one to another account. */
+export interface Stored {
+  readonly id: string
+  readonly replaced: HeldConnection | null
+}
+
+const MAX_ATTEMPTS = 5
+
+/**
+ * Keeps what a user's consent led to: anew, or in place of what the caller had of the same account. Of Notion, a user has one
+ * connection, which another workspace replaces. The same connection keeps its id, and what it was set up with.
+ */
+export async function storeConnection(
+  db: Database,
+  { keyring, identity }: { keyring: Keyring; identity: Identity },
+  { provider, grant }: { provider: ProviderName; grant: Grant },
+): Promise<Stored> {
+  for (let attempt = 1; ; attempt++) {
+    const before = await findSame(db, provider, grant.externalId)
+    const id = before?.id ?? newId()
+    const sealed = sealTokens(keyring, { userId: identity.userId, id }, grant)
+    const { externalId, name, icon, botId } = grant
+    const values = { externalId, name, icon, botId, scopes: [...grant.scopes], ...sealed }
+    if (before) {
+      const isSame = before.externalId === externalId
+      const settings = JSON.stringify(grant.settings)
+      const { numUpdatedRows } = await db
+        .updateTable('app.connections')
+        .set({
+          ...values,
+          settings: isSame ? sql`settings || ${settings}::jsonb` : settings,
+          status: 'active',
+          tokenVersion: sql<number>`token_version + 1`,
+          refreshClaimedUntil: null,
+          connectedAt: sql<Date>`now()`,
+        })
+        .where('id', '=', id)
+        .where('externalId', '=', before.externalId)
+        .executeTakeFirst()
+      if (numUpdatedRows > 0n) return { id, replaced: isSame ? null : before }
+    } else {
+      try {
+        await db
+          .insertInto('app.connections')
+          .values({ id, provider, ...values, settings: JSON.stringify(grant.settings) })
+          .execute()
+        return { id, replaced: null }
+      } catch (error) {
+        // Another tab came first: what it made is replaced in the next round.
+        if (!isUniqueViolation(error) || attempt === MAX_ATTEMPTS) throw error
+      }
+    }
+    if (attempt === MAX_ATTEMPTS) throw new Error(`the connection to ${provider} changed with every attempt`)
+  }
+}
+
+async function findSame(
+  db: Database,
+  provider: ProviderName,
+  externalId: string,
+): Promise<HeldConnection | undefined> {
+  const row = await db
+    .selectFrom('app.connections')
+    .select(HELD)
+    .where('provider', '=', provider)
+    .$if(provider !== 'notion', query => query.where('externalId', '=', externalId))
+    .executeTakeFirst()
+  return row as HeldConnection | undefined
+}
+
+/** Adds to what the connection is set up with. */
+export async function addSettings(
+  db: Database,
+  id: string,
+  settings: Readonly<Record<string, string>>,
+): Promise<ConnectionSettings> {
+  const row = await db
+    .updateTable('app.connections')
+    .set({ settings: sql`settings || ${JSON.stringify(settings)}::jsonb` })
+    .where('id', '=', id)
+    .returning('settings')
+    .executeTakeFirst()
+  if (!row) throw notFound('connection')
+  return row.settings as ConnectionSettings
+}
+
+export async function removeConnection(db: Database, id: string): Promise<{ id: string }> {
+  const row = await db.deleteFrom('app.connections').where('id', '=', id).returning('id').executeTakeFirst()
+  if (!row) throw notFound('connection')
+  return row
+}
+
+/**
+ * Claims the refresh of the tokens of this version, for so long. False where somebody else holds it, or where there is nothing
+ * to refresh any more.
+ */
+export async function claimRefresh(
+  db: Database,
+  { id, tokenVersion }: HeldConnection,
+  claimSeconds: number,
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('app.connections')
+    .set({ refreshClaimedUntil: sql<Date>`clock_timestamp() + make_interval(secs => ${claimSeconds})` })
+    .where('id', '=', id)
+    .where('tokenVersion', '=', tokenVersion)
+    .where('status', '<>', 'revoked')
+    .where(sql<boolean>`coalesce(refresh_claimed_until <= clock_timestamp(), true)`)
+    .executeTakeFirst()
+  return numUpdatedRows > 0n
+}
+
+/** Stores tokens in place of those of a version, and ends the claim; false where that version is gone. */
+export async function storeTokens(
+  db: Database,
+  { id, tokenVersion }: HeldConnection,
+  sealed: SealedTokens,
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('app.connections')
+    .set({ ...sealed, status: 'active', tokenVersion: tokenVersion + 1, refreshClaimedUntil: null })
+    .where('id', '=', id)
+    .where('tokenVersion', '=', tokenVersion)
+    .executeTakeFirst()
+  return numUpdatedRows > 0n
+}
+
+/** Ends a claim whose refresh failed: those who wait for it learn that. */
+export async function releaseRefresh(
+  db: Database,
+  { id, tokenVersion }: HeldConnection,
+  status?: 'error',
+): Promise<void> {
+  await db
+    .updateTable('app.connections')
+    .set({ refreshClaimedUntil: null, ...(status && { status }) })
+    .where('id', '=', id)
+    .where('tokenVersion', '=', tokenVersion)
+    .execute()
+}
+
+/** Notes that the provider has ended these tokens, and forgets them; does nothing where newer ones are there. */
+export async function markRevoked(db: Database, { id, tokenVersion }: HeldConnection): Promise<void> {
+  await db
+    .updateTable('app.connections')
+    .set({
+      status: 'revoked',
+      accessToken: null,
+      refreshToken: null,
+      tokenVersion: tokenVersion + 1,
+      refreshClaimedUntil: null,
+    })
+    .where('id', '=', id)
+    .where('tokenVersion', '=', tokenVersion)
+    .execute()
+}

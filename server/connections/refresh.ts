@@ -1,0 +1,132 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { StatementAbortedError } from '../db/errors.ts'
+import { AppError } from '../errors.ts'
+import { connectionRevoked, explain } from './failures.ts'
+import { type HeldTokens, ProviderError, type Tokens } from './provider.ts'
+import {
+  claimRefresh,
+  getHeldConnection,
+  type HeldConnection,
+  markRevoked,
+  releaseRefresh,
+  storeTokens,
+} from './queries.ts'
+import { providerOf } from './registry.ts'
+import { openTokens, sealTokens } from './tokens.ts'
+import type { ConnectionUse } from './use.ts'
+
+/** Longer than any provider is waited for, so that a claim lapses only when its holder is gone. */
+const CLAIM_SECONDS = 40
+const WAIT_MS = 45_000
+const MIN_POLL_MS = 25
+const MAX_POLL_MS = 250
+const RETRY_MS = 5_000
+/** A token that ends sooner than this is renewed before it is used. */
+const LEEWAY_MS = 60_000
+
+export interface UsableConnection {
+  readonly connection: HeldConnection
+  readonly accessToken: string
+}
+
+/**
+ * The connection with a token that is good for now. Renews it where it has ended, or where it is still the version that the
+ * provider has just refused. However many ask, in however many processes, one calls the provider: it claims the refresh in a
+ * commit of its own and stores the new tokens before anybody uses them; the others wait and read again.
+ */
+export async function withFreshToken(
+  use: ConnectionUse,
+  connection: HeldConnection,
+  refusedVersion: number | null = null,
+): Promise<UsableConnection> {
+  const deadline = Date.now() + WAIT_MS
+  let current = connection
+  for (let pollMs = MIN_POLL_MS; ; pollMs = Math.min(pollMs * 2, MAX_POLL_MS)) {
+    if (current.status === 'revoked') throw connectionRevoked(current.provider)
+    const { accessToken } = openTokens(use.services.keyring, current)
+    if (accessToken !== null && current.tokenVersion !== refusedVersion && !isEnding(current)) {
+      return { connection: current, accessToken }
+    }
+    if (await claimRefresh(use.writer, current, CLAIM_SECONDS)) {
+      const fresh = await refresh(use, current)
+      if (fresh) return fresh
+    }
+    const state = await getHeldConnection(use.writer, current)
+    if (state.tokenVersion === current.tokenVersion) {
+      if (state.claim === 'none') throw refreshFailed(`the token for ${state.provider} could not be renewed`)
+      if (Date.now() > deadline)
+        throw refreshFailed(`renewing the token for ${state.provider} takes too long`)
+      if (state.claim === 'held') await pause(pollMs, use.signal)
+    }
+    current = state
+  }
+}
+
+/** Renews the tokens under a claim; null where others were stored, or the connection removed, in the meantime. */
+async function refresh(use: ConnectionUse, connection: HeldConnection): Promise<UsableConnection | null> {
+  const { identity, services, writer } = use
+  const provider = providerOf(connection.provider)
+  let tokens: Tokens
+  try {
+    const held = heldTokens(use, connection)
+    tokens = await provider.refresh(identity, services.providers, held)
+    if (tokens.accessToken === null) throw new ProviderError(provider.name, 'unreachable')
+  } catch (error) {
+    await giveUp(use, connection, error)
+    throw explain(error)
+  }
+  // The provider may have ended the old tokens: nothing may come between these and the row.
+  const sealed = sealTokens(services.keyring, connection, tokens)
+  if (!(await storeTokens(writer, connection, sealed))) return null
+  const { accessToken } = tokens
+  const stored = {
+    ...connection,
+    ...sealed,
+    status: 'active' as const,
+    tokenVersion: connection.tokenVersion + 1,
+  }
+  return accessToken === null ? null : { connection: stored, accessToken }
+}
+
+async function giveUp(
+  { writer, services }: ConnectionUse,
+  connection: HeldConnection,
+  error: unknown,
+): Promise<void> {
+  if (error instanceof ProviderError && error.kind === 'revoked') return markRevoked(writer, connection)
+  const { id, provider } = connection
+  services.log.warn({ err: error, connectionId: id, provider }, 'a token could not be renewed')
+  const isRefused = error instanceof ProviderError && error.kind === 'refused'
+  return releaseRefresh(writer, connection, isRefused ? 'error' : undefined)
+}
+
+/** A connection's tokens, opened; throws `value_unreadable`. */
+export function heldTokens(
+  { services }: Pick<ConnectionUse, 'services'>,
+  connection: HeldConnection,
+): HeldTokens {
+  return { ...openTokens(services.keyring, connection), externalId: connection.externalId }
+}
+
+/** Whether the provider can be asked for another token. */
+export function isRenewable({ provider, refreshToken }: HeldConnection): boolean {
+  return refreshToken !== null || providerOf(provider).mintsTokens
+}
+
+function isEnding({ expiresAt }: HeldConnection): boolean {
+  return expiresAt !== null && expiresAt.getTime() - LEEWAY_MS <= Date.now()
+}
+
+function refreshFailed(message: string): AppError {
+  return new AppError('provider_unreachable', `${message}; try again`, {
+    retryAt: new Date(Date.now() + RETRY_MS),
+  })
+}
+
+async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await sleep(ms * (0.5 + Math.random()), undefined, { signal })
+  } catch (error) {
+    throw signal?.aborted ? new StatementAbortedError() : error
+  }
+}

@@ -1,0 +1,71 @@
+// Users' accounts at Notion, GitHub, Slack and Linear: connecting one, what can be asked of it, and ending it. For sessions, and
+// for API tokens with connections:read or connections:write; a flow begins under the session cookie of the browser that ends it.
+// No token of a provider's is ever returned. Whatever asks a provider may renew the connection's token, or mark it revoked.
+import { procedure, router } from '../trpc.ts'
+import { authorize, disconnect, listOwn, listProviders } from './flow.ts'
+import { listRepositories } from './providers/github.ts'
+import { listTeams } from './providers/linear.ts'
+import { getDatabase, listDatabases } from './providers/notion.ts'
+import { listChannels } from './providers/slack.ts'
+import { addSettings } from './queries.ts'
+import * as schema from './schema.ts'
+import { orNotFound, useConnection, writerOf } from './use.ts'
+
+const read = procedure('connections:read')
+const write = procedure('connections:write')
+const signedIn = procedure('session')
+
+export const connectionsRouter = router({
+  providers: read.query(async ({ ctx }) => listProviders(await ctx.identity(), ctx.services)),
+  list: read.query(({ ctx }) => listOwn(ctx)),
+  authorize: signedIn.input(schema.authorize).mutation(({ ctx, input }) => authorize(ctx, input)),
+  disconnect: write.input(schema.connectionId).mutation(({ ctx, input }) => disconnect(ctx, input.id)),
+  notion: router({
+    databases: read
+      .input(schema.searchDatabases)
+      .query(({ ctx, input }) =>
+        useConnection(ctx, { id: input.connectionId, provider: 'notion' }, (identity, { accessToken }) =>
+          listDatabases(identity, ctx.services.providers, { accessToken, search: input.search }),
+        ),
+      ),
+    selectDatabase: write.input(schema.selectDatabase).mutation(async ({ ctx, input }) => {
+      const { id, name } = await useConnection(
+        ctx,
+        { id: input.connectionId, provider: 'notion' },
+        (identity, { accessToken }) =>
+          getDatabase(identity, ctx.services.providers, { accessToken, databaseId: input.databaseId }).catch(
+            orNotFound('database', 'object_not_found'),
+          ),
+      )
+      await addSettings(writerOf(ctx), input.connectionId, { databaseId: id, databaseName: name })
+      return { databaseId: id, databaseName: name }
+    }),
+  }),
+  github: router({
+    repositories: read
+      .input(schema.onConnection)
+      .query(({ ctx, input }) =>
+        useConnection(ctx, { id: input.connectionId, provider: 'github' }, (identity, held) =>
+          listRepositories(identity, ctx.services.providers, held),
+        ),
+      ),
+  }),
+  slack: router({
+    channels: read
+      .input(schema.onConnection)
+      .query(({ ctx, input }) =>
+        useConnection(ctx, { id: input.connectionId, provider: 'slack' }, (identity, held) =>
+          listChannels(identity, ctx.services.providers, held),
+        ),
+      ),
+  }),
+  linear: router({
+    teams: read
+      .input(schema.onConnection)
+      .query(({ ctx, input }) =>
+        useConnection(ctx, { id: input.connectionId, provider: 'linear' }, (identity, held) =>
+          listTeams(identity, ctx.services.providers, held),
+        ),
+      ),
+  }),
+})

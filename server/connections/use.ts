@@ -1,0 +1,106 @@
+import { type Database, scopedDatabase } from '../db/database.ts'
+import type { Identity } from '../db/identity.ts'
+import type { StatementScope } from '../db/scope.ts'
+import { AppError } from '../errors.ts'
+import type { Services } from '../services.ts'
+import { explain, notConfigured } from './failures.ts'
+import { ProviderError } from './provider.ts'
+import { getHeldConnection, markRevoked } from './queries.ts'
+import { isRenewable, type UsableConnection, withFreshToken } from './refresh.ts'
+import { providerOf } from './registry.ts'
+import type { ProviderName } from './schema.ts'
+
+/** What a procedure knows of its call. */
+export interface CallContext {
+  readonly db: Database
+  readonly scope: StatementScope
+  readonly services: Services
+  identity(): Promise<Identity>
+}
+
+/** One use of a connection. */
+export interface ConnectionUse {
+  readonly identity: Identity
+  readonly services: Services
+  /**
+   * Writes, also for a query, whose own statements are read-only, and until it is done: tokens that a provider gave out are
+   * stored even when their caller has left.
+   */
+  readonly writer: Database
+  readonly signal: AbortSignal | undefined
+}
+
+/** Makes a database for what a provider's answer leads to. */
+export function writerOf({ services, scope }: Pick<CallContext, 'services' | 'scope'>): Database {
+  return scopedDatabase(services.pools.api, { ...scope, isReadOnly: false, signal: undefined })
+}
+
+/** What a call is made with. */
+export interface Access {
+  readonly accessToken: string
+  readonly externalId: string
+}
+
+type ProviderCall<T> = (identity: Identity, access: Access) => Promise<T>
+
+/**
+ * Calls a provider with the token of a connection of the caller's, which is renewed first where it has ended, and once more where
+ * the provider says so. Throws `not_found`, `provider_not_configured`, `connection_revoked` (and marks the connection so),
+ * `rate_limited` with the time to try again, `provider_unreachable`, `provider_refused` or `value_unreadable`.
+ */
+export async function useConnection<T>(
+  ctx: CallContext,
+  target: { id: string; provider: ProviderName },
+  call: ProviderCall<T>,
+): Promise<T> {
+  const identity = await ctx.identity()
+  const { services, scope } = ctx
+  const connection = await getHeldConnection(ctx.db, target)
+  if (!providerOf(target.provider).isConfigured(services.providers)) throw notConfigured(target.provider)
+  const use = { identity, services, writer: writerOf(ctx), signal: scope.signal }
+  const usable = await withFreshToken(use, connection)
+  try {
+    return await call(identity, accessOf(usable))
+  } catch (error) {
+    if (!isRevocation(error)) throw explain(error)
+    const renewed = await renewOrMark(use, usable)
+    if (!renewed) throw explain(error)
+    return callAgain(use, renewed, call)
+  }
+}
+
+async function renewOrMark(
+  use: ConnectionUse,
+  { connection }: UsableConnection,
+): Promise<UsableConnection | null> {
+  if (isRenewable(connection)) return withFreshToken(use, connection, connection.tokenVersion)
+  await markRevoked(use.writer, connection)
+  return null
+}
+
+async function callAgain<T>(use: ConnectionUse, usable: UsableConnection, call: ProviderCall<T>): Promise<T> {
+  try {
+    return await call(use.identity, accessOf(usable))
+  } catch (error) {
+    if (isRevocation(error)) await markRevoked(use.writer, usable.connection)
+    throw explain(error)
+  }
+}
+
+function accessOf({ connection, accessToken }: UsableConnection): Access {
+  return { accessToken, externalId: connection.externalId }
+}
+
+function isRevocation(error: unknown): boolean {
+  return error instanceof ProviderError && error.kind === 'revoked'
+}
+
+/** Turns a provider's refusal for this reason into `not_found`. */
+export function orNotFound(noun: string, reason: string): (error: unknown) => never {
+  return error => {
+    if (error instanceof ProviderError && error.kind === 'refused' && error.reason === reason) {
+      throw new AppError('not_found', `${noun} not found`, { cause: error })
+    }
+    throw error
+  }
+}
