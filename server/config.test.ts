@@ -58,6 +58,14 @@ describe('with nothing set', () => {
     expect(statSync(join(dataDir, 'auth-secret')).mode & 0o777).toBe(0o600)
   })
 
+  test('a key that seals secrets is generated once and kept for its owner only', () => {
+    const { encryptionKeys } = load()
+    expect(encryptionKeys).toMatch(/^development:[0-9a-f]{64}$/)
+    expect(load().encryptionKeys).toBe(encryptionKeys)
+    expect(readFileSync(join(dataDir, 'encryption-keys'), 'utf8')).toBe(encryptionKeys)
+    expect(statSync(join(dataDir, 'encryption-keys')).mode & 0o777).toBe(0o600)
+  })
+
   test('an empty variable counts as absent', () => {
     expect(load({ PORT: '', DATABASE_URL: ' ', GITHUB_CLIENT_ID: '' })).toEqual(load())
   })
@@ -257,6 +265,28 @@ describe('in production', () => {
     ]) {
       expect(problemsOf({ ...env, AUTH_SECRET: secret })).toEqual([expect.stringContaining(reason)])
     }
+  })
+
+  test.each([
+    ['', /^ENCRYPTION_KEYS is missing; .* Example: ENCRYPTION_KEYS=k1:\$\(openssl rand -hex 32\)$/],
+    [KEYS.slice(3), 'has no id in front of its key 1'],
+    [`${KEYS},${KEYS}`, 'names the key "k1" twice'],
+    ['k1:a passphrase of a few words', /a key "k1" that has 27 characters, and production wants at least 32/],
+    [`${KEYS},k2:change-me-change-me-change-me-change-me`, 'a key "k2" that is a development or placeholder'],
+  ])('the keys %j are refused, in words that hold none', (keys, reason) => {
+    const [problem, ...others] = problemsOf({ ...PRODUCTION, ENCRYPTION_KEYS: keys })
+    expect(others).toEqual([])
+    expect(problem).toMatch(/^ENCRYPTION_KEYS /)
+    expect(problem).toMatch(reason)
+    for (const part of keys.split(/[:,]/).filter(part => part.length > 9)) expect(problem).not.toContain(part)
+  })
+
+  test('a key that was generated for development opens and does not seal', () => {
+    const { encryptionKeys } = load()
+    expect(problemsOf({ ...PRODUCTION, ENCRYPTION_KEYS: encryptionKeys })).toEqual([
+      expect.stringMatching(/^ENCRYPTION_KEYS seals with a key that was generated for development/),
+    ])
+    expect(problemsOf({ ...PRODUCTION, ENCRYPTION_KEYS: `${KEYS},${encryptionKeys}` })).toEqual([])
   })
 
   test('a secret that was generated for development is refused', () => {

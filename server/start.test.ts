@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Config, loadConfig } from './config.ts'
 import { createLogger } from './logger.ts'
@@ -58,5 +59,38 @@ describe('starting a server', () => {
     const starting = startServer(configOf({ API_DATABASE_URL: url.href }), log)
     await expect(starting).rejects.toThrow(/rowhouse_api can't log in: .*kysely-migrate up --latest/)
     await expect(starting).rejects.not.toThrow(/another/)
+  })
+
+  it('refuses keys that are not the ones in use, and says what to do', async () => {
+    await (await startServer(configOf(), log)).stop()
+    const another = `test:${'0123456789abcdef'.repeat(4)}`
+    const starting = startServer(configOf({ ENCRYPTION_KEYS: another }), log)
+    await expect(starting).rejects.toThrow(/another key under the id "test".*Put that one back/)
+    await expect(starting).rejects.not.toThrow(/0123456789abcdef/)
+    const lost = startServer(configOf({ ENCRYPTION_KEYS: another.replace('test', 'k2') }), log)
+    await expect(lost).rejects.toThrow(/lacks the key "test".*npm run keys:rotate.*--forget test/)
+    await (await startServer(configOf(), log)).stop()
+  })
+
+  it('takes a new key in front of the one in use', async () => {
+    const keys = `k2:${'0123456789abcdef'.repeat(4)},${TEST_ENCRYPTION_KEYS}`
+    await (await startServer(configOf({ ENCRYPTION_KEYS: keys }), log)).stop()
+    await expect(startServer(configOf(), log)).rejects.toThrow('lacks the key "k2"')
+  })
+
+  it('lets one of two servers win that start first and at once with other keys', async () => {
+    await using fresh = await createTestDatabase()
+    const urls = {
+      API_DATABASE_URL: fresh.urls.api,
+      PUBLIC_DATABASE_URL: fresh.urls.public,
+      AUTH_DATABASE_URL: fresh.urls.auth,
+      SYSTEM_DATABASE_URL: fresh.urls.system,
+    }
+    const keys = ['k1', 'k2', 'k3'].map(id => `${id}:${hash('sha256', id)}`)
+    const starts = await Promise.allSettled(
+      keys.map(ENCRYPTION_KEYS => startServer(configOf({ ...urls, ENCRYPTION_KEYS }), log)),
+    )
+    for (const start of starts) if (start.status === 'fulfilled') await start.value.stop()
+    expect(starts.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected', 'rejected'])
   })
 })
