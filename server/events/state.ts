@@ -1,0 +1,15 @@
+// The life of a webhook event. Guards and a client's buttons are made from these tables; the database keeps the API's login to
+// them by a trigger.
+
+export const EVENT_STATUSES = ['received', 'processing', 'processed', 'failed', 'dead'] as const
+export type EventStatus = (typeof EVENT_STATUSES)[number]
+
+interface Transition {
+  readonly from: readonly EventStatus[]
+  readonly to: EventStatus
+}
+
+/** What a user may do with an event. One that was processed has had its effect, and has it once. */
+export const EVENT_TRANSITIONS = Object.freeze({
+  replay: { from: ['failed', 'dead'], to: 'received' },
+}) satisfies Record<string, Transition>

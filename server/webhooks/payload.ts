@@ -1,0 +1,64 @@
+import { isUtf8 } from 'node:buffer'
+import { z } from 'zod'
+import { AppError } from '../errors.ts'
+import { nestsTooDeep } from '../http/json-depth.ts'
+import type { Json } from '../inputs.ts'
+import type { JsonObject } from './provider.ts'
+
+/**
+ * Reads a body as a JSON object that Postgres and our answers can hold: NUL and lone surrogates become U+FFFD, and a member
+ * whose name superjson refuses to write gets an underscore behind it. Throws `invalid_input` for anything else.
+ */
+export function parsePayload(body: Buffer): JsonObject {
+  const text = isUtf8(body) ? body.toString('utf8') : null
+  if (text === null || nestsTooDeep(text)) throw malformed()
+  const value = parseJson(text)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed()
+  return storableObject(value as JsonObject)
+}
+
+/** What a verified body must look like. Throws `invalid_input` for one that does not. */
+export function expectShape<S extends z.ZodType>(schema: S, payload: unknown): z.output<S> {
+  const result = schema.safeParse(payload)
+  if (!result.success) throw malformed(result.error)
+  return result.data
+}
+
+/** An id or a name in a body or a header: short, and text that Postgres stores. */
+export const shortText = z.string().regex(/^[\x21-\x7e]{1,200}$/)
+
+export function malformed(cause?: unknown): AppError {
+  return new AppError('invalid_input', "the body or its headers are not of the provider's form", { cause })
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw malformed(error)
+  }
+}
+
+const UNWRITABLE_NAMES: readonly string[] = ['__proto__', 'constructor', 'prototype']
+
+function storableObject(value: JsonObject): JsonObject {
+  return Object.fromEntries(
+    Object.entries(value).map(([name, member]) => {
+      const storableName = storableText(name)
+      return [
+        UNWRITABLE_NAMES.includes(storableName) ? `${storableName}_` : storableName,
+        storableValue(member),
+      ]
+    }),
+  )
+}
+
+function storableValue(value: Json): Json {
+  if (typeof value === 'string') return storableText(value)
+  if (typeof value !== 'object' || value === null) return value
+  return Array.isArray(value) ? value.map(storableValue) : storableObject(value)
+}
+
+function storableText(text: string): string {
+  return text.toWellFormed().replaceAll('\0', '\uFFFD')
+}

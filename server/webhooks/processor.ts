@@ -1,0 +1,89 @@
+import type { ClaimedEvent, SystemDatabase } from '../db/system.ts'
+import type { Logger } from '../logger.ts'
+
+type EventStore = Pick<SystemDatabase, 'claimWebhookEvents' | 'processWebhookEvent' | 'failWebhookEvent'>
+
+interface ProcessorOptions {
+  readonly system: EventStore
+  readonly log: Pick<Logger, 'warn'>
+}
+
+export const MAX_ATTEMPTS = 10
+
+const BATCH_SIZE = 50
+// After it, others take over what a process that ended had claimed.
+const CLAIM_SECONDS = 60
+const POLL_MS = 1_000
+const FIRST_RETRY_MS = 2_000
+const LAST_RETRY_MS = 15 * 60_000
+const FAILURE = 'it could not be processed; the cause has been logged'
+
+/** What any process may run to work off events, of whichever process received them. */
+export interface Processor {
+  /** Looks for events at once. */
+  wake(): void
+  /** Works off what it has claimed, and claims no more. Safe to call twice. */
+  stop(): Promise<void>
+}
+
+/** Does nothing until it is woken; from then on it also looks in its own time. */
+export function createProcessor({ system, log }: ProcessorOptions): Processor {
+  let timer: NodeJS.Timeout | undefined
+  let running: Promise<void> | undefined
+  let isWanted = false
+  let isStopped = false
+
+  const run = async () => {
+    try {
+      let count: number
+      do {
+        isWanted = false
+        count = await processDueEvents({ system, log })
+      } while (!isStopped && (count === BATCH_SIZE || isWanted))
+    } catch (error) {
+      log.warn({ err: error }, 'working off webhook events failed')
+    } finally {
+      running = undefined
+      // Processes that started together look apart.
+      if (!isStopped) timer = setTimeout(start, POLL_MS * (0.75 + Math.random() / 2)).unref()
+    }
+  }
+  const start = () => {
+    clearTimeout(timer)
+    isWanted = true
+    if (!isStopped) running ??= run()
+  }
+  return {
+    wake: start,
+    async stop() {
+      isStopped = true
+      clearTimeout(timer)
+      await running
+    },
+  }
+}
+
+/** Claims a batch of events and works it off one by one. Returns how many it claimed. */
+export async function processDueEvents({ system, log }: ProcessorOptions): Promise<number> {
+  const events = await system.claimWebhookEvents(BATCH_SIZE, CLAIM_SECONDS, MAX_ATTEMPTS)
+  for (const event of events) await processEvent({ system, log }, event)
+  return events.length
+}
+
+/** Throws where not even the failure can be noted: others take the event when its claim has ended. */
+async function processEvent({ system, log }: ProcessorOptions, event: ClaimedEvent): Promise<void> {
+  try {
+    await system.processWebhookEvent(event)
+  } catch (error) {
+    const { id, attempt } = event
+    log.warn({ err: error, id, attempt }, 'a webhook event could not be processed')
+    await system.failWebhookEvent(event, FAILURE, retryAfterMs(attempt))
+  }
+}
+
+/** Twice as long after every attempt, and less by up to a half, so that what failed together is not tried together. */
+export function retryAfterMs(attempt: number, random = Math.random): number | null {
+  if (attempt >= MAX_ATTEMPTS) return null
+  const delayMs = Math.min(FIRST_RETRY_MS * 2 ** (attempt - 1), LAST_RETRY_MS)
+  return Math.round(delayMs * (1 - random() / 2))
+}

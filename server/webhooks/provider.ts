@@ -1,0 +1,41 @@
+import type { Json } from '../inputs.ts'
+
+/** What came in, before anything of it is believed. */
+export interface WebhookRequest {
+  /** As it came over the wire: signatures are over bytes. */
+  readonly body: Buffer
+  /** The header's value; null where there is none, or more than one, or an empty one. */
+  header(name: string): string | null
+}
+
+/** What an event does to the connections that it reaches. */
+export type ConnectionEffect = 'revoke' | 'suspend' | 'unsuspend'
+
+/** What a verified body says. */
+export interface Delivery {
+  /** The provider's id of it, the same for every copy. */
+  readonly deliveryId: string
+  readonly eventType: string
+  /** The workspaces, installations or teams that it is about, as connections store them. */
+  readonly externalIds: readonly string[]
+  /** Null where the event is only noted. */
+  readonly effect: ConnectionEffect | null
+  readonly payload: JsonObject
+}
+
+export interface JsonObject {
+  [name: string]: Json
+}
+
+/** A delivery to store, or the text that a verified question wants for an answer. */
+export type Reading = { readonly delivery: Delivery } | { readonly answer: string }
+
+/** The one shape of `providers/<name>.ts`. */
+export interface WebhookProvider {
+  /** Headers that are stored with a delivery; never a signature. */
+  readonly storedHeaders: readonly string[]
+  /** Whether the request is the provider's, and recent where the scheme tells. Throws for no input whatsoever. */
+  verify(request: WebhookRequest, secret: string): Promise<boolean>
+  /** Reads a verified request. Throws `invalid_input` where it is not of the provider's documented form. */
+  read(request: WebhookRequest, payload: JsonObject): Reading
+}

@@ -1,0 +1,39 @@
+import { verifyWebhookSignature } from '@notionhq/client'
+import { z } from 'zod'
+import { expectShape, shortText } from '../payload.ts'
+import type { JsonObject, WebhookProvider } from '../provider.ts'
+
+// https://developers.notion.com/reference/webhooks
+
+const body = z.looseObject({ id: shortText, type: shortText, workspace_id: shortText.nullish() })
+
+const handshake = z.strictObject({ verification_token: z.string().regex(/^[\w-]{16,200}$/) })
+
+/** The token of a subscription that is being set up, which Notion sends once and signs later deliveries with. */
+export function verificationTokenOf(payload: JsonObject): string | null {
+  return handshake.safeParse(payload).data?.verification_token ?? null
+}
+
+export const notion: WebhookProvider = {
+  storedHeaders: [],
+
+  async verify(request, secret) {
+    const signature = request.header('x-notion-signature')
+    if (signature === null) return false
+    return verifyWebhookSignature({ body: request.body, signature, verificationToken: secret })
+  },
+
+  read(_request, payload) {
+    if (verificationTokenOf(payload) !== null) return { answer: '' }
+    const { id, type, workspace_id: workspaceId } = expectShape(body, payload)
+    return {
+      delivery: {
+        deliveryId: id,
+        eventType: type,
+        externalIds: workspaceId ? [workspaceId] : [],
+        effect: null,
+        payload,
+      },
+    }
+  },
+}

@@ -1,0 +1,27 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { toAppError } from '../db/errors.ts'
+import { findWebhookProvider } from './providers.ts'
+import { receiveWebhook, type WebhookServices } from './receive.ts'
+
+type Received = FastifyRequest<{ Params: { provider: string }; Body: Buffer | undefined }>
+
+/** Serves `/webhooks/:provider`. A 2xx says that the delivery is stored; anything else makes the provider send it again. */
+export function registerWebhookRoute(app: FastifyInstance, services: WebhookServices): void {
+  app.route({
+    method: 'POST',
+    url: '/webhooks/:provider',
+    handler: async (request: Received, reply) => {
+      const found = findWebhookProvider(request.params.provider)
+      if (!found) return reply.callNotFound()
+      const body = request.body ?? Buffer.alloc(0)
+      const header = (name: string) => {
+        const values = request.raw.headersDistinct[name]
+        return values?.length === 1 ? values[0] || null : null
+      }
+      const answer = await receiveWebhook(services, found, { body, header }).catch((error: unknown) => {
+        throw toAppError(error) ?? error
+      })
+      return reply.type('text/plain; charset=utf-8').send(answer)
+    },
+  })
+}

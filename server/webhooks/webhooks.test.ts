@@ -1,0 +1,390 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { request } from 'node:http'
+import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
+import { loadConfig } from '../config.ts'
+import { PROVIDERS, type ProviderName } from '../connections/schema.ts'
+import { createLogger } from '../logger.ts'
+import { type RunningServer, startServer } from '../start.ts'
+import { createActor, type House, openHouse } from '../testing/actors.ts'
+import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '../testing/environment.ts'
+import {
+  connect,
+  eventOf,
+  hmac,
+  linearEvent,
+  newExternalId,
+  readDeliveries,
+  readEvents,
+  type Sent,
+  type SentHeaders,
+  sign,
+  slackEvent,
+  WEBHOOK_ENVIRONMENT,
+  WEBHOOK_SECRETS,
+} from '../testing/webhooks.ts'
+
+// A whole server, over HTTP, with headers written as a sender chooses.
+
+let house: House
+let server: RunningServer
+
+beforeAll(async () => {
+  house = await openHouse()
+  const { urls, ownerUrl } = house.database
+  server = await startServer(
+    loadConfig({
+      NODE_ENV: 'test',
+      HOST: '127.0.0.1',
+      PORT: '0',
+      APP_URL: 'http://localhost:3000',
+      AUTH_SECRET: TEST_AUTH_SECRET,
+      ENCRYPTION_KEYS: TEST_ENCRYPTION_KEYS,
+      DATABASE_URL: ownerUrl,
+      API_DATABASE_URL: urls.api,
+      PUBLIC_DATABASE_URL: urls.public,
+      AUTH_DATABASE_URL: urls.auth,
+      SYSTEM_DATABASE_URL: urls.system,
+      MIGRATE_ON_START: 'false',
+      ...WEBHOOK_ENVIRONMENT,
+    }),
+    createLogger({ level: 'silent' }),
+  )
+})
+
+afterAll(async () => {
+  await server.stop()
+  await house.close()
+})
+
+interface Answer {
+  readonly status: number
+  readonly text: string
+  readonly retryAfter: string | undefined
+}
+
+/** fetch would fold headers that come twice. */
+function post(provider: string, { body, headers }: Sent): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const sent = request(`${server.url}/webhooks/${provider}`, { method: 'POST', headers }, response => {
+      let text = ''
+      response.setEncoding('utf8').on('data', chunk => {
+        text += chunk
+      })
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, text, retryAfter: response.headers['retry-after'] }),
+      )
+    })
+    sent.on('error', reject).end(body)
+  })
+}
+
+const SIGNATURES = {
+  github: 'x-hub-signature-256',
+  slack: 'x-slack-signature',
+  linear: 'linear-signature',
+  notion: 'x-notion-signature',
+} as const satisfies Record<ProviderName, string>
+
+/** A signed event with another signature in its place. */
+function withSignature(provider: ProviderName, change: (signature: string) => string | string[]): Sent {
+  const sent = eventOf(provider, newExternalId(provider), { mark: randomUUID() })
+  const name = SIGNATURES[provider]
+  return { ...sent, headers: { ...sent.headers, [name]: change(String(sent.headers[name])) } }
+}
+
+function without({ body, headers }: Sent, name: string): Sent {
+  return { body, headers: Object.fromEntries(Object.entries(headers).filter(([key]) => key !== name)) }
+}
+
+async function expectRefused(provider: ProviderName, sent: Sent): Promise<void> {
+  const answer = await post(provider, sent)
+  expect(answer.status, answer.text).toBe(401)
+  expect(JSON.parse(answer.text)).toMatchObject({ code: 'UNAUTHORIZED', reason: 'unauthenticated' })
+}
+
+async function countDeliveries(): Promise<number> {
+  const { rows } = await house.owner.query<{ count: number }>(
+    'select count(*)::int as count from app.webhook_deliveries',
+  )
+  return rows[0]?.count ?? -1
+}
+
+describe.each(PROVIDERS)('a webhook of %s', provider => {
+  it('is stored, with an event for the connection that it names, and nothing of the signature', async () => {
+    const ada = await createActor(house)
+    const { id, externalId } = await connect(ada, provider)
+    const sent = eventOf(provider, externalId)
+    expect(await post(provider, sent)).toMatchObject({ status: 200, text: '' })
+
+    const [event, ...others] = await readEvents(house, id)
+    expect(others).toEqual([])
+    expect(event).toMatchObject({ user_id: ada.userId, provider })
+    const [delivery, ...more] = await readDeliveries(house, externalId)
+    expect(more).toEqual([])
+    expect(delivery).toMatchObject({ id: event?.delivery_id, provider, payload: event?.payload })
+    const stored = JSON.stringify([delivery, event])
+    expect(stored).not.toContain(String(sent.headers[SIGNATURES[provider]]))
+    expect(stored).not.toContain('slack-verification-token')
+    await expect.poll(async () => (await readEvents(house, id))[0]?.status).toBe('processed')
+  })
+
+  it('is refused without a signature, with a garbled, a short or a doubled one', async () => {
+    const before = await countDeliveries()
+    await expectRefused(
+      provider,
+      without(
+        withSignature(provider, one => one),
+        SIGNATURES[provider],
+      ),
+    )
+    const changes: ((signature: string) => string | string[])[] = [
+      () => '',
+      () => 'garbage',
+      () => 'é'.repeat(40),
+      () => `sha256=${'z'.repeat(64)}`,
+      signature => signature.slice(0, -2),
+      signature => `${signature}00`,
+      signature => signature.slice(0, -1) + (signature.endsWith('0') ? '1' : '0'),
+      signature => signature.toUpperCase(),
+      signature => `${signature}, ${signature}`,
+      signature => [signature, signature],
+      signature => ['garbage', signature],
+      () => 'a'.repeat(4_000),
+    ]
+    // Linear's signature is digits only.
+    if (provider !== 'linear') changes.push(signature => signature.replace(/^.*=/, ''))
+    for (const change of changes) await expectRefused(provider, withSignature(provider, change))
+    expect(await countDeliveries()).toBe(before)
+  })
+
+  it('is refused with the signature of another body, or by another secret', async () => {
+    const other = eventOf(provider, newExternalId(provider))
+    const sent = eventOf(provider, newExternalId(provider))
+    await expectRefused(provider, { body: sent.body, headers: other.headers })
+    await expectRefused(provider, sign(provider, sent.body, { secret: 'another secret' }))
+    await expectRefused(provider, { ...sent, body: `${sent.body} ` })
+    await expectRefused(provider, sign(provider, '', { secret: 'another secret' }))
+  })
+
+  it('is refused as bytes that are no text', async () => {
+    const bytes = randomBytes(500)
+    await expectRefused(provider, sign(provider, bytes, { secret: 'another secret' }))
+    const { status } = await post(provider, sign(provider, bytes))
+    expect([400, 401]).toContain(status)
+  })
+
+  it('meets a 4xx where it is signed and not of the provider’s form', async () => {
+    const before = await countDeliveries()
+    const nested = `${'['.repeat(100_000)}${']'.repeat(100_000)}`
+    const bodies = [
+      '',
+      '{',
+      'null',
+      '[]',
+      '"text"',
+      '{}',
+      nested,
+      `{"a":${nested}}`,
+      JSON.stringify({ type: 'event_callback', id: 7, event_id: {}, installation: 'x', organizationId: [] }),
+      JSON.stringify({ type: 'a\0b', action: 'a\0b', id: 'a\0b', event_id: 'a\0b', event: { type: 'a\0b' } }),
+    ]
+    for (const body of bodies) {
+      const headers: SentHeaders = provider === 'github' ? { 'x-github-event': 'Push!' } : {}
+      const { status, text } = await post(provider, sign(provider, body, { headers }))
+      expect([400, 401], `${body.slice(0, 40)}: ${text}`).toContain(status)
+    }
+    expect(await countDeliveries()).toBe(before)
+  })
+
+  it('keeps what Postgres cannot hold in another form', async () => {
+    const ada = await createActor(house)
+    const { id, externalId } = await connect(ada, provider)
+    const { body } = eventOf(provider, externalId, { odd: 'ODD' })
+    const odd = String.raw`{"a\u0000b":"x\u0000y","lone":"\ud800!","constructor":1,"__proto__":{"z":1},"deep":[{"prototype":1e999}]}`
+    const sent = sign(provider, String(body).replace('"ODD"', odd))
+    expect(await post(provider, sent)).toMatchObject({ status: 200 })
+    const [event] = await readEvents(house, id)
+    expect(event?.payload).toMatchObject({
+      odd: {
+        'a\uFFFDb': 'x\uFFFDy',
+        lone: '\uFFFD!',
+        constructor_: 1,
+        __proto___: { z: 1 },
+        deep: [{ prototype_: null }],
+      },
+    })
+    const read = await ada.caller().events.get({ id: String(event?.id) })
+    expect(read.payload).toEqual(event?.payload)
+  })
+
+  it('of a megabyte is stored, and a larger one is not', async () => {
+    const ada = await createActor(house)
+    const { id, externalId } = await connect(ada, provider)
+    const size = Buffer.byteLength(eventOf(provider, externalId, { filler: '' }).body)
+    const fits = eventOf(provider, externalId, { filler: 'x'.repeat(1024 * 1024 - size - 10) })
+    expect(await post(provider, fits)).toMatchObject({ status: 200 })
+    const large = eventOf(provider, externalId, { filler: 'x'.repeat(1024 * 1024) })
+    expect(await post(provider, large)).toMatchObject({ status: 413 })
+    expect(await readEvents(house, id)).toHaveLength(1)
+  })
+
+  it('that names nobody’s connection stays with the operator', async () => {
+    const externalId = newExternalId(provider)
+    expect(await post(provider, eventOf(provider, externalId))).toMatchObject({ status: 200 })
+    const [delivery] = await readDeliveries(house, externalId)
+    const { rows } = await house.owner.query('select * from app.webhook_events where delivery_id = $1', [
+      delivery?.id,
+    ])
+    expect([delivery?.provider, rows]).toEqual([provider, []])
+  })
+
+  it('reaches two users of one workspace, and nobody whose connection is another, revoked or broken', async () => {
+    const [ada, bob, eve, mia, joe] = await Promise.all(
+      ['Ada', 'Bob', 'Eve', 'Mia', 'Joe'].map(name => createActor(house, { name })),
+    )
+    if (!ada || !bob || !eve || !mia || !joe) throw new Error('an actor is missing')
+    const externalId = newExternalId(provider)
+    await Promise.all([
+      connect(ada, provider, { externalId }),
+      connect(bob, provider, { externalId }),
+      connect(eve, provider),
+      connect(mia, provider, { externalId, status: 'revoked' }),
+      connect(joe, provider, { externalId, status: 'error' }),
+      connect(eve, provider === 'slack' ? 'linear' : 'slack', { externalId }),
+    ])
+    expect(await post(provider, eventOf(provider, externalId))).toMatchObject({ status: 200 })
+    const counts = await Promise.all(
+      [ada, bob, eve, mia, joe].map(async actor => (await actor.caller().events.list()).items.length),
+    )
+    expect(counts).toEqual([1, 1, 0, 0, 0])
+  })
+
+  it('makes of a thousand copies at once one delivery and one event a connection', async () => {
+    const [ada, bob] = [await createActor(house), await createActor(house)]
+    const first = await connect(ada, provider)
+    const { externalId } = first
+    const second = await connect(bob, provider, { externalId })
+    const sent = eventOf(provider, externalId)
+    const deliver = async (): Promise<number> => {
+      const { status, retryAfter } = await post(provider, sent)
+      // Shed, as providers see it: they send it again.
+      if (status === 503 && retryAfter !== undefined) return deliver()
+      return status
+    }
+    const statuses = await Promise.all(Array.from({ length: 1_000 }, deliver))
+    expect(new Set(statuses)).toEqual(new Set([200]))
+    expect(await readDeliveries(house, externalId)).toHaveLength(1)
+    for (const { id } of [first, second]) {
+      expect(await readEvents(house, id)).toHaveLength(1)
+      await expect.poll(async () => (await readEvents(house, id))[0]?.status).toBe('processed')
+      expect((await readEvents(house, id))[0]?.attempts).toBe(1)
+    }
+  })
+})
+
+describe('a webhook of Slack', () => {
+  const body = () => JSON.stringify(slackEvent(newExternalId('slack'), { type: 'message' }))
+  const seconds = () => Math.floor(Date.now() / 1_000)
+
+  it.each([-301, 301, -86_400, 86_400])('is refused %d seconds off', async offset => {
+    await expectRefused('slack', sign('slack', body(), { at: seconds() + offset }))
+  })
+
+  it.each([-290, 290])('is taken %d seconds off', async offset => {
+    expect(await post('slack', sign('slack', body(), { at: seconds() + offset }))).toMatchObject({
+      status: 200,
+    })
+  })
+
+  it('is refused without its time, with a garbled or a doubled one', async () => {
+    const name = 'x-slack-request-timestamp'
+    const sent = sign('slack', body())
+    const time = String(sent.headers[name])
+    await expectRefused('slack', without(sent, name))
+    for (const value of ['', 'now', `${time}.5`, `-${time}`, '1e9', [time, time], String(Number(time) + 1)]) {
+      await expectRefused('slack', { ...sent, headers: { ...sent.headers, [name]: value } })
+    }
+    for (const at of ['NaN', ' ', '9'.repeat(400)]) {
+      const headers = {
+        [name]: at,
+        'x-slack-signature': `v0=${hmac(WEBHOOK_SECRETS.slack, `v0:${at}:`, sent.body)}`,
+      }
+      await expectRefused('slack', { ...sent, headers: { ...sent.headers, ...headers } })
+    }
+  })
+
+  it('that verifies the address is answered with its challenge, if it is signed', async () => {
+    const question = JSON.stringify({ token: 'x', challenge: '3eZbrw1aB', type: 'url_verification' })
+    expect(await post('slack', sign('slack', question))).toMatchObject({ status: 200, text: '3eZbrw1aB' })
+    await expectRefused('slack', sign('slack', question, { secret: 'another secret' }))
+    expect(await readDeliveries(house, '3eZbrw1aB')).toEqual([])
+  })
+
+  it('reaches the teams that it is authorized for, not the one where a shared channel’s event arose', async () => {
+    const [ada, eve] = [await createActor(house), await createActor(house, { name: 'Eve' })]
+    const authorized = await connect(ada, 'slack')
+    const origin = await connect(eve, 'slack')
+    const authorizations = [{ team_id: authorized.externalId, is_enterprise_install: false }]
+    await post('slack', eventOf('slack', origin.externalId, { authorizations }))
+    expect(await readEvents(house, authorized.id)).toHaveLength(1)
+    expect(await readEvents(house, origin.id)).toEqual([])
+  })
+})
+
+describe('a webhook of Linear', () => {
+  it.each([-61_000, 61_000, -86_400_000])('is refused %d milliseconds off', async offset => {
+    const body = linearEvent(newExternalId('linear'), { webhookTimestamp: Date.now() + offset })
+    await expectRefused('linear', sign('linear', JSON.stringify(body)))
+  })
+
+  it.each([undefined, null, 'now', '', {}, true])(
+    'is refused with %j for its time',
+    async webhookTimestamp => {
+      const body = linearEvent(newExternalId('linear'), { webhookTimestamp })
+      await expectRefused('linear', sign('linear', JSON.stringify(body)))
+    },
+  )
+
+  it('without a delivery header is known by its body', async () => {
+    const { id, externalId } = await connect(await createActor(house), 'linear')
+    const sent = without(eventOf('linear', externalId), 'linear-delivery')
+    for (let copy = 0; copy < 3; copy++) expect(await post('linear', sent)).toMatchObject({ status: 200 })
+    expect(await readEvents(house, id)).toHaveLength(1)
+  })
+})
+
+describe('a webhook of GitHub', () => {
+  it('that pings is stored for the operator', async () => {
+    const zen = `Keep it logically awesome. ${randomUUID()}`
+    const sent = sign('github', JSON.stringify({ zen, hook_id: 7 }), {
+      headers: { 'x-github-event': 'ping' },
+    })
+    expect(await post('github', sent)).toMatchObject({ status: 200 })
+    expect(await readDeliveries(house, zen)).toMatchObject([{ event_type: 'ping' }])
+  })
+
+  it('needs one delivery id and one event', async () => {
+    for (const name of ['x-github-delivery', 'x-github-event']) {
+      const sent = eventOf('github', newExternalId('github'))
+      expect(await post('github', without(sent, name))).toMatchObject({ status: 400 })
+      const doubled = { ...sent.headers, [name]: [String(sent.headers[name]), 'other'] }
+      expect(await post('github', { ...sent, headers: doubled })).toMatchObject({ status: 400 })
+    }
+  })
+})
+
+describe('the address', () => {
+  test('of no provider does not exist, and a provider’s takes POST alone', async () => {
+    for (const name of ['gitlab', 'constructor', '__proto__', '%00']) {
+      expect(await post(name, sign('github', '{}'))).toMatchObject({ status: 404 })
+    }
+    expect((await fetch(`${server.url}/webhooks/github`)).status).toBe(405)
+  })
+
+  test('answers a body that no content type describes', async () => {
+    const { externalId } = await connect(await createActor(house), 'github')
+    const sent = without(eventOf('github', externalId), 'content-type')
+    expect(await post('github', sent)).toMatchObject({ status: 200 })
+    await expectRefused('github', { body: '', headers: {} })
+  })
+})
