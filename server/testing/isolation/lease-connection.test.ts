@@ -1,8 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { type House, openHouse } from '../actors.ts'
-import { createHousehold, type Household, marksOf, workIdsOf } from './dataset.ts'
+import { createApiToken, type House, openHouse } from '../actors.ts'
+import {
+  createHousehold,
+  createLeaseForNewTask,
+  type Household,
+  marksOf,
+  sessionCredential,
+  tokenCredential,
+  workIdsOf,
+} from './dataset.ts'
 import { connectAsApi, INSERTS, type LeasePrompt, openLeasePrompt } from './lease-prompt.ts'
 import { sampleRows } from './probe.ts'
 import { readTables, type Table } from './tables.ts'
@@ -78,6 +86,50 @@ test('a lease reads nothing but its own task’s rows, and the catalogue', async
   for (const sql of callsAbout(owner)) {
     const answer = await prompt.run(sql)
     for (const mark of [...hidden, ...marksOf(owner)]) expect(answer, sql).not.toContain(mark)
+  }
+})
+
+test('a lease is given the secrets that its task names, sealed, and no other’s', async () => {
+  const { run, lease } = prompt
+  const secrets = 'select keys, connectors from app.open_task_secrets()'
+  const before = await prompt.otherRows()
+  expect(await run(secrets)).toBe('1: [{"keys":[],"connectors":[]}]')
+  expect(await prompt.otherRows()).toEqual(before)
+  for (const sql of [
+    `insert into app.task_keys (task_id, provider) values ($1, 'anthropic')`,
+    `insert into app.task_connectors (task_id, connector_id) values ($1, '${owner.connectorId}')`,
+  ]) {
+    expect(await run(sql, [lease.taskId]), sql).toBe('42501')
+  }
+  const task = [owner.userId, lease.taskId]
+  await house.owner.query(
+    `insert into app.task_keys (user_id, task_id, provider) values ($1, $2, 'anthropic'), ($1, $2, 'openai')`,
+    task,
+  )
+  const named = await run(secrets)
+  const envelopes = (table: string, column: string) =>
+    house.owner
+      .query<{ value: string }>(`select ${column} as value from ${table} where user_id = $1`, [owner.userId])
+      .then(({ rows }) => rows.map(({ value }) => value))
+  for (const value of await envelopes('app.provider_keys', 'value')) expect(named).toContain(value)
+  for (const value of await envelopes('app.connectors', 'env')) expect(named).not.toContain(value)
+  expect(named).toContain('{"id":null,"value":null,"provider":"openai"}')
+  for (const mark of marksOf(stranger)) expect(named).not.toContain(mark)
+})
+
+test('a lease that was claimed without keys:reveal is given no secret', async () => {
+  const { id } = await createApiToken(owner, { scopes: ['tasks:work', 'keys:write'] })
+  const weak = await createLeaseForNewTask(house, { userId: owner.userId, apiTokenId: id })
+  expect(await prompt.run('select * from app.open_task_secrets()', [], weak.credential)).toBe('RH403')
+  await house.owner.query(`update app.api_tokens set scopes = scopes || 'keys:reveal'::text where id = $1`, [
+    id,
+  ])
+  expect(await prompt.run('select * from app.open_task_secrets()', [], weak.credential)).toMatch(/^1:/)
+})
+
+test('nobody but a lease is given secrets', async () => {
+  for (const credential of [sessionCredential(owner), tokenCredential(owner.apiToken), '']) {
+    expect(await prompt.run('select * from app.open_task_secrets()', [], credential)).toBe('RH409')
   }
 })
 
@@ -249,5 +301,6 @@ async function expectNothing(credential: string): Promise<void> {
   }
   expect(await run(INSERTS.log, [lease.taskId], credential)).toBe('42501')
   expect(await run('select * from app.extend_lease()', [], credential)).toBe('RH409')
+  expect(await run('select * from app.open_task_secrets()', [], credential)).toBe('RH409')
   expect(await otherRows()).toEqual(before)
 }
