@@ -42,6 +42,7 @@ describe('with nothing set', () => {
       migrateOnStart: true,
       smtpUrl: null,
       emailFrom: 'Rowhouse <no-reply@localhost>',
+      connectors: { allowLocal: false, allowPrivate: false },
       quotas: { maxTasksPerDay: 500, maxMessagesPerDay: 2000 },
     })
     expect(load().socialProviders).toEqual({ github: undefined, google: undefined })
@@ -88,6 +89,8 @@ test('values are read and brought into one form', () => {
       SMTP_URL: 'smtp://mail.example.com:587',
       EMAIL_FROM: 'hello@example.com',
       MIGRATE_ON_START: 'false',
+      ALLOW_LOCAL_CONNECTORS: 'true',
+      ALLOW_PRIVATE_ADDRESSES: '1',
       MAX_TASKS_PER_DAY: '20',
       GITHUB_CLIENT_ID: 'id',
       GITHUB_CLIENT_SECRET: 'secret',
@@ -103,6 +106,7 @@ test('values are read and brought into one form', () => {
     smtpUrl: 'smtp://mail.example.com:587',
     emailFrom: 'hello@example.com',
     migrateOnStart: false,
+    connectors: { allowLocal: true, allowPrivate: true },
     quotas: { maxTasksPerDay: 20, maxMessagesPerDay: 2000 },
     socialProviders: { github: { clientId: 'id', clientSecret: 'secret' } },
   })
@@ -121,6 +125,8 @@ describe('a wrong value is refused by name, with what is wrong and an example', 
     ['ALLOWED_ORIGINS', 'https://a.example.com,b', 'separated by commas'],
     ['LOG_LEVEL', 'loud', 'fatal, error, warn'],
     ['MIGRATE_ON_START', 'yes', 'true or false'],
+    ['ALLOW_LOCAL_CONNECTORS', 'yes', 'true or false'],
+    ['ALLOW_PRIVATE_ADDRESSES', 'all', 'true or false'],
     ['MAX_TASKS_PER_DAY', '-1', 'a whole number above 0'],
     ['MAX_MESSAGES_PER_DAY', 'many', 'a whole number above 0'],
     ['SMTP_URL', 'mail.example.com', 'smtp:// or smtps://'],

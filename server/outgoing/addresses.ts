@@ -26,13 +26,18 @@ const AZURE_HOST = '168.63.129.16'
  */
 export function whyNotPublic(address: string): string | null {
   if (isIP(address) === 0) return 'not an IP address'
-  const parsed = ipaddr.parse(address)
+  const parsed = ipaddr.parse(isIP(address) === 6 ? inDigits(address) : address)
   const inner = embedded(parsed)
   if (inner) return whyNotPublic(inner)
   if (parsed.toString() === AZURE_HOST) return 'an address of the hosting platform'
   const range = parsed.range()
   if (range !== 'unicast') return WORDS[range] ?? 'a reserved address'
   return parsed instanceof ipaddr.IPv6 && !isGlobalUnicast(parsed) ? 'a reserved address' : null
+}
+
+// ipaddr.js reads ::10.0.0.1 as if it were ::ffff:10.0.0.1; a URL writes an address with neither dots nor a zone.
+function inDigits(address: string): string {
+  return new URL(`http://[${address.replace(/%.*$/, '')}]`).hostname.slice(1, -1)
 }
 
 function isGlobalUnicast(address: ipaddr.IPv6): boolean {

@@ -11,6 +11,8 @@ export interface OutgoingOptions {
   readonly maxResponseBytes?: number
   /** Looks names up in place of the system. */
   readonly resolve?: Resolve
+  /** Hears of every failure, those while an answer is read included, which a library between may swallow. */
+  readonly onFailure?: (error: OutgoingError) => void
 }
 
 export interface Outgoing {
@@ -45,11 +47,14 @@ export function createOutgoingFetch(options: OutgoingOptions): Outgoing {
       const target = checkedUrl(url)
       const deadline = AbortSignal.timeout(deadlineMs)
       const signal = init.signal ? AbortSignal.any([deadline, init.signal]) : deadline
-      const fail = (error: unknown): unknown => {
+      const fail = (cause: unknown): unknown => {
         if (init.signal?.aborted) return init.signal.reason
-        if (!deadline.aborted) return outgoingError(error, target.hostname)
         const words = `${target.hostname} did not answer within ${deadlineMs / 1_000} s`
-        return new OutgoingError('timeout', words, { cause: error })
+        const error = deadline.aborted
+          ? new OutgoingError('timeout', words, { cause })
+          : outgoingError(cause, target.hostname)
+        options.onFailure?.(error)
+        return error
       }
       try {
         const { method, headers } = init

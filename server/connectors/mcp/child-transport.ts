@@ -114,13 +114,13 @@ function readMessages(output: Readable, { watch, transport }: { watch: Watch; tr
       watch.fail(new McpFailure(`the server sent more than ${MAX_OUTPUT_BYTES} bytes`))
     let start = 0
     for (let end = chunk.indexOf(10); end !== -1 && !watch.signal.aborted; end = chunk.indexOf(10, start)) {
-      pieces.push(chunk.subarray(start, end))
-      take(Buffer.concat(pieces).toString())
+      if (end > start) pieces.push(chunk.subarray(start, end))
+      if (pieces.length > 0) take(Buffer.concat(pieces).toString())
       pieces = []
       start = end + 1
     }
     if (watch.signal.aborted) output.destroy()
-    else pieces.push(chunk.subarray(start))
+    else if (start < chunk.length) pieces.push(chunk.subarray(start))
   })
 }
 

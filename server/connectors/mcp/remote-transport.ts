@@ -2,7 +2,6 @@ import { ClientCredentialsProvider } from '@modelcontextprotocol/sdk/client/auth
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import type { FetchLike, Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
-import { OutgoingError } from '../../outgoing/errors.ts'
 import type { Outgoing } from '../../outgoing/outgoing-fetch.ts'
 import { McpFailure } from './failure.ts'
 import type { Watch } from './watch.ts'
@@ -54,10 +53,7 @@ export async function sayGoodbye(transport: Transport): Promise<void> {
   clearTimeout(timer)
 }
 
-/**
- * Adds the connector's headers here and not through the SDK, which would send them to an authorization server too. A request that is
- * refused, or an answer that is too large, ends the test wherever it happens.
- */
+/** Adds the connector's headers here and not through the SDK, which would send them to an authorization server too. */
 function targetFetch(target: { url: URL; headers: Headers }, outgoing: Outgoing, watch: Watch): FetchLike {
   let requests = 0
   return async (input, init = {}) => {
@@ -71,12 +67,7 @@ function targetFetch(target: { url: URL; headers: Headers }, outgoing: Outgoing,
     if (new URL(input).origin === target.url.origin)
       for (const [name, value] of target.headers) headers.set(name, value)
     const signal = init.signal ? AbortSignal.any([init.signal, watch.signal]) : watch.signal
-    try {
-      return await outgoing.fetch(input, { ...init, headers, signal })
-    } catch (error) {
-      if (error instanceof OutgoingError && error.kind !== 'unreachable') watch.fail(error)
-      throw error
-    }
+    return outgoing.fetch(input, { ...init, headers, signal })
   }
 }
 

@@ -68,7 +68,13 @@ function testLocal(target: LocalTarget, watch: Watch): Promise<McpTool[]> {
 
 async function testRemote(target: RemoteTarget, options: McpTestOptions, watch: Watch): Promise<McpTool[]> {
   const { allowPrivate, resolve } = options
-  const outgoing = createOutgoingFetch({ allowPrivate, resolve, deadlineMs: watch.deadlineMs })
+  const outgoing = createOutgoingFetch({
+    allowPrivate,
+    resolve,
+    deadlineMs: watch.deadlineMs,
+    // A server need not open every stream that it is asked for; one that is refused or floods has failed wherever it does.
+    onFailure: error => error.kind !== 'unreachable' && watch.fail(error),
+  })
   try {
     return await listRemote(target, { protocol: 'streamable', outgoing, watch })
   } catch (error) {

@@ -11,7 +11,9 @@ export const TOOLS = ['search', 'read', 'write'].map(name => ({
 /** Answers tools/list with TOOLS, two a page. */
 export function serveTools(server: Server): Server {
   server.setRequestHandler(ListToolsRequestSchema, ({ params }) =>
-    params?.cursor === 'second' ? { tools: TOOLS.slice(2) } : { tools: TOOLS.slice(0, 2), nextCursor: 'second' },
+    params?.cursor === 'second'
+      ? { tools: TOOLS.slice(2) }
+      : { tools: TOOLS.slice(0, 2), nextCursor: 'second' },
   )
   return server
 }

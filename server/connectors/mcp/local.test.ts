@@ -1,0 +1,132 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Identity } from '../../db/identity.ts'
+import { TOOLS } from '../../testing/mcp/tools.ts'
+import { type McpTestOptions, type McpTestResult, testMcpServer } from './test-connector.ts'
+
+const REAL = fileURLToPath(new URL('../../testing/mcp/stdio-server.ts', import.meta.url))
+const HOSTILE = fileURLToPath(new URL('../../testing/mcp/hostile-stdio.ts', import.meta.url))
+const SECRET = 'local-canary-7d1e0c55'
+const IDENTITY = { userId: 'ada' } as Identity
+
+let directory: string
+let pids: string
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'rowhouse-local-test-'))
+  pids = join(directory, 'pids')
+})
+
+afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+function run(command: string, args: string[], options: Partial<McpTestOptions> = {}): Promise<McpTestResult> {
+  return testMcpServer(
+    IDENTITY,
+    { kind: 'local', command, args, env: { API_KEY: SECRET } },
+    { allowLocal: true, allowPrivate: false, deadlineMs: 20_000, ...options },
+  )
+}
+
+const hostile = (behaviour: string, deadlineMs = 20_000) =>
+  run(process.execPath, [HOSTILE, behaviour, pids], { deadlineMs })
+
+const refusal = (result: McpTestResult) => (result.status === 'disconnected' ? result.error : 'connected')
+
+// A process that ended stays in the list as a zombie where nothing collects it.
+function isAlive(pid: string): boolean {
+  try {
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  } catch {
+    return false
+  }
+}
+
+const started = () => readFileSync(pids, 'utf8').trim().split('\n')
+
+test('a server made with the SDK lists all pages of its tools', async () => {
+  expect(await run(process.execPath, [REAL])).toEqual({ status: 'connected', tools: TOOLS })
+})
+
+test('nothing runs unless the operator allows it', async () => {
+  const result = await run(process.execPath, [HOSTILE, 'silent', join(directory, 'never')], {
+    allowLocal: false,
+  })
+  expect(refusal(result)).toBe('refused: this server does not run local commands')
+  expect(readdirSync(directory)).not.toContain('never')
+})
+
+test('the command sees what it was given and nothing of the server, and its secrets are masked in what is kept', async () => {
+  const result = await hostile('mirror')
+  if (result.status !== 'connected') throw new Error(result.error)
+  const seen = JSON.parse((result.tools[0]?.description ?? '').replace('\ufffd', ''))
+  expect(Object.keys(seen.env).sort()).toEqual(['API_KEY', 'HOME', 'LANG', 'PATH', 'TMPDIR'])
+  expect(seen.env).toMatchObject({ API_KEY: '•••', HOME: seen.cwd })
+  expect(seen.cwd).toContain('rowhouse-mcp-')
+  expect(JSON.stringify(result)).not.toContain(SECRET)
+  expect(readdirSync(tmpdir())).not.toContain(seen.cwd.split('/').at(-1))
+})
+
+test('no shell reads the command or its arguments', async () => {
+  expect(refusal(await run(`touch ${directory}/shell`, []))).toMatch(/was not found$/)
+  await run('true', ['; touch', `${directory}/shell`, '$(touch shell)'])
+  expect(readdirSync(directory)).not.toContain('shell')
+})
+
+test('a banner before the first message is forgiven, and a server without tools is connected', async () => {
+  expect(await hostile('banner')).toMatchObject({ status: 'connected', tools: [{ name: 'one' }] })
+  expect(await hostile('no-tools')).toEqual({ status: 'connected', tools: [] })
+})
+
+describe('a server that misbehaves is refused in one sentence without secrets', () => {
+  test.each([
+    ['exits', 20_000, 'the command ended with exit code 3 before it had answered'],
+    ['silent', 1_500, 'the server did not answer within 1.5 s'],
+    ['silent-at-list', 1_500, 'the server did not answer within 1.5 s'],
+    ['floods-a-line', 20_000, 'the server sent more than 4194304 bytes'],
+    ['floods-lines', 20_000, 'the server sent too many lines that are not MCP messages'],
+    ['floods-blanks', 20_000, 'the server sent more than 4194304 bytes'],
+    ['floods-messages', 20_000, 'the server sent too many messages that were not asked for'],
+    ['floods-errors', 1_500, 'the server did not answer within 1.5 s'],
+    ['old-version', 20_000, 'the server speaks a version of MCP that is not supported'],
+    ['wrong-shape', 20_000, 'the server answered with something that is not MCP'],
+    ['huge-list', 20_000, "the server's tool list is larger than 512 KiB"],
+    ['endless-list', 20_000, "the server's tool list does not end within 100 pages"],
+  ])('%s', async (behaviour, deadlineMs, sentence) => {
+    expect(refusal(await hostile(behaviour, deadlineMs))).toBe(sentence)
+    for (const pid of started()) await expect.poll(() => isAlive(pid)).toBe(false)
+  })
+
+  test.each([
+    ['no-such-command', [], {}, 'the command "no-such-command" was not found'],
+    [HOSTILE, [], {}, `the command ${JSON.stringify(HOSTILE)} may not be executed`],
+    ['true', ['\0'], {}, 'the command "true" could not be started'],
+    ['true', [], { [`${SECRET}\0`]: SECRET, KEY: `${SECRET}\0` }, 'the command "true" could not be started'],
+  ])('%s %j', async (command, args, env, sentence) => {
+    const target = { kind: 'local' as const, command, args, env }
+    const result = await testMcpServer(IDENTITY, target, { allowLocal: true, allowPrivate: false })
+    expect(refusal(result)).toBe(sentence)
+  })
+})
+
+test('a command that ignores being asked to end is killed, and so is what it started', async () => {
+  rmSync(pids, { force: true })
+  expect(refusal(await hostile('stubborn'))).toContain('is not supported')
+  expect(started()).toHaveLength(2)
+  for (const pid of started()) await expect.poll(() => isAlive(pid)).toBe(false)
+})
+
+test('a user tests four connectors at once, and not five', async () => {
+  const four = Array.from({ length: 4 }, () => hostile('silent', 1_000))
+  await expect(hostile('silent')).rejects.toMatchObject({ reason: 'rate_limited' })
+  const grace = testMcpServer(
+    { userId: 'grace' } as Identity,
+    { kind: 'local', command: 'no-such-command', args: [], env: {} },
+    { allowLocal: true, allowPrivate: false },
+  )
+  expect(await grace).toMatchObject({ status: 'disconnected' })
+  await Promise.all(four)
+  expect(await hostile('no-tools')).toMatchObject({ status: 'connected' })
+})
