@@ -1,0 +1,363 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { NO_WEBHOOK_SECRETS } from '../config/providers.ts'
+import type { ProviderName } from '../connections/schema.ts'
+import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
+import {
+  connect,
+  eventOf,
+  installationEvent,
+  linearEvent,
+  readConnection,
+  readDeliveries,
+  readEvents,
+  type Sent,
+  sign,
+  slackEvent,
+  WEBHOOK_SECRETS,
+} from '../testing/webhooks.ts'
+import { createProcessor, MAX_ATTEMPTS, processDueEvents, retryAfterMs } from './processor.ts'
+import { findWebhookProvider } from './providers.ts'
+import { receiveWebhook } from './receive.ts'
+
+let house: House
+let ada: Actor
+
+beforeAll(async () => {
+  house = await openHouse()
+  ada = await createActor(house)
+})
+afterAll(() => house.close())
+
+/** Receives without the HTTP in front, so that nothing is processed before a test says so. */
+async function receive(provider: ProviderName, { body, headers }: Sent): Promise<void> {
+  const found = findWebhookProvider(provider)
+  if (!found) throw new Error(`no ${provider}`)
+  const services = {
+    system: house.services.pools.system,
+    secrets: { ...NO_WEBHOOK_SECRETS, ...WEBHOOK_SECRETS },
+    keepNotionToken: null,
+    onEvents: () => {},
+  }
+  const header = (name: string) => {
+    const value = headers[name]
+    return typeof value === 'string' ? value : null
+  }
+  await receiveWebhook(services, found, { body: Buffer.from(body), header })
+}
+
+const processor = () => ({ system: house.services.pools.system, log: house.services.log })
+
+/** Works off all that is due. */
+async function processAll(): Promise<void> {
+  while ((await processDueEvents(processor())) > 0);
+}
+
+/** Brings every next attempt forward, and the end of every claim. */
+async function passTime(): Promise<void> {
+  await house.owner.query(
+    'update app.webhook_events set next_attempt_at = now() where next_attempt_at > now()',
+  )
+}
+
+/** While it lasts, no connection can be changed. */
+async function withLockedConnections(use: () => Promise<void>): Promise<void> {
+  await house.owner.query(`
+    create function app.refuse_change() returns trigger language plpgsql set search_path = pg_catalog, pg_temp
+    as $$ begin raise exception 'no change today: canary-of-the-cause'; end $$;
+    create trigger connections_refuse_change before update on app.connections
+      for each row execute function app.refuse_change()`)
+  try {
+    await use()
+  } finally {
+    await house.owner.query(
+      'drop trigger connections_refuse_change on app.connections; drop function app.refuse_change()',
+    )
+  }
+}
+
+async function eventFor(connectionId: string): Promise<Record<string, unknown>> {
+  const [event] = (await readEvents(house, connectionId)).slice(-1)
+  if (!event) throw new Error('there is no event')
+  return event
+}
+
+describe('what a provider tells of a connection', () => {
+  const ends: [name: string, provider: ProviderName, make: (externalId: string) => Sent][] = [
+    ['GitHub’s deletion of an installation', 'github', id => installationEvent(id, 'deleted')],
+    [
+      'Slack’s uninstallation',
+      'slack',
+      id => sign('slack', JSON.stringify(slackEvent(id, { type: 'app_uninstalled' }))),
+    ],
+    [
+      'Slack’s revocation of the bot’s token',
+      'slack',
+      id =>
+        sign('slack', JSON.stringify(slackEvent(id, { type: 'tokens_revoked', tokens: { bot: ['U1'] } }))),
+    ],
+    [
+      'Linear’s revocation',
+      'linear',
+      id =>
+        sign(
+          'linear',
+          JSON.stringify(linearEvent(id, { type: 'OAuthApp', action: 'revoked', oauthClientId: 'c' })),
+        ),
+    ],
+  ]
+
+  it.each(ends)('%s revokes it, with its tokens, for everyone connected there', async (_, provider, make) => {
+    const bob = await createActor(house, { name: 'Bob' })
+    const first = await connect(ada, provider)
+    const { externalId } = first
+    const second = await connect(bob, provider, { externalId })
+    const other = await connect(ada, provider)
+    await receive(provider, make(externalId))
+    expect((await readConnection(house, first.id)).status).toBe('active')
+    await processAll()
+    for (const { id } of [first, second]) {
+      expect(await readConnection(house, id)).toMatchObject({
+        status: 'revoked',
+        access_token: null,
+        token_version: 1,
+      })
+      expect(await eventFor(id)).toMatchObject({ status: 'processed', attempts: 1, next_attempt_at: null })
+    }
+    expect((await readConnection(house, other.id)).status).toBe('active')
+    // Whoever is revoked hears no more.
+    await receive(provider, eventOf(provider, externalId))
+    expect(await readEvents(house, first.id)).toHaveLength(1)
+  })
+
+  it('GitHub suspends an installation and lets it go on', async () => {
+    const { id, externalId } = await connect(ada, 'github')
+    const suspended = async () => {
+      await processAll()
+      const { status, settings } = await readConnection(house, id)
+      return { status, settings }
+    }
+    await receive('github', installationEvent(externalId, 'suspend'))
+    expect(await suspended()).toEqual({ status: 'active', settings: { isSuspended: true } })
+    await receive('github', installationEvent(externalId, 'unsuspend'))
+    expect(await suspended()).toEqual({ status: 'active', settings: { isSuspended: false } })
+  })
+
+  it('a suspension that is late does not undo what came after it', async () => {
+    const { id, externalId } = await connect(ada, 'github')
+    await receive('github', installationEvent(externalId, 'suspend'))
+    await house.owner.query(
+      `update app.webhook_events set next_attempt_at = now() + interval '1 hour' where connection_id = $1`,
+      [id],
+    )
+    await receive('github', installationEvent(externalId, 'unsuspend'))
+    await processAll()
+    await passTime()
+    await processAll()
+    expect((await readEvents(house, id)).map(({ status }) => status)).toEqual(['processed', 'processed'])
+    expect((await readConnection(house, id)).settings).toEqual({ isSuspended: false })
+  })
+
+  it('a revocation does not end a consent that was given after it', async () => {
+    const { id, externalId } = await connect(ada, 'slack')
+    await receive('slack', sign('slack', JSON.stringify(slackEvent(externalId, { type: 'app_uninstalled' }))))
+    await house.owner.query('update app.connections set connected_at = clock_timestamp() where id = $1', [id])
+    await processAll()
+    expect((await eventFor(id)).status).toBe('processed')
+    expect((await readConnection(house, id)).status).toBe('active')
+  })
+
+  const notes: [name: string, provider: ProviderName, make: (externalId: string) => Sent][] = [
+    [
+      'a user’s token that Slack revoked',
+      'slack',
+      id =>
+        sign('slack', JSON.stringify(slackEvent(id, { type: 'tokens_revoked', tokens: { oauth: ['U1'] } }))),
+    ],
+    ['a new installation', 'github', id => installationEvent(id, 'created')],
+    [
+      'an issue’s deletion that an unsigned header calls an installation’s',
+      'github',
+      id =>
+        sign('github', JSON.stringify({ action: 'deleted', issue: {}, installation: { id: Number(id) } }), {
+          headers: { 'x-github-event': 'installation' },
+        }),
+    ],
+    ['anything of Notion’s', 'notion', id => eventOf('notion', id, { type: 'OAuthApp.revoked' })],
+  ]
+
+  it.each(notes)('%s is only noted', async (_, provider, make) => {
+    const { id, externalId } = await connect(ada, provider)
+    const before = await readConnection(house, id)
+    await receive(provider, make(externalId))
+    await processAll()
+    expect((await eventFor(id)).status).toBe('processed')
+    expect(await readConnection(house, id)).toEqual(before)
+  })
+
+  it('has its effect once, however many copies arrive and however many processes work', async () => {
+    const { id, externalId } = await connect(ada, 'linear')
+    const sent = sign(
+      'linear',
+      JSON.stringify(linearEvent(externalId, { type: 'OAuthApp', action: 'revoked' })),
+    )
+    await Promise.all(
+      Array.from({ length: 200 }, async () => {
+        await receive('linear', sent)
+        await processDueEvents(processor())
+      }),
+    )
+    await processAll()
+    expect(await readConnection(house, id)).toMatchObject({ status: 'revoked', token_version: 1 })
+    expect(await readEvents(house, id)).toMatchObject([{ status: 'processed', attempts: 1 }])
+  })
+
+  it('goes with the connection', async () => {
+    const { id, externalId } = await connect(ada, 'linear')
+    await receive('linear', eventOf('linear', externalId))
+    await house.owner.query('delete from app.connections where id = $1', [id])
+    expect(await readEvents(house, id)).toEqual([])
+    expect(await readDeliveries(house, externalId)).toHaveLength(1)
+    await processAll()
+  })
+})
+
+describe('an event that fails', () => {
+  it('is tried again, each time later, and is dead after the last; a replay begins anew', async () => {
+    const { id, externalId } = await connect(ada, 'github')
+    const { events } = ada.caller()
+    await receive('github', installationEvent(externalId, 'deleted'))
+    await withLockedConnections(async () => {
+      for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+        await processAll()
+        const event = await eventFor(id)
+        const isLast = attempt === MAX_ATTEMPTS
+        expect(event).toMatchObject({ attempts: attempt, status: isLast ? 'dead' : 'failed' })
+        expect(event.last_error).toBe('it could not be processed; the cause has been logged')
+        if (isLast) expect(event.next_attempt_at).toBeNull()
+        else
+          expect((event.next_attempt_at as Date).getTime()).toBeGreaterThan(
+            (event.updated_at as Date).getTime(),
+          )
+        // Nothing is due before its time.
+        await processAll()
+        expect((await eventFor(id)).attempts).toBe(attempt)
+        await passTime()
+      }
+    })
+    expect((await readConnection(house, id)).status).toBe('active')
+
+    const { id: eventId } = await eventFor(id)
+    const replayed = await events.replay({ id: String(eventId) })
+    expect(replayed).toMatchObject({ status: 'received', attempts: 0, lastError: null })
+    await processAll()
+    expect(await eventFor(id)).toMatchObject({ status: 'processed', attempts: 1, last_error: null })
+    expect((await readConnection(house, id)).status).toBe('revoked')
+  })
+
+  it('holds up no other', async () => {
+    const [bad, good] = [await connect(ada, 'linear'), await connect(ada, 'linear')]
+    const revoked = linearEvent(bad.externalId, { type: 'OAuthApp', action: 'revoked' })
+    await receive('linear', sign('linear', JSON.stringify(revoked)))
+    await receive('linear', eventOf('linear', good.externalId))
+    await withLockedConnections(processAll)
+    expect((await eventFor(bad.id)).status).toBe('failed')
+    expect((await eventFor(good.id)).status).toBe('processed')
+    await passTime()
+    await processAll()
+  })
+
+  it('waits twice as long after every attempt, give or take, and no longer than a quarter of an hour', () => {
+    const longest = Array.from({ length: MAX_ATTEMPTS - 1 }, (_, index) => retryAfterMs(index + 1, () => 0))
+    expect(longest).toEqual([2, 4, 8, 16, 32, 64, 128, 256, 512].map(seconds => seconds * 1_000))
+    expect(retryAfterMs(3, () => 1)).toBe(4_000)
+    expect(retryAfterMs(MAX_ATTEMPTS)).toBeNull()
+  })
+})
+
+describe('a claim', () => {
+  const claim = async () => (await house.services.pools.system.claimWebhookEvents(50, 60, MAX_ATTEMPTS))[0]
+
+  it('is one process’s, until it ends; then another’s, and the first one’s effect is refused', async () => {
+    const { id, externalId } = await connect(ada, 'slack')
+    await receive('slack', sign('slack', JSON.stringify(slackEvent(externalId, { type: 'app_uninstalled' }))))
+    const stale = await claim()
+    expect(stale?.attempt).toBe(1)
+    expect(await claim()).toBeUndefined()
+    await passTime()
+    const fresh = await claim()
+    expect(fresh).toEqual({ ...stale, attempt: 2 })
+    if (!stale || !fresh) throw new Error('nothing was claimed')
+    const { system } = house.services.pools
+    expect(await system.processWebhookEvent(stale)).toBe(false)
+    await system.failWebhookEvent(stale, 'too late', 1_000)
+    expect(await eventFor(id)).toMatchObject({ status: 'processing', attempts: 2, last_error: null })
+    expect(await system.processWebhookEvent(fresh)).toBe(true)
+    expect(await system.processWebhookEvent(fresh)).toBe(false)
+    expect(await readConnection(house, id)).toMatchObject({ status: 'revoked', token_version: 1 })
+  })
+
+  it('that nobody brings to an end is the last after the last attempt', async () => {
+    const { id, externalId } = await connect(ada, 'linear')
+    await receive('linear', eventOf('linear', externalId))
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+      expect((await claim())?.attempt).toBe(attempt)
+      await passTime()
+    }
+    expect(await claim()).toBeUndefined()
+    expect(await eventFor(id)).toMatchObject({ status: 'dead', next_attempt_at: null })
+  })
+})
+
+describe('a processor', () => {
+  it('finds events that others received, without being told', async () => {
+    const { id, externalId } = await connect(ada, 'linear')
+    const running = createProcessor(processor())
+    running.wake()
+    await receive('linear', eventOf('linear', externalId))
+    await expect.poll(async () => (await eventFor(id)).status, { timeout: 10_000 }).toBe('processed')
+    await running.stop()
+    await running.stop()
+  })
+
+  it('works off more than a batch when it is woken, and stops after what it has claimed', async () => {
+    const { id, externalId } = await connect(ada, 'linear')
+    await Promise.all(Array.from({ length: 120 }, () => receive('linear', eventOf('linear', externalId))))
+    const running = createProcessor(processor())
+    running.wake()
+    await running.stop()
+    const statuses = (await readEvents(house, id)).map(({ status }) => status)
+    expect(statuses.filter(status => status === 'processed')).toHaveLength(50)
+    expect(statuses.filter(status => status === 'received')).toHaveLength(70)
+    running.wake()
+    expect((await readEvents(house, id)).filter(({ status }) => status === 'received')).toHaveLength(70)
+    await processAll()
+  })
+})
+
+describe('sweeping', () => {
+  it('removes old deliveries with their events, and none that somebody still waits for', async () => {
+    const { id, externalId } = await connect(ada, 'linear')
+    const marks = [randomUUID(), randomUUID(), randomUUID()]
+    for (const mark of marks) await receive('linear', eventOf('linear', externalId, { mark }))
+    await processAll()
+    const [old = '', waiting = '', recent = ''] = marks
+    const age = async (mark: string) =>
+      house.owner.query(
+        `update app.webhook_deliveries set received_at = now() - interval '31 days' where strpos(payload::text, $1) > 0`,
+        [mark],
+      )
+    await age(old)
+    await age(waiting)
+    await house.owner.query(
+      `update app.webhook_events set status = 'failed', next_attempt_at = now() + interval '1 hour'
+       where strpos(payload::text, $1) > 0`,
+      [waiting],
+    )
+    await house.services.pools.system.sweepWebhooks()
+    const counts = await Promise.all(marks.map(async mark => (await readDeliveries(house, mark)).length))
+    expect(counts).toEqual([0, 1, 1])
+    expect(await readEvents(house, id)).toHaveLength(2)
+    expect(recent).not.toBe('')
+  })
+})
