@@ -1,7 +1,7 @@
 // One task's way through a worker: the handler works under the lease, and what became of it is told to the server once.
 import type { ConnectionOptions } from './connection.ts'
 import { isRowhouseError } from './errors.ts'
-import { createClient, type Inputs, type RowhouseClient } from './index.ts'
+import { createClient, type Inputs, type Outputs, type RowhouseClient } from './index.ts'
 import { type Claim, isLeaseLost, keepLease } from './lease.ts'
 import { type LogType, openLog } from './log-writer.ts'
 import { type MessageWriter, openMessage, type TaskMessage } from './message-writer.ts'
@@ -10,6 +10,7 @@ import { cleanText } from './pump.ts'
 import { type Attempt, persist } from './retries.ts'
 
 export type Task = Claim['task']
+export type TaskSecrets = Outputs['tasks']['secrets']
 
 export interface TaskContext {
   readonly task: Task
@@ -21,6 +22,11 @@ export interface TaskContext {
   log(type: LogType, message: string): Promise<void>
   /** Says how far the task is, from 0 to 100. Of values in quick succession, the last one counts. */
   progress(percent: number): void
+  /**
+   * The keys and connectors that the task names. Refused with `missing_scope` where the worker's token lacks `keys:reveal`. What
+   * they hold is left out of the error that a failing task is given; keeping it out of logs and messages is the handler's.
+   */
+  secrets(): Promise<TaskSecrets>
   /** Starts an agent's message, which its readers see grow with every `write`. */
   message(): MessageWriter
 }
@@ -54,6 +60,7 @@ export async function runTask(options: RunOptions): Promise<void> {
   const log = openLog(writer)
   const progress = openProgress(writer)
   const messages: TaskMessage[] = []
+  const given = new Set([options.connection.token, token].filter(secret => typeof secret === 'string'))
 
   const context: TaskContext = {
     task,
@@ -61,6 +68,13 @@ export async function runTask(options: RunOptions): Promise<void> {
     signal,
     log: log.write,
     progress: progress.set,
+    secrets: async () => {
+      const secrets = await persist(lease.lost, ({ signal }) =>
+        client.tasks.secrets.mutate(undefined, { signal }),
+      )
+      for (const value of valuesOf(secrets)) given.add(value)
+      return secrets
+    },
     message: () => {
       const message = openMessage(writer)
       messages.push(message)
@@ -92,7 +106,7 @@ export async function runTask(options: RunOptions): Promise<void> {
   async function fail(error: unknown): Promise<void> {
     // What was said before the failure explains it.
     await Promise.allSettled([log.settle(), progress.settle(), ...messages.map(message => message.settle())])
-    await settle(attempt => client.tasks.fail.mutate({ error: publicMessage(error, options) }, attempt))
+    await settle(attempt => client.tasks.fail.mutate({ error: publicMessage(error, given) }, attempt))
   }
 
   /** Ends the task. An attempt whose answer was lost may have ended it, and the lease with it: that is no failure. */
@@ -155,11 +169,26 @@ function asJson(value: unknown): Result {
 const SECRETS = /rh[tl]_[\w-]{20,}/g
 const STACK_LINES = /^\s+at .*(\n|$)/gm
 
-/** A failure in words that the task's owner may read: no stack, and neither the worker's credential nor the task's. */
-function publicMessage(error: unknown, { connection, claim }: RunOptions): string {
+/** Shorter ones occur in sentences that have nothing to do with them. */
+const MIN_SECRET = 8
+
+/** What is secret of what a worker was given, also without what stands in front of it, as in "Bearer …". */
+function* valuesOf({ keys, connectors }: TaskSecrets): Generator<string> {
+  for (const { value } of keys) if (value !== null) yield value
+  for (const { env, headers, oauthClientSecret } of connectors) {
+    for (const value of [...Object.values(env), ...Object.values(headers), oauthClientSecret ?? '']) {
+      yield value
+      yield* value.split(/\s+/)
+    }
+  }
+}
+
+/** A failure in words that the task's owner may read: no stack, and nothing that the worker was given in confidence. */
+function publicMessage(error: unknown, given: ReadonlySet<string>): string {
   let message = error instanceof Error ? error.message : typeof error === 'string' ? error : ''
-  for (const secret of [connection.token, claim.lease]) {
-    if (typeof secret === 'string' && secret !== '') message = message.replaceAll(secret, '[secret]')
+  // The longest first: a part of it would leave the rest.
+  for (const secret of [...given].sort((a, b) => b.length - a.length)) {
+    if (secret.length >= MIN_SECRET) message = message.replaceAll(secret, '[secret]')
   }
   message = cleanText(message.replace(SECRETS, '[secret]').replace(STACK_LINES, '')).slice(0, MAX_ERROR)
   message = message.toWellFormed().trim()

@@ -2,7 +2,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { createClient, isRowhouseError, type RowhouseClient } from './index.ts'
 import { type ServerFixture, startServer } from './server-fixture.ts'
-import { type Handler, type Worker, type WorkOptions, work } from './worker.ts'
+import { type Handler, type TaskSecrets, type Worker, type WorkOptions, work } from './worker.ts'
 
 const WORKER_KEY = 'the-worker-key-of-these-tests-5e0b7a91'
 
@@ -127,6 +127,46 @@ describe.concurrent('a task', () => {
     const id = await create(setting)
     startWorker(setting.token, () => undefined)
     expect(await ended(setting, id)).toMatchObject({ status: 'completed', result: null })
+  })
+
+  test('is given the secrets that it names, and keeps them out of how it failed', async () => {
+    const { client } = await newOwner()
+    const key = `sk-ant-${'k'.repeat(40)}`
+    await client.keys.set.mutate({ provider: 'anthropic', value: key })
+    const { id: connectorId } = await client.connectors.create.mutate({
+      kind: 'remote',
+      name: 'Wiki',
+      url: 'https://mcp.example.com/',
+      headers: { Authorization: 'Bearer wiki-secret' },
+    })
+    const task = { prompt: 'x', keyProviders: ['anthropic' as const], connectorIds: [connectorId] }
+    const { id } = await client.tasks.create.mutate(task)
+    const scopes = ['tasks:work' as const, 'keys:reveal' as const]
+    const { token } = await client.apiTokens.create.mutate({ name: 'worker', scopes })
+    const given: TaskSecrets[] = []
+    startWorker(token, async ({ secrets }) => {
+      given.push(await secrets())
+      throw new Error(`no luck with ${key}, "wiki-secret" and the Wiki`)
+    })
+    expect(await ended({ client, token }, id)).toMatchObject({
+      status: 'error',
+      error: 'no luck with [secret], "[secret]" and the Wiki',
+    })
+    expect(given).toMatchObject([
+      {
+        keys: [{ provider: 'anthropic', value: key, unreadable: false }],
+        connectors: [{ id: connectorId, headers: { Authorization: 'Bearer wiki-secret' } }],
+      },
+    ])
+  })
+
+  test('is told that its worker may not have secrets', async () => {
+    const setting = await newOwner()
+    const id = await create(setting)
+    startWorker(setting.token, ({ secrets }) =>
+      secrets().catch(error => (isRowhouseError(error) ? error.reason : String(error))),
+    )
+    expect(await ended(setting, id)).toMatchObject({ status: 'completed', result: 'missing_scope' })
   })
 
   test('fails with what the handler says, and with neither its stack nor a secret', async () => {

@@ -5,7 +5,7 @@ import { isRowhouseError } from './errors.ts'
 import { createClient } from './index.ts'
 import type { Claim } from './lease.ts'
 import { delayMs, pause } from './retries.ts'
-import { type Handler, runTask, type Task, type TaskContext } from './task-run.ts'
+import { type Handler, runTask, type Task, type TaskContext, type TaskSecrets } from './task-run.ts'
 
 export interface WorkOptions extends Pick<ConnectionOptions, 'url' | 'fetch'> {
   /** An API token with `tasks:work`, which claims its owner's tasks, or the operator's worker key, which claims everybody's. */
@@ -144,4 +144,4 @@ function logError(error: unknown, task?: Task): void {
 
 export type { LogType } from './log-writer.ts'
 export type { MessageWriter } from './message-writer.ts'
-export type { Handler, Task, TaskContext }
+export type { Handler, Task, TaskContext, TaskSecrets }
