@@ -48,6 +48,7 @@ export function createChildTransport(target: LocalTarget, watch: Watch): Transpo
         shell: false,
         detached: true,
       })
+      started.on('error', () => {})
       started.stdin.on('error', () => {})
       started.stdout.on('error', () => {})
       await once(started, 'spawn')
