@@ -7,7 +7,12 @@ import type { JsonObject, WebhookProvider } from '../provider.ts'
 
 const body = z.looseObject({ id: shortText, type: shortText, workspace_id: shortText.nullish() })
 
-const handshake = z.strictObject({ verification_token: z.string().regex(/^[\w-]{16,200}$/) })
+const handshake = z.looseObject({
+  verification_token: z.string().regex(/^[\w-]{16,200}$/),
+  // What an event has.
+  id: z.never().optional(),
+  type: z.never().optional(),
+})
 
 /** The token of a subscription that is being set up, which Notion sends once and signs later deliveries with. */
 export function verificationTokenOf(payload: JsonObject): string | null {
