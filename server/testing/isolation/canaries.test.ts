@@ -6,9 +6,10 @@ import { loadConfig } from '../../config.ts'
 import { createLogger } from '../../logger.ts'
 import { type RunningServer, startServer } from '../../start.ts'
 import { createTestDatabase, type TestDatabase } from '../database.ts'
-import { TEST_AUTH_SECRET } from '../environment.ts'
+import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '../environment.ts'
 import { type SmtpSink, startSmtpSink } from '../smtp-sink.ts'
 import { MUTATIONS, QUERIES } from './canary-calls.ts'
+import { KEPT, keepSecrets, provokeWithSecrets } from './canary-secrets.ts'
 
 // A whole server, over HTTP. What nobody may find again is planted in it: a password, tokens, what a user wrote. Then it is
 // searched for in the log at its finest, in what a stranger is answered, and in a dump of the database.
@@ -49,6 +50,7 @@ beforeAll(async () => {
     MIGRATE_ON_START: 'false',
     SMTP_URL: mails.url,
     AUTH_SECRET: TEST_AUTH_SECRET,
+    ENCRYPTION_KEYS: TEST_ENCRYPTION_KEYS,
     LOG_LEVEL: 'trace',
   })
   const logger = createLogger({ level: 'trace', destination: { write: line => void log.push(line) } })
@@ -106,7 +108,8 @@ async function plant(): Promise<typeof victim> {
   const { userId, token, email } = await signUp('victim', password)
   await post('/api/auth/sign-in/email', { email, password })
   await post('/api/auth/sign-in/email', { email, password: `${password}x` })
-  const { id: taskId } = await mutate<{ id: string }>('tasks.create', { prompt: canary }, token)
+  const uses = await keepSecrets((path, input) => mutate(path, input, token), canary)
+  const { id: taskId } = await mutate<{ id: string }>('tasks.create', { prompt: canary, ...uses }, token)
   await mutate('tasks.logs.append', { taskId, entries: [{ type: 'info', message: canary }] }, token)
   await mutate('tasks.messages.send', { taskId, content: canary }, token)
   const { token: apiToken } = await mutate<{ token: string }>(
@@ -137,6 +140,7 @@ async function work(token: string): Promise<string> {
   const { lease } = claim
   const taskId = claim.task.id
   await mutate('tasks.heartbeat', undefined, lease)
+  await mutate('tasks.secrets', undefined, lease)
   await mutate('tasks.logs.append', { taskId, entries: [{ type: 'info', message: canary }] }, lease)
   const { id } = await mutate<{ id: string }>('tasks.messages.start', { taskId }, lease)
   await mutate('tasks.messages.append', { id, offset: 0, delta: canary }, lease)
@@ -195,6 +199,9 @@ async function provoke(): Promise<void> {
     )
   }
 
+  const asVictim = { authorization: `Bearer ${victim.token}` }
+  await provokeWithSecrets({ post: (path, json) => post(`/trpc/${path}`, { json }, asVictim), owner, note })
+
   // Faults that nobody expects are logged whole.
   await owner.query('alter table app.tasks add constraint tasks_broken_excl exclude (prompt with =)')
   const broken = await post(
@@ -233,7 +240,9 @@ function secrets(): Map<string, string> {
     ['the digest of the lease', leaseDigest.toString('hex')],
     ['the digest of the lease in base64', leaseDigest.toString('base64')],
     ['the reset token', victim.resetToken],
+    ...Object.entries(KEPT),
     ['the secret that signs', TEST_AUTH_SECRET],
+    ['the key that seals', TEST_ENCRYPTION_KEYS.slice(TEST_ENCRYPTION_KEYS.indexOf(':') + 1)],
     ...Object.entries(database.urls).map(([login, url]): [string, string] => [
       `the password of the ${login} login`,
       new URL(url).password,
