@@ -76,6 +76,7 @@ export async function openFakeServer(options: FakeServerOptions): Promise<Provid
   const planned: Planned[] = []
   const gates = new Set<Gate>()
   let isDown = false
+  let outages = 0
 
   const server = createServer((incoming, response) => {
     serve(incoming, response).catch(error => {
@@ -90,10 +91,12 @@ export async function openFakeServer(options: FakeServerOptions): Promise<Provid
       incoming.socket.destroy()
       return
     }
+    const outagesBefore = outages
     const request = await readRequest(incoming)
     requests.push(request)
     await Promise.all([...gates].filter(gate => isFor(gate.endpoint, request)).map(pass))
-    if (isDown) {
+    // What was on its way when the provider went down is lost, also once it is back.
+    if (outages !== outagesBefore) {
       response.destroy()
       return
     }
@@ -145,6 +148,7 @@ export async function openFakeServer(options: FakeServerOptions): Promise<Provid
     },
     goDown() {
       isDown = true
+      outages += 1
       server.closeAllConnections()
     },
     comeBack() {
