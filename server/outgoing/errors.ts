@@ -37,6 +37,9 @@ const CODES: Readonly<Record<string, string>> = {
 export function outgoingError(error: unknown, host: string): OutgoingError {
   for (const cause of causes(error)) {
     if (cause instanceof OutgoingError) return cause
+    // fetch keeps away from the ports of mail, DNS and the like, lest a request be read as theirs.
+    if (cause.message === 'bad port')
+      return new OutgoingError('refused', `refused: the port of ${host} is for another protocol`)
     const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : ''
     const words = CODES[code] ?? (/^HPE_|^ERR_SSL_|^EPROTO$/.test(code) ? 'does not speak HTTP here' : null)
     if (words) return new OutgoingError('unreachable', `${host} ${words}`, { cause: error })

@@ -137,6 +137,7 @@ test("the caller's own end is the caller's own error", async () => {
 test.each([
   ['file:///etc/passwd', 'refused: only http and https addresses can be asked'],
   ['data:text/plain,hello', 'refused: only http and https addresses can be asked'],
+  ['http://mail.example.com:25/', 'refused: the port of mail.example.com is for another protocol'],
   ['nonsense', 'refused: the address is not a URL'],
   ['http://ada:s3cret@example.com/', 'refused: the address of example.com holds a user name or password'],
   ['http://nowhere.invalid/?key=s3cret', 'nowhere.invalid has no address'],
