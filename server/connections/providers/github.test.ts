@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { NO_PROVIDERS, type ProvidersConfig } from '../../config/providers.ts'
 import { followOnce } from '../../testing/providers/browser.ts'
 import { type FakeGithub, type FakeInstallation, openFakeGithub } from '../../testing/providers/github.ts'
 import { TEST_IDENTITY as identity } from '../../testing/providers/identity.ts'
 import type { HeldTokens } from '../provider.ts'
+import { UPSTREAM_TIMEOUT_MS } from '../upstream.ts'
 import { github, listRepositories, mintInstallationToken } from './github.ts'
 
 const REDIRECT_URI = 'http://localhost:3000/oauth/github/callback'
@@ -261,4 +262,18 @@ test('a GitHub that is down is unreachable', async () => {
   await expect(github.revoke(identity, config, held(grant))).rejects.toMatchObject(unreachable)
   fake.comeBack()
   expect(await listRepositories(identity, config, target)).toHaveLength(3)
+})
+
+test('a GitHub that takes the call and never answers is given up on at the deadline', async () => {
+  const { target } = await connectAndRead()
+  const deadline = new AbortController()
+  const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(deadline.signal)
+  const held = fake.hold()
+  const call = listRepositories(identity, config, target).catch((thrown: unknown) => thrown)
+  await held.waiting(1)
+  deadline.abort()
+  expect(await call).toMatchObject({ kind: 'unreachable' })
+  expect(timeout).toHaveBeenCalledExactlyOnceWith(UPSTREAM_TIMEOUT_MS)
+  timeout.mockRestore()
+  held.release()
 })

@@ -4,6 +4,7 @@ import { followOnce } from '../../testing/providers/browser.ts'
 import { TEST_IDENTITY as identity } from '../../testing/providers/identity.ts'
 import { type FakeSlack, type FakeTeam, openFakeSlack } from '../../testing/providers/slack.ts'
 import { type HeldTokens, ProviderError } from '../provider.ts'
+import { UPSTREAM_TIMEOUT_MS } from '../upstream.ts'
 import { listChannels, slack } from './slack.ts'
 
 const REDIRECT_URI = 'https://rowhouse.example/oauth/slack/callback'
@@ -217,4 +218,18 @@ test('a Slack that is down is unreachable, says nothing on the console and shows
     expect(spy).not.toHaveBeenCalled()
     spy.mockRestore()
   }
+})
+
+test('a Slack that takes the call and never answers is given up on at the deadline', async () => {
+  const { target } = await connectAndRead()
+  const deadline = new AbortController()
+  const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(deadline.signal)
+  const held = fake.hold()
+  const call = listChannels(identity, config, target).catch((thrown: unknown) => thrown)
+  await held.waiting(1)
+  deadline.abort()
+  expect(await call).toMatchObject({ kind: 'unreachable' })
+  expect(timeout).toHaveBeenCalledExactlyOnceWith(UPSTREAM_TIMEOUT_MS)
+  timeout.mockRestore()
+  held.release()
 })
