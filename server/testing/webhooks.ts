@@ -119,6 +119,25 @@ export function installationEvent(installationId: string, action: string): Sent 
   return sign('github', JSON.stringify(body), { headers: { 'x-github-event': 'installation' } })
 }
 
+/** What tells that access to this workspace, installation or team has ended; Notion tells nobody. */
+export function endOf(provider: ProviderName, externalId: string): Sent | null {
+  switch (provider) {
+    case 'github':
+      return installationEvent(externalId, 'deleted')
+    case 'slack':
+      return sign('slack', JSON.stringify(slackEvent(externalId, { type: 'app_uninstalled' })))
+    case 'linear':
+      return sign(
+        'linear',
+        JSON.stringify(
+          linearEvent(externalId, { type: 'OAuthApp', action: 'revoked', oauthClientId: 'a client' }),
+        ),
+      )
+    case 'notion':
+      return null
+  }
+}
+
 /** An id of the provider's that nobody else is connected to. */
 export function newExternalId(provider: ProviderName): string {
   return provider === 'github' ? String(Math.floor(Math.random() * 1e12) + 1) : `T-${randomUUID()}`

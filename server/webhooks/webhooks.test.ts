@@ -9,10 +9,12 @@ import { createActor, type House, openHouse } from '../testing/actors.ts'
 import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '../testing/environment.ts'
 import {
   connect,
+  endOf,
   eventOf,
   hmac,
   linearEvent,
   newExternalId,
+  readConnection,
   readDeliveries,
   readEvents,
   type Sent,
@@ -259,12 +261,13 @@ describe.each(PROVIDERS)('a webhook of %s', provider => {
     expect(counts).toEqual([1, 1, 0, 0, 0])
   })
 
-  it('makes of a thousand copies at once one delivery and one event a connection', async () => {
+  it('makes of a thousand copies at once one delivery, and one event and one effect a connection', async () => {
     const [ada, bob] = [await createActor(house), await createActor(house)]
     const first = await connect(ada, provider)
     const { externalId } = first
     const second = await connect(bob, provider, { externalId })
-    const sent = eventOf(provider, externalId)
+    const end = endOf(provider, externalId)
+    const sent = end ?? eventOf(provider, externalId)
     const deliver = async (): Promise<number> => {
       const { status, retryAfter } = await post(provider, sent)
       // Shed, as providers see it: they send it again.
@@ -278,6 +281,8 @@ describe.each(PROVIDERS)('a webhook of %s', provider => {
       expect(await readEvents(house, id)).toHaveLength(1)
       await expect.poll(async () => (await readEvents(house, id))[0]?.status).toBe('processed')
       expect((await readEvents(house, id))[0]?.attempts).toBe(1)
+      const effect = end ? { status: 'revoked', token_version: 1 } : { status: 'active', token_version: 0 }
+      expect(await readConnection(house, id)).toMatchObject(effect)
     }
   })
 })
