@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { findIsolationProblems } from '../../db/isolation.ts'
 import { createActor, createApiToken, type House, openHouse } from '../actors.ts'
 import {
@@ -24,6 +24,9 @@ import { readTables, type Table } from './tables.ts'
 
 // Breaks one policy at a time, or one table's row-level security, and expects to be told: by the catalog lint, by what can be
 // reached afterwards, or by both. Each break happens in a transaction that is rolled back.
+
+// Every policy of every table takes its turn in one test.
+vi.setConfig({ testTimeout: 180_000 })
 
 interface Policy {
   readonly table: string

@@ -92,7 +92,9 @@ export async function findLeaks(
 
       if (table.insertable.length > 0) {
         const inserted = await attempt(client, insertOf(table), [sample])
-        const inserts = JSON.stringify(pick(sample, table.insertable))
+        // A row's own id names nobody: it counts together with its owner.
+        const columns = table.insertable.filter(column => column !== 'id')
+        const inserts = JSON.stringify(pick(sample, columns))
         const namesOwner = idsOf(owner).some(id => inserts.includes(id))
         if (inserted.code === undefined && (credential === null || namesOwner)) {
           leaks.push(`${caller} inserts into ${table.name}`)
