@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPairSync, randomBytes, verify } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto'
 import {
   basicOf,
   bearerOf,
@@ -9,24 +9,22 @@ import {
   parametersOf,
   redirect,
 } from './fake-server.ts'
+import {
+  badCredentials,
+  DOCS,
+  describeInstallation,
+  describeRepository,
+  type FakeInstallation,
+  type FakeRepository,
+  JSON_TYPE,
+  jwtProblem,
+  notFound,
+  page,
+  suspended,
+} from './github-answers.ts'
 import { createGrants, type Grants } from './grants.ts'
 
-export interface FakeRepository {
-  readonly id: number
-  readonly full_name: string
-  readonly private: boolean
-  readonly default_branch: string
-}
-
-export interface FakeInstallation {
-  readonly id: number
-  readonly account: { readonly login: string; readonly id: number; readonly type: 'User' | 'Organization' }
-  readonly repository_selection: 'all' | 'selected'
-  suspended_at: string | null
-  readonly repositories: FakeRepository[]
-  /** Logins of the people who see it in their own list. */
-  readonly visibleTo: Set<string>
-}
+export type { FakeInstallation, FakeRepository }
 
 export interface FakeGithubOptions {
   /** The registered callback URLs; an installation returns to the first. */
@@ -59,8 +57,6 @@ export interface FakeGithub extends ProviderControls {
   uninstall(installation: FakeInstallation): void
 }
 
-const JSON_TYPE = { 'x-github-media-type': 'github.v3; format=json' }
-const DOCS = 'https://docs.github.com/apps/managing-oauth-apps/troubleshooting'
 const TOKEN_LIFETIME_SECONDS = 28_800
 const REFRESH_LIFETIME_SECONDS = 15_811_200
 
@@ -175,20 +171,15 @@ export async function openFakeGithub({ callbackUrls }: FakeGithubOptions): Promi
     return page(request, 'installations', visible)
   }
 
-  function user(request: ProviderRequest): ProviderAnswer {
-    const grant = userTokens.find(bearerOf(request))
-    return grant ? { status: 200, body: { login: grant.subject, id: 1, type: 'User' } } : badCredentials()
-  }
-
   function oneInstallation(request: ProviderRequest, id: number): ProviderAnswer {
-    const problem = jwtProblem(bearerOf(request))
+    const problem = jwtProblem(bearerOf(request), { ...app, publicKey })
     if (problem) return { status: 401, body: { message: problem, documentation_url: DOCS } }
     const installation = installations.find(one => one.id === id)
     return installation ? { status: 200, body: describeInstallation(installation) } : notFound()
   }
 
   function installationToken(request: ProviderRequest, id: number): ProviderAnswer {
-    const problem = jwtProblem(bearerOf(request))
+    const problem = jwtProblem(bearerOf(request), { ...app, publicKey })
     if (problem) return { status: 401, body: { message: problem, documentation_url: DOCS } }
     const installation = installations.find(one => one.id === id)
     if (!installation) return notFound()
@@ -244,26 +235,6 @@ export async function openFakeGithub({ callbackUrls }: FakeGithubOptions): Promi
     return { status: 204 }
   }
 
-  function jwtProblem(jwt: string | null): string | null {
-    const [header = '', payload = '', signature = ''] = jwt?.split('.') ?? []
-    const claims = decode(payload)
-    if (!jwt || decode(header).alg !== 'RS256') return 'A JSON web token could not be decoded'
-    const isSigned = verify(
-      'sha256',
-      Buffer.from(`${header}.${payload}`),
-      publicKey,
-      Buffer.from(signature, 'base64url'),
-    )
-    if (!isSigned) return 'A JSON web token could not be decoded'
-    const now = Math.floor(Date.now() / 1_000)
-    const { iss, iat, exp } = claims
-    if (String(iss) !== app.id && iss !== app.clientId) return "'Issuer' claim ('iss') must be the App ID"
-    if (typeof iat !== 'number' || iat > now)
-      return "'Issued at' claim ('iat') must be an Integer in the past"
-    if (typeof exp !== 'number' || exp <= now) return "'Expiration time' claim ('exp') must be in the future"
-    return exp - now > 600 ? "'Expiration time' claim ('exp') is too far in the future" : null
-  }
-
   const server = await openFakeServer({
     answer(request) {
       const { method, path } = request
@@ -272,7 +243,6 @@ export async function openFakeGithub({ callbackUrls }: FakeGithubOptions): Promi
       if (method === 'POST' && path === '/login/oauth/access_token') return token(request)
       if (!request.headers['user-agent'])
         return { status: 403, body: 'Request forbidden by administrative rules.' }
-      if (method === 'GET' && path === '/user') return user(request)
       if (method === 'GET' && path === '/user/installations') return userInstallations(request)
       if (method === 'GET' && path === '/installation/repositories') return repositories(request)
       if (method === 'DELETE' && path === `/applications/${app.clientId}/token`) return revoke(request)
@@ -325,63 +295,5 @@ export async function openFakeGithub({ callbackUrls }: FakeGithubOptions): Promi
     uninstall(installation) {
       installations.splice(installations.indexOf(installation), 1)
     },
-  }
-}
-
-/** One page of a list, with the links that GitHub pages by. */
-function page(request: ProviderRequest, name: string, items: readonly object[]): ProviderAnswer {
-  const size = Math.min(Number(request.query.get('per_page') ?? 30), 100)
-  const number = Number(request.query.get('page') ?? 1)
-  const next = new URL(`http://${request.headers.host}${request.path}?per_page=${size}&page=${number + 1}`)
-  return {
-    status: 200,
-    headers: {
-      ...JSON_TYPE,
-      ...(number * size < items.length ? { link: `<${next.href}>; rel="next"` } : {}),
-    },
-    body: { total_count: items.length, [name]: items.slice((number - 1) * size, number * size) },
-  }
-}
-
-function describeInstallation({ repositories: _, visibleTo: __, ...installation }: FakeInstallation): object {
-  return {
-    ...installation,
-    account: { ...installation.account, avatar_url: `https://avatars.example/${installation.account.login}` },
-    target_type: installation.account.type,
-    permissions: { contents: 'read', metadata: 'read' },
-  }
-}
-
-function describeRepository(repository: FakeRepository): object {
-  return {
-    ...repository,
-    name: repository.full_name.split('/')[1],
-    html_url: `https://github.com/${repository.full_name}`,
-    description: null,
-    archived: false,
-  }
-}
-
-function badCredentials(): ProviderAnswer {
-  return {
-    status: 401,
-    body: { message: 'Bad credentials', documentation_url: 'https://docs.github.com/rest' },
-  }
-}
-
-function suspended(): ProviderAnswer {
-  return { status: 403, body: { message: 'This installation has been suspended', documentation_url: DOCS } }
-}
-
-function notFound(): ProviderAnswer {
-  return { status: 404, body: { message: 'Not Found', documentation_url: 'https://docs.github.com/rest' } }
-}
-
-function decode(part: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(part, 'base64url').toString('utf8'))
-    return typeof value === 'object' && value !== null ? { ...value } : {}
-  } catch {
-    return {}
   }
 }
