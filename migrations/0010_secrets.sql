@@ -6,6 +6,8 @@
 --
 -- Each key that has sealed anything leaves a check value here. A server opens all of them before it serves, so that one whose
 -- keys are not complete, or not the right ones, writes nothing that the others could not read.
+--
+-- Moving a secret to another key changes nothing that anybody sees, so updated_at stays as it is while the owner says so.
 
 -- migrate:up
 
@@ -48,7 +50,35 @@ comment on function app.keep_keyring_check(text, text[]) is
   'Keeps the check value of a key that has none, unless its holder lacks another key in use; returns all check values.';
 grant execute on function app.keep_keyring_check(text, text[]) to rowhouse_system;
 
+create or replace function app.touch_updated_at() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if current_setting('app.keeps_updated_at', true) = 'on'
+    and (select pg_has_role(c.relowner, 'usage') from pg_class c where c.oid = tg_relid) then
+    return new;
+  end if;
+  new.updated_at := now();
+  return new;
+end
+$$;
+comment on function app.touch_updated_at() is
+  'Keeps updated_at; one trigger a table. The owner leaves it as it is where app.keeps_updated_at is on.';
+
 -- migrate:down
+
+create or replace function app.touch_updated_at() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  new.updated_at := now();
+  return new;
+end
+$$;
+comment on function app.touch_updated_at() is 'Keeps updated_at; one trigger a table.';
+
 
 drop function app.keep_keyring_check(text, text[]);
 drop table app.keyring_checks;

@@ -1409,11 +1409,15 @@ CREATE OR REPLACE FUNCTION app.touch_updated_at()
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
+  if current_setting('app.keeps_updated_at', true) = 'on'
+    and (select pg_has_role(c.relowner, 'usage') from pg_class c where c.oid = tg_relid) then
+    return new;
+  end if;
   new.updated_at := now();
   return new;
 end
 $function$;
-comment on function app.touch_updated_at() is 'Keeps updated_at; one trigger a table.';
+comment on function app.touch_updated_at() is 'Keeps updated_at; one trigger a table. The owner leaves it as it is where app.keeps_updated_at is on.';
 revoke all on function app.touch_updated_at() from public;
 
 CREATE OR REPLACE FUNCTION app.unname_task_lease()

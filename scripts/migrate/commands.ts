@@ -1,13 +1,12 @@
 import { generateFiles, staleFiles, writeFiles } from '#server/db/migrations/codegen.ts'
 import { connectOwner } from '#server/db/migrations/connect.ts'
-import { MigrationError } from '#server/db/migrations/errors.ts'
 import { createMigrationFile, readMigrationFiles } from '#server/db/migrations/file.ts'
 import { type HistoryProblem, historyProblems } from '#server/db/migrations/history.ts'
 import { readAppliedMigrations } from '#server/db/migrations/ledger.ts'
 import type { Target } from '#server/db/migrations/plan.ts'
 import { dryRun, migrate } from '#server/db/migrations/runner.ts'
 import { verify } from '#server/db/migrations/verify.ts'
-import type { Output } from './output.ts'
+import { CheckFailed, type Output } from './output.ts'
 import type { OwnerDatabase } from './owner.ts'
 
 /** What every command gets: where to work, and whom to tell. */
@@ -17,16 +16,6 @@ export interface Task {
   directory?: string
   typesFile?: string
   signal: AbortSignal
-}
-
-/** A command that found something wrong, and has told what. */
-export class CheckFailed extends MigrationError {
-  readonly details: object
-
-  constructor(message: string, details: object) {
-    super('check_failed', message)
-    this.details = details
-  }
 }
 
 /** Moves the database to the target, or with `isDryRun` only shows what would be run. */

@@ -28,6 +28,16 @@ export function createOutput({ json = false, silent = false }: OutputOptions): O
   }
 }
 
+/** A command that found something wrong, and has told what. */
+export class CheckFailed extends MigrationError {
+  readonly details: object
+
+  constructor(message: string, details: object) {
+    super('check_failed', message)
+    this.details = details
+  }
+}
+
 export interface Failure {
   code: string
   message: string
@@ -60,9 +70,13 @@ export function describeFailure(error: unknown): Failure {
     return { code, message: withoutPasswords(`${postgres.message} (${postgres.code})`) }
   }
   if (!(error instanceof Error)) return { code: 'internal', message: String(error) }
-  const isKnown = ['ConfigError', 'EmbeddedPostgresError', 'LoginSetupError', 'LockHeldError'].includes(
-    error.name,
-  )
+  const isKnown = [
+    'ConfigError',
+    'EmbeddedPostgresError',
+    'LoginSetupError',
+    'WrongKeysError',
+    'LockHeldError',
+  ].includes(error.name)
   return {
     code: isKnown ? 'configuration' : 'internal',
     message: withoutPasswords(isKnown ? error.message : (error.stack ?? error.message)),

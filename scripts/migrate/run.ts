@@ -2,8 +2,7 @@ import { realpathSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { type Command, CommanderError } from 'commander'
 import { loadEnvFile } from '#server/config.ts'
-import { CheckFailed } from './commands.ts'
-import { describeFailure, type OutputOptions, printFailure } from './output.ts'
+import { CheckFailed, describeFailure, type OutputOptions, printFailure } from './output.ts'
 
 /** Makes a command line; `signal` ends a running command, whose open file is then rolled back. */
 export type CreateProgram = (signal: AbortSignal) => Command

@@ -31,7 +31,11 @@ export function sealCheck(keyring: Keyring): string {
  * {@link WrongKeysError}. Servers that start at once with different keys: one of them is refused.
  */
 export async function assertKeys(keeper: CheckKeeper, keyring: Keyring): Promise<void> {
-  const checks = await keeper.keepKeyringCheck(sealCheck(keyring), keyring.keyIds)
+  refuseWrongKeys(keyring, await keeper.keepKeyringCheck(sealCheck(keyring), keyring.keyIds))
+}
+
+/** Throws {@link WrongKeysError} unless the keyring opens every check value. */
+export function refuseWrongKeys(keyring: Keyring, checks: readonly KeyringCheck[]): void {
   const problems = checks.flatMap(check => checkProblem(keyring, check) ?? [])
   if (problems.length > 0) throw new WrongKeysError(problems.join('\n'))
 }
