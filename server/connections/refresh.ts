@@ -1,13 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { StatementAbortedError } from '../db/errors.ts'
 import { AppError } from '../errors.ts'
-import { connectionRevoked, explain } from './failures.ts'
+import { connectionRevoked, explain, TITLES } from './failures.ts'
 import { type HeldTokens, ProviderError, type Tokens } from './provider.ts'
 import {
   claimRefresh,
   getHeldConnection,
   type HeldConnection,
   markRevoked,
+  type RefreshState,
   releaseRefresh,
   storeTokens,
 } from './queries.ts'
@@ -25,7 +26,7 @@ const RETRY_MS = 5_000
 const LEEWAY_MS = 60_000
 
 export interface UsableConnection {
-  readonly connection: HeldConnection
+  readonly connection: RefreshState
   readonly accessToken: string
 }
 
@@ -36,29 +37,32 @@ export interface UsableConnection {
  */
 export async function withFreshToken(
   use: ConnectionUse,
-  connection: HeldConnection,
+  connection: RefreshState,
   refusedVersion: number | null = null,
 ): Promise<UsableConnection> {
   const deadline = Date.now() + WAIT_MS
   let current = connection
-  for (let pollMs = MIN_POLL_MS; ; pollMs = Math.min(pollMs * 2, MAX_POLL_MS)) {
+  let pollMs = MIN_POLL_MS
+  let isWaiting = false
+  for (;;) {
     if (current.status === 'revoked') throw connectionRevoked(current.provider)
     const { accessToken } = openTokens(use.services.keyring, current)
     if (accessToken !== null && current.tokenVersion !== refusedVersion && !isEnding(current)) {
       return { connection: current, accessToken }
     }
-    if (await claimRefresh(use.writer, current, CLAIM_SECONDS)) {
+    // Who waited for a refresh that failed fails with it: their own attempts would follow one another.
+    if (isWaiting && current.claim === 'none') throw refreshFailed(current, 'could not be renewed')
+    if (Date.now() > deadline) throw refreshFailed(current, 'takes too long to renew')
+    if (current.claim === 'held') {
+      await pause(pollMs, use.signal)
+      pollMs = Math.min(pollMs * 2, MAX_POLL_MS)
+    } else if (await claimRefresh(use.writer, current, CLAIM_SECONDS)) {
       const fresh = await refresh(use, current)
       if (fresh) return fresh
     }
-    const state = await getHeldConnection(use.writer, current)
-    if (state.tokenVersion === current.tokenVersion) {
-      if (state.claim === 'none') throw refreshFailed(`the token for ${state.provider} could not be renewed`)
-      if (Date.now() > deadline)
-        throw refreshFailed(`renewing the token for ${state.provider} takes too long`)
-      if (state.claim === 'held') await pause(pollMs, use.signal)
-    }
-    current = state
+    const { tokenVersion } = current
+    current = await getHeldConnection(use.writer, current)
+    isWaiting = current.tokenVersion === tokenVersion
   }
 }
 
@@ -83,6 +87,7 @@ async function refresh(use: ConnectionUse, connection: HeldConnection): Promise<
     ...connection,
     ...sealed,
     status: 'active' as const,
+    claim: 'none' as const,
     tokenVersion: connection.tokenVersion + 1,
   }
   return accessToken === null ? null : { connection: stored, accessToken }
@@ -117,8 +122,8 @@ function isEnding({ expiresAt }: HeldConnection): boolean {
   return expiresAt !== null && expiresAt.getTime() - LEEWAY_MS <= Date.now()
 }
 
-function refreshFailed(message: string): AppError {
-  return new AppError('provider_unreachable', `${message}; try again`, {
+function refreshFailed({ provider }: HeldConnection, problem: string): AppError {
+  return new AppError('provider_unreachable', `the token for ${TITLES[provider]} ${problem}; try again`, {
     retryAt: new Date(Date.now() + RETRY_MS),
   })
 }

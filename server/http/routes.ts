@@ -26,7 +26,7 @@ export interface RouteOptions {
 const METHODS_BY_PATH = [
   [/^\/(healthz|readyz|metrics)$/, 'GET, HEAD'],
   [/^\/api\/auth\//, 'GET, POST'],
-  [/^\/oauth\/[^/]+\/callback$/, 'GET'],
+  [/^\/oauth\/(notion|github|slack|linear)\/callback$/, 'GET'],
   [/^\/webhooks\/(notion|github|slack|linear)$/, 'POST'],
 ] as const satisfies readonly (readonly [RegExp, string])[]
 

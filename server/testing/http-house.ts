@@ -1,4 +1,5 @@
 import { type App, buildApp } from '../app.ts'
+import { registerCallbackRoute } from '../connections/callback-route.ts'
 import { contextFactory } from '../context.ts'
 import { createLogger } from '../logger.ts'
 import { appRouter } from '../router.ts'
@@ -24,6 +25,7 @@ export async function serveHouse(
     readiness: async () => ({ ok: true }),
     ...options,
   })
+  registerCallbackRoute(app.fastify, services)
   const { port } = new URL(await app.listen())
   return { app, port: Number(port), close: () => app.drain(1_000) }
 }

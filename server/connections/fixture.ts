@@ -1,0 +1,135 @@
+import { type Caller, createCaller } from '../caller.ts'
+import type { ProvidersConfig } from '../config/providers.ts'
+import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
+import { serveHouse } from '../testing/http-house.ts'
+import { followOnce } from '../testing/providers/browser.ts'
+import type { ProviderControls } from '../testing/providers/fake-server.ts'
+import { type FakeGithub, openFakeGithub } from '../testing/providers/github.ts'
+import { type FakeLinear, openFakeLinear } from '../testing/providers/linear.ts'
+import { type FakeNotion, openFakeNotion } from '../testing/providers/notion.ts'
+import { type FakeSlack, openFakeSlack } from '../testing/providers/slack.ts'
+import type { Connection } from './queries.ts'
+import type { ProviderName } from './schema.ts'
+
+export const APP_URL = 'http://localhost:3000'
+export const FRIENDLY_ORIGIN = 'https://app.example.com'
+
+export interface Fakes {
+  readonly notion: FakeNotion
+  readonly github: FakeGithub
+  readonly slack: FakeSlack
+  readonly linear: FakeLinear
+}
+
+/** All four providers, and a server of ours that is set up for each of them. */
+export interface ConnectedHouse {
+  readonly house: House
+  readonly fakes: Fakes
+  readonly providers: ProvidersConfig
+  /** Opens an address of the application's in a browser that holds the actor's cookie, or none. */
+  open(url: URL, actor: Actor | null): Promise<{ status: number; location: URL | null; body: string }>
+  /** Begins a flow and consents at the provider; returns where that sends the browser. */
+  consent(actor: Actor, provider: ProviderName, returnTo?: string): Promise<URL>
+  /** The whole flow; throws where it ends without a connection. */
+  connect(actor: Actor, provider: ProviderName): Promise<Connection>
+  close(): Promise<void>
+}
+
+export function cookieOf(actor: Actor): string {
+  return `better-auth.session_token=${encodeURIComponent(actor.token)}`
+}
+
+/** Calls the router as the actor's browser does. */
+export function browserOf(actor: Actor): Caller {
+  return createCaller(actor.house.services, { headers: { cookie: cookieOf(actor) } })
+}
+
+export async function openFakes(): Promise<{
+  fakes: Fakes
+  providers: ProvidersConfig
+  close(): Promise<void>
+}> {
+  const urls = (provider: ProviderName) => ({ callbackUrls: [`${APP_URL}/oauth/${provider}/callback`] })
+  const [notion, github, slack, linear] = await Promise.all([
+    openFakeNotion(urls('notion')),
+    openFakeGithub(urls('github')),
+    openFakeSlack(urls('slack')),
+    openFakeLinear(urls('linear')),
+  ])
+  const oauth = ({ clientId, clientSecret, url }: FakeNotion | FakeSlack | FakeLinear) => ({
+    clientId,
+    clientSecret,
+    apiUrl: url,
+    webUrl: url,
+  })
+  const { id: appId, ...app } = github.app
+  return {
+    fakes: { notion, github, slack, linear },
+    providers: {
+      notion: oauth(notion),
+      github: { ...app, appId, apiUrl: github.url, webUrl: github.url },
+      slack: oauth(slack),
+      linear: oauth(linear),
+    },
+    async close() {
+      const all: ProviderControls[] = [notion, github, slack, linear]
+      await Promise.all(all.map(fake => fake.close()))
+    },
+  }
+}
+
+export async function openConnectedHouse(): Promise<ConnectedHouse> {
+  const { fakes, providers, close } = await openFakes()
+  const house = await openHouse({ providers, allowedOrigins: [FRIENDLY_ORIGIN] })
+  const server = await serveHouse(house.services)
+  fakes.notion.addWorkspace({ name: 'Acme' })
+  fakes.slack.addTeam({ name: 'Acme', channels: 3 })
+  fakes.linear.addOrganization({ name: 'Acme' })
+  const installation = fakes.github.install({
+    login: 'acme',
+    type: 'Organization',
+    repositories: 2,
+    visibleTo: ['ada'],
+  })
+  fakes.github.browse({ login: 'ada', installation })
+
+  const connected: ConnectedHouse = {
+    house,
+    fakes,
+    providers,
+    async open(url, actor) {
+      const response = await fetch(`http://127.0.0.1:${server.port}${url.pathname}${url.search}`, {
+        redirect: 'manual',
+        headers: actor === null ? {} : { cookie: cookieOf(actor) },
+      })
+      const location = response.headers.get('location')
+      return {
+        status: response.status,
+        location: location === null ? null : new URL(location),
+        body: await response.text(),
+      }
+    },
+    async consent(actor, provider, returnTo) {
+      const input = { provider, ...(returnTo !== undefined && { returnTo }) }
+      const { url } = await browserOf(actor).connections.authorize(input)
+      return followOnce(url)
+    },
+    async connect(actor, provider) {
+      const { location } = await connected.open(await connected.consent(actor, provider), actor)
+      if (location?.searchParams.get('connected') !== provider) throw new Error(`not connected: ${location}`)
+      const found = (await actor.caller().connections.list()).find(one => one.provider === provider)
+      if (!found) throw new Error('nothing was stored')
+      return found
+    },
+    async close() {
+      await server.close()
+      await house.close()
+      await close()
+    },
+  }
+  return connected
+}
+
+export async function createAda({ house }: ConnectedHouse): Promise<Actor> {
+  return createActor(house, { name: 'Ada' })
+}
