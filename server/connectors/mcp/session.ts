@@ -1,4 +1,4 @@
-import { Client } from '@modelcontextprotocol/sdk/client/index.js'
+import { Client as McpClient } from '@modelcontextprotocol/sdk/client/index.js'
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import { createOutgoingFetch, type Outgoing } from '../../outgoing/outgoing-fetch.ts'
 import { createChildTransport, type LocalTarget } from './child-transport.ts'
@@ -67,7 +67,7 @@ function listRemote(
 }
 
 async function listOver(transport: Transport, watch: Watch, secrets: readonly string[]): Promise<McpTool[]> {
-  const client = new Client({ name: 'rowhouse', version: '1' })
+  const client = new McpClient({ name: 'rowhouse', version: '1' })
   client.onerror = () => watch.complain()
   client.fallbackNotificationHandler = async () => watch.complain()
   const timeoutMs = watch.deadlineMs
