@@ -3,6 +3,8 @@
 
 export { type Caller, type CallerInput, createCaller, headersOf } from './caller.ts'
 export { type Config, ConfigError, loadConfig } from './config.ts'
+export { Keyring, KeyringError, parseKeyring } from './crypto/keyring.ts'
+export { openOlder, UnknownFormatError } from './crypto/older.ts'
 export { ambientDatabase } from './db/database.ts'
 export {
   getConstraintName,
