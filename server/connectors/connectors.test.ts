@@ -95,7 +95,12 @@ describe('a connector', () => {
   })
 
   it('may be a command with arguments', async () => {
-    const input = { kind: 'local', name: 'Files', command: 'npx', args: ['-y', 'mcp-files', ''] } as const
+    const input = {
+      kind: 'local',
+      name: 'Files',
+      command: 'npx',
+      args: ['-y', '', 'NULL', '"\\', '{a,b}', '$HOME'],
+    } as const
     const created = await ada.caller().connectors.create({ ...input, args: [...input.args] })
     expect(created).toMatchObject({ ...input, url: null, envNames: [], hasOauthClientId: false })
     const bare = await ada.caller().connectors.create({ kind: 'local', name: 'Files', command: 'npx' })

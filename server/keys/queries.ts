@@ -101,11 +101,9 @@ export function placeOf(ownerId: string, rowId: string): Place {
   return { table: 'app.provider_keys', column: 'value', ownerId, rowId }
 }
 
-const HINT_LENGTH = 4
-
-/** At most an eighth of a key, so that the hint of a short one does not give it away. */
+/** The last four characters; fewer of a short key, which they would give away. */
 export function hintOf(value: string): string {
   const characters = [...value]
-  const shown = Math.min(HINT_LENGTH, Math.floor(characters.length / 8))
+  const shown = characters.length >= 12 ? 4 : characters.length >= 8 ? 2 : 0
   return shown === 0 ? '' : characters.slice(-shown).join('')
 }
