@@ -175,8 +175,22 @@ comment on function app.change_connections(text, text, text, jsonb, timestamptz)
   'What a provider tells of an account, applied to every connection to it that is older than the news: a status unless null, and settings that are added.';
 grant execute on function app.change_connections(text, text, text, jsonb, timestamptz) to rowhouse_system;
 
+create function app.is_account_connected(p_provider text, p_external_id text) returns boolean
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select exists (
+    select from app.connections c
+    where c.provider = p_provider and c.external_id = p_external_id and c.status <> 'revoked'
+  )
+$$;
+comment on function app.is_account_connected(text, text) is
+  'Whether anybody is connected to the account, whose access would end with it.';
+grant execute on function app.is_account_connected(text, text) to rowhouse_system;
+
 -- migrate:down
 
+drop function app.is_account_connected(text, text);
 drop function app.change_connections(text, text, text, jsonb, timestamptz);
 drop function app.sweep_oauth_states();
 drop function app.take_oauth_state(bytea);

@@ -597,6 +597,21 @@ comment on function app.holds_lease() is 'Whether this transaction acts under a 
 revoke all on function app.holds_lease() from public;
 grant execute on function app.holds_lease() to rowhouse_api;
 
+CREATE OR REPLACE FUNCTION app.is_account_connected(p_provider text, p_external_id text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select exists (
+    select from app.connections c
+    where c.provider = p_provider and c.external_id = p_external_id and c.status <> 'revoked'
+  )
+$function$;
+comment on function app.is_account_connected(text, text) is 'Whether anybody is connected to the account, whose access would end with it.';
+revoke all on function app.is_account_connected(text, text) from public;
+grant execute on function app.is_account_connected(text, text) to rowhouse_system;
+
 CREATE OR REPLACE FUNCTION app.is_leased(p_user_id uuid, p_task_id uuid)
  RETURNS boolean
  LANGUAGE plpgsql

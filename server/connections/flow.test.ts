@@ -223,6 +223,21 @@ test('two Slack teams are two connections, and the same team twice is one', asyn
   expect(await ada.caller().connections.list()).toHaveLength(2)
 })
 
+test('a Slack team that two users connected keeps its bot until both have left', async () => {
+  const bob = await createActor(connected.house, { name: 'Bob' })
+  const team = connected.fakes.slack.addTeam({ name: 'Shared', channels: 1 })
+  connected.fakes.slack.browse(team)
+  const mine = await connected.connect(ada, 'slack')
+  const theirs = await connected.connect(bob, 'slack')
+  const revocations = () => connected.fakes.slack.calls('POST /api/auth.revoke')
+  const before = revocations()
+  await ada.caller().connections.disconnect({ id: mine.id })
+  expect(revocations()).toBe(before)
+  expect(await bob.caller().connections.slack.channels({ connectionId: theirs.id })).toHaveLength(1)
+  await bob.caller().connections.disconnect({ id: theirs.id })
+  expect(revocations()).toBe(before + 1)
+})
+
 test('a Notion database is found, selected, and kept when the workspace is connected again', async () => {
   const { notion } = connected.fakes
   const workspace = notion.addWorkspace({ name: 'Acme', databases: ['Roadmap', 'Bugs', ''] })

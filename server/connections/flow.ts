@@ -167,12 +167,22 @@ function flowErrorOf({ kind }: ProviderError): FlowError {
   }
 }
 
-/** Ends a connection here and at the provider. One that the provider can't be told about is removed all the same. */
+/**
+ * Ends a connection here and at the provider. One that the provider can't be told about is removed all the same. A grant that
+ * others hold too lives on until the last of them has left: each leaves first and looks then, so that one of them is the last.
+ */
 export async function disconnect(ctx: CallContext, id: string): Promise<{ id: string }> {
+  const { services } = ctx
   const identity = await ctx.identity()
   const connection = await getHeldConnection(ctx.db, { id })
-  await revokeUpstream(identity, ctx.services, connection)
-  return removeConnection(writerOf(ctx), id)
+  if (!providerOf(connection.provider).sharesGrant) {
+    await revokeUpstream(identity, services, connection)
+    return removeConnection(writerOf(ctx), id)
+  }
+  const removed = await removeConnection(writerOf(ctx), id)
+  if (!(await services.pools.system.isAccountConnected(connection)))
+    await revokeUpstream(identity, services, connection)
+  return removed
 }
 
 async function revokeUpstream(

@@ -56,6 +56,8 @@ export interface Provider {
   readonly hasPkce: boolean
   /** Whether a new token is had without a refresh token. */
   readonly mintsTokens: boolean
+  /** Whether all who connect one account hold the same grant, which ends for all of them at once. */
+  readonly sharesGrant?: boolean
   isConfigured(config: ProvidersConfig): boolean
   authorizeUrl(config: ProvidersConfig, input: AuthorizeInput): URL
   /** Trades the code for tokens, and checks that what the query names is the user's. */

@@ -141,6 +141,15 @@ export class SystemDatabase {
     return rows as { userId: string; id: string }[]
   }
 
+  /** Whether anybody is connected to a provider's account. */
+  async isAccountConnected(account: { provider: string; externalId: string }): Promise<boolean> {
+    const [row] = await this.#call('select app.is_account_connected($1, $2) as is_connected', [
+      account.provider,
+      account.externalId,
+    ])
+    return row?.isConnected === true
+  }
+
   /** Removes states of connect flows that nobody came back with. */
   async sweepOAuthStates(): Promise<void> {
     await this.#call('select app.sweep_oauth_states()', [])

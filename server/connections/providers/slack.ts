@@ -70,6 +70,8 @@ export const slack: Provider = {
   // Slack has PKCE for apps that are registered as public clients, which keep no secret.
   hasPkce: false,
   mintsTokens: false,
+  // A workspace has one bot of an app's.
+  sharesGrant: true,
   isConfigured: config => config.slack !== null,
   authorizeUrl(config, { state, redirectUri }) {
     const { webUrl, clientId } = configured('slack', config.slack)
