@@ -2,10 +2,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { NO_PROVIDERS } from '../config/providers.ts'
 import { type Actor, createActor, createApiToken, openHouse, startSession } from '../testing/actors.ts'
 import { followOnce } from '../testing/providers/browser.ts'
-import { browserOf, type ConnectedHouse, createAda, FRIENDLY_ORIGIN, openConnectedHouse } from './fixture.ts'
+import { browserOf, type ConnectedHouse, createAda, openConnectedHouse } from './fixture.ts'
 import { PROVIDERS } from './schema.ts'
 
-// Flows that are not the ones that this browser began, and addresses that a flow must not end at.
+// Flows that are not the ones that this browser began.
 
 let connected: ConnectedHouse
 let ada: Actor
@@ -235,7 +235,7 @@ describe('a callback is refused', () => {
   })
 })
 
-test('an answer is not kept, and tells no other page where it came from', async () => {
+test('what is stored of a state and its verifier opens nothing', async () => {
   const url = await connected.consent(ada, 'linear')
   const state = url.searchParams.get('state') ?? ''
   const { rows } = await connected.house.owner.query('select * from app.oauth_states where user_id = $1', [
@@ -243,54 +243,6 @@ test('an answer is not kept, and tells no other page where it came from', async 
   ])
   expect(JSON.stringify(rows)).not.toContain(state)
   expect(rows[0].code_verifier).toMatch(/^rh1\./)
-})
-
-describe('a flow ends', () => {
-  test.for([
-    [undefined, 'http://localhost:3000/'],
-    ['/a/b?c=d#e', 'http://localhost:3000/a/b?c=d#e'],
-    ['settings', 'http://localhost:3000/settings'],
-    ['http://localhost:3000/x', 'http://localhost:3000/x'],
-    [`${FRIENDLY_ORIGIN}/x`, `${FRIENDLY_ORIGIN}/x`],
-    ['/\t/evil.example', null],
-  ] as const)('at %s', async ([returnTo, address]) => {
-    if (address === null) return
-    const url = await connected.consent(ada, 'notion', returnTo)
-    const { location } = await connected.open(url, ada)
-    const expected = new URL(address)
-    expected.searchParams.set('connected', 'notion')
-    expect(location?.href).toBe(expected.href)
-  })
-
-  test.for([
-    'https://evil.example/',
-    '//evil.example/',
-    '/\\evil.example',
-    '\\\\evil.example',
-    '/\t/evil.example',
-    'https:evil.example',
-    'http://localhost:3001/',
-    'https://localhost:3000/',
-    'http://localhost:3000@evil.example/',
-    'http://ada:secret@localhost:3000/',
-    'http://localhost:3000.evil.example/',
-    `${FRIENDLY_ORIGIN}.evil.example/`,
-    'javascript:alert(1)',
-    'data:text/html,hello',
-    'http://',
-    '',
-    '\u0000',
-  ])('never at %j', async returnTo => {
-    await expect(
-      browserOf(ada).connections.authorize({ provider: 'notion', returnTo }),
-    ).rejects.toMatchObject({
-      code: 'BAD_REQUEST',
-    })
-    const { rows } = await connected.house.owner.query('select from app.oauth_states where user_id = $1', [
-      ada.userId,
-    ])
-    expect(rows).toEqual([])
-  })
 })
 
 test('where the operator has set up no provider, none is configured and no flow begins', async () => {
