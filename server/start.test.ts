@@ -5,6 +5,7 @@ import { createLogger } from './logger.ts'
 import { startServer } from './start.ts'
 import { createTestDatabase, type TestDatabase } from './testing/database.ts'
 import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from './testing/environment.ts'
+import { startServerProcess } from './testing/server-process.ts'
 
 let database: TestDatabase
 const log = createLogger({ level: 'silent' })
@@ -92,5 +93,19 @@ describe('starting a server', () => {
     )
     for (const start of starts) if (start.status === 'fulfilled') await start.value.stop()
     expect(starts.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected', 'rejected'])
+  })
+
+  it('ends a process with the wrong keys before it listens, with a log that holds none', async () => {
+    await using fresh = await createTestDatabase()
+    const { urls, ownerUrl: directUrl } = fresh
+    await using first = await startServerProcess({ urls, directUrl })
+    const another = '0123456789abcdef'.repeat(4)
+    const environment = { ENCRYPTION_KEYS: `other:${another}` }
+    const starting = startServerProcess({ urls, directUrl, environment })
+    await expect(starting).rejects.toThrow(
+      /the server ended with 1:.*could not start: ENCRYPTION_KEYS lacks the key \\?"test/s,
+    )
+    await expect(starting).rejects.not.toThrow(another)
+    expect(first.child.exitCode).toBeNull()
   })
 })
