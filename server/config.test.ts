@@ -1,8 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { ConfigError, loadConfig } from './config.ts'
+import { ConfigError, loadConfig, loadOwnerConfig } from './config.ts'
 
 const URL_A = 'postgres://ann:s3cret@db.example.com:5432/shop'
 const URL_B = 'postgres://owner:s3cret@db.example.com:5433/shop'
@@ -248,6 +248,16 @@ describe('in production', () => {
     ENCRYPTION_KEYS: KEYS,
     DATABASE_URL: URL_A,
   }
+
+  test('commands that migrate need no encryption keys and make none', () => {
+    const { ENCRYPTION_KEYS, ...environment } = PRODUCTION
+    expect(loadOwnerConfig(environment)).toMatchObject({ environment: 'production', authSecret: STRONG })
+    expect(problemsOf(environment)).toEqual([expect.stringContaining('ENCRYPTION_KEYS is missing')])
+    const keyless = mkdtempSync(join(tmpdir(), 'rowhouse-config-'))
+    loadOwnerConfig({ DATA_DIR: keyless })
+    expect(readdirSync(keyless)).toEqual(['auth-secret'])
+    rmSync(keyless, { recursive: true })
+  })
 
   test('it listens on every address and leaves migrating to the deployment', () => {
     expect(load(PRODUCTION)).toMatchObject({ host: '0.0.0.0', migrateOnStart: false, authSecret: STRONG })

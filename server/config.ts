@@ -76,6 +76,39 @@ export interface Config {
 // biome-ignore lint/style/noProcessEnv: this module is the one reader of the environment.
 export function loadConfig(env: Environment = process.env): Config {
   const reader = new ConfigReader(env)
+  const config = readConfig(reader)
+  const encryptionKeys = readEncryptionKeys(reader)
+  return deepFreeze({
+    ...finishConfig(reader, config),
+    encryptionKeys:
+      encryptionKeys ?? generateSecret(() => developmentKeys(config.dataDir, 'encryption-keys')),
+  })
+}
+
+/** The same for commands that migrate and seal nothing, and so do without the encryption keys. */
+// biome-ignore lint/style/noProcessEnv: this module is the one reader of the environment.
+export function loadOwnerConfig(env: Environment = process.env): Omit<Config, 'encryptionKeys'> {
+  const reader = new ConfigReader(env)
+  return deepFreeze(finishConfig(reader, readConfig(reader)))
+}
+
+type ReadConfig = Omit<Config, 'authSecret' | 'encryptionKeys'>
+
+/** Throws what is wrong with the configuration, and completes what is right. */
+function finishConfig(reader: ConfigReader, config: ReadConfig): ReadConfig & { authSecret: string } {
+  const authSecret = readAuthSecret(reader)
+  reader.finish()
+  return {
+    ...config,
+    authSecret: authSecret ?? generateSecret(() => developmentSecret(config.dataDir, 'auth-secret')),
+  }
+}
+
+function isProduction(reader: ConfigReader): boolean {
+  return reader.text('NODE_ENV') === 'production' || reader.text('DB_METHOD') === 'PRODUCTION'
+}
+
+function readConfig(reader: ConfigReader): ReadConfig {
   const environment =
     reader.read('NODE_ENV', {
       schema: z.enum(ENVIRONMENTS),
@@ -95,7 +128,7 @@ export function loadConfig(env: Environment = process.env): Config {
       must: 'an http or https address without a path',
       example: 'https://rowhouse.example.com',
     }) ?? `http://localhost:${port}`
-  const config = {
+  return {
     environment,
     host: reader.text('HOST') ?? (environment === 'production' ? '0.0.0.0' : '127.0.0.1'),
     port,
@@ -144,16 +177,6 @@ export function loadConfig(env: Environment = process.env): Config {
       maxMessagesPerDay: readQuota(reader, 'MAX_MESSAGES_PER_DAY') ?? 2000,
     },
   }
-  const isProduction = environment === 'production' || reader.text('DB_METHOD') === 'PRODUCTION'
-  const authSecret = readAuthSecret(reader, isProduction)
-  const encryptionKeys = readEncryptionKeys(reader, isProduction)
-  reader.finish()
-  return deepFreeze({
-    ...config,
-    authSecret: authSecret ?? generateSecret(() => developmentSecret(config.dataDir, 'auth-secret')),
-    encryptionKeys:
-      encryptionKeys ?? generateSecret(() => developmentKeys(config.dataDir, 'encryption-keys')),
-  })
 }
 
 /** Adds what `.env` in the working directory says to the environment, which wins; entry points call it first. */
@@ -216,9 +239,9 @@ function readQuota(reader: ConfigReader, name: string): number | undefined {
   })
 }
 
-function readAuthSecret(reader: ConfigReader, isProduction: boolean): string | undefined {
+function readAuthSecret(reader: ConfigReader): string | undefined {
   const secret = reader.text('AUTH_SECRET')
-  if (!isProduction) return secret
+  if (!isProduction(reader)) return secret
   const problem =
     secret === undefined
       ? `is missing; production wants a random secret of at least ${MIN_SECRET_LENGTH} characters`
@@ -227,12 +250,12 @@ function readAuthSecret(reader: ConfigReader, isProduction: boolean): string | u
   return secret
 }
 
-function readEncryptionKeys(reader: ConfigReader, isProduction: boolean): string | undefined {
+function readEncryptionKeys(reader: ConfigReader): string | undefined {
   const text = reader.text('ENCRYPTION_KEYS')
   const problem =
     text === undefined
-      ? isProduction && 'is missing; production wants a key that seals the secrets of its users'
-      : keysProblem(text, isProduction)
+      ? isProduction(reader) && 'is missing; production wants a key that seals the secrets of its users'
+      : keysProblem(text, isProduction(reader))
   if (problem) reader.refuse('ENCRYPTION_KEYS', problem, 'k1:$(openssl rand -hex 32)')
   return text
 }

@@ -1,4 +1,4 @@
-import { ConfigError, loadConfig } from '#server/config.ts'
+import { ConfigError, loadOwnerConfig } from '#server/config.ts'
 import { maskUrl } from '#server/db/connection-url.ts'
 import { openDatabaseServer } from '#server/db/database-server.ts'
 import { ensureLogins, LOGINS } from '#server/db/logins.ts'
@@ -28,7 +28,7 @@ export async function openOwnerDatabase({ url, log }: OwnerOptions): Promise<Own
     refuseBadUrl(url)
     return { url, label: maskUrl(url), afterUp: () => setLogins(url, log), close: async () => undefined }
   }
-  const config = loadConfig()
+  const config = loadOwnerConfig()
   const server = await openDatabaseServer(config, { log, share: true })
   const { ownerUrl } = server
   try {
@@ -54,7 +54,7 @@ export async function openOwnerDatabase({ url, log }: OwnerOptions): Promise<Own
 async function setLogins(ownerUrl: string, log: (line: string) => void): Promise<void> {
   if (!(await hasLogins(ownerUrl))) return
   try {
-    const { authSecret, loginUrls } = loadConfig()
+    const { authSecret, loginUrls } = loadOwnerConfig()
     await ensureLogins(ownerUrl, authSecret, { overrides: loginUrls })
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
@@ -76,7 +76,7 @@ async function hasLogins(ownerUrl: string): Promise<boolean> {
 
 /** Throws when the environment says that this is production. */
 export function refuseProduction(command: string): void {
-  const { environment, database } = loadConfig()
+  const { environment, database } = loadOwnerConfig()
   const isProduction =
     environment === 'production' || (database.kind === 'external' && database.method === 'PRODUCTION')
   if (!isProduction) return
