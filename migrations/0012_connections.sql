@@ -1,8 +1,10 @@
 -- Connections to users' accounts elsewhere (Notion, GitHub, Slack, Linear), and the states of connect flows under way.
 --
 -- A connection's tokens are sealed. A refresh is made once however many ask for it: whoever moves refresh_claimed_until calls the
--- provider, outside of any transaction, and stores the outcome while token_version is still the one it began with; the others
--- wait for the version to change. A claim lapses, so that one who died with it stops nobody.
+-- provider, outside of any transaction, and stores the outcome while the claim is still theirs; the others wait for the version to
+-- change. A claim lapses, so that one who died with it stops nobody. It is a random id, and whoever knows it stores the new tokens
+-- through app.store_refreshed_tokens, also when the session that the refresh began under has ended meanwhile: the provider has
+-- ended the old tokens, so they would be lost.
 --
 -- A state belongs to the session that it was made under, is taken once and ends after ten minutes. What is stored is its hash,
 -- and nobody reads it: app.take_oauth_state deletes and returns the caller's own.
@@ -25,6 +27,7 @@ create table app.connections (
   settings jsonb not null default '{}',
   status text not null default 'active',
   token_version integer not null default 0,
+  refresh_claim uuid,
   refresh_claimed_until timestamptz,
   connected_at timestamptz not null default now(),
   created_at timestamptz not null default now(),
@@ -42,8 +45,9 @@ create table app.connections (
 comment on table app.connections is 'A user''s accounts elsewhere, with the tokens that act for them there.';
 comment on column app.connections.external_id is
   'The workspace, installation, team or organization as the provider names it; what its webhooks name.';
-comment on column app.connections.access_token is 'Null where one is minted when it is needed, and once it is revoked.';
+comment on column app.connections.access_token is 'Null once it is revoked.';
 comment on column app.connections.token_version is 'Counts the tokens that were stored here; a sealed value changes with its key.';
+comment on column app.connections.refresh_claim is 'Who may store the outcome of the refresh under way. New tokens end it.';
 comment on column app.connections.connected_at is 'When its user last went through the provider''s consent.';
 create unique index connections_user_id_notion_key on app.connections (user_id) where provider = 'notion';
 create index connections_provider_external_id_idx on app.connections (provider, external_id);
@@ -66,7 +70,7 @@ grant
   insert (id, provider, external_id, name, icon, scopes, access_token, refresh_token, expires_at, bot_id, settings),
   update (
     external_id, name, icon, scopes, access_token, refresh_token, expires_at, bot_id, settings, status, token_version,
-    refresh_claimed_until, connected_at
+    refresh_claim, refresh_claimed_until, connected_at
   ),
   delete
 on app.connections to rowhouse_api;
@@ -150,30 +154,28 @@ $$;
 comment on function app.sweep_oauth_states() is 'Removes states that nobody came back with.';
 grant execute on function app.sweep_oauth_states() to rowhouse_system;
 
-create function app.change_connections(
-  p_provider text,
-  p_external_id text,
-  p_status text,
-  p_settings jsonb,
-  p_at timestamptz
+create function app.store_refreshed_tokens(
+  p_user uuid,
+  p_id uuid,
+  p_claim uuid,
+  p_access_token text,
+  p_refresh_token text,
+  p_expires_at timestamptz
 )
-returns table (user_id uuid, id uuid)
+returns integer
 language sql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
   update app.connections c
   set
-    status = coalesce(p_status, c.status),
-    settings = c.settings || coalesce(p_settings, '{}'),
-    access_token = case when p_status = 'revoked' then null else c.access_token end,
-    refresh_token = case when p_status = 'revoked' then null else c.refresh_token end,
-    token_version = c.token_version + case when p_status = 'revoked' then 1 else 0 end
-  where c.provider = p_provider and c.external_id = p_external_id and c.connected_at <= p_at
-  returning c.user_id, c.id
+    access_token = p_access_token, refresh_token = p_refresh_token, expires_at = p_expires_at, status = 'active',
+    token_version = c.token_version + 1, refresh_claim = null, refresh_claimed_until = null
+  where c.user_id = p_user and c.id = p_id and c.refresh_claim = p_claim and c.status <> 'revoked'
+  returning c.token_version
 $$;
-comment on function app.change_connections(text, text, text, jsonb, timestamptz) is
-  'What a provider tells of an account, applied to every connection to it that is older than the news: a status unless null, and settings that are added.';
-grant execute on function app.change_connections(text, text, text, jsonb, timestamptz) to rowhouse_system;
+comment on function app.store_refreshed_tokens(uuid, uuid, uuid, text, text, timestamptz) is
+  'Stores what a refresh led to for whoever claimed it, and returns the version; null once the claim is another''s, or the tokens are.';
+grant execute on function app.store_refreshed_tokens(uuid, uuid, uuid, text, text, timestamptz) to rowhouse_system;
 
 create function app.is_account_connected(p_provider text, p_external_id text) returns boolean
 language sql stable security definer
@@ -191,7 +193,7 @@ grant execute on function app.is_account_connected(text, text) to rowhouse_syste
 -- migrate:down
 
 drop function app.is_account_connected(text, text);
-drop function app.change_connections(text, text, text, jsonb, timestamptz);
+drop function app.store_refreshed_tokens(uuid, uuid, uuid, text, text, timestamptz);
 drop function app.sweep_oauth_states();
 drop function app.take_oauth_state(bytea);
 drop table app.oauth_states;

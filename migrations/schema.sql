@@ -112,26 +112,6 @@ comment on function app.authenticate(text, uuid, text) is 'Turns a credential in
 revoke all on function app.authenticate(text, uuid, text) from public;
 grant execute on function app.authenticate(text, uuid, text) to rowhouse_api;
 
-CREATE OR REPLACE FUNCTION app.change_connections(p_provider text, p_external_id text, p_status text, p_settings jsonb, p_at timestamp with time zone)
- RETURNS TABLE(user_id uuid, id uuid)
- LANGUAGE sql
- SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-  update app.connections c
-  set
-    status = coalesce(p_status, c.status),
-    settings = c.settings || coalesce(p_settings, '{}'),
-    access_token = case when p_status = 'revoked' then null else c.access_token end,
-    refresh_token = case when p_status = 'revoked' then null else c.refresh_token end,
-    token_version = c.token_version + case when p_status = 'revoked' then 1 else 0 end
-  where c.provider = p_provider and c.external_id = p_external_id and c.connected_at <= p_at
-  returning c.user_id, c.id
-$function$;
-comment on function app.change_connections(text, text, text, jsonb, timestamp with time zone) is 'What a provider tells of an account, applied to every connection to it that is older than the news: a status unless null, and settings that are added.';
-revoke all on function app.change_connections(text, text, text, jsonb, timestamp with time zone) from public;
-grant execute on function app.change_connections(text, text, text, jsonb, timestamp with time zone) to rowhouse_system;
-
 CREATE OR REPLACE FUNCTION app.check_streams(p_credentials text[], p_organizations uuid[], p_task_ids uuid[], OUT n integer, OUT refusal text, OUT status text, OUT last_log_seq integer, OUT last_event_seq integer)
  RETURNS SETOF record
  LANGUAGE plpgsql
@@ -1181,6 +1161,23 @@ $function$;
 comment on function app.start_tool_call() is 'Lets a new call run, or wait for approval where the catalogue says so.';
 revoke all on function app.start_tool_call() from public;
 
+CREATE OR REPLACE FUNCTION app.store_refreshed_tokens(p_user uuid, p_id uuid, p_claim uuid, p_access_token text, p_refresh_token text, p_expires_at timestamp with time zone)
+ RETURNS integer
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  update app.connections c
+  set
+    access_token = p_access_token, refresh_token = p_refresh_token, expires_at = p_expires_at, status = 'active',
+    token_version = c.token_version + 1, refresh_claim = null, refresh_claimed_until = null
+  where c.user_id = p_user and c.id = p_id and c.refresh_claim = p_claim and c.status <> 'revoked'
+  returning c.token_version
+$function$;
+comment on function app.store_refreshed_tokens(uuid, uuid, uuid, text, text, timestamp with time zone) is 'Stores what a refresh led to for whoever claimed it, and returns the version; null once the claim is another''s, or the tokens are.';
+revoke all on function app.store_refreshed_tokens(uuid, uuid, uuid, text, text, timestamp with time zone) from public;
+grant execute on function app.store_refreshed_tokens(uuid, uuid, uuid, text, text, timestamp with time zone) to rowhouse_system;
+
 CREATE OR REPLACE FUNCTION app.sweep_leases()
  RETURNS TABLE(user_id uuid, task_id uuid)
  LANGUAGE plpgsql
@@ -1630,6 +1627,7 @@ create table app.connections (
   settings jsonb default '{}'::jsonb not null,
   status text default 'active'::text not null,
   token_version integer default 0 not null,
+  refresh_claim uuid,
   refresh_claimed_until timestamp with time zone,
   connected_at timestamp with time zone default now() not null,
   created_at timestamp with time zone default now() not null,
@@ -1643,8 +1641,9 @@ create table app.connections (
 );
 comment on table app.connections is 'A user''s accounts elsewhere, with the tokens that act for them there.';
 comment on column app.connections.external_id is 'The workspace, installation, team or organization as the provider names it; what its webhooks name.';
-comment on column app.connections.access_token is 'Null where one is minted when it is needed, and once it is revoked.';
+comment on column app.connections.access_token is 'Null once it is revoked.';
 comment on column app.connections.token_version is 'Counts the tokens that were stored here; a sealed value changes with its key.';
+comment on column app.connections.refresh_claim is 'Who may store the outcome of the refresh under way. New tokens end it.';
 comment on column app.connections.connected_at is 'When its user last went through the provider''s consent.';
 
 CREATE INDEX connections_organization_id_user_id_idx ON app.connections USING btree (organization_id, user_id);
@@ -1677,7 +1676,7 @@ CREATE TRIGGER connections_touch_updated_at BEFORE UPDATE ON app.connections FOR
 grant delete,
   select,
   insert (id, provider, external_id, name, icon, scopes, access_token, refresh_token, expires_at, bot_id, settings),
-  update (external_id, name, icon, scopes, access_token, refresh_token, expires_at, bot_id, settings, status, token_version, refresh_claimed_until, connected_at) on app.connections to rowhouse_api;
+  update (external_id, name, icon, scopes, access_token, refresh_token, expires_at, bot_id, settings, status, token_version, refresh_claim, refresh_claimed_until, connected_at) on app.connections to rowhouse_api;
 
 -- app.connectors
 

@@ -225,7 +225,7 @@ export const EXPORTED_TABLES: readonly ExportedTable[] = Object.freeze([
       'createdAt',
       'updatedAt',
     ],
-    withheld: ['accessToken', 'refreshToken', 'tokenVersion', 'refreshClaimedUntil'],
+    withheld: ['accessToken', 'refreshToken', 'tokenVersion', 'refreshClaim', 'refreshClaimedUntil'],
   }),
   exported('app.oauthStates', {
     key: ['id'],

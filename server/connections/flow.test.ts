@@ -268,22 +268,6 @@ test('a token that may only read asks, and neither connects nor disconnects', as
   expect((await refusalOf(reader.connections.authorize({ provider: 'linear' }))).reason).toBe('missing_scope')
 })
 
-test('what a provider tells of an account reaches every connection that is older than the news', async () => {
-  const bob = await createActor(connected.house, { name: 'Bob' })
-  const { services } = connected.house
-  const old = new Date(Date.now() - 60_000)
-  const mine = await connected.connect(ada, 'linear')
-  const theirs = await connected.connect(bob, 'linear')
-  const account = { provider: 'linear', externalId: mine.externalId }
-  expect(await services.pools.system.changeConnections(account, { status: 'revoked', at: old })).toEqual([])
-  const changed = await services.pools.system.changeConnections(account, {
-    status: 'revoked',
-    at: new Date(),
-  })
-  expect(changed.map(({ id }) => id)).toEqual(expect.arrayContaining([mine.id, theirs.id]))
-  expect(await rowOf(theirs)).toMatchObject({ status: 'revoked', access_token: null })
-})
-
 test('two tabs that end flows to one account at once make one connection', async () => {
   const flows = await Promise.all(Array.from({ length: 8 }, () => connected.consent(ada, 'linear')))
   const ends = await Promise.all(flows.map(url => connected.open(url, ada)))

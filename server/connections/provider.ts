@@ -4,7 +4,7 @@ import type { ProviderName } from './schema.ts'
 
 /** Tokens as a provider gave them out. */
 export interface Tokens {
-  /** Null where tokens are minted when they are needed: the first call asks `refresh` for one. */
+  /** Null once the access has ended. */
   readonly accessToken: string | null
   readonly refreshToken: string | null
   /** Null for a token that never expires. */
@@ -54,8 +54,6 @@ export interface Provider {
   readonly scopes: readonly string[]
   /** Whether a flow carries a PKCE verifier. */
   readonly hasPkce: boolean
-  /** Whether a new token is had without a refresh token. */
-  readonly mintsTokens: boolean
   /** Whether all who connect one account hold the same grant, which ends for all of them at once. */
   readonly sharesGrant?: boolean
   isConfigured(config: ProvidersConfig): boolean

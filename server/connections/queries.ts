@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { sql } from 'kysely'
 import type { Keyring } from '../crypto/keyring.ts'
 import type { Database } from '../db/database.ts'
@@ -146,6 +147,7 @@ export async function storeConnection(
           settings: isSame ? sql`settings || ${settings}::jsonb` : settings,
           status: 'active',
           tokenVersion: sql<number>`token_version + 1`,
+          refreshClaim: null,
           refreshClaimedUntil: null,
           connectedAt: sql<Date>`now()`,
         })
@@ -206,51 +208,40 @@ export async function removeConnection(db: Database, id: string): Promise<{ id: 
 }
 
 /**
- * Claims the refresh of the tokens of this version, for so long. False where somebody else holds it, or where there is nothing
- * to refresh any more.
+ * Claims the refresh of the tokens of this version, for so long, and returns what proves it. Null where somebody else holds it, or
+ * where there is nothing to refresh any more.
  */
 export async function claimRefresh(
   db: Database,
   { id, tokenVersion }: HeldConnection,
   claimSeconds: number,
-): Promise<boolean> {
+): Promise<string | null> {
+  const refreshClaim = randomUUID()
   const { numUpdatedRows } = await db
     .updateTable('app.connections')
-    .set({ refreshClaimedUntil: sql<Date>`clock_timestamp() + make_interval(secs => ${claimSeconds})` })
+    .set({
+      refreshClaim,
+      refreshClaimedUntil: sql<Date>`clock_timestamp() + make_interval(secs => ${claimSeconds})`,
+    })
     .where('id', '=', id)
     .where('tokenVersion', '=', tokenVersion)
     .where('status', '<>', 'revoked')
     .where(sql<boolean>`coalesce(refresh_claimed_until <= clock_timestamp(), true)`)
     .executeTakeFirst()
-  return numUpdatedRows > 0n
-}
-
-/** Stores tokens in place of those of a version, and ends the claim; false where that version is gone. */
-export async function storeTokens(
-  db: Database,
-  { id, tokenVersion }: HeldConnection,
-  sealed: SealedTokens,
-): Promise<boolean> {
-  const { numUpdatedRows } = await db
-    .updateTable('app.connections')
-    .set({ ...sealed, status: 'active', tokenVersion: tokenVersion + 1, refreshClaimedUntil: null })
-    .where('id', '=', id)
-    .where('tokenVersion', '=', tokenVersion)
-    .executeTakeFirst()
-  return numUpdatedRows > 0n
+  return numUpdatedRows > 0n ? refreshClaim : null
 }
 
 /** Ends a claim whose refresh failed: those who wait for it learn that. */
 export async function releaseRefresh(
   db: Database,
-  { id, tokenVersion }: HeldConnection,
-  status?: 'error',
+  { id }: HeldConnection,
+  { claim, status }: { claim: string; status?: 'error' | undefined },
 ): Promise<void> {
   await db
     .updateTable('app.connections')
-    .set({ refreshClaimedUntil: null, ...(status && { status }) })
+    .set({ refreshClaim: null, refreshClaimedUntil: null, ...(status && { status }) })
     .where('id', '=', id)
-    .where('tokenVersion', '=', tokenVersion)
+    .where('refreshClaim', '=', claim)
     .execute()
 }
 
@@ -263,6 +254,7 @@ export async function markRevoked(db: Database, { id, tokenVersion }: HeldConnec
       accessToken: null,
       refreshToken: null,
       tokenVersion: tokenVersion + 1,
+      refreshClaim: null,
       refreshClaimedUntil: null,
     })
     .where('id', '=', id)

@@ -10,7 +10,6 @@ import {
   markRevoked,
   type RefreshState,
   releaseRefresh,
-  storeTokens,
 } from './queries.ts'
 import { providerOf } from './registry.ts'
 import { openTokens, sealTokens } from './tokens.ts'
@@ -56,8 +55,9 @@ export async function withFreshToken(
     if (current.claim === 'held') {
       await pause(pollMs, use.signal)
       pollMs = Math.min(pollMs * 2, MAX_POLL_MS)
-    } else if (await claimRefresh(use.writer, current, CLAIM_SECONDS)) {
-      const fresh = await refresh(use, current)
+    } else {
+      const claim = await claimRefresh(use.writer, current, CLAIM_SECONDS)
+      const fresh = claim === null ? null : await refresh(use, current, claim)
       if (fresh) return fresh
     }
     const { tokenVersion } = current
@@ -67,7 +67,11 @@ export async function withFreshToken(
 }
 
 /** Renews the tokens under a claim; null where others were stored, or the connection removed, in the meantime. */
-async function refresh(use: ConnectionUse, connection: HeldConnection): Promise<UsableConnection | null> {
+async function refresh(
+  use: ConnectionUse,
+  connection: HeldConnection,
+  claim: string,
+): Promise<UsableConnection | null> {
   const { identity, services, writer } = use
   const provider = providerOf(connection.provider)
   let tokens: Tokens
@@ -76,33 +80,30 @@ async function refresh(use: ConnectionUse, connection: HeldConnection): Promise<
     tokens = await provider.refresh(identity, services.providers, held)
     if (tokens.accessToken === null) throw new ProviderError(provider.name, 'unreachable')
   } catch (error) {
-    await giveUp(use, connection, error)
+    await giveUp(use, { connection, claim }, error)
     throw explain(error)
   }
-  // The provider may have ended the old tokens: nothing may come between these and the row.
+  // The provider may have ended the old tokens: nothing may come between these and the row, not even the caller's sign-out.
+  const { userId, id } = connection
   const sealed = sealTokens(services.keyring, connection, tokens)
-  if (!(await storeTokens(writer, connection, sealed))) return null
-  const { accessToken } = tokens
-  const stored = {
-    ...connection,
-    ...sealed,
-    status: 'active' as const,
-    claim: 'none' as const,
-    tokenVersion: connection.tokenVersion + 1,
-  }
-  return accessToken === null ? null : { connection: stored, accessToken }
+  const version = await services.pools.system.storeRefreshedTokens({ userId, id, claim }, sealed)
+  if (version === null) return null
+  // Under the caller's credential again, which may have ended.
+  const stored = await getHeldConnection(writer, connection)
+  if (stored.tokenVersion !== version) return null
+  return { connection: stored, accessToken: tokens.accessToken }
 }
 
 async function giveUp(
   { writer, services }: ConnectionUse,
-  connection: HeldConnection,
+  { connection, claim }: { connection: HeldConnection; claim: string },
   error: unknown,
 ): Promise<void> {
   if (error instanceof ProviderError && error.kind === 'revoked') return markRevoked(writer, connection)
   const { id, provider } = connection
   services.log.warn({ err: error, connectionId: id, provider }, 'a token could not be renewed')
   const isRefused = error instanceof ProviderError && error.kind === 'refused'
-  return releaseRefresh(writer, connection, isRefused ? 'error' : undefined)
+  return releaseRefresh(writer, connection, { claim, status: isRefused ? 'error' : undefined })
 }
 
 /** A connection's tokens, opened; throws `value_unreadable`. */
@@ -114,8 +115,8 @@ export function heldTokens(
 }
 
 /** Whether the provider can be asked for another token. */
-export function isRenewable({ provider, refreshToken }: HeldConnection): boolean {
-  return refreshToken !== null || providerOf(provider).mintsTokens
+export function isRenewable({ refreshToken }: HeldConnection): boolean {
+  return refreshToken !== null
 }
 
 function isEnding({ expiresAt }: HeldConnection): boolean {

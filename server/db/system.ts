@@ -124,21 +124,19 @@ export class SystemDatabase {
   }
 
   /**
-   * Applies what a provider told of an account to every connection to it that is older than the news: a status unless null, and
-   * settings that are added. A connection that becomes revoked loses its tokens. Returns the connections concerned.
+   * Stores the sealed tokens that a refresh led to, for whoever holds its claim, and ends the claim. Returns their version; null
+   * where the claim or the connection is gone.
    */
-  async changeConnections(
-    account: { provider: string; externalId: string },
-    change: { status: 'active' | 'revoked' | 'error' | null; settings?: object; at: Date },
-  ): Promise<{ userId: string; id: string }[]> {
-    const rows = await this.#call('select * from app.change_connections($1, $2, $3, $4, $5)', [
-      account.provider,
-      account.externalId,
-      change.status,
-      change.settings === undefined ? null : JSON.stringify(change.settings),
-      change.at,
-    ])
-    return rows as { userId: string; id: string }[]
+  async storeRefreshedTokens(
+    { userId, id, claim }: { userId: string; id: string; claim: string },
+    tokens: { accessToken: string | null; refreshToken: string | null; expiresAt: Date | null },
+  ): Promise<number | null> {
+    const { accessToken, refreshToken, expiresAt } = tokens
+    const [row] = await this.#call(
+      'select app.store_refreshed_tokens($1, $2, $3, $4, $5, $6) as token_version',
+      [userId, id, claim, accessToken, refreshToken, expiresAt],
+    )
+    return typeof row?.tokenVersion === 'number' ? row.tokenVersion : null
   }
 
   /** Whether anybody is connected to a provider's account. */

@@ -63,7 +63,7 @@ export interface AppApiTokens {
 
 export interface AppConnections {
   /**
-   * Null where one is minted when it is needed, and once it is revoked.
+   * Null once it is revoked.
    */
   accessToken: string | null;
   botId: string | null;
@@ -82,6 +82,10 @@ export interface AppConnections {
   name: string;
   organizationId: string | null;
   provider: string;
+  /**
+   * Who may store the outcome of the refresh under way. New tokens end it.
+   */
+  refreshClaim: string | null;
   refreshClaimedUntil: Timestamp | null;
   refreshToken: string | null;
   scopes: Generated<string[]>;

@@ -68,7 +68,6 @@ export const github: Provider = {
   scopes: [],
   // The installation page starts the authorization itself and passes no challenge on.
   hasPkce: false,
-  mintsTokens: false,
   isConfigured: config => config.github !== null,
   authorizeUrl(config, { state }) {
     const { webUrl, slug } = configured('github', config.github)

@@ -53,7 +53,6 @@ export const linear: Provider = {
   name: 'linear',
   scopes: ['read', 'write'],
   hasPkce: true,
-  mintsTokens: false,
   isConfigured: config => config.linear !== null,
   authorizeUrl(config, { state, codeVerifier, redirectUri }) {
     const { webUrl, clientId } = configured('linear', config.linear)

@@ -52,7 +52,6 @@ export const notion: Provider = {
   // Notion asks for capabilities, chosen at the integration's registration, and for pages, chosen by the user.
   scopes: [],
   hasPkce: false,
-  mintsTokens: false,
   isConfigured: config => config.notion !== null,
   authorizeUrl(config, { state, redirectUri }) {
     const { webUrl, clientId } = configured('notion', config.notion)

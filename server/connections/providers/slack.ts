@@ -69,7 +69,6 @@ export const slack: Provider = {
   scopes: ['app_mentions:read', 'channels:read', 'groups:read'],
   // Slack has PKCE for apps that are registered as public clients, which keep no secret.
   hasPkce: false,
-  mintsTokens: false,
   // A workspace has one bot of an app's.
   sharesGrant: true,
   isConfigured: config => config.slack !== null,

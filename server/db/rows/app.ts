@@ -269,6 +269,7 @@ export const connections = table({
   settings: defaulted(json),
   status: defaulted(z.string()),
   tokenVersion: defaulted(z.int()),
+  refreshClaim: nullable(uuid),
   refreshClaimedUntil: timestamp.nullable,
   connectedAt: timestamp.defaulted,
   createdAt: timestamp.defaulted,
