@@ -1,3 +1,5 @@
+import { revokeRemoved } from '../connections/leaving.ts'
+import { listHeldConnections } from '../connections/queries.ts'
 import type { Database } from '../db/database.ts'
 import type { Identity } from '../db/identity.ts'
 import { AppError } from '../errors.ts'
@@ -9,19 +11,23 @@ const ATTEMPTS = { limit: 10, windowSeconds: 15 * 60 }
 
 export interface Removal {
   readonly db: Database
-  readonly services: Pick<Services, 'pools' | 'verifyPassword'>
+  readonly services: Pick<Services, 'keyring' | 'log' | 'pools' | 'providers' | 'verifyPassword'>
   readonly password: string | undefined
 }
 
 /**
  * Removes the caller's account once they have shown, by their password or by having just signed in, that it is not merely
  * their session that asks. Throws `invalid_input` where they have not, and `rate_limited` after ten attempts in a quarter of
- * an hour. No transaction is open while the password is hashed.
+ * an hour. No transaction is open while the password is hashed. Access to the caller's accounts elsewhere ends there too, as far
+ * as the providers answer in time.
  */
 export async function removeAccount(identity: Identity, removal: Removal): Promise<{ id: string }> {
   await takeAttempt(identity, removal)
   await confirm(identity, removal)
+  const connections = await listHeldConnections(removal.db)
   await deleteAccount(removal.db)
+  // A removal that is refused leaves them as they were.
+  await revokeRemoved(identity, removal.services, connections)
   return { id: identity.userId }
 }
 

@@ -2,16 +2,9 @@ import type { Identity } from '../db/identity.ts'
 import { AppError } from '../errors.ts'
 import type { Services } from '../services.ts'
 import { notConfigured } from './failures.ts'
+import { revokeUpstream } from './leaving.ts'
 import { ProviderError } from './provider.ts'
-import {
-  type Connection,
-  getHeldConnection,
-  type HeldConnection,
-  listConnections,
-  removeConnection,
-  storeConnection,
-} from './queries.ts'
-import { heldTokens } from './refresh.ts'
+import { type Connection, listConnections, storeConnection } from './queries.ts'
 import { providerOf } from './registry.ts'
 import { type Authorize, PROVIDERS, type ProviderName } from './schema.ts'
 import { createState, type TakenState, takeState } from './states.ts'
@@ -164,49 +157,5 @@ function flowErrorOf({ kind }: ProviderError): FlowError {
       return 'provider_unreachable'
     default:
       return 'provider_refused'
-  }
-}
-
-/**
- * Ends a connection here and at the provider. One that the provider can't be told about is removed all the same. A grant that
- * others hold too lives on until the last of them has left: each leaves first and looks then, so that one of them is the last.
- */
-export async function disconnect(ctx: CallContext, id: string): Promise<{ id: string }> {
-  const { services } = ctx
-  const identity = await ctx.identity()
-  const connection = await getHeldConnection(ctx.db, { id })
-  if (!providerOf(connection.provider).sharesGrant) {
-    await revokeUpstream(identity, services, connection)
-    return removeConnection(writerOf(ctx), id)
-  }
-  const removed = await removeConnection(writerOf(ctx), id)
-  if (!(await services.pools.system.isAccountConnected(connection)))
-    await revokeUpstream(identity, services, connection)
-  return removed
-}
-
-async function revokeUpstream(
-  identity: Identity,
-  services: Services,
-  connection: HeldConnection,
-): Promise<void> {
-  const { provider: name, id, status } = connection
-  const provider = providerOf(name)
-  if (status === 'revoked') return
-  if (!provider.isConfigured(services.providers)) {
-    services.log.warn(
-      { connectionId: id, provider: name },
-      'not revoked upstream: the provider is not configured',
-    )
-    return
-  }
-  try {
-    await provider.revoke(identity, services.providers, heldTokens({ services }, connection))
-  } catch (error) {
-    if (!(error instanceof ProviderError || error instanceof AppError)) throw error
-    services.log.warn(
-      { err: error, connectionId: id, provider: name },
-      "not revoked upstream: end it in the provider's settings",
-    )
   }
 }

@@ -107,6 +107,12 @@ export async function getHeldConnection(
   return row as RefreshState
 }
 
+/** The caller's connections whose access has not ended, with their tokens. */
+export async function listHeldConnections(db: Database): Promise<HeldConnection[]> {
+  const rows = await db.selectFrom('app.connections').select(HELD).where('status', '<>', 'revoked').execute()
+  return rows as HeldConnection[]
+}
+
 const CLAIM = sql<RefreshState['claim']>`
   case
     when refresh_claimed_until is null then 'none'

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { StatementAbortedError } from '../db/errors.ts'
 import { AppError } from '../errors.ts'
 import { connectionRevoked, explain, TITLES } from './failures.ts'
-import { type HeldTokens, ProviderError, type Tokens } from './provider.ts'
+import { revokeIfRemoved } from './leaving.ts'
+import { ProviderError, type Tokens } from './provider.ts'
 import {
   claimRefresh,
   getHeldConnection,
@@ -12,7 +13,7 @@ import {
   releaseRefresh,
 } from './queries.ts'
 import { providerOf } from './registry.ts'
-import { openTokens, sealTokens } from './tokens.ts'
+import { heldTokens, openTokens, sealTokens } from './tokens.ts'
 import type { ConnectionUse } from './use.ts'
 
 /** Longer than any provider is waited for, so that a claim lapses only when its holder is gone. */
@@ -76,7 +77,7 @@ async function refresh(
   const provider = providerOf(connection.provider)
   let tokens: Tokens
   try {
-    const held = heldTokens(use, connection)
+    const held = heldTokens(services.keyring, connection)
     tokens = await provider.refresh(identity, services.providers, held)
     if (tokens.accessToken === null) throw new ProviderError(provider.name, 'unreachable')
   } catch (error) {
@@ -87,7 +88,10 @@ async function refresh(
   const { userId, id } = connection
   const sealed = sealTokens(services.keyring, connection, tokens)
   const version = await services.pools.system.storeRefreshedTokens({ userId, id, claim }, sealed)
-  if (version === null) return null
+  if (version === null) {
+    await revokeIfRemoved(use, connection, tokens)
+    return null
+  }
   // Under the caller's credential again, which may have ended.
   const stored = await getHeldConnection(writer, connection)
   if (stored.tokenVersion !== version) return null
@@ -104,14 +108,6 @@ async function giveUp(
   services.log.warn({ err: error, connectionId: id, provider }, 'a token could not be renewed')
   const isRefused = error instanceof ProviderError && error.kind === 'refused'
   return releaseRefresh(writer, connection, { claim, status: isRefused ? 'error' : undefined })
-}
-
-/** A connection's tokens, opened; throws `value_unreadable`. */
-export function heldTokens(
-  { services }: Pick<ConnectionUse, 'services'>,
-  connection: HeldConnection,
-): HeldTokens {
-  return { ...openTokens(services.keyring, connection), externalId: connection.externalId }
 }
 
 /** Whether the provider can be asked for another token. */

@@ -2,7 +2,8 @@
 // for API tokens with connections:read or connections:write; a flow begins under the session cookie of the browser that ends it.
 // No token of a provider's is ever returned. Whatever asks a provider may renew the connection's token, or mark it revoked.
 import { procedure, router } from '../trpc.ts'
-import { authorize, disconnect, listOwn, listProviders } from './flow.ts'
+import { authorize, listOwn, listProviders } from './flow.ts'
+import { disconnect } from './leaving.ts'
 import { listRepositories } from './providers/github.ts'
 import { listTeams } from './providers/linear.ts'
 import { getDatabase, listDatabases } from './providers/notion.ts'

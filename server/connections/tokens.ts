@@ -1,7 +1,7 @@
 import { open, type Place, seal, UnreadableValueError } from '../crypto/envelope.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import { AppError } from '../errors.ts'
-import type { Tokens } from './provider.ts'
+import type { HeldTokens, Tokens } from './provider.ts'
 
 const TABLE = 'app.connections'
 
@@ -43,6 +43,14 @@ export function openTokens(keyring: Keyring, row: Row & SealedTokens): Tokens {
       { cause },
     )
   }
+}
+
+/** What the provider is told with; throws `value_unreadable`. */
+export function heldTokens(
+  keyring: Keyring,
+  row: Row & SealedTokens & { readonly externalId: string },
+): HeldTokens {
+  return { ...openTokens(keyring, row), externalId: row.externalId }
 }
 
 export function isReadable(keyring: Keyring, row: Row & SealedTokens): boolean {

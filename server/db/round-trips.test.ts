@@ -20,8 +20,8 @@ import type { StatementScope } from './scope.ts'
 
 /** What runs more than one statement, each in a round trip of its own. Everything else takes exactly one. */
 const SEVERAL: { readonly [Path in ProcedurePath]?: number | readonly number[] } = {
-  // Who asks, how fresh their sign-in is, and the removal.
-  'account.remove': 3,
+  // Who asks, how fresh their sign-in is, the connections to end elsewhere, and the removal.
+  'account.remove': 4,
   // Who asks, whose id is part of what their secrets are sealed for, and the change.
   'keys.set': 2,
   'connectors.create': 2,
