@@ -78,20 +78,25 @@ export async function openFakes(): Promise<{
   }
 }
 
-export async function openConnectedHouse(): Promise<ConnectedHouse> {
-  const { fakes, providers, close } = await openFakes()
-  const house = await openHouse({ providers, allowedOrigins: [FRIENDLY_ORIGIN] })
-  const server = await serveHouse(house.services)
-  fakes.notion.addWorkspace({ name: 'Acme' })
-  fakes.slack.addTeam({ name: 'Acme', channels: 3 })
-  fakes.linear.addOrganization({ name: 'Acme' })
-  const installation = fakes.github.install({
+/** Gives each provider something to connect. */
+export function furnish({ notion, github, slack, linear }: Fakes): void {
+  notion.addWorkspace({ name: 'Acme' })
+  slack.addTeam({ name: 'Acme', channels: 3 })
+  linear.addOrganization({ name: 'Acme' })
+  const installation = github.install({
     login: 'acme',
     type: 'Organization',
     repositories: 2,
     visibleTo: ['ada'],
   })
-  fakes.github.browse({ login: 'ada', installation })
+  github.browse({ login: 'ada', installation })
+}
+
+export async function openConnectedHouse(): Promise<ConnectedHouse> {
+  const { fakes, providers, close } = await openFakes()
+  const house = await openHouse({ providers, allowedOrigins: [FRIENDLY_ORIGIN] })
+  const server = await serveHouse(house.services)
+  furnish(fakes)
 
   const connected: ConnectedHouse = {
     house,

@@ -1,15 +1,18 @@
 import { createHash, randomUUID } from 'node:crypto'
-import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { digestSessionToken } from '../../auth/session-token.ts'
-import { loadConfig } from '../../config.ts'
-import { createLogger } from '../../logger.ts'
-import { type RunningServer, startServer } from '../../start.ts'
-import { createTestDatabase, type TestDatabase } from '../database.ts'
+import { PROVIDERS } from '../../connections/schema.ts'
 import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '../environment.ts'
-import { type SmtpSink, startSmtpSink } from '../smtp-sink.ts'
 import { MUTATIONS, QUERIES } from './canary-calls.ts'
+import {
+  type CanaryProviders,
+  connectAccounts,
+  openCanaryProviders,
+  provokeWithConnections,
+} from './canary-connections.ts'
+import { type CanaryHouse, openCanaryHouse, type Sent } from './canary-house.ts'
 import { KEPT, keepSecrets, provokeWithSecrets } from './canary-secrets.ts'
+import { planSocialSignIn, SOCIAL, signInSocially } from './canary-social.ts'
 
 // A whole server, over HTTP. What nobody may find again is planted in it: a password, tokens, what a user wrote. Then it is
 // searched for in the log at its finest, in what a stranger is answered, and in a dump of the database.
@@ -17,17 +20,15 @@ import { KEPT, keepSecrets, provokeWithSecrets } from './canary-secrets.ts'
 const password = `hunter2-${randomUUID()}`
 const canary = `canary-${randomUUID()}`
 
-let database: TestDatabase
-let server: RunningServer
-let mails: SmtpSink
-let owner: pg.Client
-const log: string[] = []
+let house: CanaryHouse
+let providers: CanaryProviders
 
 let victim: {
   userId: string
   token: string
   apiToken: string
   taskId: string
+  connectionId: string
   lease: string
   resetToken: string
 }
@@ -35,76 +36,21 @@ let victim: {
 const strangersAnswers: string[] = []
 
 beforeAll(async () => {
-  database = await createTestDatabase()
-  mails = await startSmtpSink()
-  const config = loadConfig({
-    NODE_ENV: 'test',
-    PORT: '0',
-    HOST: '127.0.0.1',
-    APP_URL: 'http://localhost:3000',
-    DATABASE_URL: database.ownerUrl,
-    API_DATABASE_URL: database.urls.api,
-    PUBLIC_DATABASE_URL: database.urls.public,
-    AUTH_DATABASE_URL: database.urls.auth,
-    SYSTEM_DATABASE_URL: database.urls.system,
-    MIGRATE_ON_START: 'false',
-    SMTP_URL: mails.url,
-    AUTH_SECRET: TEST_AUTH_SECRET,
-    ENCRYPTION_KEYS: TEST_ENCRYPTION_KEYS,
-    LOG_LEVEL: 'trace',
-  })
-  const logger = createLogger({ level: 'trace', destination: { write: line => void log.push(line) } })
-  server = await startServer(config, logger)
-  owner = new pg.Client(database.ownerUrl)
-  owner.on('error', () => {})
-  await owner.connect()
+  providers = await openCanaryProviders()
+  house = await openCanaryHouse({ ...providers.environment, ...SOCIAL.environment })
+  planSocialSignIn()
   victim = await plant()
   await provoke()
-}, 60_000)
+}, 120_000)
 
 afterAll(async () => {
-  await owner.end()
-  await server.stop()
-  await mails.close()
-  await database.drop()
+  vi.unstubAllGlobals()
+  await house.close()
+  await providers.close()
 })
 
-interface Sent {
-  status: number
-  headers: Headers
-  text: string
-}
-
-async function post(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Sent> {
-  return send(path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
-    body: typeof body === 'string' ? body : JSON.stringify(body),
-  })
-}
-
-async function send(path: string, init: RequestInit): Promise<Sent> {
-  const response = await fetch(server.url + path, init)
-  return { status: response.status, headers: response.headers, text: await response.text() }
-}
-
-async function signUp(
-  name: string,
-  secret: string,
-): Promise<{ userId: string; token: string; email: string }> {
-  const email = `${name}-${randomUUID()}@example.com`
-  const { status, headers, text } = await post('/api/auth/sign-up/email', { email, password: secret, name })
-  expect(status).toBe(200)
-  return { userId: JSON.parse(text).user.id, token: headers.get('set-auth-token') ?? '', email }
-}
-
-async function mutate<T>(path: string, input: unknown, token: string): Promise<T> {
-  const { status, text } = await post(`/trpc/${path}`, { json: input }, { authorization: `Bearer ${token}` })
-  expect(status, text).toBe(200)
-  return JSON.parse(text).result.data.json
-}
-
 async function plant(): Promise<typeof victim> {
+  const { post, mutate, signUp, mails } = house
   const { userId, token, email } = await signUp('victim', password)
   await post('/api/auth/sign-in/email', { email, password })
   await post('/api/auth/sign-in/email', { email, password: `${password}x` })
@@ -127,11 +73,14 @@ async function plant(): Promise<typeof victim> {
     const { source } = await mails.take(email)
     resetToken = /reset-password\/([\w-]+)/.exec(source)?.[1]
   }
-  return { userId, token, apiToken, taskId, lease, resetToken }
+  const [connectionId = ''] = await connectAccounts({ house, providers, token })
+  await signInSocially(house)
+  return { userId, token, apiToken, taskId, connectionId, lease, resetToken }
 }
 
 /** Claims the task and says the canary wherever a worker says anything. */
 async function work(token: string): Promise<string> {
+  const { mutate } = house
   const claim = await mutate<{ lease: string; task: { id: string } }>(
     'tasks.claim',
     { worker: canary },
@@ -152,6 +101,7 @@ async function work(token: string): Promise<string> {
 
 /** Everything that goes wrong, for a stranger with the victim's ids and for the victim. */
 async function provoke(): Promise<void> {
+  const { post, send, signUp, owner } = house
   const stranger = await signUp('stranger', `another-${randomUUID()}`)
   const note = ({ text, headers }: Sent) => strangersAnswers.push(text, JSON.stringify([...headers]))
   const authorization = `Bearer ${stranger.token}`
@@ -160,6 +110,8 @@ async function provoke(): Promise<void> {
     { taskId: victim.taskId },
     { taskId: victim.taskId, content: 'x' },
     { id: victim.userId },
+    { id: victim.connectionId },
+    { connectionId: victim.connectionId },
     {},
     null,
   ]
@@ -201,6 +153,7 @@ async function provoke(): Promise<void> {
 
   const asVictim = { authorization: `Bearer ${victim.token}` }
   await provokeWithSecrets({ post: (path, json) => post(`/trpc/${path}`, { json }, asVictim), owner, note })
+  await provokeWithConnections({ house, providers, token: victim.token }, { owner, note })
 
   // Faults that nobody expects are logged whole.
   await owner.query('alter table app.tasks add constraint tasks_broken_excl exclude (prompt with =)')
@@ -241,9 +194,11 @@ function secrets(): Map<string, string> {
     ['the digest of the lease in base64', leaseDigest.toString('base64')],
     ['the reset token', victim.resetToken],
     ...Object.entries(KEPT),
+    ...providers.secrets(),
+    ...Object.entries(SOCIAL.secrets),
     ['the secret that signs', TEST_AUTH_SECRET],
     ['the key that seals', TEST_ENCRYPTION_KEYS.slice(TEST_ENCRYPTION_KEYS.indexOf(':') + 1)],
-    ...Object.entries(database.urls).map(([login, url]): [string, string] => [
+    ...Object.entries(house.database.urls).map(([login, url]): [string, string] => [
       `the password of the ${login} login`,
       new URL(url).password,
     ]),
@@ -251,7 +206,7 @@ function secrets(): Map<string, string> {
 }
 
 async function storedHashes(): Promise<string[]> {
-  const { rows } = await owner.query<{ hash: string }>(
+  const { rows } = await house.owner.query<{ hash: string }>(
     `select token as hash from auth.sessions union all select encode(token_hash, 'hex') from app.api_tokens
      union all select encode(credential_hash, 'hex') from app.task_leases
      union all select password from auth.accounts where password is not null`,
@@ -259,12 +214,21 @@ async function storedHashes(): Promise<string[]> {
   return rows.map(({ hash }) => hash)
 }
 
+test('every provider gave out tokens, and others for them', () => {
+  for (const provider of PROVIDERS) {
+    const found = [...secrets().keys()].filter(name => name.includes(`token of ${provider}: `))
+    expect(found.length, provider).toBeGreaterThan(4)
+  }
+})
+
 describe('no secret is found in', () => {
   test('the log at its finest level', async () => {
-    const text = log.join('\n')
+    const text = house.log.join('\n')
     // It is not quiet: statements, faults and refusals are in it.
     expect(text).toContain('select * from app.sign_in($1')
     expect(text).toContain('"level":"error"')
+    expect(text).toContain('a token could not be renewed')
+    expect(text).toContain('an account could not be connected')
     for (const [name, secret] of secrets()) expect(text.includes(secret), name).toBe(false)
     for (const hash of await storedHashes()) expect(text).not.toContain(hash)
   })
@@ -276,13 +240,13 @@ describe('no secret is found in', () => {
   })
 
   test('a dump of the database', async () => {
-    const { rows: tables } = await owner.query<{ name: string }>(
+    const { rows: tables } = await house.owner.query<{ name: string }>(
       `select format('%I.%I', schemaname, tablename) as name from pg_tables
        where schemaname not in ('pg_catalog', 'information_schema')`,
     )
     const dump: string[] = []
     for (const { name } of tables) {
-      const { rows } = await owner.query<{ row: string }>(`select t::text as row from ${name} t`)
+      const { rows } = await house.owner.query<{ row: string }>(`select t::text as row from ${name} t`)
       dump.push(...rows.map(({ row }) => row))
     }
     const text = dump.join('\n')
@@ -304,6 +268,6 @@ describe('what a user wrote is found in', () => {
   })
 
   test('no line of the log', () => {
-    for (const line of log) expect(line).not.toContain(canary)
+    for (const line of house.log) expect(line).not.toContain(canary)
   })
 })
