@@ -1,4 +1,5 @@
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
+import { watchLoad } from './load.ts'
 import { post, send, startApp } from './testing-servers.ts'
 
 function hold() {
@@ -53,32 +54,73 @@ it('an open subscription takes no capacity', async () => {
   }
 })
 
-it('admitted calls keep their latency when ten times as many are offered by callers who come back at once', {
-  timeout: 20_000,
-}, async () => {
-  const hooks = { hold: () => new Promise<void>(resolve => setTimeout(resolve, 20)) }
+it('an admitted call waits for no more than a few refusals, however many callers come back at once', async () => {
+  const waiting: (() => void)[] = []
+  const inFlight = { now: 0, most: 0 }
+  const hooks = {
+    async hold() {
+      inFlight.now += 1
+      inFlight.most = Math.max(inFlight.most, inFlight.now)
+      await new Promise<void>(resolve => waiting.push(resolve))
+      inFlight.now -= 1
+    },
+  }
   const { port, close } = await startApp({ hooks, limits: { maxInFlight: 20 } })
-  try {
-    const admitted: number[] = []
-    let refused = 0
-    const until = Date.now() + 1_500
-    const caller = async () => {
-      while (Date.now() < until) {
-        const start = performance.now()
-        const { status, headers } = await send(port, { path: '/trpc/held' })
-        if (status === 200) admitted.push(performance.now() - start)
-        else {
-          expect([status, headers['retry-after']]).toEqual([503, '1'])
-          refused++
-        }
-      }
+  let isOpen = true
+  let refusals = 0
+  const comeBack = async () => {
+    while (isOpen) {
+      const { status, headers } = await send(port, { path: '/trpc/held' })
+      if (status === 200) continue
+      expect([status, headers['retry-after']]).toEqual([503, '1'])
+      refusals += 1
     }
-    await Promise.all(Array.from({ length: 200 }, caller))
-    admitted.sort((a, b) => a - b)
-    expect(refused).toBeGreaterThan(100)
-    expect(admitted.length).toBeGreaterThan(100)
-    expect(admitted[Math.floor(admitted.length / 2)]).toBeLessThan(500)
+  }
+  try {
+    const held = Array.from({ length: 20 }, () => send(port, { path: '/trpc/held' }))
+    await expect.poll(() => waiting.length).toBe(20)
+    const callers = Array.from({ length: 200 }, comeBack)
+    await expect.poll(() => refusals).toBeGreaterThan(400)
+    const meanwhile: number[] = []
+    for (const call of held) {
+      const before = refusals
+      waiting.shift()?.()
+      expect((await call).status).toBe(200)
+      meanwhile.push(refusals - before)
+    }
+    // All callers at once would be 180 more.
+    expect(Math.max(...meanwhile)).toBeLessThan(100)
+    isOpen = false
+    await expect
+      .poll(() => {
+        for (const letGo of waiting.splice(0)) letGo()
+        return inFlight.now
+      })
+      .toBe(0)
+    await Promise.all(callers)
+    expect(inFlight.most).toBe(20)
   } finally {
+    isOpen = false
+    for (const letGo of waiting) letGo()
     await close()
+  }
+})
+
+it('refusals are told in turns, so that those who come back at once leave time for the others', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  const load = watchLoad()
+  try {
+    let told = 0
+    const turns = Array.from({ length: 50 }, () => load.refusalTurn().then(() => told++))
+    const counts: number[] = []
+    for (let turn = 0; turn < 4; turn++) {
+      await vi.advanceTimersByTimeAsync(10)
+      counts.push(told)
+    }
+    expect(counts).toEqual([20, 40, 50, 50])
+    await Promise.all(turns)
+  } finally {
+    load.stop()
+    vi.useRealTimers()
   }
 })
