@@ -6,6 +6,9 @@
 -- through app.store_refreshed_tokens, also when the session that the refresh began under has ended meanwhile: the provider has
 -- ended the old tokens, so they would be lost.
 --
+-- Which account a connection is to decides whose webhooks its user reads. So the API's login may neither make one nor say which it
+-- is: app.store_connection does, for the system's login, with the session's credential to say for whom.
+--
 -- A state belongs to the session that it was made under, is taken once and ends after ten minutes. What is stored is its hash,
 -- and nobody reads it: app.take_oauth_state deletes and returns the caller's own.
 
@@ -58,22 +61,68 @@ create trigger connections_touch_updated_at before update on app.connections
 alter table app.connections enable row level security;
 create policy select_owner on app.connections for select to rowhouse_api
   using (user_id = (select app.current_user_id()));
-create policy insert_owner on app.connections for insert to rowhouse_api
-  with check (user_id = (select app.current_user_id()));
+-- An access that has ended comes back by its user's consent alone.
 create policy update_owner on app.connections for update to rowhouse_api
-  using (user_id = (select app.current_user_id()))
+  using (user_id = (select app.current_user_id()) and status <> 'revoked')
   with check (user_id = (select app.current_user_id()));
 create policy delete_owner on app.connections for delete to rowhouse_api
   using (user_id = (select app.current_user_id()));
 grant
   select,
-  insert (id, provider, external_id, name, icon, scopes, access_token, refresh_token, expires_at, bot_id, settings),
-  update (
-    external_id, name, icon, scopes, access_token, refresh_token, expires_at, bot_id, settings, status, token_version,
-    refresh_claim, refresh_claimed_until, connected_at
-  ),
+  update (access_token, refresh_token, settings, status, token_version, refresh_claim, refresh_claimed_until),
   delete
 on app.connections to rowhouse_api;
+
+create function app.store_connection(
+  p_credential text,
+  p_id uuid,
+  p_provider text,
+  p_before text,
+  p_external_id text,
+  p_name text,
+  p_icon text,
+  p_scopes text[],
+  p_bot_id text,
+  p_settings jsonb,
+  p_access_token text,
+  p_refresh_token text,
+  p_expires_at timestamptz
+)
+returns boolean
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  caller uuid := (app.authenticate(p_credential, null, 'session')).user_id;
+begin
+  if p_before is null then
+    insert into app.connections (
+      user_id, id, provider, external_id, name, icon, scopes, bot_id, settings, access_token, refresh_token, expires_at
+    )
+    values (
+      caller, p_id, p_provider, p_external_id, p_name, p_icon, p_scopes, p_bot_id, p_settings,
+      p_access_token, p_refresh_token, p_expires_at
+    );
+    return true;
+  end if;
+  update app.connections c
+  set
+    external_id = p_external_id, name = p_name, icon = p_icon, scopes = p_scopes, bot_id = p_bot_id,
+    settings = case when p_before = p_external_id then c.settings || p_settings else p_settings end,
+    access_token = p_access_token, refresh_token = p_refresh_token, expires_at = p_expires_at,
+    status = 'active', token_version = c.token_version + 1, refresh_claim = null, refresh_claimed_until = null,
+    connected_at = now()
+  where c.user_id = caller and c.id = p_id and c.provider = p_provider and c.external_id = p_before;
+  return found;
+end
+$$;
+comment on function app.store_connection(
+  text, uuid, text, text, text, text, text, text[], text, jsonb, text, text, timestamptz
+) is
+  'Keeps what the consent of this session''s user led to: anew, or in place of what they had of the account p_before. False where that is gone.';
+grant execute on function app.store_connection(
+  text, uuid, text, text, text, text, text, text[], text, jsonb, text, text, timestamptz
+) to rowhouse_system;
 
 create function app.current_session_id() returns uuid
 language plpgsql stable parallel safe security definer
@@ -197,5 +246,8 @@ drop function app.store_refreshed_tokens(uuid, uuid, uuid, text, text, timestamp
 drop function app.sweep_oauth_states();
 drop function app.take_oauth_state(bytea);
 drop table app.oauth_states;
+drop function app.store_connection(
+  text, uuid, text, text, text, text, text, text[], text, jsonb, text, text, timestamptz
+);
 drop table app.connections;
 drop function app.current_session_id();

@@ -1161,6 +1161,40 @@ $function$;
 comment on function app.start_tool_call() is 'Lets a new call run, or wait for approval where the catalogue says so.';
 revoke all on function app.start_tool_call() from public;
 
+CREATE OR REPLACE FUNCTION app.store_connection(p_credential text, p_id uuid, p_provider text, p_before text, p_external_id text, p_name text, p_icon text, p_scopes text[], p_bot_id text, p_settings jsonb, p_access_token text, p_refresh_token text, p_expires_at timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  caller uuid := (app.authenticate(p_credential, null, 'session')).user_id;
+begin
+  if p_before is null then
+    insert into app.connections (
+      user_id, id, provider, external_id, name, icon, scopes, bot_id, settings, access_token, refresh_token, expires_at
+    )
+    values (
+      caller, p_id, p_provider, p_external_id, p_name, p_icon, p_scopes, p_bot_id, p_settings,
+      p_access_token, p_refresh_token, p_expires_at
+    );
+    return true;
+  end if;
+  update app.connections c
+  set
+    external_id = p_external_id, name = p_name, icon = p_icon, scopes = p_scopes, bot_id = p_bot_id,
+    settings = case when p_before = p_external_id then c.settings || p_settings else p_settings end,
+    access_token = p_access_token, refresh_token = p_refresh_token, expires_at = p_expires_at,
+    status = 'active', token_version = c.token_version + 1, refresh_claim = null, refresh_claimed_until = null,
+    connected_at = now()
+  where c.user_id = caller and c.id = p_id and c.provider = p_provider and c.external_id = p_before;
+  return found;
+end
+$function$;
+comment on function app.store_connection(text, uuid, text, text, text, text, text, text[], text, jsonb, text, text, timestamp with time zone) is 'Keeps what the consent of this session''s user led to: anew, or in place of what they had of the account p_before. False where that is gone.';
+revoke all on function app.store_connection(text, uuid, text, text, text, text, text, text[], text, jsonb, text, text, timestamp with time zone) from public;
+grant execute on function app.store_connection(text, uuid, text, text, text, text, text, text[], text, jsonb, text, text, timestamp with time zone) to rowhouse_system;
+
 CREATE OR REPLACE FUNCTION app.store_refreshed_tokens(p_user uuid, p_id uuid, p_claim uuid, p_access_token text, p_refresh_token text, p_expires_at timestamp with time zone)
  RETURNS integer
  LANGUAGE sql
@@ -1658,25 +1692,20 @@ create policy delete_owner on app.connections
   for delete to rowhouse_api
   using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
-create policy insert_owner on app.connections
-  for insert to rowhouse_api
-  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
-
 create policy select_owner on app.connections
   for select to rowhouse_api
   using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
 create policy update_owner on app.connections
   for update to rowhouse_api
-  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)))
+  using (((user_id = ( SELECT app.current_user_id() AS current_user_id)) AND (status <> 'revoked'::text)))
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
 CREATE TRIGGER connections_touch_updated_at BEFORE UPDATE ON app.connections FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
 
 grant delete,
   select,
-  insert (id, provider, external_id, name, icon, scopes, access_token, refresh_token, expires_at, bot_id, settings),
-  update (external_id, name, icon, scopes, access_token, refresh_token, expires_at, bot_id, settings, status, token_version, refresh_claim, refresh_claimed_until, connected_at) on app.connections to rowhouse_api;
+  update (access_token, refresh_token, settings, status, token_version, refresh_claim, refresh_claimed_until) on app.connections to rowhouse_api;
 
 -- app.connectors
 

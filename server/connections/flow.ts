@@ -138,7 +138,8 @@ async function connect(
       redirectUri: callbackUrl(services, name),
       query,
     })
-    const keeper = { keyring: services.keyring, identity }
+    const { credential } = ctx.scope
+    const keeper = { keyring: services.keyring, identity, system: services.pools.system, credential }
     const { replaced } = await storeConnection(writerOf(ctx), keeper, { provider: name, grant })
     if (replaced) await revokeUpstream(identity, services, replaced)
     return null

@@ -6,6 +6,7 @@ import { isUniqueViolation } from '../db/errors.ts'
 import type { Identity } from '../db/identity.ts'
 import { newId } from '../db/new-id.ts'
 import { notFound } from '../errors.ts'
+import type { Services } from '../services.ts'
 import type { Grant } from './provider.ts'
 import type { ConnectionSettings, ConnectionStatus, ProviderName } from './schema.ts'
 import { isReadable, type SealedTokens, sealTokens } from './tokens.ts'
@@ -128,53 +129,44 @@ export interface Stored {
 
 const MAX_ATTEMPTS = 5
 
+/** Who stores a connection: a user, by their session, who has gone through a provider's consent. */
+interface Keeper {
+  readonly keyring: Keyring
+  readonly identity: Identity
+  readonly system: Pick<Services['pools']['system'], 'storeConnection'>
+  /** Of the session, as its statements carry it. */
+  readonly credential: string
+}
+
 /**
  * Keeps what a user's consent led to: anew, or in place of what the caller had of the same account. Of Notion, a user has one
  * connection, which another workspace replaces. The same connection keeps its id, and what it was set up with.
  */
 export async function storeConnection(
   db: Database,
-  { keyring, identity }: { keyring: Keyring; identity: Identity },
+  { keyring, identity, system, credential }: Keeper,
   { provider, grant }: { provider: ProviderName; grant: Grant },
 ): Promise<Stored> {
-  for (let attempt = 1; ; attempt++) {
+  for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
     const before = await findSame(db, provider, grant.externalId)
     const id = before?.id ?? newId()
+    const { externalId, name, icon, scopes, botId, settings } = grant
     const sealed = sealTokens(keyring, { userId: identity.userId, id }, grant)
-    const { externalId, name, icon, botId } = grant
-    const values = { externalId, name, icon, botId, scopes: [...grant.scopes], ...sealed }
-    if (before) {
-      const isSame = before.externalId === externalId
-      const settings = JSON.stringify(grant.settings)
-      const { numUpdatedRows } = await db
-        .updateTable('app.connections')
-        .set({
-          ...values,
-          settings: isSame ? sql`settings || ${settings}::jsonb` : settings,
-          status: 'active',
-          tokenVersion: sql<number>`token_version + 1`,
-          refreshClaim: null,
-          refreshClaimedUntil: null,
-          connectedAt: sql<Date>`now()`,
-        })
-        .where('id', '=', id)
-        .where('externalId', '=', before.externalId)
-        .executeTakeFirst()
-      if (numUpdatedRows > 0n) return { id, replaced: isSame ? null : before }
-    } else {
-      try {
-        await db
-          .insertInto('app.connections')
-          .values({ id, provider, ...values, settings: JSON.stringify(grant.settings) })
-          .execute()
-        return { id, replaced: null }
-      } catch (error) {
-        // Another tab came first: what it made is replaced in the next round.
-        if (!isUniqueViolation(error) || attempt === MAX_ATTEMPTS) throw error
-      }
+    const kept = { externalId, name, icon, scopes, botId, settings, ...sealed }
+    try {
+      const isStored = await system.storeConnection(credential, {
+        id,
+        provider,
+        before: before?.externalId ?? null,
+        ...kept,
+      })
+      if (isStored) return { id, replaced: before && before.externalId !== externalId ? before : null }
+    } catch (error) {
+      // Another tab came first: what it made is replaced in the next round.
+      if (!isUniqueViolation(error) || attempt === MAX_ATTEMPTS) throw error
     }
-    if (attempt === MAX_ATTEMPTS) throw new Error(`the connection to ${provider} changed with every attempt`)
   }
+  throw new Error(`the connection to ${provider} changed with every attempt`)
 }
 
 async function findSame(

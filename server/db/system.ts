@@ -1,3 +1,5 @@
+import pg from 'pg'
+import { isSignInRefusal, SignInError } from './errors.ts'
 import type { LoginPool } from './login-pool.ts'
 import { DEFAULT_TIMEOUT_MS } from './scope.ts'
 
@@ -39,6 +41,23 @@ export interface ReceivedWebhook {
   readonly effect: string | null
   readonly headers: object
   readonly payload: object
+}
+
+/** What a user's consent at a provider led to, sealed for the row of this id. */
+export interface ConsentedConnection {
+  readonly id: string
+  readonly provider: string
+  /** The account that the row was a connection to so far; null for a new row. */
+  readonly before: string | null
+  readonly externalId: string
+  readonly name: string
+  readonly icon: string | null
+  readonly scopes: readonly string[]
+  readonly botId: string | null
+  readonly settings: object
+  readonly accessToken: string | null
+  readonly refreshToken: string | null
+  readonly expiresAt: Date | null
 }
 
 /** A webhook event that is this process's to work on, until its claim ends. */
@@ -121,6 +140,38 @@ export class SystemDatabase {
       streams.map(stream => stream.taskId),
     ])
     return rows as unknown as WatchedStreamState[]
+  }
+
+  /**
+   * Keeps a connection for the user whose session the credential is, and returns false where it was to replace one that is gone.
+   * Throws {@link SignInError}, and a unique violation where the user has such a connection.
+   */
+  async storeConnection(credential: string, connection: ConsentedConnection): Promise<boolean> {
+    const { id, provider, before, externalId, name, icon, scopes, botId, settings } = connection
+    const { accessToken, refreshToken, expiresAt } = connection
+    const call = this.#call(
+      'select app.store_connection($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) as is_stored',
+      [
+        credential,
+        id,
+        provider,
+        before,
+        externalId,
+        name,
+        icon,
+        scopes,
+        botId,
+        JSON.stringify(settings),
+        accessToken,
+        refreshToken,
+        expiresAt,
+      ],
+    )
+    const [row] = await call.catch((error: unknown) => {
+      if (!(error instanceof pg.DatabaseError && isSignInRefusal(error.message))) throw error
+      throw new SignInError(error.message, { cause: error })
+    })
+    return row?.isStored === true
   }
 
   /**
