@@ -64,6 +64,8 @@ async function endFlow(
 
 function addressOf({ returnTo, error }: FlowEnd, provider: ProviderName): string {
   const url = new URL(returnTo)
+  // Whatever was there before says nothing of this flow.
+  for (const word of ['connected', 'error']) url.searchParams.delete(word)
   if (error === null) url.searchParams.set('connected', provider)
   else url.searchParams.set('error', error)
   return url.href

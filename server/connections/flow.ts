@@ -66,8 +66,9 @@ export function callbackUrl({ appUrl }: Pick<Services, 'appUrl'>, provider: Prov
 /** Where a flow may end: a page of this application's or of an allowed origin's. Throws `invalid_input` for any other. */
 function returnAddress({ appUrl, allowedOrigins }: Services, returnTo: string): string {
   const url = URL.canParse(returnTo, appUrl) ? new URL(returnTo, appUrl) : null
-  const isAllowed =
-    url !== null && (url.origin === new URL(appUrl).origin || allowedOrigins.includes(url.origin))
+  // A blob's address has the origin of the page that made it.
+  const isPage = url !== null && /^https?:$/.test(url.protocol)
+  const isAllowed = isPage && (url.origin === new URL(appUrl).origin || allowedOrigins.includes(url.origin))
   if (!isAllowed || url.username !== '' || url.password !== '') {
     throw new AppError(
       'invalid_input',
