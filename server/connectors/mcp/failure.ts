@@ -9,6 +9,9 @@ export class McpFailure extends Error {
   override readonly name = 'McpFailure'
 }
 
+export const SIGN_IN_ELSEWHERE =
+  "the server's sign-in is at another address, which the OAuth secret is not sent to"
+
 export function secondsOf(milliseconds: number): string {
   return `${milliseconds / 1_000} s`
 }
@@ -31,8 +34,7 @@ export function sentenceOf(error: unknown, deadlineMs: number): string {
   const message = error instanceof Error ? error.message : ''
   if (message.startsWith("Server's protocol version is not supported"))
     return 'the server speaks a version of MCP that is not supported'
-  if (message.startsWith('OAuth client information is bound to'))
-    return "the server's sign-in is at another address, which the OAuth secret is not sent to"
+  if (message.startsWith('OAuth client information is bound to')) return SIGN_IN_ELSEWHERE
   if (message.startsWith('Streamable HTTP error: Unexpected content type'))
     return 'the server answered with a content type that is not MCP'
   return 'the server answered with something that is not MCP'

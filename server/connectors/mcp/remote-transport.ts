@@ -3,7 +3,7 @@ import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js'
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import type { FetchLike, Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import type { Outgoing } from '../../outgoing/outgoing-fetch.ts'
-import { McpFailure } from './failure.ts'
+import { McpFailure, SIGN_IN_ELSEWHERE } from './failure.ts'
 import type { Watch } from './watch.ts'
 
 export interface RemoteTarget {
@@ -29,7 +29,8 @@ export function createRemoteTransport(
   const { oauth } = target
   const options = {
     fetch: targetFetch({ url, headers: checkedHeaders(target.headers) }, outgoing, watch),
-    // The secret goes to the server's own origin: nothing that the user typed vouches for another one.
+    // The secret goes to the server's own origin: nothing that the user typed vouches for another one. An issuer may still name
+    // a token endpoint elsewhere, which targetFetch refuses.
     authProvider: oauth && new ClientCredentialsProvider({ ...oauth, expectedIssuer: url.origin }),
   }
   if (protocol === 'sse') return new SSEClientTransport(url, options)
@@ -53,19 +54,25 @@ export async function sayGoodbye(transport: Transport): Promise<void> {
   clearTimeout(timer)
 }
 
-/** Adds the connector's headers here and not through the SDK, which would send them to an authorization server too. */
+/**
+ * Asks other origins than the target's for documents alone, such as what an authorization server says of itself.
+ * Adds the connector's headers here and not through the SDK, which would send them to an authorization server too.
+ */
 function targetFetch(target: { url: URL; headers: Headers }, outgoing: Outgoing, watch: Watch): FetchLike {
   let requests = 0
+  const refuse = (sentence: string): never => {
+    const failure = new McpFailure(sentence)
+    watch.fail(failure)
+    throw failure
+  }
   return async (input, init = {}) => {
     requests++
-    if (requests > MAX_REQUESTS) {
-      const failure = new McpFailure('the server wanted too many requests')
-      watch.fail(failure)
-      throw failure
-    }
+    if (requests > MAX_REQUESTS) refuse('the server wanted too many requests')
     const headers = new Headers(init.headers)
-    if (new URL(input).origin === target.url.origin)
-      for (const [name, value] of target.headers) headers.set(name, value)
+    const isTarget = new URL(input).origin === target.url.origin
+    if (!isTarget && ((init.method ?? 'GET') !== 'GET' || headers.has('authorization')))
+      refuse(SIGN_IN_ELSEWHERE)
+    if (isTarget) for (const [name, value] of target.headers) headers.set(name, value)
     const signal = init.signal ? AbortSignal.any([init.signal, watch.signal]) : watch.signal
     return outgoing.fetch(input, { ...init, headers, signal })
   }

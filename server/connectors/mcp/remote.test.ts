@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { initialized, tool } from '../../testing/mcp/answers.ts'
 import {
   answers,
@@ -125,7 +125,7 @@ describe('an OAuth client', () => {
   const basic = `Basic ${Buffer.from(`client:${SECRET}`).toString('base64')}`
 
   const signIn =
-    (issuer: (origin: string) => string, tools: Handler): Handler =>
+    (issuer: (origin: string) => string, tools: Handler, tokenEndpoint?: string): Handler =>
     async (request, response, origin) => {
       const send = (value: unknown) => void response.writeHead(200, JSON_TYPE).end(JSON.stringify(value))
       if (request.url?.startsWith('/.well-known/oauth-protected-resource'))
@@ -134,7 +134,7 @@ describe('an OAuth client', () => {
         return send({
           issuer: origin,
           authorization_endpoint: `${origin}/authorize`,
-          token_endpoint: `${origin}/token`,
+          token_endpoint: tokenEndpoint ?? `${origin}/token`,
           response_types_supported: ['code'],
           grant_types_supported: ['client_credentials'],
         })
@@ -161,5 +161,39 @@ describe('an OAuth client', () => {
       error: "the server's sign-in is at another address, which the OAuth secret is not sent to",
     })
     expect(heard.filter(Boolean)).toEqual([])
+  })
+
+  test('does not give its secret to another address that takes tokens for the server', async () => {
+    const heard: unknown[] = []
+    await using elsewhere = await serveHttp(async (request, response) => {
+      heard.push(request.headers.authorization, (await request.toArray()).join(''))
+      response.writeHead(404).end()
+    })
+    await using server = await serveHttp(
+      signIn(origin => origin, streamableTools(), `${elsewhere.origin}/token`),
+    )
+    expect(await ask({ url: server.url, headers: {}, oauth })).toEqual({
+      status: 'disconnected',
+      error: "the server's sign-in is at another address, which the OAuth secret is not sent to",
+    })
+    expect(heard.filter(Boolean)).toEqual([])
+  })
+
+  test('is led through the guard of outgoing requests, and by no other way', async () => {
+    const unguarded = vi.spyOn(globalThis, 'fetch').mockRejectedValue(new Error('unguarded'))
+    await using server = await serveHttp(signIn(origin => origin, streamableTools()))
+    expect(await ask({ url: server.url, headers: {}, oauth })).toMatchObject({ status: 'connected' })
+    for (const inside of [
+      'http://169.254.169.254/',
+      'http://[::ffff:169.254.169.254]/',
+      'http://2852039166/',
+      'file:///etc',
+      'http://127.0.0.1:25/',
+    ]) {
+      await using lying = await serveHttp(signIn(() => inside, streamableTools()))
+      expect(await ask({ url: lying.url, headers: {}, oauth })).toMatchObject({ status: 'disconnected' })
+    }
+    expect(unguarded).not.toHaveBeenCalled()
+    unguarded.mockRestore()
   })
 })
