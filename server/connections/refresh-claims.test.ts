@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { DatabaseUnavailableError } from '../db/errors.ts'
 import { type Actor, createActor, startSession } from '../testing/actors.ts'
 import { refusalOf } from '../testing/refusal.ts'
 import { type ConnectedHouse, createAda, openConnectedHouse } from './fixture.ts'
@@ -28,7 +29,10 @@ beforeEach(async () => {
   connected.fakes.linear.forgetCalls()
 })
 
-afterEach(() => connected.fakes.linear.comeBack())
+afterEach(() => {
+  connected.fakes.linear.comeBack()
+  vi.restoreAllMocks()
+})
 
 afterAll(() => connected.close())
 
@@ -53,6 +57,16 @@ test('tokens are stored although the session that they were asked for under has 
   expect(connected.fakes.linear.calls('POST /graphql')).toBe(0)
   expect(await row()).toMatchObject({ token_version: 1, refresh_claim: null, refresh_claimed_until: null })
   expect(await ask(again)).toHaveLength(2)
+  expect(connected.fakes.linear.calls(TOKEN)).toBe(1)
+})
+
+test('tokens are stored although the database was away when they came', async () => {
+  const { system } = connected.house.services.pools
+  const store = vi.spyOn(system, 'storeRefreshedTokens')
+  for (let time = 0; time < 3; time++) store.mockRejectedValueOnce(new DatabaseUnavailableError('gone'))
+  expect(await ask(ada)).toHaveLength(2)
+  expect(store).toHaveBeenCalledTimes(4)
+  expect(await row()).toMatchObject({ token_version: 1, refresh_claim: null })
   expect(connected.fakes.linear.calls(TOKEN)).toBe(1)
 })
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { StatementAbortedError } from '../db/errors.ts'
+import { StatementAbortedError, toAppError } from '../db/errors.ts'
 import { AppError } from '../errors.ts'
 import { connectionRevoked, explain, TITLES } from './failures.ts'
 import { revokeIfRemoved } from './leaving.ts'
@@ -22,6 +22,8 @@ const WAIT_MS = 45_000
 const MIN_POLL_MS = 25
 const MAX_POLL_MS = 250
 const RETRY_MS = 5_000
+const FIRST_STORE_RETRY_MS = 125
+const LAST_STORE_RETRY_MS = 4_000
 /** A token that ends sooner than this is renewed before it is used. */
 const LEEWAY_MS = 60_000
 
@@ -85,9 +87,7 @@ async function refresh(
     throw explain(error)
   }
   // The provider may have ended the old tokens: nothing may come between these and the row, not even the caller's sign-out.
-  const { userId, id } = connection
-  const sealed = sealTokens(services.keyring, connection, tokens)
-  const version = await services.pools.system.storeRefreshedTokens({ userId, id, claim }, sealed)
+  const version = await storeTokens(use, { connection, claim }, tokens)
   if (version === null) {
     await revokeIfRemoved(use, connection, tokens)
     return null
@@ -96,6 +96,25 @@ async function refresh(
   const stored = await getHeldConnection(writer, connection)
   if (stored.tokenVersion !== version) return null
   return { connection: stored, accessToken: tokens.accessToken }
+}
+
+/** Stores tokens that there is no second copy of, also over a restart of the database. Null where the claim is gone. */
+async function storeTokens(
+  { services }: ConnectionUse,
+  { connection, claim }: { connection: HeldConnection; claim: string },
+  tokens: Tokens,
+): Promise<number | null> {
+  const { userId, id } = connection
+  const sealed = sealTokens(services.keyring, connection, tokens)
+  for (let delayMs = FIRST_STORE_RETRY_MS; ; delayMs *= 2) {
+    try {
+      return await services.pools.system.storeRefreshedTokens({ userId, id, claim }, sealed)
+    } catch (error) {
+      const isPassing = toAppError(error)?.reason === 'database_unavailable'
+      if (!isPassing || delayMs > LAST_STORE_RETRY_MS) throw error
+      await sleep(delayMs)
+    }
+  }
 }
 
 async function giveUp(
