@@ -32,12 +32,17 @@ export function addGate(
     const cors = corsHeaders(headers.origin, origins)
     if (cors) reply.headers({ ...cors, vary: 'origin' })
     if (isForeignCall(method, headers, origins)) throw foreignOrigin()
+  })
+  // Once the body is there: whoever sends theirs slowly is no work, and must not keep others out.
+  fastify.addHook('preHandler', async (request, reply) => {
     if (request.routeOptions.url !== undefined && ALWAYS_ADMITTED.has(request.routeOptions.url)) return
     if (load.isOverloaded()) {
       metrics.countShed()
       await load.refusalTurn()
       throw overloaded()
     }
+    // Who has left meanwhile is answered all the same, and closes no more.
+    if (reply.raw.destroyed) return
     load.inFlight++
     reply.raw.on('close', () => {
       load.inFlight--

@@ -1,3 +1,4 @@
+import { connect, type Socket } from 'node:net'
 import { expect, it, vi } from 'vitest'
 import { watchLoad } from './load.ts'
 import { post, send, startApp } from './testing-servers.ts'
@@ -50,6 +51,35 @@ it('an open subscription takes no capacity', async () => {
     letGo.resolve()
     expect((await waiting).body).toContain('let go')
   } finally {
+    await close()
+  }
+})
+
+it('bodies that come slowly take no capacity', async () => {
+  const { port, app, close } = await startApp({ limits: { maxInFlight: 2 } })
+  const slow = await Promise.all(
+    ['/api/auth/sign-in/email', '/api/auth/sign-up/email', '/trpc/write'].map(
+      path =>
+        new Promise<Socket>((resolve, reject) => {
+          const headers =
+            'host: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\nexpect: 100-continue'
+          const socket = connect(port, '127.0.0.1', () =>
+            socket.write(`POST ${path} HTTP/1.1\r\n${headers}\r\n\r\n{`),
+          )
+          // The server has begun with it once it asks for the body.
+          socket.once('data', () => resolve(socket)).on('error', reject)
+        }),
+    ),
+  )
+  try {
+    expect((await send(port, { path: '/trpc/null' })).status).toBe(200)
+    expect((await post(port, '/api/auth/sign-in/email', {})).status).toBe(404)
+    for (const socket of slow) socket.destroy()
+    await expect
+      .poll(async () => (await app.metrics.registry.metrics()).includes('calls_in_flight 0'))
+      .toBe(true)
+  } finally {
+    for (const socket of slow) socket.destroy()
     await close()
   }
 })
