@@ -27,10 +27,45 @@ export async function signUp(options: Credentials & { readonly name: string }): 
   return accountOf(await post(connect(options), '/sign-up/email', { email, password, name }))
 }
 
-/** Signs in; throws a RowhouseError with the reason `unauthenticated` for a wrong password and an unknown address alike. */
+/**
+ * Signs in; throws a RowhouseError with the reason `unauthenticated` for a wrong password and an unknown address alike, and a
+ * {@link SecondFactorNeededError} for a user with a second factor: `verifySecondFactor` goes on from there.
+ */
 export async function signIn(options: Credentials): Promise<Account> {
   const { email, password } = options
-  return accountOf(await post(connect(options), '/sign-in/email', { email, password }))
+  const answer = await post(connect(options), '/sign-in/email', { email, password })
+  const challenge = answer.response.headers.get('set-two-factor-token')
+  if (challenge !== null) throw new SecondFactorNeededError(challenge)
+  return accountOf(answer)
+}
+
+/** The password was right, and the account asks for a code as well. */
+export class SecondFactorNeededError extends Error {
+  /** For `verifySecondFactor`, within ten minutes. */
+  readonly challenge: string
+
+  constructor(challenge: string) {
+    super('this account asks for a second factor')
+    this.name = 'SecondFactorNeededError'
+    this.challenge = challenge
+  }
+}
+
+export interface SecondFactor extends Pick<ConnectionOptions, 'url' | 'cookies' | 'fetch'> {
+  readonly challenge: string
+  /** Six digits of the authenticator app, or a backup code. */
+  readonly code: string
+  /** Not to be asked again in this browser for 30 days. Needs cookies. */
+  readonly trustDevice?: boolean
+}
+
+/** Finishes a sign-in with a code, which is then spent; throws `unauthenticated` for a wrong one and `rate_limited` after ten. */
+export async function verifySecondFactor(options: SecondFactor): Promise<Account> {
+  const { challenge, code, trustDevice = false } = options
+  const path = /^\d{6}$/.test(code) ? '/two-factor/verify-totp' : '/two-factor/verify-backup-code'
+  const connection = connect(options)
+  const headers = async () => ({ ...(await connection.headers()), 'x-two-factor-token': challenge })
+  return accountOf(await post({ ...connection, headers }, path, { code, trustDevice }))
 }
 
 /** Ends the session: its token signs nobody in any more. */
@@ -73,6 +108,7 @@ const BY_STATUS: Record<number, Pick<ErrorDetails, 'code' | 'reason'>> = {
   401: { code: 'UNAUTHORIZED', reason: 'unauthenticated' },
   403: { code: 'FORBIDDEN' },
   404: { code: 'NOT_FOUND', reason: 'not_found' },
+  412: { code: 'PRECONDITION_FAILED', reason: 'two_factor_required' },
   413: { code: 'PAYLOAD_TOO_LARGE', reason: 'too_large' },
   429: { code: 'TOO_MANY_REQUESTS', reason: 'rate_limited' },
   500: { code: 'INTERNAL_SERVER_ERROR', reason: 'internal' },

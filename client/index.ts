@@ -19,6 +19,14 @@ export function createClient(options: ClientOptions): RowhouseClient {
   return createTRPCClient<AppRouter>({ links: createLinks(connect(options)) })
 }
 
-export { type Account, signIn, signOut, signUp } from './auth.ts'
+export {
+  type Account,
+  type SecondFactor,
+  SecondFactorNeededError,
+  signIn,
+  signOut,
+  signUp,
+  verifySecondFactor,
+} from './auth.ts'
 export { type ErrorCode, type ErrorReason, isRowhouseError, RowhouseError } from './errors.ts'
 export type { AppRouter }

@@ -30,6 +30,70 @@ create domain app.envelope as text
   constraint envelope_check CHECK (((VALUE ~ '^rh1\.[A-Za-z0-9_-]{1,32}\.[A-Za-z0-9_-]{38,}$'::text) AND (octet_length(VALUE) <= 2097152)));
 comment on domain app.envelope is 'A secret sealed by server/crypto: version, key id, then iv, ciphertext and tag of AES-256-GCM. Opens only in its own place.';
 
+create type app.invitation as (
+  id uuid,
+  organization_id uuid,
+  organization_name text,
+  email text,
+  role text,
+  status text,
+  inviter_name text,
+  expires_at timestamp with time zone,
+  created_at timestamp with time zone
+);
+comment on type app.invitation is 'An invitation as the organization''s admins and its recipient see it.';
+
+create type app.own_organization as (
+  id uuid,
+  name text,
+  slug text,
+  logo text,
+  role text,
+  require_two_factor boolean,
+  allow_self_approval boolean,
+  created_at timestamp with time zone
+);
+comment on type app.own_organization is 'An organization as one of its members sees it, with their role.';
+
+CREATE OR REPLACE FUNCTION app.accept_invitation(p_id uuid)
+ RETURNS SETOF app.own_organization
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  invited record;
+begin
+  select * into invited from app.lock_received_invitation(p_id);
+  if invited.organization_id is null then
+    return;
+  end if;
+  insert into auth.members (organization_id, user_id, role)
+  values (invited.organization_id, app.current_session_user_id(), invited.role);
+  update auth.invitations i set status = 'accepted' where i.id = p_id;
+  perform app.activate_organization(invited.organization_id);
+  return query select * from app.own_organizations(invited.organization_id);
+end
+$function$;
+comment on function app.accept_invitation(uuid) is 'Makes the caller a member of the organization that invited their verified address, and their session act in it.';
+revoke all on function app.accept_invitation(uuid) from public;
+grant execute on function app.accept_invitation(uuid) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.activate_organization(p_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update auth.sessions s set active_organization_id = p_id
+  where s.token = encode(sha256(decode(substr(current_setting('app.credential', true), 3), 'hex')), 'hex')
+    and s.user_id = app.current_session_user_id();
+end
+$function$;
+comment on function app.activate_organization(uuid) is 'Makes an organization the one in which the caller''s session acts.';
+revoke all on function app.activate_organization(uuid) from public;
+
 CREATE OR REPLACE FUNCTION app.authenticate(p_credential text, p_organization uuid, p_scope text)
  RETURNS app.caller
  LANGUAGE plpgsql
@@ -40,6 +104,7 @@ declare
   caller app.caller;
   wanted uuid;
   asked text;
+  lacks_factor boolean;
 begin
   if starts_with(p_credential, 's:') then
     select
@@ -59,7 +124,8 @@ begin
     where t.token_hash = sha256(decode(substr(p_credential, 3), 'hex'))
       and t.revoked_at is null
       and (t.expires_at is null or t.expires_at > now())
-      and (t.grace_until is null or t.grace_until > now());
+      and (t.grace_until is null or t.grace_until > now())
+      and t.deletion_id is null;
   elsif starts_with(p_credential, 'l:') then
     select l.user_id, 'lease', l.lease_id, false, false, '{}'
     into caller.user_id, caller.kind, caller.credential_id, caller.is_touch_due, caller.is_slide_due, caller.scopes
@@ -93,8 +159,10 @@ begin
 
   if wanted is not null then
     if caller.organization_id is null or caller.organization_id = wanted then
-      select m.organization_id, m.role
-      into caller.organization_id, caller.organization_role
+      select
+        m.organization_id, m.role,
+        o.require_two_factor and not (select u.two_factor_enabled from auth.users u where u.id = m.user_id)
+      into caller.organization_id, caller.organization_role, lacks_factor
       from auth.members m
       join auth.organizations o on o.id = m.organization_id and o.deleted_at is null
       where m.organization_id = wanted and m.user_id = caller.user_id;
@@ -104,13 +172,50 @@ begin
     if caller.organization_id is null and (p_organization is not null or caller.kind = 'token') then
       raise exception 'not_a_member' using errcode = 'insufficient_privilege';
     end if;
+    if lacks_factor then
+      -- What a session needs to choose another organization, or none, stays open to one that is active in this one.
+      if p_organization is not null or caller.kind = 'token' or split_part(p_scope, '+', 1) not in ('any', 'session') then
+        raise exception 'two_factor_required' using errcode = 'insufficient_privilege';
+      end if;
+      caller.organization_id := null;
+      caller.organization_role := null;
+    end if;
   end if;
   return caller;
 end
 $function$;
-comment on function app.authenticate(text, uuid, text) is 'Turns a credential into a caller, or raises: 28000 unauthenticated or lease_lost; 42501 missing_scope or not_a_member.';
+comment on function app.authenticate(text, uuid, text) is 'Turns a credential into a caller, or raises: 28000 unauthenticated or lease_lost; 42501 missing_scope, not_a_member or two_factor_required.';
 revoke all on function app.authenticate(text, uuid, text) from public;
 grant execute on function app.authenticate(text, uuid, text) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.cancel_invitation(p_id uuid)
+ RETURNS SETOF app.invitation
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  role text := app.lock_organization((select i.organization_id from auth.invitations i where i.id = p_id));
+  invited record;
+begin
+  if role is null then
+    return;
+  end if;
+  if role = 'member' then
+    perform app.refuse('role_too_low', 'only owners and admins may cancel invitations');
+  end if;
+  select i.status, i.role into invited from auth.invitations i where i.id = p_id for update;
+  if role <> 'owner' and invited.role = 'owner' then
+    perform app.refuse('role_too_low', 'only owners may cancel an owner''s invitation');
+  end if;
+  perform app.require_pending(invited.status, null);
+  update auth.invitations i set status = 'canceled' where i.id = p_id;
+  return query select * from app.describe_invitations(array[p_id]);
+end
+$function$;
+comment on function app.cancel_invitation(uuid) is 'Takes an invitation back.';
+revoke all on function app.cancel_invitation(uuid) from public;
+grant execute on function app.cancel_invitation(uuid) to rowhouse_api;
 
 CREATE OR REPLACE FUNCTION app.check_streams(p_credentials text[], p_organizations uuid[], p_task_ids uuid[], OUT n integer, OUT refusal text, OUT status text, OUT last_log_seq integer, OUT last_event_seq integer)
  RETURNS SETOF record
@@ -123,36 +228,55 @@ declare
   asked record;
   credential text;
   organization uuid;
+  scope text;
   caller uuid;
 begin
   for asked in
-    select a.credential, a.organization, a.task_id, a.n
+    select
+      a.credential, a.organization, a.task_id, a.n,
+      case when a.task_id is null then 'approvals:read' else 'tasks:read' end as scope
     from unnest(p_credentials, p_organizations, p_task_ids) with ordinality as a (credential, organization, task_id, n)
-    order by a.credential, a.organization
+    order by a.credential, a.organization, scope
   loop
-    -- Once for all streams of one caller.
-    if (credential, organization) is distinct from (asked.credential, asked.organization) then
+    -- Once for all streams of one caller that ask the same of them.
+    if (credential, organization, scope) is distinct from (asked.credential, asked.organization, asked.scope) then
       credential := asked.credential;
       organization := asked.organization;
+      scope := asked.scope;
       caller := null;
       refusal := null;
       begin
-        select a.user_id into caller from app.authenticate(credential, organization, 'tasks:read') a;
+        select a.user_id into caller from app.authenticate(credential, organization, scope) a;
       exception
         when invalid_authorization_specification or insufficient_privilege then
           refusal := sqlerrm;
       end;
     end if;
     n := asked.n;
-    select t.status, t.last_log_seq, t.last_event_seq
-    into status, last_log_seq, last_event_seq
-    from app.tasks t
-    where t.user_id = caller and t.id = asked.task_id and t.deleted_at is null;
+    status := null;
+    last_log_seq := null;
+    last_event_seq := null;
+    if asked.task_id is not null then
+      select t.status, t.last_log_seq, t.last_event_seq
+      into status, last_log_seq, last_event_seq
+      from app.tasks t
+      where t.user_id = caller and t.id = asked.task_id and t.deleted_at is null;
+    elsif caller is not null then
+      status := 'open';
+      last_log_seq := 0;
+      last_event_seq := coalesce(
+        case
+          when organization is null then (select s.last_seq from app.approval_sequences s where s.user_id = caller)
+          else (select s.last_seq from app.organization_approval_sequences s where s.organization_id = organization)
+        end,
+        0
+      );
+    end if;
     return next;
   end loop;
 end
 $function$;
-comment on function app.check_streams(text[], uuid[], uuid[]) is 'For each credential, organization and task of a stream: why its caller is refused, or the task''s state and last numbers; without a status, the task is not there.';
+comment on function app.check_streams(text[], uuid[], uuid[]) is 'For each credential, organization and task of a stream: why its caller is refused, or the task''s state and last numbers; without a status, the task is not there. Without a task, of the organization''s approvals, or of the caller''s own.';
 revoke all on function app.check_streams(text[], uuid[], uuid[]) from public;
 grant execute on function app.check_streams(text[], uuid[], uuid[]) to rowhouse_system;
 
@@ -285,6 +409,87 @@ comment on function app.claim_webhook_events(integer, integer, integer) is 'Clai
 revoke all on function app.claim_webhook_events(integer, integer, integer) from public;
 grant execute on function app.claim_webhook_events(integer, integer, integer) to rowhouse_system;
 
+CREATE OR REPLACE FUNCTION app.create_invitation(p_id uuid, p_email text, p_role text, p_mails_per_hour integer)
+ RETURNS SETOF app.invitation
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  role text := app.lock_organization(p_id);
+  caller uuid := app.current_session_user_id();
+  address text := lower(p_email);
+  again_at timestamptz;
+  created uuid;
+begin
+  if role is null then
+    return;
+  end if;
+  if role = 'member' then
+    perform app.refuse('role_too_low', 'only owners and admins may invite');
+  end if;
+  if role <> 'owner' and p_role = 'owner' then
+    perform app.refuse('role_too_low', 'only owners may invite owners');
+  end if;
+  if exists (
+    select from auth.members m join auth.users u on u.id = m.user_id
+    where m.organization_id = p_id and lower(u.email) = address
+  ) then
+    raise exception 'already a member'
+      using errcode = 'unique_violation', constraint = 'members_organization_id_user_id_key', table = 'members', schema = 'auth';
+  end if;
+
+  -- Each is a mail to somebody who did not ask for it: so many an hour to one address, and 20 times as many from one user.
+  select max(limited.until) into again_at
+  from (
+    (
+      select i.created_at + interval '1 hour' as until from auth.invitations i
+      where i.email = address order by i.created_at desc offset p_mails_per_hour - 1 limit 1
+    )
+    union all
+    (
+      select i.created_at + interval '1 hour' from auth.invitations i
+      where i.inviter_id = caller order by i.created_at desc offset 20 * p_mails_per_hour - 1 limit 1
+    )
+  ) limited;
+  if again_at > now() then
+    raise exception using
+      errcode = 'RH001', message = 'rate_limited', detail = 'too many invitations; try again later',
+      hint = to_char(again_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+  end if;
+
+  update auth.invitations i set status = 'canceled'
+  where i.organization_id = p_id and i.email = address and i.status = 'pending';
+  insert into auth.invitations (organization_id, inviter_id, email, role, expires_at)
+  values (p_id, caller, address, p_role, now() + interval '48 hours')
+  returning id into created;
+  return query select * from app.describe_invitations(array[created]);
+end
+$function$;
+comment on function app.create_invitation(uuid, text, text, integer) is 'Invites whoever can prove that the address is theirs, for 48 hours; cancels an earlier invitation of the same address. The caller, who sends the mail, says how many one address may get in an hour.';
+revoke all on function app.create_invitation(uuid, text, text, integer) from public;
+grant execute on function app.create_invitation(uuid, text, text, integer) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.create_organization(p_name text, p_slug text, p_logo text)
+ RETURNS SETOF app.own_organization
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  organization uuid := app.new_id();
+begin
+  insert into auth.organizations (id, name, slug, logo) values (organization, p_name, p_slug, p_logo);
+  insert into auth.members (organization_id, user_id, role)
+  values (organization, app.current_session_user_id(), 'owner');
+  perform app.activate_organization(organization);
+  return query select * from app.own_organizations(organization);
+end
+$function$;
+comment on function app.create_organization(text, text, text) is 'Makes an organization whose owner the caller is, and in which their session acts from now on.';
+revoke all on function app.create_organization(text, text, text) from public;
+grant execute on function app.create_organization(text, text, text) to rowhouse_api;
+
 CREATE OR REPLACE FUNCTION app.current_account(OUT id uuid, OUT name text, OUT email text, OUT image text, OUT credential text, OUT organization_id uuid, OUT organization_role text, OUT scopes text[])
  RETURNS record
  LANGUAGE plpgsql
@@ -323,6 +528,28 @@ $function$;
 comment on function app.current_organization_id() is 'The organization in which the caller acts, as long as they are a member of it; null for none.';
 revoke all on function app.current_organization_id() from public;
 grant execute on function app.current_organization_id() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.current_organization_role()
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  organization uuid := app.current_organization_id();
+begin
+  if organization is null then
+    return null;
+  end if;
+  return (
+    select m.role from auth.members m
+    where m.organization_id = organization and m.user_id = app.current_user_id()
+  );
+end
+$function$;
+comment on function app.current_organization_role() is 'As what the caller belongs to the organization in which they act; null for none. For policies of what an organization owns.';
+revoke all on function app.current_organization_role() from public;
+grant execute on function app.current_organization_role() to rowhouse_api;
 
 CREATE OR REPLACE FUNCTION app.current_owner_id()
  RETURNS uuid
@@ -402,6 +629,7 @@ begin
           and t.revoked_at is null
           and (t.expires_at is null or t.expires_at > now())
           and (t.grace_until is null or t.grace_until > now())
+          and t.deletion_id is null
       );
     else
       return null;
@@ -411,6 +639,46 @@ $function$;
 comment on function app.current_user_id() is 'The user whose session or API token this transaction carries; null for nobody.';
 revoke all on function app.current_user_id() from public;
 grant execute on function app.current_user_id() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.decline_invitation(p_id uuid)
+ RETURNS SETOF app.invitation
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  invited record;
+begin
+  select * into invited from app.lock_received_invitation(p_id);
+  if invited.organization_id is null then
+    return;
+  end if;
+  update auth.invitations i set status = 'rejected' where i.id = p_id;
+  return query select * from app.describe_invitations(array[p_id]);
+end
+$function$;
+comment on function app.decline_invitation(uuid) is 'Turns an invitation of the caller''s verified address down.';
+revoke all on function app.decline_invitation(uuid) from public;
+grant execute on function app.decline_invitation(uuid) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.describe_invitations(p_ids uuid[])
+ RETURNS SETOF app.invitation
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return query
+    select i.id, i.organization_id, o.name, i.email, i.role, i.status, u.name, i.expires_at, i.created_at
+    from auth.invitations i
+    join auth.organizations o on o.id = i.organization_id
+    join auth.users u on u.id = i.inviter_id
+    where i.id = any (p_ids)
+    order by i.id desc;
+end
+$function$;
+comment on function app.describe_invitations(uuid[]) is 'Invitations with the names of organization and inviter, newest first.';
+revoke all on function app.describe_invitations(uuid[]) from public;
 
 CREATE OR REPLACE FUNCTION app.end_credential_leases()
  RETURNS trigger
@@ -448,6 +716,39 @@ $function$;
 comment on function app.end_task_lease() is 'Ends the lease of a task that is over, stopped or removed.';
 revoke all on function app.end_task_lease() from public;
 
+CREATE OR REPLACE FUNCTION app.expire_approval(OUT user_id uuid, OUT organization_id uuid)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  due record;
+  approval app.approvals;
+begin
+  loop
+    select a.user_id, a.id into due from app.approvals a
+    where a.status = 'pending' and a.expires_at <= now()
+    order by a.expires_at
+    limit 1;
+    if not found then
+      return;
+    end if;
+    approval := app.lock_approval(due.user_id, due.id);
+    if approval.status = 'pending' then
+      approval := app.settle_approval(approval, 'expired', null, null);
+      user_id := approval.user_id;
+      organization_id := approval.organization_id;
+      return;
+    end if;
+  end loop;
+end
+$function$;
+comment on function app.expire_approval() is 'Expires one approval whose time is over, which denies its tool call. One a transaction, since each locks sequences. Nulls where there is none.';
+revoke all on function app.expire_approval() from public;
+grant execute on function app.expire_approval() to rowhouse_system;
+
 CREATE OR REPLACE FUNCTION app.export_account()
  RETURNS TABLE(source text, data jsonb)
  LANGUAGE plpgsql
@@ -466,6 +767,8 @@ begin
     from auth.accounts a where a.user_id = caller
     union all
     select 'two_factors', to_jsonb(t) - array['secret', 'backup_codes'] from auth.two_factors t where t.user_id = caller
+    union all
+    select 'trusted_devices', to_jsonb(d) - 'token_hash' from auth.trusted_devices d where d.user_id = caller
     union all
     select 'members', to_jsonb(m) from auth.members m where m.user_id = caller
     union all
@@ -665,6 +968,23 @@ comment on function app.known_user_ids() is 'The users whose name and image the 
 revoke all on function app.known_user_ids() from public;
 grant execute on function app.known_user_ids() to rowhouse_api;
 
+CREATE OR REPLACE FUNCTION app.lacks_second_factor(p_user_id uuid, p_organization_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return exists (
+    select from auth.organizations o
+    join auth.users u on u.id = p_user_id and not u.two_factor_enabled
+    where o.id = p_organization_id and o.require_two_factor
+  );
+end
+$function$;
+comment on function app.lacks_second_factor(uuid, uuid) is 'Whether an organization requires a second factor that the user has not. Not granted to anyone.';
+revoke all on function app.lacks_second_factor(uuid, uuid) from public;
+
 CREATE OR REPLACE FUNCTION app.lease_task(p_user_id uuid, p_task_id uuid, p_worker text, p_lease_seconds integer, p_credential_hash bytea, p_api_token_id uuid, p_session_id uuid)
  RETURNS timestamp with time zone
  LANGUAGE plpgsql
@@ -750,6 +1070,74 @@ comment on function app.leased_user_id() is 'The owner of the task that this tra
 revoke all on function app.leased_user_id() from public;
 grant execute on function app.leased_user_id() to rowhouse_api;
 
+CREATE OR REPLACE FUNCTION app.leave_organization(p_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  caller uuid := app.current_session_user_id();
+begin
+  -- Open to those as well who lack the second factor that the organization requires.
+  if not exists (select from auth.members m where m.organization_id = p_id and m.user_id = caller) then
+    return false;
+  end if;
+  perform from auth.organizations o where o.id = p_id and o.deleted_at is null for update;
+  if not found then
+    return false;
+  end if;
+  delete from auth.members m where m.organization_id = p_id and m.user_id = caller;
+  return found;
+end
+$function$;
+comment on function app.leave_organization(uuid) is 'Ends the caller''s membership; false where there is none.';
+revoke all on function app.leave_organization(uuid) from public;
+grant execute on function app.leave_organization(uuid) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.list_invitations(p_id uuid)
+ RETURNS SETOF app.invitation
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  caller uuid := app.current_session_user_id();
+  own_role text;
+begin
+  if p_id is null then
+    return query
+      select d.* from app.describe_invitations(array(
+        select i.id
+        from auth.users u
+        join auth.invitations i on i.email = lower(u.email) and i.status = 'pending' and i.expires_at > now()
+        join auth.organizations o on o.id = i.organization_id and o.deleted_at is null
+        where u.id = caller and u.email_verified
+      )) d;
+    return;
+  end if;
+  select o.role into own_role from app.own_organizations(p_id) o;
+  if own_role is null then
+    perform app.refuse('not_found', 'organization not found');
+  end if;
+  perform app.require_second_factor(caller, p_id);
+  if own_role = 'member' then
+    perform app.refuse('role_too_low', 'only owners and admins see whom an organization invited');
+  end if;
+  return query
+    select d.* from app.describe_invitations(array(
+      select i.id from auth.invitations i
+      where i.organization_id = p_id
+        and i.status = 'pending'
+        -- With its id an invitation can be cancelled or passed on; those that make owners are the owners'.
+        and (own_role = 'owner' or own_role = 'admin' and i.role <> 'owner')
+    )) d;
+end
+$function$;
+comment on function app.list_invitations(uuid) is 'The pending invitations of one of the caller''s organizations, expired ones included; without one, those that the caller received.';
+revoke all on function app.list_invitations(uuid) from public;
+grant execute on function app.list_invitations(uuid) to rowhouse_api;
+
 CREATE OR REPLACE FUNCTION app.list_sessions()
  RETURNS TABLE(id uuid, is_current boolean, user_agent text, ip_address text, created_at timestamp with time zone, expires_at timestamp with time zone)
  LANGUAGE plpgsql
@@ -795,6 +1183,7 @@ begin
           and t.revoked_at is null
           and (t.expires_at is null or t.expires_at > now())
           and (t.grace_until is null or t.grace_until > now())
+          and t.deletion_id is null
       )
     )
     and (
@@ -805,6 +1194,100 @@ end
 $function$;
 comment on function app.live_lease(text) is 'The lease that a credential opens: not ended, not lapsed, and claimed with what is still valid.';
 revoke all on function app.live_lease(text) from public;
+
+CREATE OR REPLACE FUNCTION app.lock_organization(p_id uuid)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  caller uuid := app.current_session_user_id();
+begin
+  -- Whoever does not belong to it must not make others wait.
+  if not exists (select from auth.members m where m.organization_id = p_id and m.user_id = caller) then
+    return null;
+  end if;
+  perform from auth.organizations o where o.id = p_id and o.deleted_at is null for update;
+  if not found then
+    return null;
+  end if;
+  perform app.require_second_factor(caller, p_id);
+  return (select m.role from auth.members m where m.organization_id = p_id and m.user_id = caller);
+end
+$function$;
+comment on function app.lock_organization(uuid) is 'Locks one of the caller''s organizations and tells their role in it, as it is under the lock; null where it is not theirs.';
+revoke all on function app.lock_organization(uuid) from public;
+
+CREATE OR REPLACE FUNCTION app.lock_received_invitation(p_id uuid, OUT organization_id uuid, OUT role text)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  recipient record;
+  invited record;
+begin
+  select u.email, u.email_verified into recipient from auth.users u where u.id = app.current_session_user_id();
+  -- Before anything is looked up: who only claims an address learns nothing of what was sent to it.
+  if not recipient.email_verified then
+    perform app.refuse('email_not_verified', 'confirm your mail address first');
+  end if;
+  select i.organization_id into organization_id
+  from auth.invitations i where i.id = p_id and i.email = lower(recipient.email);
+  -- The organization first, as everyone does who needs both.
+  perform from auth.organizations o where o.id = organization_id and o.deleted_at is null for update;
+  if not found then
+    organization_id := null;
+    return;
+  end if;
+  select i.role, i.status, i.expires_at into invited from auth.invitations i where i.id = p_id for update;
+  perform app.require_pending(invited.status, invited.expires_at);
+  role := invited.role;
+end
+$function$;
+comment on function app.lock_received_invitation(uuid) is 'Locks a pending invitation of the caller''s verified address; nulls where there is none. Not granted to anyone.';
+revoke all on function app.lock_received_invitation(uuid) from public;
+
+CREATE OR REPLACE FUNCTION app.mark_approvals_with_task()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if new.deleted_at is not null then
+    update app.approvals a set deletion_id = new.deletion_id
+    where a.user_id = new.user_id and a.task_id = new.id and a.deletion_id is null;
+  else
+    update app.approvals a
+    set deletion_id = (select o.deletion_id from auth.organizations o where o.id = a.organization_id)
+    where a.user_id = new.user_id and a.task_id = new.id and a.deletion_id = old.deletion_id;
+  end if;
+  return null;
+end
+$function$;
+comment on function app.mark_approvals_with_task() is 'Hides a removed task''s approvals, and brings back those that went with it.';
+revoke all on function app.mark_approvals_with_task() from public;
+
+CREATE OR REPLACE FUNCTION app.mark_with_organization(p_id uuid, p_deletion_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  -- One statement for each table with rows that an organization's removal hides, and its counterpart below.
+  update app.api_tokens t set deletion_id = p_deletion_id where t.organization_id = p_id and t.deletion_id is null;
+  update app.ai_provider_configs c set deletion_id = p_deletion_id
+  where c.organization_id = p_id and c.deletion_id is null;
+  update app.approvals a set deletion_id = p_deletion_id where a.organization_id = p_id and a.deletion_id is null;
+end
+$function$;
+comment on function app.mark_with_organization(uuid, uuid) is 'Marks what goes with an organization.';
+revoke all on function app.mark_with_organization(uuid, uuid) from public;
 
 CREATE OR REPLACE FUNCTION app.member_organization_ids()
  RETURNS uuid[]
@@ -827,11 +1310,14 @@ begin
   return array(
     select m.organization_id from auth.members m
     join auth.organizations o on o.id = m.organization_id and o.deleted_at is null
-    where m.user_id = caller and (bound is null or m.organization_id = bound)
+    where m.user_id = caller
+      and (bound is null or m.organization_id = bound)
+      and (not o.require_two_factor or (select u.two_factor_enabled from auth.users u where u.id = caller))
   );
 end
 $function$;
-comment on function app.member_organization_ids() is 'The organizations in which the caller may act: all they belong to, or the one that their API token is bound to.';
+comment on function app.member_organization_ids() is 'The organizations in which the caller may act: all they belong to, or the one that their API token is bound to, without those
+that require a second factor of a caller who has none.';
 revoke all on function app.member_organization_ids() from public;
 grant execute on function app.member_organization_ids() to rowhouse_api;
 
@@ -866,6 +1352,39 @@ revoke all on function app.new_id() from public;
 grant execute on function app.new_id() to rowhouse_api;
 grant execute on function app.new_id() to rowhouse_auth;
 grant execute on function app.new_id() to rowhouse_system;
+
+CREATE OR REPLACE FUNCTION app.next_approval_seq(p_user_id uuid)
+ RETURNS integer
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  insert into app.approval_sequences as s (user_id, last_seq) values (p_user_id, 1)
+  on conflict (user_id) do update set last_seq = s.last_seq + 1
+  returning s.last_seq
+$function$;
+comment on function app.next_approval_seq(uuid) is 'The next number of a user''s approvals. Locks their sequence until the commit.';
+revoke all on function app.next_approval_seq(uuid) from public;
+
+CREATE OR REPLACE FUNCTION app.next_organization_approval_seq(p_organization_id uuid)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  seq integer;
+begin
+  if p_organization_id is not null then
+    insert into app.organization_approval_sequences as s (organization_id, last_seq) values (p_organization_id, 1)
+    on conflict (organization_id) do update set last_seq = s.last_seq + 1
+    returning s.last_seq into seq;
+  end if;
+  return seq;
+end
+$function$;
+comment on function app.next_organization_approval_seq(uuid) is 'The same for an organization''s; null for none. Taken after the requester''s.';
+revoke all on function app.next_organization_approval_seq(uuid) from public;
 
 CREATE OR REPLACE FUNCTION app.open_task_secrets(OUT user_id uuid, OUT keys jsonb, OUT connectors jsonb)
  RETURNS record
@@ -933,6 +1452,25 @@ $function$;
 comment on function app.open_task_secrets() is 'What the task of this transaction''s lease may use, sealed, and notes the use. Raises RH409 lease_lost, and RH403 missing_scope where who claimed the task may not read keys.';
 revoke all on function app.open_task_secrets() from public;
 grant execute on function app.open_task_secrets() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.own_organizations(p_id uuid DEFAULT NULL::uuid)
+ RETURNS SETOF app.own_organization
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return query
+    select o.id, o.name, o.slug, o.logo, m.role, o.require_two_factor, o.allow_self_approval, o.created_at
+    from auth.members m
+    join auth.organizations o on o.id = m.organization_id and o.deleted_at is null
+    where m.user_id = app.current_session_user_id() and (p_id is null or o.id = p_id)
+    order by o.id desc;
+end
+$function$;
+comment on function app.own_organizations(uuid) is 'The organizations to which the caller, signed in with a session, belongs, newest first; or the one of this id.';
+revoke all on function app.own_organizations(uuid) from public;
+grant execute on function app.own_organizations(uuid) to rowhouse_api;
 
 CREATE OR REPLACE FUNCTION app.process_webhook_event(p_user uuid, p_id uuid, p_attempt integer)
  RETURNS boolean
@@ -1015,6 +1553,18 @@ comment on function app.receive_webhook(text, text, text, text[], text, jsonb, j
 revoke all on function app.receive_webhook(text, text, text, text[], text, jsonb, jsonb) from public;
 grant execute on function app.receive_webhook(text, text, text, text[], text, jsonb, jsonb) to rowhouse_system;
 
+CREATE OR REPLACE FUNCTION app.refuse(p_reason text, p_sentence text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  raise exception using errcode = 'RH001', message = p_reason, detail = p_sentence;
+end
+$function$;
+comment on function app.refuse(text, text) is 'Raises an expected failure.';
+revoke all on function app.refuse(text, text) from public;
+
 CREATE OR REPLACE FUNCTION app.remove_account()
  RETURNS void
  LANGUAGE plpgsql
@@ -1057,6 +1607,138 @@ where others would be left without an owner.';
 revoke all on function app.remove_account() from public;
 grant execute on function app.remove_account() to rowhouse_api;
 
+CREATE OR REPLACE FUNCTION app.remove_member(p_id uuid, p_user_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  role text := app.lock_organization(p_id);
+  target record;
+begin
+  if role is null then
+    return false;
+  end if;
+  if role = 'member' then
+    perform app.refuse('role_too_low', 'only owners and admins may remove members');
+  end if;
+  select m.id, m.role into target from auth.members m where m.organization_id = p_id and m.user_id = p_user_id;
+  if not found then
+    return false;
+  end if;
+  if role <> 'owner' and target.role = 'owner' then
+    perform app.refuse('role_too_low', 'only owners may remove owners');
+  end if;
+  delete from auth.members m where m.id = target.id;
+  return true;
+end
+$function$;
+comment on function app.remove_member(uuid, uuid) is 'Ends somebody''s membership; false where there is none. Raises members_last_owner_check.';
+revoke all on function app.remove_member(uuid, uuid) from public;
+grant execute on function app.remove_member(uuid, uuid) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.remove_organization(p_id uuid, OUT id uuid, OUT deleted_at timestamp with time zone)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  role text := app.lock_organization(p_id);
+  deletion uuid := app.new_id();
+begin
+  if role is null then
+    return;
+  end if;
+  if role <> 'owner' then
+    perform app.refuse('role_too_low', 'only owners may remove an organization');
+  end if;
+  update auth.organizations o set deleted_at = now(), deletion_id = deletion
+  where o.id = p_id
+  returning o.id, o.deleted_at into id, deleted_at;
+  perform app.mark_with_organization(p_id, deletion);
+end
+$function$;
+comment on function app.remove_organization(uuid) is 'Hides an organization from everyone and marks what is bound to it. Nulls where it is not the caller''s.';
+revoke all on function app.remove_organization(uuid) from public;
+grant execute on function app.remove_organization(uuid) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.require_pending(p_status text, p_expires_at timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_status <> 'pending' then
+    perform app.refuse(
+      'illegal_transition',
+      'the invitation is already ' || case p_status when 'rejected' then 'declined' when 'canceled' then 'cancelled' else p_status end
+    );
+  end if;
+  if p_expires_at <= now() then
+    perform app.refuse('illegal_transition', 'the invitation has expired');
+  end if;
+end
+$function$;
+comment on function app.require_pending(text, timestamp with time zone) is 'Refuses an invitation that was answered, was taken back or has expired.';
+revoke all on function app.require_pending(text, timestamp with time zone) from public;
+
+CREATE OR REPLACE FUNCTION app.require_second_factor(p_user_id uuid, p_organization_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if app.lacks_second_factor(p_user_id, p_organization_id) then
+    perform app.refuse(
+      'two_factor_required',
+      'this organization requires two-factor sign-in: switch it on for your account, then try again'
+    );
+  end if;
+end
+$function$;
+comment on function app.require_second_factor(uuid, uuid) is 'Refuses whoever has no second factor what an organization that requires one gives its members.';
+revoke all on function app.require_second_factor(uuid, uuid) from public;
+
+CREATE OR REPLACE FUNCTION app.restore_organization(p_id uuid, p_slug text)
+ RETURNS SETOF app.own_organization
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  caller uuid := app.current_session_user_id();
+  removed record;
+begin
+  -- To all but its owners it is gone.
+  if not exists (
+    select from auth.members m where m.organization_id = p_id and m.user_id = caller and m.role = 'owner'
+  ) then
+    return;
+  end if;
+  select o.deleted_at, o.deletion_id into removed
+  from auth.organizations o
+  where o.id = p_id and (o.deleted_at is null or o.deleted_at > now() - interval '30 days')
+  for update;
+  if not found then
+    return;
+  end if;
+  if removed.deleted_at is null then
+    perform app.refuse('illegal_transition', 'the organization is not removed');
+  end if;
+  update auth.organizations o set deleted_at = null, deletion_id = null, slug = coalesce(p_slug, o.slug)
+  where o.id = p_id;
+  perform app.unmark_with_organization(p_id, removed.deletion_id);
+  return query select * from app.own_organizations(p_id);
+end
+$function$;
+comment on function app.restore_organization(uuid, text) is 'Brings an organization back that an owner removed within the last 30 days, perhaps under another slug: its own may be taken.';
+revoke all on function app.restore_organization(uuid, text) from public;
+grant execute on function app.restore_organization(uuid, text) to rowhouse_api;
+
 CREATE OR REPLACE FUNCTION app.revoke_other_sessions()
  RETURNS integer
  LANGUAGE plpgsql
@@ -1091,6 +1773,50 @@ $function$;
 comment on function app.revoke_session(uuid) is 'Ends one session of the caller; false where they have no such session.';
 revoke all on function app.revoke_session(uuid) from public;
 grant execute on function app.revoke_session(uuid) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.set_active_organization(p_id uuid)
+ RETURNS SETOF app.own_organization
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_id is null then
+    perform app.activate_organization(null);
+    return;
+  end if;
+  return query select * from app.own_organizations(p_id);
+  if found then
+    perform app.activate_organization(p_id);
+  end if;
+end
+$function$;
+comment on function app.set_active_organization(uuid) is 'Chooses the organization in which the caller''s session acts where a call names none; null for none.';
+revoke all on function app.set_active_organization(uuid) from public;
+grant execute on function app.set_active_organization(uuid) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.set_default_ai_provider(p_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  -- All of them, so that those who choose at once take turns, and each sees what the one before chose.
+  perform from app.ai_provider_configs c
+  where c.organization_id = app.current_organization_id()
+  order by c.id
+  for no key update;
+  update app.ai_provider_configs c set is_default = false
+  where c.organization_id = app.current_organization_id() and c.is_default and c.id <> p_id
+    and exists (select from app.ai_provider_configs other where other.organization_id = c.organization_id and other.id = p_id);
+  update app.ai_provider_configs c set is_default = true
+  where c.organization_id = app.current_organization_id() and c.id = p_id;
+  return found;
+end
+$function$;
+comment on function app.set_default_ai_provider(uuid) is 'Makes one of the current organization''s providers its default, instead of the one that was; false where there is no such provider.';
+revoke all on function app.set_default_ai_provider(uuid) from public;
+grant execute on function app.set_default_ai_provider(uuid) to rowhouse_api;
 
 CREATE OR REPLACE FUNCTION app.sign_in(p_credential text, p_organization uuid, p_scope text, p_is_read_only boolean, p_timeout_ms integer)
  RETURNS app.caller
@@ -1466,6 +2192,25 @@ $function$;
 comment on function app.touch_updated_at() is 'Keeps updated_at; one trigger a table. The owner leaves it as it is where app.keeps_updated_at is on.';
 revoke all on function app.touch_updated_at() from public;
 
+CREATE OR REPLACE FUNCTION app.unmark_with_organization(p_id uuid, p_deletion_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update app.api_tokens t set deletion_id = null where t.organization_id = p_id and t.deletion_id = p_deletion_id;
+  update app.ai_provider_configs c set deletion_id = null
+  where c.organization_id = p_id and c.deletion_id = p_deletion_id;
+  -- An approval whose task was removed meanwhile stays hidden with that.
+  update app.approvals a
+  set deletion_id = (select t.deletion_id from app.tasks t where t.user_id = a.user_id and t.id = a.task_id)
+  where a.organization_id = p_id and a.deletion_id = p_deletion_id;
+end
+$function$;
+comment on function app.unmark_with_organization(uuid, uuid) is 'Brings back what went with an organization, and nothing else.';
+revoke all on function app.unmark_with_organization(uuid, uuid) from public;
+
 CREATE OR REPLACE FUNCTION app.unname_task_lease()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1478,6 +2223,150 @@ end
 $function$;
 comment on function app.unname_task_lease() is 'Takes the lease''s name off a task that is over, stopped or removed.';
 revoke all on function app.unname_task_lease() from public;
+
+CREATE OR REPLACE FUNCTION app.update_member_role(p_id uuid, p_user_id uuid, p_role text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  role text := app.lock_organization(p_id);
+  target record;
+begin
+  if role is null then
+    return false;
+  end if;
+  if role = 'member' then
+    perform app.refuse('role_too_low', 'only owners and admins may change roles');
+  end if;
+  select m.id, m.role into target from auth.members m where m.organization_id = p_id and m.user_id = p_user_id;
+  if not found then
+    return false;
+  end if;
+  if role <> 'owner' and 'owner' in (target.role, p_role) then
+    perform app.refuse('role_too_low', 'only owners may make or lower owners');
+  end if;
+  update auth.members m set role = p_role where m.id = target.id;
+  return true;
+end
+$function$;
+comment on function app.update_member_role(uuid, uuid, text) is 'Gives a member another role; false where there is no such member. Raises members_last_owner_check.';
+revoke all on function app.update_member_role(uuid, uuid, text) from public;
+grant execute on function app.update_member_role(uuid, uuid, text) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.update_organization(p_id uuid, p_changes jsonb)
+ RETURNS SETOF app.own_organization
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  role text := app.lock_organization(p_id);
+begin
+  if role is null then
+    return;
+  end if;
+  if role = 'member' then
+    perform app.refuse('role_too_low', 'only owners and admins may change an organization');
+  end if;
+  if role <> 'owner' and p_changes ?| array['require_two_factor', 'allow_self_approval'] then
+    perform app.refuse('role_too_low', 'only owners may change what an organization requires of its members');
+  end if;
+  if (p_changes ->> 'require_two_factor')::boolean and not exists (
+    select from auth.users u where u.id = app.current_session_user_id() and u.two_factor_enabled
+  ) then
+    perform app.refuse('two_factor_required', 'switch two-factor sign-in on for your own account first');
+  end if;
+  update auth.organizations o
+  set
+    name = coalesce(p_changes ->> 'name', o.name),
+    slug = coalesce(p_changes ->> 'slug', o.slug),
+    logo = case when p_changes ? 'logo' then p_changes ->> 'logo' else o.logo end,
+    require_two_factor = coalesce((p_changes ->> 'require_two_factor')::boolean, o.require_two_factor),
+    allow_self_approval = coalesce((p_changes ->> 'allow_self_approval')::boolean, o.allow_self_approval)
+  where o.id = p_id;
+  return query select * from app.own_organizations(p_id);
+end
+$function$;
+comment on function app.update_organization(uuid, jsonb) is 'Changes the columns that p_changes names: name, slug, logo, and by owners require_two_factor and allow_self_approval.';
+revoke all on function app.update_organization(uuid, jsonb) from public;
+grant execute on function app.update_organization(uuid, jsonb) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION auth.ask_second_factor()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if new.second_factor_at is not null then
+    return new;
+  end if;
+  -- The lock makes a sign-in and the moment that the factor is switched on take turns: whichever is second sees the other.
+  perform from auth.users u where u.id = new.user_id and u.two_factor_enabled for share;
+  if found then
+    raise exception 'the second factor is missing'
+      using errcode = 'check_violation', constraint = 'sessions_second_factor_check', table = 'sessions', schema = 'auth';
+  end if;
+  return new;
+end
+$function$;
+comment on function auth.ask_second_factor() is 'Refuses a session without the second factor to a user who has one.';
+revoke all on function auth.ask_second_factor() from public;
+
+CREATE OR REPLACE FUNCTION auth.cancel_former_inviters_invitations()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  update auth.invitations i set status = 'canceled'
+  where i.organization_id = old.organization_id
+    and i.inviter_id = old.user_id
+    and i.status = 'pending'
+    and (tg_op = 'DELETE' or new.role = 'member' or new.role = 'admin' and i.role = 'owner');
+  return null;
+end
+$function$;
+comment on function auth.cancel_former_inviters_invitations() is 'An invitation holds as long as its inviter could make it: nobody comes back, or in, by one of their own.';
+revoke all on function auth.cancel_former_inviters_invitations() from public;
+
+CREATE OR REPLACE FUNCTION auth.follow_two_factor()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if new.two_factor_enabled then
+    update auth.two_factors t set verified = true where t.user_id = new.id and not t.verified;
+    -- Made with less than is asked for from now on.
+    delete from auth.sessions s where s.user_id = new.id and s.second_factor_at is null;
+  else
+    delete from auth.two_factors t where t.user_id = new.id;
+    delete from auth.trusted_devices d where d.user_id = new.id;
+  end if;
+  return null;
+end
+$function$;
+comment on function auth.follow_two_factor() is 'With the factor switched on, its secret counts and sessions without it end; switched off, secret, codes and trusted devices go.';
+revoke all on function auth.follow_two_factor() from public;
+
+CREATE OR REPLACE FUNCTION auth.forget_trusted_devices()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  delete from auth.trusted_devices d where d.user_id = new.user_id;
+  return null;
+end
+$function$;
+comment on function auth.forget_trusted_devices() is 'A new password ends the trust in every device.';
+revoke all on function auth.forget_trusted_devices() from public;
 
 CREATE OR REPLACE FUNCTION auth.keep_last_owner()
  RETURNS trigger
@@ -1591,6 +2480,58 @@ grant select,
   insert (task_id, agent, model, provider, input),
   update (status, output, usage, error, finished_at) on app.agent_runs to rowhouse_api;
 
+-- app.ai_provider_configs
+
+create table app.ai_provider_configs (
+  organization_id uuid default app.current_organization_id() not null,
+  id uuid default app.new_id() not null,
+  name text not null,
+  provider text not null,
+  base_url text,
+  model text not null,
+  credentials app.envelope,
+  hint text default ''::text not null,
+  is_default boolean default false not null,
+  limits jsonb default '{}'::jsonb not null,
+  deletion_id uuid,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint ai_provider_configs_pkey PRIMARY KEY (organization_id, id),
+  constraint ai_provider_configs_organization_id_name_key UNIQUE (organization_id, name),
+  constraint ai_provider_configs_limits_check CHECK ((jsonb_typeof(limits) = 'object'::text))
+);
+comment on table app.ai_provider_configs is 'An organization''s model providers, and how they are called.';
+comment on column app.ai_provider_configs.hint is 'The last characters of the credentials.';
+comment on column app.ai_provider_configs.deletion_id is 'Set while the organization is removed.';
+
+CREATE UNIQUE INDEX ai_provider_configs_organization_id_default_key ON app.ai_provider_configs USING btree (organization_id) WHERE is_default;
+
+alter table app.ai_provider_configs enable row level security;
+
+create policy delete_admin on app.ai_provider_configs
+  for delete to rowhouse_api
+  using (((organization_id = ( SELECT app.current_organization_id() AS current_organization_id)) AND (( SELECT app.current_organization_role() AS current_organization_role) = ANY (ARRAY['owner'::text, 'admin'::text]))));
+
+create policy insert_admin on app.ai_provider_configs
+  for insert to rowhouse_api
+  with check (((organization_id = ( SELECT app.current_organization_id() AS current_organization_id)) AND (( SELECT app.current_organization_role() AS current_organization_role) = ANY (ARRAY['owner'::text, 'admin'::text]))));
+
+create policy select_member on app.ai_provider_configs
+  for select to rowhouse_api
+  using ((organization_id = ( SELECT app.current_organization_id() AS current_organization_id)));
+
+create policy update_admin on app.ai_provider_configs
+  for update to rowhouse_api
+  using (((organization_id = ( SELECT app.current_organization_id() AS current_organization_id)) AND (( SELECT app.current_organization_role() AS current_organization_role) = ANY (ARRAY['owner'::text, 'admin'::text]))))
+  with check (((organization_id = ( SELECT app.current_organization_id() AS current_organization_id)) AND (( SELECT app.current_organization_role() AS current_organization_role) = ANY (ARRAY['owner'::text, 'admin'::text]))));
+
+CREATE TRIGGER ai_provider_configs_touch_updated_at BEFORE UPDATE ON app.ai_provider_configs FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant delete,
+  select,
+  insert (id, name, provider, base_url, model, credentials, hint, limits),
+  update (name, provider, base_url, model, credentials, hint, is_default, limits) on app.ai_provider_configs to rowhouse_api;
+
 -- app.api_tokens
 
 create table app.api_tokens (
@@ -1608,6 +2549,7 @@ create table app.api_tokens (
   grace_until timestamp with time zone,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
+  deletion_id uuid,
   constraint api_tokens_pkey PRIMARY KEY (user_id, id),
   constraint api_tokens_token_hash_key UNIQUE (token_hash),
   constraint api_tokens_name_check CHECK (((length(name) >= 1) AND (length(name) <= 100))),
@@ -1615,6 +2557,7 @@ create table app.api_tokens (
 );
 comment on table app.api_tokens is 'Credentials for programs: shown once, stored as a hash of a hash, with scopes of their own.';
 comment on column app.api_tokens.grace_until is 'Set when the token was rotated: it is refused from then on.';
+comment on column app.api_tokens.deletion_id is 'Set while the organization that the token is bound to is removed: it is refused until that is restored.';
 
 CREATE INDEX api_tokens_organization_id_idx ON app.api_tokens USING btree (organization_id, user_id);
 
@@ -1640,8 +2583,105 @@ CREATE TRIGGER api_tokens_end_leases BEFORE DELETE ON app.api_tokens FOR EACH RO
 CREATE TRIGGER api_tokens_touch_updated_at BEFORE UPDATE ON app.api_tokens FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
 
 grant insert (organization_id, name, prefix, token_hash, scopes, expires_at),
-  select (user_id, id, organization_id, name, prefix, scopes, expires_at, last_used_at, revoked_at, replaced_by, grace_until, created_at, updated_at),
+  select (user_id, id, organization_id, name, prefix, scopes, expires_at, last_used_at, revoked_at, replaced_by, grace_until, created_at, updated_at, deletion_id),
   update (revoked_at, replaced_by, grace_until) on app.api_tokens to rowhouse_api;
+
+-- app.approval_sequences
+
+create table app.approval_sequences (
+  user_id uuid not null,
+  last_seq integer not null,
+  constraint approval_sequences_pkey PRIMARY KEY (user_id)
+);
+comment on table app.approval_sequences is 'The last number given to a change of a user''s approvals.';
+
+alter table app.approval_sequences enable row level security;
+
+create policy select_owner on app.approval_sequences
+  for select to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+grant select on app.approval_sequences to rowhouse_api;
+
+-- app.approvals
+
+create table app.approvals (
+  user_id uuid default app.current_owner_id() not null,
+  id uuid default app.new_id() not null,
+  organization_id uuid,
+  task_id uuid,
+  tool_call_id uuid,
+  kind text not null,
+  title text not null,
+  payload jsonb not null,
+  tool text,
+  arguments jsonb,
+  payload_hash bytea not null,
+  priority smallint default 1 not null,
+  requested_by text not null,
+  status text default 'pending'::text not null,
+  decided_by uuid,
+  decided_at timestamp with time zone,
+  note text,
+  expires_at timestamp with time zone,
+  event_seq integer not null,
+  organization_event_seq integer,
+  deletion_id uuid,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint approvals_pkey PRIMARY KEY (user_id, id),
+  constraint approvals_organization_id_organization_event_seq_key UNIQUE (organization_id, organization_event_seq),
+  constraint approvals_user_id_event_seq_key UNIQUE (user_id, event_seq),
+  constraint approvals_decided_at_check CHECK (((status = 'pending'::text) = (decided_at IS NULL))),
+  constraint approvals_organization_event_seq_check CHECK (((organization_id IS NULL) = (organization_event_seq IS NULL))),
+  constraint approvals_payload_hash_check CHECK ((octet_length(payload_hash) = 32)),
+  constraint approvals_priority_check CHECK (((priority >= 0) AND (priority <= 3))),
+  constraint approvals_requested_by_check CHECK ((requested_by = ANY (ARRAY['session'::text, 'token'::text, 'lease'::text]))),
+  constraint approvals_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'approved'::text, 'rejected'::text, 'expired'::text, 'cancelled'::text]))),
+  constraint approvals_tool_call_id_check CHECK ((((tool_call_id IS NULL) = (tool IS NULL)) AND ((tool_call_id IS NULL) = (arguments IS NULL))))
+);
+comment on table app.approvals is 'What somebody is asked to allow, and what they said. Written by functions only.';
+comment on column app.approvals.tool is 'The tool of the call, as it was when approval was requested; with its arguments, what is approved.';
+comment on column app.approvals.payload_hash is 'Of the tool call''s arguments, or of the payload where there is no call.';
+comment on column app.approvals.requested_by is 'By which kind of credential of the requester''s.';
+comment on column app.approvals.decided_at is 'When it stopped being pending, however that came.';
+comment on column app.approvals.event_seq is 'The number of its last change in its requester''s sequence.';
+comment on column app.approvals.organization_event_seq is 'The number of its last change in its organization''s sequence.';
+comment on column app.approvals.deletion_id is 'Set while its task or its organization is removed.';
+
+CREATE INDEX approvals_decided_by_idx ON app.approvals USING btree (decided_by);
+
+CREATE INDEX approvals_expires_at_idx ON app.approvals USING btree (expires_at) WHERE (status = 'pending'::text);
+
+CREATE INDEX approvals_organization_id_id_idx ON app.approvals USING btree (organization_id, id);
+
+CREATE INDEX approvals_organization_id_priority_id_idx ON app.approvals USING btree (organization_id, priority DESC, id DESC);
+
+CREATE INDEX approvals_user_id_priority_id_idx ON app.approvals USING btree (user_id, priority DESC, id DESC);
+
+CREATE INDEX approvals_user_id_task_id_idx ON app.approvals USING btree (user_id, task_id);
+
+CREATE INDEX approvals_user_id_tool_call_id_idx ON app.approvals USING btree (user_id, tool_call_id);
+
+CREATE UNIQUE INDEX approvals_user_id_tool_call_id_pending_key ON app.approvals USING btree (user_id, tool_call_id) WHERE (status = 'pending'::text);
+
+alter table app.approvals enable row level security;
+
+create policy select_member on app.approvals
+  for select to rowhouse_api
+  using ((organization_id = ANY (( SELECT app.member_organization_ids() AS member_organization_ids)::uuid[])));
+
+create policy select_owner on app.approvals
+  for select to rowhouse_api
+  using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
+CASE
+    WHEN ( SELECT app.holds_lease() AS holds_lease) THEN (task_id = ( SELECT app.leased_task_id() AS leased_task_id))
+    ELSE true
+END));
+
+CREATE TRIGGER approvals_touch_updated_at BEFORE UPDATE ON app.approvals FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant select on app.approvals to rowhouse_api;
 
 -- app.connections
 
@@ -1844,6 +2884,23 @@ CREATE TRIGGER oauth_states_touch_updated_at BEFORE UPDATE ON app.oauth_states F
 
 grant insert (id, state_hash, provider, code_verifier, return_to),
   select (user_id, id, session_id, provider, return_to, expires_at, created_at, updated_at) on app.oauth_states to rowhouse_api;
+
+-- app.organization_approval_sequences
+
+create table app.organization_approval_sequences (
+  organization_id uuid not null,
+  last_seq integer not null,
+  constraint organization_approval_sequences_pkey PRIMARY KEY (organization_id)
+);
+comment on table app.organization_approval_sequences is 'The last number given to a change of an organization''s approvals.';
+
+alter table app.organization_approval_sequences enable row level security;
+
+create policy select_member on app.organization_approval_sequences
+  for select to rowhouse_api
+  using ((organization_id = ANY (( SELECT app.member_organization_ids() AS member_organization_ids)::uuid[])));
+
+grant select on app.organization_approval_sequences to rowhouse_api;
 
 -- app.provider_keys
 
@@ -2280,6 +3337,8 @@ create policy update_owner on app.tasks
 
 CREATE TRIGGER tasks_end_lease AFTER UPDATE OF status, deleted_at ON app.tasks FOR EACH ROW WHEN (((old.status = 'processing'::text) AND ((new.status <> 'processing'::text) OR (new.deleted_at IS NOT NULL)))) EXECUTE FUNCTION app.end_task_lease();
 
+CREATE TRIGGER tasks_mark_approvals AFTER UPDATE OF deleted_at ON app.tasks FOR EACH ROW WHEN (((old.deleted_at IS NULL) <> (new.deleted_at IS NULL))) EXECUTE FUNCTION app.mark_approvals_with_task();
+
 CREATE TRIGGER tasks_touch_updated_at BEFORE UPDATE ON app.tasks FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
 
 CREATE TRIGGER tasks_unname_lease BEFORE UPDATE ON app.tasks FOR EACH ROW WHEN (((old.status = 'processing'::text) AND ((new.status <> 'processing'::text) OR (new.deleted_at IS NOT NULL)))) EXECUTE FUNCTION app.unname_task_lease();
@@ -2517,6 +3576,10 @@ create policy all_auth on auth.accounts
   using (true)
   with check (true);
 
+CREATE TRIGGER accounts_forget_trusted_devices AFTER UPDATE OF password ON auth.accounts FOR EACH ROW WHEN ((old.password IS DISTINCT FROM new.password)) EXECUTE FUNCTION auth.forget_trusted_devices();
+
+CREATE TRIGGER accounts_forget_trusted_devices_on_insert AFTER INSERT ON auth.accounts FOR EACH ROW WHEN ((new.password IS NOT NULL)) EXECUTE FUNCTION auth.forget_trusted_devices();
+
 CREATE TRIGGER accounts_touch_updated_at BEFORE UPDATE ON auth.accounts FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
 
 grant delete,
@@ -2550,11 +3613,6 @@ CREATE INDEX invitations_organization_id_idx ON auth.invitations USING btree (or
 
 alter table auth.invitations enable row level security;
 
-create policy all_auth on auth.invitations
-  for all to rowhouse_auth
-  using (true)
-  with check (true);
-
 CREATE TRIGGER invitations_touch_updated_at BEFORE UPDATE ON auth.invitations FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
 
 grant delete,
@@ -2581,14 +3639,11 @@ CREATE INDEX members_user_id_idx ON auth.members USING btree (user_id, organizat
 
 alter table auth.members enable row level security;
 
-create policy all_auth on auth.members
-  for all to rowhouse_auth
-  using (true)
-  with check (true);
-
 create policy select_member on auth.members
   for select to rowhouse_api
   using ((organization_id = ANY (( SELECT app.member_organization_ids() AS member_organization_ids)::uuid[])));
+
+CREATE TRIGGER members_cancel_invitations AFTER DELETE OR UPDATE OF role ON auth.members FOR EACH ROW WHEN ((old.role <> 'member'::text)) EXECUTE FUNCTION auth.cancel_former_inviters_invitations();
 
 CREATE TRIGGER members_keep_last_owner BEFORE DELETE OR UPDATE ON auth.members FOR EACH ROW EXECUTE FUNCTION auth.keep_last_owner();
 
@@ -2614,17 +3669,18 @@ create table auth.organizations (
   updated_at timestamp with time zone default now() not null,
   deleted_at timestamp with time zone,
   deletion_id uuid,
-  constraint organizations_pkey PRIMARY KEY (id),
-  constraint organizations_slug_key UNIQUE (slug)
+  constraint organizations_pkey PRIMARY KEY (id)
 );
-comment on table auth.organizations is 'Teams. Deleting one hides it; its row and its slug stay for 30 days, so that it can be restored.';
+comment on table auth.organizations is 'Teams. Removing one hides it; its row stays, so that it can be restored within 30 days.';
+
+CREATE UNIQUE INDEX organizations_slug_key ON auth.organizations USING btree (slug) WHERE (deleted_at IS NULL);
 
 alter table auth.organizations enable row level security;
 
 create policy all_auth on auth.organizations
   for all to rowhouse_auth
-  using (true)
-  with check (true);
+  using ((deleted_at IS NULL))
+  with check ((deleted_at IS NULL));
 
 create policy select_member on auth.organizations
   for select to rowhouse_api
@@ -2652,12 +3708,14 @@ create table auth.sessions (
   active_organization_id uuid,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
+  second_factor_at timestamp with time zone,
   constraint sessions_pkey PRIMARY KEY (id),
   constraint sessions_token_key UNIQUE (token),
   constraint sessions_user_id_id_key UNIQUE (user_id, id)
 );
 comment on table auth.sessions is 'Sign-ins that last. A token is stored as the SHA-256 of the SHA-256 of the secret, in hex.';
 comment on column auth.sessions.slides is 'Whether use prolongs the session; false for one that was not to be remembered.';
+comment on column auth.sessions.second_factor_at is 'When the second factor that stands behind the session was given; null where its user had none.';
 
 CREATE INDEX sessions_active_organization_id_idx ON auth.sessions USING btree (active_organization_id);
 
@@ -2672,6 +3730,8 @@ create policy all_auth on auth.sessions
   using (true)
   with check (true);
 
+CREATE TRIGGER sessions_ask_second_factor BEFORE INSERT ON auth.sessions FOR EACH ROW EXECUTE FUNCTION auth.ask_second_factor();
+
 CREATE TRIGGER sessions_end_leases BEFORE DELETE ON auth.sessions FOR EACH ROW EXECUTE FUNCTION app.end_credential_leases();
 
 CREATE TRIGGER sessions_set_slides BEFORE INSERT ON auth.sessions FOR EACH ROW EXECUTE FUNCTION auth.set_session_slides();
@@ -2682,6 +3742,41 @@ grant delete,
   insert,
   select,
   update on auth.sessions to rowhouse_auth;
+
+-- auth.trusted_devices
+
+create table auth.trusted_devices (
+  id uuid default app.new_id() not null,
+  user_id uuid not null,
+  token_hash bytea not null,
+  second_factor_at timestamp with time zone default now() not null,
+  expires_at timestamp with time zone not null,
+  user_agent text,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint trusted_devices_pkey PRIMARY KEY (id),
+  constraint trusted_devices_token_hash_key UNIQUE (token_hash),
+  constraint trusted_devices_token_hash_check CHECK ((octet_length(token_hash) = 32))
+);
+comment on table auth.trusted_devices is 'Browsers that gave a second factor and are not asked for it again until they expire; the cookie''s value is stored hashed.';
+
+CREATE INDEX trusted_devices_expires_at_idx ON auth.trusted_devices USING btree (expires_at);
+
+CREATE INDEX trusted_devices_user_id_idx ON auth.trusted_devices USING btree (user_id);
+
+alter table auth.trusted_devices enable row level security;
+
+create policy all_auth on auth.trusted_devices
+  for all to rowhouse_auth
+  using (true)
+  with check (true);
+
+CREATE TRIGGER trusted_devices_touch_updated_at BEFORE UPDATE ON auth.trusted_devices FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant delete,
+  insert,
+  select,
+  update on auth.trusted_devices to rowhouse_auth;
 
 -- auth.two_factors
 
@@ -2695,10 +3790,12 @@ create table auth.two_factors (
   locked_until timestamp with time zone,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
+  last_used_step bigint default 0 not null,
   constraint two_factors_pkey PRIMARY KEY (id),
   constraint two_factors_user_id_key UNIQUE (user_id)
 );
 comment on table auth.two_factors is 'Second factors: an encrypted TOTP secret and backup codes a user.';
+comment on column auth.two_factors.last_used_step is 'The newest 30-second step whose code was used: this one and all before it are spent.';
 
 alter table auth.two_factors enable row level security;
 
@@ -2741,6 +3838,8 @@ create policy select_known on auth.users
   for select to rowhouse_api
   using ((id = ANY (( SELECT app.known_user_ids() AS known_user_ids)::uuid[])));
 
+CREATE TRIGGER users_follow_two_factor AFTER UPDATE OF two_factor_enabled ON auth.users FOR EACH ROW WHEN ((old.two_factor_enabled IS DISTINCT FROM new.two_factor_enabled)) EXECUTE FUNCTION auth.follow_two_factor();
+
 CREATE TRIGGER users_touch_updated_at BEFORE UPDATE ON auth.users FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
 
 grant select (id, name, image) on auth.users to rowhouse_api;
@@ -2780,6 +3879,111 @@ grant delete,
   select,
   update on auth.verifications to rowhouse_auth;
 
+CREATE OR REPLACE FUNCTION app.cancel_approval(p_id uuid)
+ RETURNS SETOF app.approvals
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  caller uuid := app.current_user_id();
+  requester uuid;
+  approval app.approvals;
+begin
+  select a.user_id into requester
+  from app.approvals a
+  where a.id = p_id and a.deletion_id is null
+    and (a.user_id = caller or a.organization_id = any (app.member_organization_ids()));
+  if not found then
+    return;
+  end if;
+  if requester <> caller then
+    perform app.refuse('role_too_low', 'only who requested it may cancel an approval');
+  end if;
+  approval := app.lock_approval(caller, p_id);
+  if approval.id is null or approval.deletion_id is not null then
+    return;
+  end if;
+  if approval.status <> 'pending' then
+    perform app.refuse('already_decided', format('approval "%s" is %s already', p_id, approval.status));
+  end if;
+  return next app.settle_approval(approval, 'cancelled', null, null);
+end
+$function$;
+comment on function app.cancel_approval(uuid) is 'Takes a pending approval of the caller''s back. Its tool call waits for another one.';
+revoke all on function app.cancel_approval(uuid) from public;
+grant execute on function app.cancel_approval(uuid) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.decide_approval(p_id uuid, p_decision text, p_note text, p_payload_hash bytea)
+ RETURNS SETOF app.approvals
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  caller uuid := app.current_user_id();
+  target record;
+  approval app.approvals;
+  role text;
+begin
+  select a.user_id, a.organization_id into target
+  from app.approvals a
+  where a.id = p_id and a.deletion_id is null
+    and (a.user_id = caller or a.organization_id = any (app.member_organization_ids()));
+  if not found then
+    return;
+  end if;
+  if target.organization_id is not null then
+    -- Whoever is removed or lowered meanwhile decides nothing any more.
+    perform from auth.organizations o where o.id = target.organization_id for share;
+    select m.role into role from auth.members m
+    where m.organization_id = target.organization_id and m.user_id = caller
+      and m.organization_id = any (app.member_organization_ids());
+    if role is null and target.user_id <> caller then
+      return;
+    end if;
+    if role is null or role = 'member' then
+      perform app.refuse('role_too_low', 'only the organization''s owners and admins may decide');
+    end if;
+    if target.user_id = caller and not (
+      select o.allow_self_approval from auth.organizations o where o.id = target.organization_id
+    ) then
+      perform app.refuse('role_too_low', 'nobody decides their own request here: another owner or admin does');
+    end if;
+  end if;
+  -- A program that asks must not be able to answer.
+  if target.user_id = caller and app.current_session_user_id() is null then
+    perform app.refuse('missing_scope', 'one''s own request is decided when signed in, not by an API token');
+  end if;
+
+  approval := app.lock_approval(target.user_id, p_id);
+  if approval.id is null or approval.deletion_id is not null then
+    return;
+  end if;
+  if approval.status <> 'pending' then
+    perform app.refuse('already_decided', format('approval "%s" is %s already', p_id, approval.status));
+  end if;
+  if approval.expires_at <= clock_timestamp() then
+    return next app.settle_approval(approval, 'expired', null, null);
+    return;
+  end if;
+  if p_payload_hash is distinct from approval.payload_hash or approval.tool_call_id is not null and not exists (
+    select from app.tool_calls c
+    where c.user_id = approval.user_id and c.id = approval.tool_call_id
+      and c.tool = approval.tool and c.arguments = approval.arguments and c.arguments_hash = approval.payload_hash
+  ) then
+    return next app.settle_approval(approval, 'cancelled', null, 'what was to be approved has changed');
+    return;
+  end if;
+  return next app.settle_approval(
+    approval, case p_decision when 'approve' then 'approved' else 'rejected' end, caller, p_note
+  );
+end
+$function$;
+comment on function app.decide_approval(uuid, text, text, bytea) is 'Approves or rejects a pending approval, as one who may, and moves its tool call. What has expired becomes expired, and what is not what was asked for any more becomes cancelled. Nothing where the caller knows of no such approval.';
+revoke all on function app.decide_approval(uuid, text, text, bytea) from public;
+grant execute on function app.decide_approval(uuid, text, text, bytea) to rowhouse_api;
+
 CREATE OR REPLACE FUNCTION app.keep_keyring_check(p_value text, p_key_ids text[])
  RETURNS SETOF app.keyring_checks
  LANGUAGE plpgsql
@@ -2804,12 +4008,182 @@ comment on function app.keep_keyring_check(text, text[]) is 'Keeps the check val
 revoke all on function app.keep_keyring_check(text, text[]) from public;
 grant execute on function app.keep_keyring_check(text, text[]) to rowhouse_system;
 
+CREATE OR REPLACE FUNCTION app.lock_approval(p_user_id uuid, p_id uuid)
+ RETURNS app.approvals
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  approval app.approvals;
+begin
+  perform from app.tool_calls c
+  where c.user_id = p_user_id
+    and c.id = (select a.tool_call_id from app.approvals a where a.user_id = p_user_id and a.id = p_id)
+  for no key update;
+  select * into approval from app.approvals a where a.user_id = p_user_id and a.id = p_id for update;
+  return approval;
+end
+$function$;
+comment on function app.lock_approval(uuid, uuid) is 'Locks an approval''s tool call, and then the approval, as it is under the locks.';
+revoke all on function app.lock_approval(uuid, uuid) from public;
+
+CREATE OR REPLACE FUNCTION app.request_approval(p_kind text, p_title text, p_payload jsonb, p_payload_hash bytea, p_priority integer, p_tool_call_id uuid, p_organization_id uuid, p_expires_at timestamp with time zone)
+ RETURNS SETOF app.approvals
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  owner uuid := app.current_owner_id();
+  is_leased boolean := app.holds_lease();
+  task uuid := app.leased_task_id();
+  call app.tool_calls;
+  organization uuid;
+  task_organization uuid;
+  locked record;
+  seq integer;
+begin
+  if owner is null then
+    -- Signed in with the statement, and over since.
+    if is_leased then
+      raise exception 'lease_lost' using errcode = 'RH409';
+    end if;
+    perform app.refuse('unauthenticated', 'sign in, or present a valid credential');
+  end if;
+  if p_tool_call_id is not null then
+    select r.task_id into task
+    from app.tool_calls c
+    join app.agent_runs r on r.user_id = c.user_id and r.id = c.run_id
+    where c.user_id = owner and c.id = p_tool_call_id
+      and case when is_leased then r.task_id = app.leased_task_id() else true end;
+    if not found then
+      perform app.refuse('not_found', 'tool call not found');
+    end if;
+  end if;
+  select t.organization_id into task_organization from app.tasks t where t.user_id = owner and t.id = task;
+  organization := coalesce(p_organization_id, task_organization, app.current_organization_id());
+  if organization is not null then
+    if is_leased and organization is distinct from task_organization
+      or not is_leased and organization <> all (app.member_organization_ids()) then
+      perform app.refuse('not_found', 'organization not found');
+    end if;
+    if organization is distinct from task_organization and task_organization is not null then
+      perform app.refuse('invalid_input', 'the task belongs to another organization');
+    end if;
+    perform from auth.organizations o
+    join auth.members m on m.organization_id = o.id and m.user_id = owner
+    where o.id = organization and o.deleted_at is null
+    for share of o;
+    if not found then
+      perform app.refuse('not_found', 'organization not found');
+    end if;
+  end if;
+  if task is not null then
+    select t.organization_id, t.lease_id, t.deleted_at into locked
+    from app.tasks t where t.user_id = owner and t.id = task
+    for share;
+    if is_leased and locked.lease_id is distinct from app.leased_id() then
+      raise exception 'lease_lost' using errcode = 'RH409';
+    end if;
+    if locked.deleted_at is not null then
+      perform app.refuse('not_found', 'tool call not found');
+    end if;
+    if locked.organization_id is distinct from task_organization then
+      raise exception 'the task changed its organization' using errcode = 'serialization_failure';
+    end if;
+  end if;
+  if p_expires_at <= clock_timestamp() then
+    perform app.refuse('invalid_input', 'the time at which it expires is over');
+  end if;
+  if p_tool_call_id is not null then
+    select * into call from app.tool_calls c where c.user_id = owner and c.id = p_tool_call_id for no key update;
+    if call.status <> 'awaiting_approval' then
+      perform app.refuse(
+        'illegal_transition', format('tool call "%s" is %s: it awaits no approval', p_tool_call_id, call.status)
+      );
+    end if;
+    return query
+      select * from app.approvals a
+      where a.user_id = owner and a.tool_call_id = p_tool_call_id and a.status = 'pending';
+    if found then
+      return;
+    end if;
+  end if;
+  seq := app.next_approval_seq(owner);
+  return query
+    insert into app.approvals (
+      user_id, organization_id, task_id, tool_call_id, kind, title, payload, tool, arguments, payload_hash, priority,
+      requested_by, expires_at, event_seq, organization_event_seq
+    )
+    values (
+      owner, organization, task, p_tool_call_id, p_kind, p_title, p_payload, call.tool, call.arguments,
+      coalesce(call.arguments_hash, p_payload_hash), p_priority,
+      case
+        when is_leased then 'lease'
+        when app.current_session_user_id() is not null then 'session'
+        else 'token'
+      end,
+      p_expires_at, seq, app.next_organization_approval_seq(organization)
+    )
+    returning *;
+end
+$function$;
+comment on function app.request_approval(text, text, jsonb, bytea, integer, uuid, uuid, timestamp with time zone) is 'Asks for an approval as the caller, or under a lease as its task''s owner, in the organization that is named, the task''s, or the one in which the caller acts. For a tool call that has a pending approval, that one.';
+revoke all on function app.request_approval(text, text, jsonb, bytea, integer, uuid, uuid, timestamp with time zone) from public;
+grant execute on function app.request_approval(text, text, jsonb, bytea, integer, uuid, uuid, timestamp with time zone) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.settle_approval(p_approval app.approvals, p_status text, p_decided_by uuid, p_note text)
+ RETURNS app.approvals
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  settled app.approvals;
+  seq integer;
+begin
+  update app.tool_calls c
+  set
+    status = case when p_status = 'approved' then 'running' else 'denied' end,
+    started_at = case when p_status = 'approved' then now() end,
+    finished_at = case when p_status <> 'approved' then now() end,
+    error = case p_status when 'rejected' then 'the approval was rejected' when 'expired' then 'the approval expired' end
+  where p_status in ('approved', 'rejected', 'expired')
+    and c.user_id = p_approval.user_id and c.id = p_approval.tool_call_id and c.status = 'awaiting_approval';
+  seq := app.next_approval_seq(p_approval.user_id);
+  update app.approvals a
+  set
+    status = p_status,
+    decided_by = p_decided_by,
+    decided_at = now(),
+    note = p_note,
+    event_seq = seq,
+    organization_event_seq = app.next_organization_approval_seq(a.organization_id)
+  where a.user_id = p_approval.user_id and a.id = p_approval.id
+  returning * into settled;
+  return settled;
+end
+$function$;
+comment on function app.settle_approval(app.approvals, text, uuid, text) is 'Ends a pending approval that its caller has locked: approved lets its tool call run, rejected and expired deny it, and cancelled leaves it waiting.';
+revoke all on function app.settle_approval(app.approvals, text, uuid, text) from public;
+
 alter table app.agent_runs add constraint agent_runs_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 alter table app.agent_runs add constraint agent_runs_user_id_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES app.tasks(user_id, id) ON DELETE CASCADE;
+
+alter table app.ai_provider_configs add constraint ai_provider_configs_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES auth.organizations(id) ON DELETE CASCADE;
 
 alter table app.api_tokens add constraint api_tokens_organization_id_user_id_fkey FOREIGN KEY (organization_id, user_id) REFERENCES auth.members(organization_id, user_id) ON DELETE CASCADE;
 alter table app.api_tokens add constraint api_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 alter table app.api_tokens add constraint api_tokens_user_id_replaced_by_fkey FOREIGN KEY (user_id, replaced_by) REFERENCES app.api_tokens(user_id, id) ON DELETE SET NULL (replaced_by);
+
+alter table app.approval_sequences add constraint approval_sequences_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+alter table app.approvals add constraint approvals_decided_by_fkey FOREIGN KEY (decided_by) REFERENCES auth.users(id) ON DELETE SET NULL;
+alter table app.approvals add constraint approvals_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES auth.organizations(id) ON DELETE CASCADE;
+alter table app.approvals add constraint approvals_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+alter table app.approvals add constraint approvals_user_id_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES app.tasks(user_id, id) ON DELETE CASCADE;
+alter table app.approvals add constraint approvals_user_id_tool_call_id_fkey FOREIGN KEY (user_id, tool_call_id) REFERENCES app.tool_calls(user_id, id) ON DELETE CASCADE;
 
 alter table app.connections add constraint connections_organization_id_user_id_fkey FOREIGN KEY (organization_id, user_id) REFERENCES auth.members(organization_id, user_id) ON DELETE SET NULL (organization_id);
 alter table app.connections add constraint connections_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
@@ -2820,6 +4194,8 @@ alter table app.daily_usage add constraint daily_usage_user_id_fkey FOREIGN KEY 
 
 alter table app.oauth_states add constraint oauth_states_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 alter table app.oauth_states add constraint oauth_states_user_id_session_id_fkey FOREIGN KEY (user_id, session_id) REFERENCES auth.sessions(user_id, id) ON DELETE CASCADE;
+
+alter table app.organization_approval_sequences add constraint organization_approval_sequences_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES auth.organizations(id) ON DELETE CASCADE;
 
 alter table app.provider_keys add constraint provider_keys_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
@@ -2865,6 +4241,8 @@ alter table auth.members add constraint members_user_id_fkey FOREIGN KEY (user_i
 alter table auth.sessions add constraint sessions_active_organization_id_fkey FOREIGN KEY (active_organization_id) REFERENCES auth.organizations(id) ON DELETE SET NULL;
 alter table auth.sessions add constraint sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
+alter table auth.trusted_devices add constraint trusted_devices_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
 alter table auth.two_factors add constraint two_factors_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
 create policy insert_lease on app.task_message_deltas
@@ -2904,5 +4282,23 @@ create policy update_lease on app.tool_calls
   with check (((user_id = ( SELECT app.leased_user_id() AS leased_user_id)) AND (EXISTS ( SELECT
    FROM app.agent_runs r
   WHERE ((r.user_id = tool_calls.user_id) AND (r.id = tool_calls.run_id))))));
+
+create policy all_auth on auth.invitations
+  for all to rowhouse_auth
+  using ((EXISTS ( SELECT
+   FROM auth.organizations o
+  WHERE (o.id = invitations.organization_id))))
+  with check ((EXISTS ( SELECT
+   FROM auth.organizations o
+  WHERE (o.id = invitations.organization_id))));
+
+create policy all_auth on auth.members
+  for all to rowhouse_auth
+  using ((EXISTS ( SELECT
+   FROM auth.organizations o
+  WHERE (o.id = members.organization_id))))
+  with check ((EXISTS ( SELECT
+   FROM auth.organizations o
+  WHERE (o.id = members.organization_id))));
 
 alter default privileges revoke all on functions from public;

@@ -5,6 +5,7 @@ export const REASONS = {
   missing_scope: 'FORBIDDEN',
   not_a_member: 'FORBIDDEN',
   role_too_low: 'FORBIDDEN',
+  email_not_verified: 'FORBIDDEN',
   foreign_origin: 'FORBIDDEN',
   not_found: 'NOT_FOUND',
   unique_violation: 'CONFLICT',

@@ -4,7 +4,15 @@ export type { Logger } from 'pino'
 
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent'
 
-const SECRET_HEADERS = ['authorization', 'cookie', 'set-cookie', 'set-auth-token', 'proxy-authorization']
+const SECRET_HEADERS = [
+  'authorization',
+  'cookie',
+  'set-cookie',
+  'set-auth-token',
+  'set-two-factor-token',
+  'x-two-factor-token',
+  'proxy-authorization',
+]
 const SECRET_FIELDS = ['password', 'token', 'secret', 'credential', 'lease', 'connectionString']
 
 /** What never reaches a log line, wherever a caller puts a request, its headers or a credential. */

@@ -1,9 +1,12 @@
 import { accountRouter } from './account/router.ts'
+import { aiProvidersRouter } from './ai-providers/router.ts'
 import { apiTokensRouter } from './api-tokens/router.ts'
+import { approvalsRouter } from './approvals/router.ts'
 import { connectionsRouter } from './connections/router.ts'
 import { connectorsRouter } from './connectors/router.ts'
 import { eventsRouter } from './events/router.ts'
 import { keysRouter } from './keys/router.ts'
+import { organizationsRouter } from './organizations/router.ts'
 import { runsRouter } from './runs/router.ts'
 import { settingsRouter } from './settings/router.ts'
 import { tasksRouter } from './tasks/router.ts'
@@ -14,10 +17,13 @@ import { usageRouter } from './usage/router.ts'
 export const appRouter = router({
   account: accountRouter,
   apiTokens: apiTokensRouter,
+  aiProviders: aiProvidersRouter,
+  approvals: approvalsRouter,
   connections: connectionsRouter,
   connectors: connectorsRouter,
   keys: keysRouter,
   events: eventsRouter,
+  organizations: organizationsRouter,
   runs: runsRouter,
   settings: settingsRouter,
   tasks: tasksRouter,

@@ -1,7 +1,10 @@
 import { type Auth, createAuth, TooManyAttemptsError } from './auth/auth.ts'
+import { invitationMail } from './auth/mails.ts'
+import { defaultRateLimits } from './auth/rate-limits.ts'
 import type { ProvidersConfig } from './config/providers.ts'
 import type { Config, ConnectorRules } from './config.ts'
 import { type Keyring, parseKeyring } from './crypto/keyring.ts'
+import type { Identity } from './db/identity.ts'
 import { type LoginUrls, openPools, type Pools } from './db/pools.ts'
 import { AppError } from './errors.ts'
 import { createLive, type Live } from './live/live.ts'
@@ -30,6 +33,17 @@ export interface Services {
   readonly quotas: { readonly maxTasksPerDay: number; readonly maxMessagesPerDay: number }
   /** Whether this is the user's password. Throws `rate_limited` after too many attempts. */
   readonly verifyPassword: (userId: string, password: string) => Promise<boolean>
+  /** How many invitations one address may get in an hour. */
+  readonly maxMailsPerHour: number
+  /** Sends an invitation's link to its address, without waiting for it to arrive. */
+  readonly mailInvitation: (inviter: Identity, invitation: MailedInvitation) => void
+}
+
+export interface MailedInvitation {
+  readonly id: string
+  readonly email: string
+  readonly inviterName: string
+  readonly organizationName: string
 }
 
 /** The services of a process that also serves sign-in, and how to end them. */
@@ -76,6 +90,11 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
     connectors: config.connectors,
     quotas: config.quotas,
     verifyPassword: (userId, password) => auth.verifyPassword(userId, password).catch(asRateLimited),
+    maxMailsPerHour: defaultRateLimits(config.environment).accountMail.limit,
+    mailInvitation: (_inviter, { id, email, inviterName, organizationName }) => {
+      const url = `${new URL(config.appUrl).origin}/accept-invitation/${id}`
+      void mailer.send(invitationMail(email, { inviter: inviterName, organization: organizationName, url }))
+    },
     auth,
     async close() {
       await live.close()

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { registerExportRoute } from './account/export-route.ts'
 import { buildApp } from './app.ts'
+import { expireApprovals } from './approvals/streams.ts'
 import type { Config } from './config.ts'
 import { registerCallbackRoute } from './connections/callback-route.ts'
 import { contextFactory } from './context.ts'
@@ -102,15 +103,16 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   }
 }
 
-/** Ends what has lapsed, again and again, and tells the readers of the tasks concerned. Returns how to stop. */
+/** Ends what has lapsed, again and again, and tells its readers. Returns how to stop. */
 function sweepLeases({ pools, live, log }: Services): () => void {
   let timer: NodeJS.Timeout | undefined
   let isStopped = false
   const sweep = async () => {
     try {
       for (const { taskId } of await pools.system.sweepLeases()) announceTask(live, { id: taskId })
+      await expireApprovals({ pools, live })
     } catch (error) {
-      log.warn({ err: error }, 'sweeping leases failed')
+      log.warn({ err: error }, 'sweeping leases and approvals failed')
     }
     // Processes that started together sweep apart.
     if (!isStopped) timer = setTimeout(sweep, LEASE_SWEEP_INTERVAL_MS * (0.75 + Math.random() / 2)).unref()

@@ -96,6 +96,10 @@ describe('an export', () => {
       `insert into auth.two_factors (user_id, secret, backup_codes) values ($1, 'canary-5', 'canary-6')`,
       [ada.userId],
     )
+    await house.owner.query(
+      `insert into auth.trusted_devices (user_id, token_hash, expires_at) values ($1, sha256('canary-7'), now())`,
+      [ada.userId],
+    )
     await ada.caller().tasks.create({ prompt: 'a prompt' })
     const { rows } = await house.owner.query(
       `select encode(t.token_hash, 'hex') as token_hash, s.token from app.api_tokens t join auth.sessions s using (user_id)
@@ -106,6 +110,7 @@ describe('an export', () => {
     const { text, lines } = await readExportOf(ada)
     expect(rowsIn(lines, 'accounts')).toHaveLength(1)
     expect(rowsIn(lines, 'two_factors')).toHaveLength(1)
+    expect(rowsIn(lines, 'trusted_devices')[0]).not.toHaveProperty('token_hash')
     for (const secret of ['canary', rows[0].token_hash, rows[0].token, token.token.slice(11)]) {
       expect(text).not.toContain(secret)
     }
@@ -147,6 +152,10 @@ describe('an export', () => {
     )
     await house.owner.query(
       `insert into auth.two_factors (user_id, secret, backup_codes) values ($1, '', '')`,
+      [ada.userId],
+    )
+    await house.owner.query(
+      `insert into auth.trusted_devices (user_id, token_hash, expires_at) values ($1, sha256('a'), now())`,
       [ada.userId],
     )
     const { rows } = await house.owner.query<{ table: string }>(

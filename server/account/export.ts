@@ -92,7 +92,7 @@ async function readAccount(db: Database): Promise<string> {
   return rows.map(({ source, json }) => line(source, json)).join('')
 }
 
-/** Reads a table in batches by key. The rows are the owner's because no other is visible. */
+/** Reads a table in batches by key: the caller's own rows, where those of an organization's other members are visible, too. */
 async function* readTable(db: Database, exported: ExportedTable): AsyncGenerator<string, void, undefined> {
   const name = snakeCase(exported.table.slice('app.'.length))
   const table = sql.table(exported.table)
@@ -103,7 +103,7 @@ async function* readTable(db: Database, exported: ExportedTable): AsyncGenerator
   for (;;) {
     const { rows } = await sql<{ json: string; key: unknown[] }>`
       select to_json(batch)::text as json, json_build_array(${key}) as key
-      from (select ${columns} from ${table} where ${after} order by ${key} limit ${limit}) as batch
+      from (select ${columns} from ${table} where user_id = (select app.current_user_id()) and ${after} order by ${key} limit ${limit}) as batch
       order by ${key}
     `.execute(db)
     const last = rows.at(-1)

@@ -86,9 +86,14 @@ export async function createToken(db: Database, input: CreateToken): Promise<New
   return { ...row, token }
 }
 
-/** All tokens that the caller ever made, newest first. */
+/** All tokens that the caller ever made, newest first; but for those bound to an organization that is removed. */
 export function listTokens(db: Database): Promise<ApiToken[]> {
-  return db.selectFrom('app.apiTokens').select(COLUMNS).orderBy('id', 'desc').execute()
+  return db
+    .selectFrom('app.apiTokens')
+    .select(COLUMNS)
+    .where('deletionId', 'is', null)
+    .orderBy('id', 'desc')
+    .execute()
 }
 
 /** Ends a token. One that has ended already stays as it is. */
@@ -116,6 +121,7 @@ export async function rotateToken(db: Database, { id, graceSeconds }: RotateToke
         .selectFrom('app.apiTokens')
         .select(['organizationId', 'name', 'scopes', 'expiresAt', STATE.as('state')])
         .where('id', '=', id)
+        .where('deletionId', 'is', null)
         .forUpdate(),
     )
     .with('created', cte =>

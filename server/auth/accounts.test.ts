@@ -25,7 +25,7 @@ const CLOSED = [
   ['POST', '/change-email'],
   ['POST', '/organization/delete'],
   ['POST', '/organization/create-team'],
-  ['POST', '/two-factor/enable'],
+  ['POST', '/two-factor/send-otp'],
   ['GET', '/%6cist-sessions'],
   ['GET', '/list-sessions/'],
   ['GET', '//list-sessions'],

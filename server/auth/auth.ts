@@ -5,9 +5,11 @@ import type { AuthConfig } from './auth-config.ts'
 import { isUnavailable, requestTrouble } from './database-trouble.ts'
 import type { RateLimitGroup } from './endpoints.ts'
 import { type AuthLog, describeError } from './log.ts'
+import { refuseWithoutFactor } from './organization-factor.ts'
 import { createRateLimiter, defaultRateLimits, type RateLimit, type TakeRateLimit } from './rate-limits.ts'
 import { prepareRequest } from './request.ts'
 import { finishResponse, nobody, refuse, tooManyRequests, unavailable } from './response.ts'
+import { createSecondFactorStore } from './second-factor-store.ts'
 
 export interface AuthOptions {
   readonly config: AuthConfig
@@ -64,6 +66,7 @@ export function createAuth(options: AuthOptions): Auth {
     take: options.takeRateLimit,
   })
   const isSecure = config.appUrl.startsWith('https://')
+  const secondFactors = createSecondFactorStore(options.pool)
 
   function runInBackground(work: Promise<unknown>): void {
     const guarded = work.catch(error => log.error({ error: describeError(error) }, 'background work failed'))
@@ -74,9 +77,13 @@ export function createAuth(options: AuthOptions): Auth {
   // The library takes some 30 MB: a process that nobody signs in through does without.
   let loading: ReturnType<typeof load> | undefined
   async function load() {
-    const { setUpBetterAuth } = await import('./better-auth.ts')
+    const [{ setUpBetterAuth }, { checkSecondFactor }, { factorOfRequest }] = await Promise.all([
+      import('./better-auth.ts'),
+      import('./second-factor.ts'),
+      import('./second-factor-gate.ts'),
+    ])
     const auth = await setUpBetterAuth({ ...options, addressHeader: ADDRESS_HEADER, runInBackground })
-    return { auth, context: await auth.$context }
+    return { auth, context: await auth.$context, checkSecondFactor, factorOfRequest }
   }
   function library() {
     loading ??= load()
@@ -86,19 +93,34 @@ export function createAuth(options: AuthOptions): Auth {
   async function answer(request: Request, client: ClientOfRequest): Promise<Response> {
     const prepared = await prepareRequest(request, { isSecure, authSecret: config.authSecret })
     if (prepared instanceof Response) return prepared
-    const { endpoint, headers, body, email, isSigned } = prepared
-    if (endpoint.needsSession && !isSigned) return nobody(endpoint)
+    const { endpoint, email, sessionToken } = prepared
+    if (endpoint.needsSession && sessionToken === null) return nobody(endpoint)
     const wait =
       (await limiter.takeForClient(endpoint, client.ipAddress)) ??
       (email === null ? null : await limiter.takeForAccount(endpoint, email))
     if (wait !== null) return tooManyRequests(wait)
+    const lacking = await refuseWithoutFactor(prepared, options.pool)
+    if (lacking) return lacking
+    const { auth, context, checkSecondFactor, factorOfRequest } = await library()
+    const checked = await checkSecondFactor(prepared, {
+      store: secondFactors,
+      limiter,
+      authSecret: config.authSecret,
+      isSecure,
+      appOrigin: new URL(config.appUrl).origin,
+      context,
+    })
+    if (checked instanceof Response) return checked
+    const { headers, body, factor } = checked
     headers.set(ADDRESS_HEADER, client.ipAddress)
-    const { auth } = await library()
     const trouble = { isDatabaseUnavailable: false }
     const response = await requestTrouble.run(trouble, () =>
-      auth.handler(new Request(request.url, { method: request.method, headers, body })),
+      factorOfRequest.run(factor, () =>
+        auth.handler(new Request(request.url, { method: request.method, headers, body })),
+      ),
     )
-    return trouble.isDatabaseUnavailable ? unavailable() : await finishResponse(response)
+    if (trouble.isDatabaseUnavailable) return unavailable()
+    return await finishResponse(await checked.finish(response))
   }
 
   return {

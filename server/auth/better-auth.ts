@@ -2,6 +2,7 @@ import { getAdapter } from 'better-auth/db/adapter'
 import { type BetterAuthOptions, betterAuth } from 'better-auth/minimal'
 import { bearer } from 'better-auth/plugins/bearer'
 import { organization } from 'better-auth/plugins/organization'
+import { twoFactor } from 'better-auth/plugins/two-factor'
 import { CamelCasePlugin, Kysely, PostgresDialect } from 'kysely'
 import type { Pool } from 'pg'
 import type { Keyring } from '#server/crypto/keyring.ts'
@@ -10,6 +11,8 @@ import { createAccountTokens } from './account-tokens.ts'
 import type { AuthConfig } from './auth-config.ts'
 import { type AuthLog, describeError, libraryLogger } from './log.ts'
 import { invitationMail, passwordResetMail, verificationMail } from './mails.ts'
+import { passGate } from './second-factor-gate.ts'
+import { createSecondFactorStore } from './second-factor-store.ts'
 import { storeSecretsSafely } from './stored-secrets.ts'
 
 export interface BetterAuthSetup {
@@ -48,6 +51,7 @@ export async function setUpBetterAuth(setup: BetterAuthSetup) {
 }
 
 function betterAuthOptions(setup: BetterAuthSetup) {
+  const secondFactors = createSecondFactorStore(setup.pool)
   const { config, mailer, log } = setup
   const appUrl = new URL(config.appUrl).origin
   return {
@@ -106,7 +110,29 @@ function betterAuthOptions(setup: BetterAuthSetup) {
       updateAge: DAY_SECONDS,
       // A copy in a cookie or a cache would outlive a revocation.
       cookieCache: { enabled: false },
-      additionalFields: { slides: { type: 'boolean', required: false, input: false, returned: false } },
+      additionalFields: {
+        slides: { type: 'boolean', required: false, input: false, returned: false },
+        secondFactorAt: { type: 'date', required: false, input: false, returned: false },
+      },
+    },
+    databaseHooks: {
+      session: {
+        create: {
+          before: async ({ userId }, endpoint) => ({
+            data: {
+              secondFactorAt: await passGate({
+                userId,
+                // In the transaction of whoever makes the session, which may have made the user as well.
+                hasFactor: async () => {
+                  const user = await endpoint?.context.internalAdapter.findUserById(userId)
+                  return user !== undefined && user !== null && Reflect.get(user, 'twoFactorEnabled') === true
+                },
+                store: secondFactors,
+              }),
+            },
+          }),
+        },
+      },
     },
     // Tokens are sealed by the adapter, so that they are bound to their row and move to a new key with everything else.
     account: { modelName: 'accounts', encryptOAuthTokens: false },
@@ -142,8 +168,18 @@ function betterAuthOptions(setup: BetterAuthSetup) {
           setup.runInBackground(mailer.send(mail))
         },
       }),
-      // Two-factor is not served, although its table exists: the library challenges password sign-ins only, and every way of
-      // making a session must be gated before a second factor means anything.
+      {
+        ...twoFactor({
+          issuer: 'Rowhouse',
+          // Who signs in through a provider has no password to give; see second-factor.ts for what they give instead.
+          allowPasswordless: true,
+          // Attempts are counted in front of the library, before a code is looked at.
+          accountLockout: { enabled: false },
+          schema: { twoFactor: { modelName: 'twoFactors' } },
+        }),
+        // It asks after a sign-in by password only, when the session is made already; the gate asks before, whatever makes it.
+        hooks: {},
+      },
     ],
   } satisfies BetterAuthOptions
 }

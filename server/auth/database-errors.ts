@@ -17,6 +17,11 @@ const BY_CONSTRAINT: Readonly<Record<string, readonly [400 | 409 | 422, string, 
   ],
   members_role_check: [400, 'ROLE_NOT_FOUND', 'Role not found'],
   invitations_role_check: [400, 'ROLE_NOT_FOUND', 'Role not found'],
+  sessions_second_factor_check: [
+    409,
+    'two_factor_required',
+    'The second factor was switched on meanwhile: sign in again',
+  ],
   accounts_provider_id_account_id_key: [409, 'ACCOUNT_ALREADY_LINKED', 'Account is already linked'],
 }
 

@@ -2,8 +2,8 @@
 // before the library sees it, so that an update of the library opens nothing.
 //
 // Left out on purpose: listing and revoking sessions (by token, which is not stored; `account` does both by id), deleting
-// users (`account.remove`) and organizations (a row that is gone cannot be restored), updating sessions, and reading a sign-in
-// provider's access tokens, which nothing here needs.
+// users (`account.remove`) and organizations (a row that is gone cannot be restored), updating sessions, reading a sign-in
+// provider's access tokens, which nothing here needs, codes by mail, and showing the authenticator's secret once more.
 
 export type RateLimitGroup =
   | 'signUp'
@@ -16,6 +16,8 @@ export type RateLimitGroup =
   | 'accountSignIn'
   /** Mails to one address, whoever asks for them. */
   | 'accountMail'
+  /** Codes given for one user, over all sign-ins and sessions. */
+  | 'secondFactor'
 
 export interface Endpoint {
   readonly method: 'GET' | 'POST'
@@ -43,6 +45,11 @@ export const ENDPOINTS = Object.freeze([
   { method: 'GET', path: '/list-accounts', group: 'general', needsSession: true },
   { method: 'POST', path: '/link-social', group: 'general', needsSession: true },
   { method: 'POST', path: '/unlink-account', group: 'general', needsSession: true },
+  { method: 'POST', path: '/two-factor/enable', group: 'password', needsSession: true },
+  { method: 'POST', path: '/two-factor/verify-totp', group: 'signIn' },
+  { method: 'POST', path: '/two-factor/verify-backup-code', group: 'signIn' },
+  { method: 'POST', path: '/two-factor/generate-backup-codes', group: 'password', needsSession: true },
+  { method: 'POST', path: '/two-factor/disable', group: 'password', needsSession: true },
   { method: 'GET', path: '/error', group: 'general' },
   { method: 'GET', path: '/ok', group: 'general' },
   { method: 'POST', path: '/organization/create', group: 'general', needsSession: true },

@@ -124,3 +124,42 @@ test("a stranger cannot read or change another's organization", async () => {
   })
   expect(setActive.status).toBe(403)
 })
+
+test('an organization that is removed does not exist for anyone, with its members and invitations', async () => {
+  const invited = await fixture.signUp('late@example.com')
+  const link = (await fixture.smtp.take(invited.email)).link ?? ''
+  await fixture.call('GET', link.slice(`${ORIGIN}/api/auth`.length))
+  const { body: organization } = await create(owner, 'short-lived')
+  const { body: invitation } = await fixture.call('POST', '/organization/invite-member', {
+    token: owner.token,
+    body: { email: invited.email, role: 'member', organizationId: organization.id },
+  })
+  const remove = 'update auth.organizations set deleted_at = now(), deletion_id = app.new_id() where id = $1'
+  await fixture.owner.query(remove, [organization.id])
+
+  const list = await fixture.call('GET', '/organization/list', owner)
+  expect(list.text).not.toContain(organization.id)
+  const { id: organizationId } = organization
+  const query = `?organizationId=${organizationId}`
+  const invite = { email: 'x@example.com', role: 'member', organizationId }
+  for (const [method, path, body] of [
+    ['GET', `/organization/get-full-organization${query}`],
+    ['GET', `/organization/list-members${query}`],
+    ['GET', `/organization/list-invitations${query}`],
+    ['POST', '/organization/update', { organizationId, data: { name: 'Back' } }],
+    ['POST', '/organization/set-active', { organizationId }],
+    ['POST', '/organization/invite-member', invite],
+    ['POST', '/organization/leave', { organizationId }],
+  ] as const) {
+    const answer = await fixture.call(method, path, { token: owner.token, body })
+    expect([400, 403], path).toContain(answer.status)
+    expect(answer.text).not.toContain('short-lived')
+  }
+  const accepted = await fixture.call('POST', '/organization/accept-invitation', {
+    token: invited.token,
+    body: { invitationId: invitation.id },
+  })
+  expect(accepted.status).toBe(400)
+  expect(await members(organizationId)).toEqual([{ user_id: owner.userId, role: 'owner' }])
+  expect((await create(member, 'short-lived')).status).toBe(200)
+})

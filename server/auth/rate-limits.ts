@@ -25,6 +25,8 @@ const PRODUCTION: RateLimits = Object.freeze({
   general: { limit: 1_200, windowSeconds: 60 },
   accountSignIn: { limit: 20, windowSeconds: 900 },
   accountMail: { limit: 6, windowSeconds: 3_600 },
+  // Three codes of a million are good at any time: at this rate, guessing for a month succeeds for one in fifty.
+  secondFactor: { limit: 10, windowSeconds: 3_600 },
 })
 
 const GENEROSITY = 500
@@ -46,6 +48,8 @@ export interface RateLimiter {
   takeForAccount(endpoint: Endpoint, email: string): Promise<number | null>
   /** Counts a check of a signed-in user's password. */
   takeForUser(userId: string): Promise<number | null>
+  /** Counts a code that is given for a user. */
+  takeSecondFactor(userId: string): Promise<number | null>
 }
 
 export function createRateLimiter(options: {
@@ -71,6 +75,7 @@ export function createRateLimiter(options: {
       return count(group, createHmac('sha256', secret).update(address).digest('base64url'))
     },
     takeForUser: userId => count('accountSignIn', userId),
+    takeSecondFactor: userId => count('secondFactor', userId),
   }
 }
 

@@ -10,9 +10,13 @@ export interface PreparedRequest {
   /** A copy that the library gets: at most one session in it, and that one well signed. */
   readonly headers: Headers
   readonly body: string | null
+  readonly query: URLSearchParams
+  /** What the body says, parsed. */
+  readonly input: unknown
   /** The mail address that the body names. */
   readonly email: string | null
-  readonly isSigned: boolean
+  /** The raw token of a session whose signature holds. */
+  readonly sessionToken: string | null
 }
 
 /**
@@ -41,8 +45,16 @@ export async function prepareRequest(
   }
   // Browsers send the site along with the mode. Node's fetch sends the mode alone, and the library would ask it for an origin.
   if (!headers.has('sec-fetch-site')) headers.delete('sec-fetch-mode')
-  const isSigned = keepSignedSession(headers, options)
-  return { endpoint, headers, body, email: emailOf(parsed), isSigned }
+  const sessionToken = keepSignedSession(headers, options)
+  return {
+    endpoint,
+    headers,
+    body,
+    query: url.searchParams,
+    input: parsed,
+    email: emailOf(parsed),
+    sessionToken,
+  }
 }
 
 async function readBody(request: Request): Promise<string | null | Response> {
@@ -92,22 +104,25 @@ function emailOf(body: unknown): string | null {
  * Leaves one session in the headers, and only a well-signed one: the bearer token where there is one, else the cookie. The
  * library would read either with its own, more forgiving, check.
  */
-function keepSignedSession(headers: Headers, options: { isSecure: boolean; authSecret: string }): boolean {
+function keepSignedSession(
+  headers: Headers,
+  options: { isSecure: boolean; authSecret: string },
+): string | null {
   const bearer = /^bearer +(\S+)$/i.exec(headers.get('authorization')?.trim() ?? '')?.[1] ?? null
-  const isSignedBearer = bearer !== null && verifySessionToken(bearer, options.authSecret) !== null
-  if (!isSignedBearer) headers.delete('authorization')
+  const bearerToken = bearer === null ? null : verifySessionToken(bearer, options.authSecret)
+  if (bearerToken === null) headers.delete('authorization')
 
   const cookies = headers.get('cookie')
   const value = bearer === null ? readSessionCookie(cookies, options.isSecure) : null
-  const isSignedCookie = value !== null && verifySessionToken(value, options.authSecret) !== null
+  const cookieToken = value === null ? null : verifySessionToken(value, options.authSecret)
   if (cookies !== null) {
     const name = sessionCookieName(options.isSecure)
     const others = cookies.split(';').filter(pair => pair.split('=')[0]?.trim() !== name)
-    const kept = isSignedCookie ? [...others, ` ${name}=${value}`] : others
+    const kept = cookieToken !== null ? [...others, ` ${name}=${value}`] : others
     // An emptied header stays: it tells the origin check that a browser is calling.
     headers.set('cookie', kept.join(';').trim())
   }
-  return isSignedBearer || isSignedCookie
+  return bearerToken ?? cookieToken
 }
 
 function tooLarge(): Response {

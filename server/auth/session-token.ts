@@ -53,10 +53,14 @@ export function sessionCookieName(isSecure: boolean): string {
   return isSecure ? `__Secure-${COOKIE_NAME}` : COOKIE_NAME
 }
 
-/** The session cookie's value as it was sent (perhaps percent-encoded), or null. Of several, the first counts. */
+/** The session cookie's value as it was sent (perhaps percent-encoded), or null. */
 export function readSessionCookie(cookieHeader: string | undefined | null, isSecure: boolean): string | null {
+  return readCookie(cookieHeader, sessionCookieName(isSecure))
+}
+
+/** A cookie's value as it was sent (perhaps percent-encoded), or null. Of several, the first counts. */
+export function readCookie(cookieHeader: string | undefined | null, name: string): string | null {
   if (!cookieHeader) return null
-  const name = sessionCookieName(isSecure)
   for (const pair of cookieHeader.split(';')) {
     const equals = pair.indexOf('=')
     if (equals < 0 || pair.slice(0, equals).trim() !== name) continue
@@ -74,7 +78,12 @@ export interface SessionCookieOptions {
 
 /** A `set-cookie` value with the attributes that Better Auth gives its own. */
 export function serializeSessionCookie(signed: string, options: SessionCookieOptions): string {
-  const parts = [`${sessionCookieName(options.isSecure)}=${encodeURIComponent(percentDecode(signed))}`]
+  return serializeCookie(sessionCookieName(options.isSecure), signed, options)
+}
+
+/** The same for a signed cookie of any name. */
+export function serializeCookie(name: string, signed: string, options: SessionCookieOptions): string {
+  const parts = [`${name}=${encodeURIComponent(percentDecode(signed))}`]
   if (options.maxAgeSeconds !== undefined) parts.push(`Max-Age=${Math.floor(options.maxAgeSeconds)}`)
   parts.push('Path=/', 'HttpOnly')
   if (options.isSecure) parts.push('Secure')

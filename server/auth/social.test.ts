@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import type { Auth } from './auth.ts'
 import { type AuthFixture, createAuthFixture, PASSWORD } from './fixture.ts'
+import { cookiesOf, enrol } from './two-factor-fixture.ts'
 
 let fixture: AuthFixture
 let auth: Auth
@@ -41,8 +42,8 @@ afterAll(async () => {
   await fixture.close()
 })
 
-async function begin() {
-  const body = { provider: 'github', callbackURL: '/welcome', disableRedirect: true }
+async function begin(urls: { errorCallbackURL?: string } = {}) {
+  const body = { provider: 'github', callbackURL: '/welcome', disableRedirect: true, ...urls }
   const started = await fixture.call('POST', '/sign-in/social', { auth, body })
   const cookie = started.headers
     .getSetCookie()
@@ -103,4 +104,39 @@ test('an account that someone made with an unconfirmed address is not handed to 
   })
   // Either the sign-in is refused, or the squatter's password is gone: never one account with two masters.
   expect(signedIn && status === 200).toBe(false)
+})
+
+test('signing in with GitHub asks a user for their second factor, and makes no session without it', async () => {
+  const email = 'second-factor@example.com'
+  const user = await enrol(fixture, email)
+  await fixture.owner.query('update auth.users set email_verified = true where id = $1', [user.userId])
+  await fixture.owner.query('delete from auth.sessions where user_id = $1', [user.userId])
+  profile = { ...profile, id: 44, email }
+  const { cookie, state } = await begin({ errorCallbackURL: '/sign-in' })
+  const challenge = await finish(state, cookie)
+  expect(challenge.status).toBe(302)
+  expect(challenge.headers.get('location')).toMatch(/^\/sign-in\?error=two_factor_required/)
+  expect(challenge.headers.get('set-auth-token')).toBeNull()
+  expect(cookiesOf(challenge)).not.toContain('session_token')
+  const { rows } = await fixture.owner.query('select from auth.sessions where user_id = $1', [user.userId])
+  expect(rows).toEqual([])
+
+  const verified = await fixture.call('POST', '/two-factor/verify-totp', {
+    auth,
+    headers: { cookie: cookiesOf(challenge), origin: 'http://localhost:3000' },
+    body: { code: user.code() },
+  })
+  const token = verified.headers.get('set-auth-token') ?? ''
+  expect((await fixture.call('GET', '/get-session', { auth, token })).body.user.id).toBe(user.userId)
+})
+
+test('who has no password switches the factor on right after signing in, and later only after signing in again', async () => {
+  profile = { ...profile, id: 45, email: 'passwordless@example.com' }
+  const { cookie, state } = await begin()
+  const signedIn = (await finish(state, cookie)).headers.get('set-auth-token') ?? ''
+  const enable = () => fixture.call('POST', '/two-factor/enable', { auth, token: signedIn, body: {} })
+  await fixture.owner.query(`update auth.sessions set created_at = now() - interval '11 minutes'`)
+  expect((await enable()).status).toBe(403)
+  await fixture.owner.query('update auth.sessions set created_at = now()')
+  expect((await enable()).status).toBe(200)
 })

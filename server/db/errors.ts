@@ -1,8 +1,8 @@
 import pg from 'pg'
-import { AppError } from '#server/errors.ts'
+import { AppError, REASONS, type Reason } from '#server/errors.ts'
 
 // SQLSTATE codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
-// RH403, RH409 and RH429 are our own: app.open_task_secrets, app.extend_lease and app.take_quota raise them.
+// RH001, RH403, RH409 and RH429 are our own: app.refuse, app.open_task_secrets, app.extend_lease and app.take_quota raise them.
 
 function hasCode(error: unknown, code: string): boolean {
   return error instanceof pg.DatabaseError && error.code === code
@@ -75,10 +75,28 @@ const SIGN_IN_MESSAGES = {
   unauthenticated: 'sign in, or present a valid credential',
   missing_scope: 'the credential does not allow this call',
   not_a_member: 'the caller is not a member of this organization',
+  two_factor_required:
+    'this organization requires two-factor sign-in: switch it on for your account, then try again',
 } as const
 
 export function isSignInRefusal(message: string | undefined): message is keyof typeof SIGN_IN_MESSAGES {
   return message !== undefined && Object.hasOwn(SIGN_IN_MESSAGES, message)
+}
+
+const UNIQUE_MESSAGES: Readonly<Record<string, string>> = {
+  ai_provider_configs_organization_id_name_key: 'the organization has another AI provider of this name',
+  organizations_slug_key: 'another organization has this slug',
+  members_organization_id_user_id_key: 'this is already a member of the organization',
+}
+
+/** What one of our functions refused: its message is the reason, its detail a sentence, its hint perhaps when to try again. */
+function toRefusal(error: pg.DatabaseError): AppError | null {
+  const { message, detail, hint } = error
+  if (!Object.hasOwn(REASONS, message)) return null
+  return new AppError(message as Reason, detail ?? message, {
+    cause: error,
+    ...(hint === undefined ? {} : { retryAt: new Date(hint) }),
+  })
 }
 
 /**
@@ -98,7 +116,11 @@ export function toAppError(error: unknown): AppError | null {
   const details = { cause: error, ...(constraint === undefined ? {} : { constraint }) }
   switch (error.code) {
     case '23505':
-      return new AppError('unique_violation', 'this already exists', details)
+      return new AppError(
+        'unique_violation',
+        UNIQUE_MESSAGES[constraint ?? ''] ?? 'this already exists',
+        details,
+      )
     case '23503':
       if (constraint?.endsWith('_organization_id_user_id_fkey')) {
         return new AppError('not_a_member', SIGN_IN_MESSAGES.not_a_member, { cause: error })
@@ -125,6 +147,8 @@ export function toAppError(error: unknown): AppError | null {
     case '54000': // program limit exceeded
     case '54001': // nested too deep
       return new AppError('too_large', 'a value is too large', details)
+    case 'RH001':
+      return toRefusal(error)
     case 'RH403':
       return new AppError('missing_scope', SIGN_IN_MESSAGES.missing_scope, { cause: error })
     case 'RH409':

@@ -25,6 +25,15 @@ const SEVERAL: { readonly [Path in ProcedurePath]?: number | readonly number[] }
   // Who asks, whose id is part of what their secrets are sealed for, and the change.
   'keys.set': 2,
   'connectors.create': 2,
+  // Who asks, for their role, and the change.
+  'aiProviders.create': 2,
+  'aiProviders.update': 2,
+  'aiProviders.setDefault': 2,
+  'aiProviders.remove': 2,
+  // What it asks for, whose hash the decision names, and the decision.
+  'approvals.decide': 2,
+  // Who asks, for the stream's name; then as below.
+  'approvals.stream': 3,
   'connectors.update': 2,
   // Who asks, the connector, and what came of it; the server it is about is asked in between.
   'connectors.test': 3,
@@ -45,6 +54,8 @@ const SEVERAL: { readonly [Path in ProcedurePath]?: number | readonly number[] }
   'runs.toolCalls.list': [1, 2],
   // The second case repeats a call that was answered already: it fails to insert, and reads what there is.
   'runs.toolCalls.start': [1, 3],
+  // Who asks, since a mail follows, and the invitation.
+  'organizations.invitations.create': 2,
   // Letting a reader in, and the read with which it begins to follow.
   'tasks.logs.stream': 2,
   'tasks.messages.stream': 2,
@@ -108,7 +119,7 @@ async function tripsOf(path: string, { input, owner }: Case, household: Househol
   if (type === 'subscription') {
     expect(response.status).toBe(200)
     const trips: string[] = []
-    await expect.poll(() => trips.push(...proxy.take())).toBe(2)
+    await expect.poll(() => trips.push(...proxy.take())).toBe(SEVERAL[path as ProcedurePath])
     await response.body?.cancel()
     return trips
   } else {

@@ -7,14 +7,14 @@ const ENTER = `select
   pg_catalog.set_config('statement_timeout', $1, true),
   pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)`
 
-/** One caller's view of one task, as a stream reads it. */
+/** One caller's view of one task, or of approvals where there is none, as a stream reads it. */
 export interface WatchedStream {
   readonly credential: string
   readonly organizationId: string | null
-  readonly taskId: string
+  readonly taskId: string | null
 }
 
-/** How far a task is. */
+/** How far a task is. Of approvals, the last event's number and nothing else. */
 export interface StreamState {
   readonly status: string
   readonly lastLogSeq: number
@@ -112,6 +112,12 @@ export class SystemDatabase {
   /** Ends leases that have lapsed and tasks past their maximum duration; returns the tasks concerned. */
   async sweepLeases(): Promise<{ userId: string; taskId: string }[]> {
     return (await this.#call('select * from app.sweep_leases()', [])) as { userId: string; taskId: string }[]
+  }
+
+  /** Expires one approval whose time is over, and denies its tool call; null where there is none. */
+  async expireApproval(): Promise<{ userId: string; organizationId: string | null } | null> {
+    const [row] = await this.#call('select * from app.expire_approval()', [])
+    return row?.userId ? (row as { userId: string; organizationId: string | null }) : null
   }
 
   /** Keeps the check value of a key that has none, unless another key in use is not among `keyIds`; returns all of them. */

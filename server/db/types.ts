@@ -41,8 +41,34 @@ export interface AppAgentRuns {
   userId: Generated<string>;
 }
 
+export interface AppAiProviderConfigs {
+  baseUrl: string | null;
+  createdAt: Generated<Timestamp>;
+  credentials: string | null;
+  /**
+   * Set while the organization is removed.
+   */
+  deletionId: string | null;
+  /**
+   * The last characters of the credentials.
+   */
+  hint: Generated<string>;
+  id: Generated<string>;
+  isDefault: Generated<boolean>;
+  limits: Generated<Json>;
+  model: string;
+  name: string;
+  organizationId: Generated<string>;
+  provider: string;
+  updatedAt: Generated<Timestamp>;
+}
+
 export interface AppApiTokens {
   createdAt: Generated<Timestamp>;
+  /**
+   * Set while the organization that the token is bound to is removed: it is refused until that is restored.
+   */
+  deletionId: string | null;
   expiresAt: Timestamp | null;
   /**
    * Set when the token was rotated: it is refused from then on.
@@ -59,6 +85,58 @@ export interface AppApiTokens {
   tokenHash: Buffer;
   updatedAt: Generated<Timestamp>;
   userId: Generated<string>;
+}
+
+export interface AppApprovals {
+  arguments: Json | null;
+  createdAt: Generated<Timestamp>;
+  /**
+   * When it stopped being pending, however that came.
+   */
+  decidedAt: Timestamp | null;
+  decidedBy: string | null;
+  /**
+   * Set while its task or its organization is removed.
+   */
+  deletionId: string | null;
+  /**
+   * The number of its last change in its requester's sequence.
+   */
+  eventSeq: number;
+  expiresAt: Timestamp | null;
+  id: Generated<string>;
+  kind: string;
+  note: string | null;
+  /**
+   * The number of its last change in its organization's sequence.
+   */
+  organizationEventSeq: number | null;
+  organizationId: string | null;
+  payload: Json;
+  /**
+   * Of the tool call's arguments, or of the payload where there is no call.
+   */
+  payloadHash: Buffer;
+  priority: Generated<number>;
+  /**
+   * By which kind of credential of the requester's.
+   */
+  requestedBy: string;
+  status: Generated<string>;
+  taskId: string | null;
+  title: string;
+  /**
+   * The tool of the call, as it was when approval was requested; with its arguments, what is approved.
+   */
+  tool: string | null;
+  toolCallId: string | null;
+  updatedAt: Generated<Timestamp>;
+  userId: Generated<string>;
+}
+
+export interface AppApprovalSequences {
+  lastSeq: number;
+  userId: string;
 }
 
 export interface AppConnections {
@@ -155,6 +233,11 @@ export interface AppOauthStates {
   stateHash: Buffer;
   updatedAt: Generated<Timestamp>;
   userId: Generated<string>;
+}
+
+export interface AppOrganizationApprovalSequences {
+  lastSeq: number;
+  organizationId: string;
 }
 
 export interface AppProviderKeys {
@@ -441,10 +524,25 @@ export interface AuthSessions {
   ipAddress: string | null;
   lastUsedAt: Generated<Timestamp>;
   /**
+   * When the second factor that stands behind the session was given; null where its user had none.
+   */
+  secondFactorAt: Timestamp | null;
+  /**
    * Whether use prolongs the session; false for one that was not to be remembered.
    */
   slides: Generated<boolean>;
   token: string;
+  updatedAt: Generated<Timestamp>;
+  userAgent: string | null;
+  userId: string;
+}
+
+export interface AuthTrustedDevices {
+  createdAt: Generated<Timestamp>;
+  expiresAt: Timestamp;
+  id: Generated<string>;
+  secondFactorAt: Generated<Timestamp>;
+  tokenHash: Buffer;
   updatedAt: Generated<Timestamp>;
   userAgent: string | null;
   userId: string;
@@ -455,6 +553,10 @@ export interface AuthTwoFactors {
   createdAt: Generated<Timestamp>;
   failedVerificationCount: Generated<number>;
   id: Generated<string>;
+  /**
+   * The newest 30-second step whose code was used: this one and all before it are spent.
+   */
+  lastUsedStep: Generated<number>;
   lockedUntil: Timestamp | null;
   secret: string;
   updatedAt: Generated<Timestamp>;
@@ -484,12 +586,16 @@ export interface AuthVerifications {
 
 export interface DB {
   "app.agentRuns": AppAgentRuns;
+  "app.aiProviderConfigs": AppAiProviderConfigs;
   "app.apiTokens": AppApiTokens;
+  "app.approvals": AppApprovals;
+  "app.approvalSequences": AppApprovalSequences;
   "app.connections": AppConnections;
   "app.connectors": AppConnectors;
   "app.dailyUsage": AppDailyUsage;
   "app.keyringChecks": AppKeyringChecks;
   "app.oauthStates": AppOauthStates;
+  "app.organizationApprovalSequences": AppOrganizationApprovalSequences;
   "app.providerKeys": AppProviderKeys;
   "app.rateLimits": AppRateLimits;
   "app.settings": AppSettings;
@@ -511,6 +617,7 @@ export interface DB {
   "auth.members": AuthMembers;
   "auth.organizations": AuthOrganizations;
   "auth.sessions": AuthSessions;
+  "auth.trustedDevices": AuthTrustedDevices;
   "auth.twoFactors": AuthTwoFactors;
   "auth.users": AuthUsers;
   "auth.verifications": AuthVerifications;

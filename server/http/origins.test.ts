@@ -94,7 +94,9 @@ describe('pages of another origin', () => {
       const { headers } = await send(server.port, { path, headers: { origin: FRIEND } })
       expect(headers['access-control-allow-origin']).toBe(FRIEND)
       expect(headers['access-control-allow-credentials']).toBe('true')
-      expect(headers['access-control-expose-headers']).toBe('set-auth-token, retry-after, x-request-id')
+      expect(headers['access-control-expose-headers']).toBe(
+        'set-auth-token, set-two-factor-token, retry-after, x-request-id',
+      )
       expect(headers.vary).toContain('origin')
     }
   })

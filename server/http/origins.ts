@@ -28,10 +28,10 @@ export function isForeignCall(
   return origin === undefined || !origins.has(origin)
 }
 
-const EXPOSED = 'set-auth-token, retry-after, x-request-id'
+const EXPOSED = 'set-auth-token, set-two-factor-token, retry-after, x-request-id'
 const PREFLIGHT_MAX_AGE_SECONDS = '600'
 const ALLOWED_HEADERS =
-  'authorization, content-type, last-event-id, trpc-accept, x-organization-id, x-request-id'
+  'authorization, content-type, last-event-id, trpc-accept, x-organization-id, x-request-id, x-two-factor-token'
 
 /** What lets pages of an allowed origin read an answer; undefined for the others and for callers without one. */
 export function corsHeaders(

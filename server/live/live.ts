@@ -84,7 +84,7 @@ export function createLive(options: LiveOptions): Live {
     let entry = byUser.get(userId)
     if (!entry) {
       const feed = new Feed({
-        read: (scope, after) => source.read(scopedDatabase(pools.api, readingScope(scope)), after),
+        read: (scope, after) => source.read(scopedDatabase(pools.api, readingScope(scope, source)), after),
         refusalOf,
         onFailure: error => log.warn({ err: error, topic: source.topic }, 'a stream could not be read'),
         position: reader.position,
@@ -142,11 +142,14 @@ export function createLive(options: LiveOptions): Live {
 }
 
 /** A reader's scope without what belongs to its own request, which is not this statement's. */
-function readingScope({ credential, organizationId }: StatementScope): StatementScope {
+function readingScope(
+  { credential, organizationId }: StatementScope,
+  { permission }: Pick<LiveSource<unknown>, 'permission'>,
+): StatementScope {
   return {
     credential,
     organizationId,
-    permission: 'tasks:read',
+    permission,
     isReadOnly: true,
     timeoutMs: DEFAULT_TIMEOUT_MS,
   }

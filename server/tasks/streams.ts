@@ -24,6 +24,7 @@ export function logSource(taskId: string): LiveSource<LogEntry> {
   return {
     topic: logTopic(taskId),
     taskId,
+    permission: 'tasks:read',
     read: (db, after) => readLogEvents(db, taskId, after),
     progressOf: ({ status, lastLogSeq }) => ({ lastSeq: lastLogSeq, isOver: isOver(status as TaskStatus) }),
   }
@@ -34,6 +35,7 @@ export function messageSource(taskId: string): LiveSource<MessageEvent> {
   return {
     topic: messageTopic(taskId),
     taskId,
+    permission: 'tasks:read',
     read: (db, after) => readMessageEvents(db, taskId, after),
     progressOf: ({ status, lastEventSeq }) => ({
       lastSeq: lastEventSeq,

@@ -96,6 +96,8 @@ export function testServices(
     connectors: { allowLocal: false, allowPrivate: false },
     quotas: { maxTasksPerDay: 1_000, maxMessagesPerDay: 1_000 },
     verifyPassword: async (_userId, password) => password === PASSWORD,
+    maxMailsPerHour: 1_000,
+    mailInvitation: () => {},
     ...overrides,
   }
 }
@@ -109,20 +111,21 @@ export async function createActor(house: House, { name = 'Ada' }: { name?: strin
   const email = `${name.toLowerCase().replace(/\W+/g, '-')}-${randomUUID()}@example.com`
   const { id: userId } = await insert(
     house,
-    'insert into auth.users (name, email) values ($1, $2) returning id',
+    'insert into auth.users (name, email, email_verified) values ($1, $2, true) returning id',
     [name, email],
   )
   return startSession({ house, userId, name, email })
 }
 
-/** Signs an actor in once more: the same user with another session. */
+/** Signs an actor in once more: the same user with another session, and their second factor where they have one. */
 export async function startSession(user: Pick<Actor, 'house' | 'userId' | 'name' | 'email'>): Promise<Actor> {
   const { house, userId, name, email } = user
   const raw = randomBytes(24).toString('base64url')
   const { id: sessionId } = await insert(
     house,
-    `insert into auth.sessions (user_id, token, expires_at, ip_address, user_agent)
-     values ($1, $2, now() + interval '7 days', '192.0.2.1', 'vitest') returning id`,
+    `insert into auth.sessions (user_id, token, expires_at, ip_address, user_agent, second_factor_at)
+     select id, $2, now() + interval '7 days', '192.0.2.1', 'vitest', case when two_factor_enabled then now() end
+     from auth.users where id = $1 returning id`,
     [userId, storedSessionToken(raw)],
   )
   const token = signSessionToken(raw, house.services.authSecret)
@@ -174,6 +177,20 @@ export async function createOrganization(
     ])
   }
   return { id, slug }
+}
+
+/** Invites a mail address into an organization, without a mail. */
+export async function createInvitation(
+  inviter: Actor,
+  invited: { organizationId: string; email: string; role?: Role },
+): Promise<string> {
+  const { id } = await insert(
+    inviter.house,
+    `insert into auth.invitations (organization_id, inviter_id, email, role, expires_at)
+     values ($1, $2, $3, $4, now() + interval '48 hours') returning id`,
+    [invited.organizationId, inviter.userId, invited.email, invited.role ?? 'member'],
+  )
+  return id
 }
 
 function bearer(house: House, token: string): Pick<ActorToken, 'authorization' | 'caller'> {

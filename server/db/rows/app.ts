@@ -19,6 +19,7 @@ export const apiTokens = table({
   revokedAt: timestamp.nullable,
   replacedBy: nullable(uuid),
   graceUntil: timestamp.nullable,
+  deletionId: nullable(uuid),
   createdAt: timestamp.defaulted,
   updatedAt: timestamp.defaulted,
 })
@@ -217,6 +218,55 @@ export const providerKeys = table({
   lastUsedAt: timestamp.nullable,
   createdAt: timestamp.defaulted,
   updatedAt: timestamp.defaulted,
+})
+
+export const aiProviderConfigs = table({
+  organizationId: defaulted(uuid),
+  id: defaulted(uuid),
+  name: required(z.string()),
+  provider: required(z.string()),
+  baseUrl: nullable(z.string()),
+  model: required(z.string()),
+  credentials: nullable(z.string()),
+  hint: defaulted(z.string()),
+  isDefault: defaulted(z.boolean()),
+  limits: defaulted(json),
+  deletionId: nullable(uuid),
+  createdAt: timestamp.defaulted,
+  updatedAt: timestamp.defaulted,
+})
+
+export const approvals = table({
+  userId: defaulted(uuid),
+  id: defaulted(uuid),
+  organizationId: nullable(uuid),
+  taskId: nullable(uuid),
+  toolCallId: nullable(uuid),
+  kind: required(z.string()),
+  title: required(z.string()),
+  payload: required(json),
+  tool: nullable(z.string()),
+  arguments: nullable(json),
+  payloadHash: required(bytes),
+  priority: defaulted(z.int()),
+  requestedBy: required(z.string()),
+  status: defaulted(z.string()),
+  decidedBy: nullable(uuid),
+  decidedAt: timestamp.nullable,
+  note: nullable(z.string()),
+  expiresAt: timestamp.nullable,
+  eventSeq: required(z.int()),
+  organizationEventSeq: nullable(z.int()),
+  deletionId: nullable(uuid),
+  createdAt: timestamp.defaulted,
+  updatedAt: timestamp.defaulted,
+})
+
+export const approvalSequences = table({ userId: required(uuid), lastSeq: required(z.int()) })
+
+export const organizationApprovalSequences = table({
+  organizationId: required(uuid),
+  lastSeq: required(z.int()),
 })
 
 export const connectors = table({

@@ -1,6 +1,6 @@
 // Rows of the tables that Better Auth keeps, one pair of schemas a table.
 import { z } from 'zod'
-import { defaulted, nullable, required, table, timestamp, uuid } from './column.ts'
+import { bytes, defaulted, nullable, required, table, timestamp, uuid } from './column.ts'
 
 export const users = table({
   id: defaulted(uuid),
@@ -39,6 +39,7 @@ export const sessions = table({
   activeOrganizationId: nullable(uuid),
   createdAt: timestamp.defaulted,
   updatedAt: timestamp.defaulted,
+  secondFactorAt: timestamp.nullable,
 })
 
 export const accounts = table({
@@ -95,6 +96,18 @@ export const twoFactors = table({
   verified: defaulted(z.boolean()),
   failedVerificationCount: defaulted(z.int()),
   lockedUntil: timestamp.nullable,
+  createdAt: timestamp.defaulted,
+  updatedAt: timestamp.defaulted,
+  lastUsedStep: defaulted(z.int()),
+})
+
+export const trustedDevices = table({
+  id: defaulted(uuid),
+  userId: required(uuid),
+  tokenHash: required(bytes),
+  secondFactorAt: timestamp.defaulted,
+  expiresAt: timestamp.required,
+  userAgent: nullable(z.string()),
   createdAt: timestamp.defaulted,
   updatedAt: timestamp.defaulted,
 })

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { callTRPCProcedure, getTRPCErrorFromUnknown } from '@trpc/server'
 import superjson from 'superjson'
 import { type ContextInput, contextFactory } from '../../context.ts'
@@ -43,7 +44,7 @@ export const procedures = Object.entries(definitions).map(([path, { _def }]) => 
 
 /**
  * Calls one procedure as the HTTP server does, credentials in headers included, and answers what it would send: of a stream, its
- * first event.
+ * first event, if it has one.
  */
 export async function callProcedure(
   services: Services,
@@ -71,7 +72,9 @@ export async function callProcedure(
 async function firstEvent(stream: AsyncIterable<unknown>): Promise<unknown> {
   const events = stream[Symbol.asyncIterator]()
   try {
-    return (await events.next()).value
+    // What there is was read when the caller was let in, and is given in a microtask.
+    const first = await Promise.race([events.next(), nextTurn()])
+    return first ? first.value : undefined
   } finally {
     await events.return?.()
   }

@@ -1,4 +1,5 @@
 import { hash, randomUUID } from 'node:crypto'
+import { placeOf as aiProviderPlace } from '../../ai-providers/queries.ts'
 import { digestSessionToken } from '../../auth/session-token.ts'
 import { createSecret, credentialOf, storedSecret } from '../../bearer-secrets.ts'
 import type { ConnectionSettings, ProviderName } from '../../connections/schema.ts'
@@ -13,6 +14,7 @@ import {
   type ActorToken,
   createActor,
   createApiToken,
+  createInvitation,
   createOrganization,
   type House,
 } from '../actors.ts'
@@ -20,6 +22,13 @@ import {
 /** A user with at least one row in every table, and what those rows are called. */
 export interface Household extends Actor {
   readonly organizationId: string
+  /** Owns the organization, too. */
+  readonly colleagueId: string
+  /** An organization of theirs that they removed. */
+  readonly removedOrganizationId: string
+  /** Into their organization, and out of another to their own address. */
+  readonly sentInvitationId: string
+  readonly receivedInvitationId: string
   readonly taskId: string
   readonly removedTaskId: string
   readonly stoppedTaskId: string
@@ -36,6 +45,13 @@ export interface Household extends Actor {
   /** A connection to each provider. */
   readonly connectionIds: Readonly<Record<ProviderName, string>>
   readonly eventId: string
+  /** The organization's default. */
+  readonly aiProviderId: string
+  /** Pending: their own, one in their organization, and one for a call of the leased task's, which awaits another call. */
+  readonly approvalId: string
+  readonly organizationApprovalId: string
+  readonly leasedApprovalId: string
+  readonly awaitingToolCallId: string
   readonly apiToken: ActorToken
   /** What a row of theirs holds and nobody else's does. */
   readonly canary: string
@@ -52,10 +68,18 @@ export interface Lease {
 /** Makes a user who has something in every table, in an organization of their own. */
 export async function createHousehold(house: House, name: string): Promise<Household> {
   const actor = await createActor(house, { name })
-  const { id: organizationId } = await createOrganization(actor)
+  const colleague = await createActor(house, { name: 'Colleague' })
+  const { id: organizationId } = await createOrganization(actor, [{ actor: colleague, role: 'owner' }])
   const apiToken = await createApiToken(actor, { scopes: ['tasks:write', 'settings:write'], organizationId })
   const canary = `canary-${randomUUID()}`
   const { userId } = actor
+  const { id: removedOrganizationId } = await createOrganization(actor)
+  const host = await createActor(house, { name: 'Host' })
+  const { id: hostsId } = await createOrganization(host)
+  const [sentInvitationId, receivedInvitationId] = await Promise.all([
+    createInvitation(actor, { organizationId, email: `${canary}@example.com` }),
+    createInvitation(host, { organizationId: hostsId, email: actor.email }),
+  ])
 
   const [taskId, removedTaskId, stoppedTaskId, leasedTaskId] = await Promise.all([
     createTask(house, { userId, organizationId, canary }, `'pending', null, null`),
@@ -98,6 +122,8 @@ export async function createHousehold(house: House, name: string): Promise<House
   const eventId = await createEvent(house, { userId, connectionId, canary })
   const connectorId = await createConnector(house, { userId, taskId: leasedTaskId, canary })
   await createKey(house, { userId, taskId: leasedTaskId, canary })
+  const aiProviderId = await createAiProvider(house, { organizationId, canary })
+  const approvals = await createApprovals(house, { userId, organizationId, leasedTaskId, runId, canary })
   const otherRunId = await insertOne(
     house,
     'insert into app.agent_runs (user_id, agent) values ($1, $2) returning id',
@@ -167,21 +193,30 @@ export async function createHousehold(house: House, name: string): Promise<House
       [canary],
     ],
     [
-      `insert into auth.invitations (organization_id, inviter_id, email, expires_at)
-       values ($1, $2, $3, now() + interval '1 hour')`,
-      [organizationId, userId, `${canary}@example.com`],
+      'update auth.organizations set deleted_at = now(), deletion_id = app.new_id() where id = $1',
+      [removedOrganizationId],
     ],
     ['insert into auth.two_factors (user_id, secret, backup_codes) values ($1, $2, $2)', [userId, canary]],
+    [
+      `insert into auth.trusted_devices (user_id, token_hash, user_agent, expires_at)
+       values ($1, sha256(convert_to($2, 'UTF8')), $2, now() + interval '1 hour')`,
+      [userId, canary],
+    ],
     ['update auth.users set image = $2 where id = $1', [userId, `https://example.com/${canary}`]],
     [
       'update auth.organizations set logo = $2 where id = $1',
       [organizationId, `https://example.com/${canary}`],
     ],
     ['update app.api_tokens set name = $2 where user_id = $1', [userId, canary]],
+    ['update auth.sessions set active_organization_id = $2 where user_id = $1', [userId, organizationId]],
   ])
   return {
     ...actor,
     organizationId,
+    colleagueId: colleague.userId,
+    removedOrganizationId,
+    sentInvitationId,
+    receivedInvitationId,
     taskId,
     removedTaskId,
     stoppedTaskId,
@@ -194,6 +229,8 @@ export async function createHousehold(house: House, name: string): Promise<House
     connectionId,
     connectionIds,
     eventId,
+    aiProviderId,
+    ...approvals,
     apiToken,
     canary,
   }
@@ -251,16 +288,42 @@ export function tokenCredential({ token }: Pick<ActorToken, 'token'>): string {
 
 /** The ids of this user and of their rows. */
 export function idsOf(household: Household): string[] {
-  const { userId, organizationId, sessionId, apiToken, lease, connectorId, connectionIds, eventId } =
-    household
-  const ids = [userId, organizationId, sessionId, apiToken.id, lease.id, connectorId, eventId]
-  return [...ids, ...Object.values(connectionIds), ...workIdsOf(household)]
+  const { userId, sessionId, apiToken, lease, connectorId, connectionIds, eventId } = household
+  const { organizationId, removedOrganizationId, sentInvitationId, receivedInvitationId } = household
+  return [
+    userId,
+    organizationId,
+    removedOrganizationId,
+    sentInvitationId,
+    receivedInvitationId,
+    sessionId,
+    apiToken.id,
+    lease.id,
+    connectorId,
+    eventId,
+    household.aiProviderId,
+    household.approvalId,
+    household.organizationApprovalId,
+    ...Object.values(connectionIds),
+    ...workIdsOf(household),
+  ]
 }
 
 /** The ids of this user's tasks and of what hangs on them. */
 export function workIdsOf(household: Household): string[] {
   const { taskId, removedTaskId, stoppedTaskId, leasedTaskId, messageId, runId, toolCallId } = household
-  return [taskId, removedTaskId, stoppedTaskId, leasedTaskId, messageId, runId, toolCallId]
+  const { leasedApprovalId, awaitingToolCallId } = household
+  return [
+    taskId,
+    removedTaskId,
+    stoppedTaskId,
+    leasedTaskId,
+    messageId,
+    runId,
+    toolCallId,
+    leasedApprovalId,
+    awaitingToolCallId,
+  ]
 }
 
 /** The ids by which the rows of this user's leased task are found. */
@@ -384,6 +447,70 @@ async function createConnector(
     ],
   ])
   return id
+}
+
+/** An AI provider whose credentials are the canary. */
+async function createAiProvider(
+  house: House,
+  { organizationId, canary }: { organizationId: string; canary: string },
+): Promise<string> {
+  const id = newId()
+  const credentials = seal(house.services.keyring, canary, aiProviderPlace(organizationId, id))
+  return insertOne(
+    house,
+    `insert into app.ai_provider_configs (organization_id, id, name, provider, model, credentials, is_default)
+     values ($1, $2, $3, 'anthropic', 'a model', $4, true) returning id`,
+    [organizationId, id, canary, credentials],
+  )
+}
+
+/** Pending approvals with their sequences, and a call that awaits one which nobody has requested. */
+async function createApprovals(
+  house: House,
+  of: { userId: string; organizationId: string; leasedTaskId: string; runId: string; canary: string },
+): Promise<
+  Pick<Household, 'approvalId' | 'organizationApprovalId' | 'leasedApprovalId' | 'awaitingToolCallId'>
+> {
+  const { userId, organizationId, leasedTaskId, runId, canary } = of
+  const [askingCallId, awaitingToolCallId] = await Promise.all(
+    ['asking', 'awaiting'].map(call =>
+      insertOne(
+        house,
+        `insert into app.tool_calls (user_id, run_id, call_id, tool, arguments, arguments_hash)
+         values ($1, $2, $3, 'run_command', '{}', sha256('{}')) returning id`,
+        [userId, runId, `${call}-${canary}`],
+      ),
+    ),
+  )
+  const approval = (columns: string, values: string, more: unknown[]) =>
+    insertOne(
+      house,
+      `insert into app.approvals (user_id, kind, title, payload, payload_hash, requested_by, event_seq, ${columns})
+       values ($1, 'deploy', $2, '{}', sha256('{}'), 'session', ${values}) returning id`,
+      [userId, canary, ...more],
+    )
+  const approvalId = await approval('organization_id', '1, null', [])
+  const organizationApprovalId = await approval('organization_id, organization_event_seq', '2, $3, 1', [
+    organizationId,
+  ])
+  const leasedApprovalId = await approval(
+    'task_id, tool_call_id, tool, arguments',
+    `3, $3, $4, 'run_command', '{}'`,
+    [leasedTaskId, askingCallId],
+  )
+  await run(house, [
+    ['insert into app.approval_sequences (user_id, last_seq) values ($1, 3)', [userId]],
+    [
+      'insert into app.organization_approval_sequences (organization_id, last_seq) values ($1, 1)',
+      [organizationId],
+    ],
+  ])
+  return {
+    approvalId,
+    organizationApprovalId,
+    leasedApprovalId,
+    awaitingToolCallId: awaitingToolCallId ?? '',
+  }
 }
 
 async function insertOne(house: House, sql: string, values: unknown[]): Promise<string> {

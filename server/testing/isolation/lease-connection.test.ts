@@ -252,6 +252,37 @@ test('a lease lets no call run that awaits approval', async () => {
   )
 })
 
+test('a lease decides and writes no approval, its own task’s included', async () => {
+  const { run, work } = prompt
+  await run(INSERTS.call, [work.runId, 'run_command'])
+  const requested = await run(
+    `select id, payload_hash from app.request_approval('x', 'x', '{}', sha256('{}'), 1,
+       (select id from app.tool_calls where call_id = 'run_command'), null, null)`,
+  )
+  const [id] = /[0-9a-f-]{36}/.exec(requested) ?? []
+  const before = await house.owner.query('select * from app.approvals')
+  for (const decision of ['approve', 'reject']) {
+    const decided = 'select * from app.decide_approval($1, $2, null, sha256($3))'
+    expect(await run(decided, [id, decision, '{}'])).toBe('0: []')
+  }
+  expect(await run('select * from app.cancel_approval($1)', [id])).toBe('0: []')
+  for (const sql of [
+    'select app.expire_approval()',
+    `select app.settle_approval(a, 'approved', null, null) from app.approvals a`,
+    `update app.approvals set status = 'approved', decided_at = now()`,
+    `update app.approvals set payload = '1'`,
+    'delete from app.approvals',
+    'insert into app.approvals default values',
+    'update app.approval_sequences set last_seq = 0',
+  ]) {
+    expect(await run(sql), sql).toBe('42501')
+  }
+  expect((await house.owner.query('select * from app.approvals')).rows).toEqual(before.rows)
+  expect(await run(`select status from app.tool_calls where call_id = 'run_command'`)).toContain(
+    'awaiting_approval',
+  )
+})
+
 const endings: [title: string, sql: string][] = [
   ['has lapsed', 'update app.task_leases set expires_at = now() where id = $1'],
   ['has ended', 'update app.task_leases set ended_at = now() where id = $1'],

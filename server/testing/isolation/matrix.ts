@@ -20,9 +20,14 @@ export interface Matrix {
   expectRefused(path: string, presented: Headers | Headers[], outcome: string): Promise<void>
   /**
    * Calls every case as someone else may: refused like a missing row, or answered about themselves alone, and about the
-   * organization that they act in.
+   * organization that they act in. Of a colleague, only the cases in which they are nothing but a stranger.
    */
-  expectStrangersAnswer(path: string, caller: Pick<Actor, 'userId'>, headers: Headers): Promise<void>
+  expectStrangersAnswer(
+    path: string,
+    caller: Pick<Actor, 'userId'>,
+    headers: Headers,
+    options?: { isColleague: boolean },
+  ): Promise<void>
   close(): Promise<void>
 }
 
@@ -75,13 +80,17 @@ export async function openMatrix(): Promise<Matrix> {
       }
       expect(await snapshot()).toEqual(before)
     },
-    async expectStrangersAnswer(path, caller, headers) {
+    async expectStrangersAnswer(path, caller, headers, { isColleague } = { isColleague: false }) {
       const hidden = marksOf(owner).filter(mark => mark !== headers['x-organization-id'])
-      for (const { input, stranger } of casesOf(path)) {
-        const before = stranger === 'own' ? await ownersRows(caller.userId) : await snapshot()
+      for (const { input, stranger, colleague } of casesOf(path)) {
+        if (isColleague && colleague) continue
+        const isOwn = stranger === 'own' || stranger === 'their organization’s'
+        const before = isOwn ? await ownersRows(caller.userId) : await snapshot()
         const answer = await call(path, input(owner), headers)
-        if (stranger === 'own') {
-          expect(outcomeOf(answer)).toBe('OK')
+        if (isOwn) {
+          const acting = JSON.parse((await call('account.me', undefined, headers)).body).json?.organization
+          const isAnswered = stranger === 'own' || acting
+          expect(outcomeOf(answer)).toBe(isAnswered ? 'OK' : 'FORBIDDEN not_a_member')
           for (const mark of hidden) expect(answer.body).not.toContain(mark)
           expect(await ownersRows(caller.userId)).toEqual(before)
         } else {

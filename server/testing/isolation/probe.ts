@@ -26,6 +26,7 @@ const LEASE_RIGHTS: Readonly<Record<string, readonly ('select' | 'insert' | 'upd
   'app.task_events': ['select', 'insert'],
   'app.agent_runs': ['select', 'insert', 'update'],
   'app.tool_calls': ['select', 'insert', 'update'],
+  'app.approvals': ['select'],
 }
 
 /** A row of the owner's for each table, as JSON. */
@@ -81,7 +82,8 @@ export async function findLeaks(
   const marks = marksOf(owner)
   const isOwners = (text: string) => marks.some(mark => text.includes(mark))
   for (const { name: caller, credential } of callers) {
-    await presentCredential(client, credential)
+    // They claim to act in the owner's organization, as SQL on a connection of its own can.
+    await presentCredential(client, credential, owner.organizationId)
     for (const table of tables) {
       const sample = samples[table.name] ?? '{}'
       const seen = await attempt(client, readOf(table))
@@ -128,13 +130,13 @@ export async function findLosses(
     samples,
   }: {
     tables: readonly Table[]
-    owner: Pick<Household, 'name'>
+    owner: Pick<Household, 'name'> & Partial<Pick<Household, 'organizationId'>>
     credential: string
     samples: SampleRows
   },
 ): Promise<string[]> {
   const losses: string[] = []
-  await presentCredential(client, credential)
+  await presentCredential(client, credential, owner.organizationId)
   for (const table of tables) {
     const sample = samples[table.name] ?? '{}'
     if (table.readable.length > 0) {
@@ -176,17 +178,29 @@ export function asLeased(tables: readonly Table[]): Table[] {
   })
 }
 
-/** Whether the owner, or anyone, can give a row of theirs to `recipient`, where the grants let them try. */
+/**
+ * Whether the owner, or anyone, can give a row of theirs, or of an organization of theirs, to `recipient`, where the grants let
+ * them try.
+ */
 export async function findGifts(
   client: ApiClient,
-  { tables, credential, recipient }: { tables: readonly Table[]; credential: string; recipient: Household },
+  {
+    tables,
+    credential,
+    recipient,
+    organizationId,
+  }: { tables: readonly Table[]; credential: string; recipient: Household; organizationId?: string },
 ): Promise<string[]> {
   const gifts: string[] = []
-  await presentCredential(client, credential)
-  for (const table of tables) {
-    if (!table.updatable.includes('user_id')) continue
-    const given = await attempt(client, `update ${table.name} set user_id = '${recipient.userId}'`)
-    if (isReached(given)) gifts.push(`a row of ${table.name} can be given away`)
+  await presentCredential(client, credential, organizationId)
+  for (const { name, updatable, ownerColumn } of tables) {
+    const gift =
+      ownerColumn === 'organization_id'
+        ? { column: 'organization_id', to: recipient.organizationId }
+        : { column: 'user_id', to: recipient.userId }
+    if (!updatable.includes(gift.column)) continue
+    const given = await attempt(client, `update ${name} set ${gift.column} = '${gift.to}'`)
+    if (isReached(given)) gifts.push(`a row of ${name} can be given away`)
   }
   return gifts
 }
@@ -206,8 +220,15 @@ export async function findExcess(
   return excess
 }
 
-async function presentCredential(client: ApiClient, credential: string | null): Promise<void> {
-  await client.query(`select set_config('app.credential', $1, true)`, [credential ?? ''])
+async function presentCredential(
+  client: ApiClient,
+  credential: string | null,
+  organizationId = '',
+): Promise<void> {
+  await client.query(
+    `select set_config('app.credential', $1, true), set_config('app.organization', $2, true)`,
+    [credential ?? '', organizationId],
+  )
 }
 
 /** A row was found and changed, or would have been but for a constraint. */

@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto'
 import type { AnyProcedure, inferProcedureInput } from '@trpc/server'
 import type { AppRouter } from '../../router.ts'
+import type { Role } from '../actors.ts'
 import type { Household } from './dataset.ts'
 
 type Rooms = AppRouter['_def']['record']
@@ -28,9 +30,19 @@ export interface Case<Input = unknown> {
   /**
    * What somebody else meets with the same input: `own` is an answer about themselves, since nothing in the input is the owner's.
    */
-  readonly stranger: 'NOT_FOUND not_found' | 'FORBIDDEN not_a_member' | 'FORBIDDEN missing_scope' | 'own'
+  readonly stranger:
+    | 'NOT_FOUND not_found'
+    | 'FORBIDDEN not_a_member'
+    | 'FORBIDDEN missing_scope'
+    | 'own'
+    /** The same about the organization in which they act; to who acts in none, not_a_member. */
+    | 'their organization’s'
+  /** What those meet who belong to the owner's organization, where they meet something else than a stranger. */
+  readonly colleague?: { readonly [R in Role]: 'OK' | 'FORBIDDEN role_too_low' }
+  /** Whether it is about the organization in which the call acts, so that a colleague must name it. */
+  readonly isActing?: true
   /** What the owner meets here, where that is no answer. */
-  readonly owner?: typeof NO_PROVIDER | typeof COOKIES_ONLY
+  readonly owner?: typeof NO_PROVIDER | typeof COOKIES_ONLY | typeof ROLE_TOO_LOW
 }
 
 const NOT_FOUND = 'NOT_FOUND not_found'
@@ -41,6 +53,17 @@ const nothing = () => undefined
 const NO_PROVIDER = 'PRECONDITION_FAILED provider_not_configured'
 /** What anyone meets who sends their session in a header. */
 const COOKIES_ONLY = 'FORBIDDEN missing_scope'
+
+const ROLE_TOO_LOW = 'FORBIDDEN role_too_low'
+const MEMBERS = { owner: 'OK', admin: 'OK', member: 'OK' } as const
+const ADMINS = { ...MEMBERS, member: ROLE_TOO_LOW } as const
+const OWNERS = { ...ADMINS, admin: ROLE_TOO_LOW } as const
+/** What is another member's own, whatever one's role. */
+const NOBODY = { ...OWNERS, owner: ROLE_TOO_LOW } as const
+
+function organization(owner: Household): { organizationId: string } {
+  return { organizationId: owner.organizationId }
+}
 
 /**
  * One call or more a procedure. The type makes a procedure without a case an error of the compiler, and the matrix makes it a
@@ -59,6 +82,7 @@ export const CASES: { readonly [Path in ProcedurePath]: readonly Case<InputOf<Pa
     {
       input: owner => ({ name: 'a token', scopes: ['tasks:read'], organizationId: owner.organizationId }),
       stranger: NOT_FOUND,
+      colleague: MEMBERS,
     },
   ],
   'apiTokens.list': [{ input: nothing, stranger: 'own' }],
@@ -66,6 +90,167 @@ export const CASES: { readonly [Path in ProcedurePath]: readonly Case<InputOf<Pa
   'apiTokens.rotate': [
     { input: owner => ({ id: owner.apiToken.id, graceSeconds: 60 }), stranger: NOT_FOUND },
   ],
+
+  'organizations.create': [
+    { input: () => ({ name: 'a team', slug: `team-${randomUUID()}` }), stranger: 'own' },
+  ],
+  'organizations.list': [{ input: nothing, stranger: 'own', colleague: MEMBERS }],
+  'organizations.get': [{ input: organization, stranger: NOT_FOUND, colleague: MEMBERS }],
+  'organizations.update': [
+    {
+      input: owner => ({ ...organization(owner), name: 'a team', logo: null }),
+      stranger: NOT_FOUND,
+      colleague: ADMINS,
+    },
+    {
+      input: owner => ({ ...organization(owner), allowSelfApproval: true }),
+      stranger: NOT_FOUND,
+      colleague: OWNERS,
+    },
+    {
+      input: owner => ({ ...organization(owner), requireTwoFactor: false }),
+      stranger: NOT_FOUND,
+      colleague: OWNERS,
+    },
+  ],
+  'organizations.remove': [{ input: organization, stranger: NOT_FOUND, colleague: OWNERS }],
+  'organizations.restore': [
+    { input: owner => ({ organizationId: owner.removedOrganizationId }), stranger: NOT_FOUND },
+  ],
+  'organizations.leave': [{ input: organization, stranger: NOT_FOUND, colleague: MEMBERS }],
+  'organizations.setActive': [
+    { input: organization, stranger: NOT_FOUND, colleague: MEMBERS },
+    { input: () => ({ organizationId: null }), stranger: 'own' },
+  ],
+  'organizations.members.list': [{ input: organization, stranger: NOT_FOUND, colleague: MEMBERS }],
+  'organizations.members.updateRole': [
+    {
+      input: owner => ({ ...organization(owner), userId: owner.colleagueId, role: 'admin' }),
+      stranger: NOT_FOUND,
+      colleague: OWNERS,
+    },
+  ],
+  'organizations.members.remove': [
+    {
+      input: owner => ({ ...organization(owner), userId: owner.colleagueId }),
+      stranger: NOT_FOUND,
+      colleague: OWNERS,
+    },
+  ],
+  'organizations.invitations.create': [
+    {
+      input: owner => ({ ...organization(owner), email: 'a.friend@example.com', role: 'admin' }),
+      stranger: NOT_FOUND,
+      colleague: ADMINS,
+    },
+    {
+      input: owner => ({ ...organization(owner), email: 'an.heir@example.com', role: 'owner' }),
+      stranger: NOT_FOUND,
+      colleague: OWNERS,
+    },
+  ],
+  'organizations.invitations.list': [
+    { input: nothing, stranger: 'own' },
+    { input: organization, stranger: NOT_FOUND, colleague: ADMINS },
+  ],
+  'organizations.invitations.cancel': [
+    { input: owner => ({ id: owner.sentInvitationId }), stranger: NOT_FOUND, colleague: ADMINS },
+  ],
+  'organizations.invitations.accept': [
+    { input: owner => ({ id: owner.receivedInvitationId }), stranger: NOT_FOUND },
+  ],
+  'organizations.invitations.decline': [
+    { input: owner => ({ id: owner.receivedInvitationId }), stranger: NOT_FOUND },
+  ],
+
+  'aiProviders.create': [
+    {
+      input: () => ({
+        name: 'a provider',
+        provider: 'anthropic',
+        model: 'a model',
+        credentials: 'a secret',
+        limits: { tokensPerDay: 1_000 },
+      }),
+      stranger: 'their organization’s',
+      colleague: ADMINS,
+      isActing: true,
+    },
+  ],
+  'aiProviders.list': [{ input: nothing, stranger: 'own', colleague: MEMBERS }],
+  'aiProviders.update': [
+    {
+      input: owner => ({ id: owner.aiProviderId, model: 'another model', credentials: null }),
+      stranger: NOT_FOUND,
+      colleague: ADMINS,
+      isActing: true,
+    },
+  ],
+  'aiProviders.setDefault': [
+    {
+      input: owner => ({ id: owner.aiProviderId }),
+      stranger: NOT_FOUND,
+      colleague: ADMINS,
+      isActing: true,
+    },
+  ],
+  'aiProviders.remove': [
+    {
+      input: owner => ({ id: owner.aiProviderId }),
+      stranger: NOT_FOUND,
+      colleague: ADMINS,
+      isActing: true,
+    },
+  ],
+
+  'approvals.request': [
+    {
+      input: () => ({ kind: 'deploy', title: 'may it?', payload: { to: 'production' } }),
+      stranger: 'own',
+    },
+    {
+      input: owner => ({
+        kind: 'tool_call',
+        title: 'may it?',
+        payload: null,
+        toolCallId: owner.awaitingToolCallId,
+        priority: 'urgent',
+      }),
+      stranger: NOT_FOUND,
+    },
+    {
+      input: owner => ({ kind: 'deploy', title: 'may it?', payload: {}, ...organization(owner) }),
+      stranger: NOT_FOUND,
+      colleague: MEMBERS,
+    },
+  ],
+  'approvals.list': [
+    { input: nothing, stranger: 'own', colleague: MEMBERS },
+    {
+      input: owner => ({ status: 'pending', cursor: `urgent:${owner.approvalId}` }),
+      stranger: 'own',
+      colleague: MEMBERS,
+    },
+  ],
+  'approvals.get': [{ input: owner => ({ id: owner.leasedApprovalId }), stranger: NOT_FOUND }],
+  'approvals.decide': [
+    { input: owner => ({ id: owner.approvalId, decision: 'approve' }), stranger: NOT_FOUND },
+    {
+      input: owner => ({ id: owner.leasedApprovalId, decision: 'reject', note: 'no' }),
+      stranger: NOT_FOUND,
+    },
+    {
+      input: owner => ({ id: owner.organizationApprovalId, decision: 'approve' }),
+      stranger: NOT_FOUND,
+      colleague: ADMINS,
+      owner: ROLE_TOO_LOW,
+    },
+  ],
+  'approvals.cancel': [
+    { input: owner => ({ id: owner.approvalId }), stranger: NOT_FOUND },
+    { input: owner => ({ id: owner.organizationApprovalId }), stranger: NOT_FOUND, colleague: NOBODY },
+  ],
+  'approvals.stream': [{ input: nothing, stranger: 'own', colleague: MEMBERS }],
 
   'connectors.create': [
     {
@@ -200,6 +385,7 @@ export const CASES: { readonly [Path in ProcedurePath]: readonly Case<InputOf<Pa
     {
       input: owner => ({ prompt: 'a prompt', organizationId: owner.organizationId }),
       stranger: 'FORBIDDEN not_a_member',
+      colleague: MEMBERS,
     },
     { input: () => ({ prompt: 'a prompt', keyProviders: ['anthropic', 'openai'] }), stranger: 'own' },
     {

@@ -165,7 +165,12 @@ describe('the API login', () => {
       await superuser.query('set local role rowhouse_api')
       expect(await findLeaks(superuser, { tables: widened, callers: strangers, owner, samples })).toEqual([])
       for (const credential of [sessionCredential(owner), owner.lease.credential]) {
-        const gifts = await findGifts(superuser, { tables: widened, credential, recipient: neighbour })
+        const gifts = await findGifts(superuser, {
+          tables: widened,
+          credential,
+          recipient: neighbour,
+          organizationId: owner.organizationId,
+        })
         expect(gifts).toEqual([])
       }
     } finally {

@@ -12,6 +12,8 @@ export interface Table {
   readonly updatable: string[]
   readonly isDeletable: boolean
   readonly columns: string[]
+  /** What its primary key begins with: whose its rows are, where it is `user_id` or `organization_id`. */
+  readonly ownerColumn: string | null
 }
 
 /** Every table of ours, from the catalog, so that a new one is looked at without being named anywhere. */
@@ -22,6 +24,11 @@ export async function readTables(reader: Reader): Promise<Table[]> {
        n.nspname::text as schema,
        has_table_privilege('rowhouse_api', c.oid, 'DELETE') as "isDeletable",
        array_agg(quote_ident(a.attname) order by a.attnum) as columns,
+       (
+         select a.attname::text from pg_index x
+         join pg_attribute a on a.attrelid = c.oid and a.attnum = x.indkey[0]
+         where x.indrelid = c.oid and x.indisprimary
+       ) as "ownerColumn",
        coalesce(array_agg(quote_ident(a.attname) order by a.attnum)
          filter (where has_column_privilege('rowhouse_api', c.oid, a.attnum, 'SELECT')), '{}') as readable,
        coalesce(array_agg(quote_ident(a.attname) order by a.attnum)

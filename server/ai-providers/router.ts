@@ -1,0 +1,42 @@
+// An organization's AI providers: where its models are called, with which credentials, and which one is the default. Members see
+// them; owners and admins write. Always those of the organization in which the call acts: the one in its header, the session's
+// active one, or the one that an API token is bound to. Credentials are stored sealed and never returned.
+import { notFound } from '../errors.ts'
+import { procedure, router } from '../trpc.ts'
+import {
+  createAiProvider,
+  listAiProviders,
+  removeAiProvider,
+  requireOrganization,
+  requireWriter,
+  setDefaultAiProvider,
+  updateAiProvider,
+} from './queries.ts'
+import * as schema from './schema.ts'
+
+const read = procedure('ai-providers:read')
+const write = procedure('ai-providers:write')
+
+export const aiProvidersRouter = router({
+  create: write.input(schema.createAiProvider).mutation(async ({ ctx, input }) => {
+    const organization = requireOrganization(await ctx.identity())
+    requireWriter({ organization })
+    return createAiProvider(ctx.db, { keyring: ctx.services.keyring, ownerId: organization.id }, input)
+  }),
+  list: read.query(({ ctx }) => listAiProviders(ctx.db, ctx.services.keyring)),
+  update: write.input(schema.updateAiProvider).mutation(async ({ ctx, input }) => {
+    const { organization } = await ctx.identity()
+    // To who acts in no organization, there is no such provider.
+    if (!organization) throw notFound('AI provider')
+    requireWriter({ organization })
+    return updateAiProvider(ctx.db, { keyring: ctx.services.keyring, ownerId: organization.id }, input)
+  }),
+  setDefault: write.input(schema.aiProviderId).mutation(async ({ ctx, input }) => {
+    requireWriter(await ctx.identity())
+    return setDefaultAiProvider(ctx.db, input.id)
+  }),
+  remove: write.input(schema.aiProviderId).mutation(async ({ ctx, input }) => {
+    requireWriter(await ctx.identity())
+    return removeAiProvider(ctx.db, input.id)
+  }),
+})

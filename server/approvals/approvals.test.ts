@@ -1,0 +1,425 @@
+import { hash, randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  type Actor,
+  anonymous,
+  createActor,
+  createApiToken,
+  createOrganization,
+  type House,
+  openHouse,
+} from '../testing/actors.ts'
+import { createClaimedTask, lapseLease, whileTaskChangesHands } from '../testing/claims.ts'
+import { refusalOf } from '../testing/refusal.ts'
+import { createTeam, createWaitingCall, lapse, statusOfCall, type Team } from './fixture.ts'
+import type { RequestApproval } from './schema.ts'
+import { expireApprovals } from './streams.ts'
+
+let house: House
+let ada: Actor
+let bob: Actor
+let team: Team
+
+beforeAll(async () => {
+  house = await openHouse()
+  ada = await createActor(house, { name: 'Ada' })
+  bob = await createActor(house, { name: 'Bob' })
+  team = await createTeam(house)
+})
+afterAll(() => house.close())
+
+async function reasonOf(call: Promise<unknown>): Promise<string> {
+  const { reason, code } = await refusalOf(call)
+  return reason ?? code
+}
+
+const asked = { kind: 'deploy', title: 'Deploy to production?', payload: { b: 1, a: [true] } }
+
+describe('an approval', () => {
+  it('is requested pending, bound to the hash of its payload', async () => {
+    const expiresAt = new Date(Date.now() + 60_000)
+    const approval = await ada.caller().approvals.request({ ...asked, priority: 'high', expiresAt })
+    expect(approval).toMatchObject({
+      ...asked,
+      organizationId: null,
+      taskId: null,
+      toolCall: null,
+      requestedBy: { userId: ada.userId, credential: 'session' },
+      payloadHash: hash('sha256', '{"a":[true],"b":1}'),
+      priority: 'high',
+      status: 'pending',
+      decidedBy: null,
+      decidedAt: null,
+      note: null,
+      expiresAt,
+    })
+    expect(await ada.caller().approvals.get({ id: approval.id })).toEqual(approval)
+  })
+
+  it('of a tool call shows what the call would do, and is bound to that', async () => {
+    const call = await createWaitingCall(ada)
+    const approval = await ada.caller().approvals.request({ ...asked, toolCallId: call.id })
+    expect(approval).toMatchObject({
+      toolCall: { id: call.id, tool: 'run_command', arguments: { command: ['rm', '-r', 'dist'] } },
+      payloadHash: hash('sha256', '{"command":["rm","-r","dist"]}'),
+    })
+    // Asked for again, it is the one that is there.
+    expect(await ada.caller().approvals.request({ ...asked, toolCallId: call.id })).toEqual(approval)
+  })
+
+  it.each(['approve', 'reject'] as const)('moves its tool call on: %s', async decision => {
+    const call = await createWaitingCall(ada)
+    const { approvals, runs } = ada.caller()
+    const { id } = await approvals.request({ ...asked, toolCallId: call.id })
+    const decided = await approvals.decide({ id, decision, note: 'because' })
+    const isApproved = decision === 'approve'
+    expect(decided).toMatchObject({
+      status: isApproved ? 'approved' : 'rejected',
+      decidedBy: ada.userId,
+      decidedAt: expect.any(Date),
+      note: 'because',
+    })
+    expect(await statusOfCall(house, call.id)).toEqual({
+      status: isApproved ? 'running' : 'denied',
+      error: isApproved ? null : 'the approval was rejected',
+      hasStarted: isApproved,
+      hasFinished: !isApproved,
+    })
+    const finish = runs.toolCalls.finish({ id: call.id, status: 'succeeded' })
+    if (isApproved) expect(await finish).toMatchObject({ status: 'succeeded' })
+    else expect(await reasonOf(finish)).toBe('illegal_transition')
+    expect(await reasonOf(approvals.decide({ id, decision: 'approve' }))).toBe('already_decided')
+  })
+
+  it('is decided once by a hundred who decide at once, and its call moves once', async () => {
+    const { organizationId, owner, admin, member } = team
+    const call = await createWaitingCall(member)
+    const { id } = await member.caller().approvals.request({ ...asked, toolCallId: call.id, organizationId })
+    const before = await house.owner.query('select event_seq from app.approvals where id = $1', [id])
+    const outcomes = await Promise.all(
+      Array.from({ length: 100 }, (_, n) =>
+        (n % 2 ? owner : admin)
+          .caller()
+          .approvals.decide({ id, decision: n % 3 ? 'approve' : 'reject' })
+          .then(
+            ({ status }) => status,
+            async error => reasonOf(Promise.reject(error)),
+          ),
+      ),
+    )
+    const [won, ...others] = outcomes.filter(outcome => outcome !== 'already_decided')
+    expect(others).toEqual([])
+    expect(outcomes).toHaveLength(100)
+    const { status } = await admin.caller().approvals.get({ id })
+    expect(status).toBe(won)
+    expect(await statusOfCall(house, call.id)).toMatchObject({
+      status: won === 'approved' ? 'running' : 'denied',
+    })
+    const after = await house.owner.query('select event_seq from app.approvals where id = $1', [id])
+    expect(after.rows[0].event_seq).toBe(before.rows[0].event_seq + 1)
+  })
+
+  it('is void once its call’s arguments, or its payload, are not what was asked for', async () => {
+    const { approvals } = ada.caller()
+    for (const [change, values] of [
+      [`update app.tool_calls set arguments = '{"command": ["rm", "-r", "/"]}' where id = $1`, 'call'],
+      ['update app.tool_calls set arguments_hash = sha256($$other$$) where id = $1', 'call'],
+      [`update app.approvals set arguments = '{"command": []}' where id = $1`, 'approval'],
+    ] as const) {
+      const call = await createWaitingCall(ada)
+      const { id } = await approvals.request({ ...asked, toolCallId: call.id })
+      await house.owner.query(change, [values === 'call' ? call.id : id])
+      expect(await reasonOf(approvals.decide({ id, decision: 'approve' }))).toBe('payload_changed')
+      expect(await approvals.get({ id })).toMatchObject({ status: 'cancelled', decidedBy: null })
+      // It runs under no approval of something else, and another one can be asked for.
+      expect(await statusOfCall(house, call.id)).toMatchObject({ status: 'awaiting_approval' })
+      expect((await approvals.request({ ...asked, toolCallId: call.id })).id).not.toBe(id)
+    }
+    const { id } = await approvals.request(asked)
+    await house.owner.query(`update app.approvals set payload = '{"a": [false], "b": 1}' where id = $1`, [id])
+    expect(await reasonOf(approvals.decide({ id, decision: 'approve' }))).toBe('payload_changed')
+  })
+
+  it('that has expired is a denial, whether it is swept or decided late', async () => {
+    const { approvals } = ada.caller()
+    for (const end of ['swept', 'decided']) {
+      const call = await createWaitingCall(ada)
+      const expiresAt = new Date(Date.now() + 60_000)
+      const { id } = await approvals.request({ ...asked, toolCallId: call.id, expiresAt })
+      await lapse(house, id)
+      if (end === 'swept')
+        await Promise.all([expireApprovals(house.services), expireApprovals(house.services)])
+      const refusal = await refusalOf(approvals.decide({ id, decision: 'approve' }))
+      expect(refusal).toMatchObject({ code: 'CONFLICT', reason: 'already_decided' })
+      expect(await approvals.get({ id })).toMatchObject({ status: 'expired', decidedBy: null })
+      expect(await statusOfCall(house, call.id)).toMatchObject({
+        status: 'denied',
+        error: 'the approval expired',
+      })
+    }
+    const { id } = await approvals.request({ ...asked, expiresAt: new Date(Date.now() + 60_000) })
+    await expireApprovals(house.services)
+    expect(await approvals.get({ id })).toMatchObject({ status: 'pending' })
+  })
+
+  it('is cancelled by its requester, and its call waits for another', async () => {
+    const { approvals } = ada.caller()
+    const call = await createWaitingCall(ada)
+    const { id } = await approvals.request({ ...asked, toolCallId: call.id })
+    expect(await reasonOf(bob.caller().approvals.cancel({ id }))).toBe('not_found')
+    expect(await approvals.cancel({ id })).toMatchObject({ status: 'cancelled', decidedBy: null })
+    expect(await reasonOf(approvals.cancel({ id }))).toBe('already_decided')
+    expect(await reasonOf(approvals.decide({ id, decision: 'approve' }))).toBe('already_decided')
+    expect(await statusOfCall(house, call.id)).toMatchObject({ status: 'awaiting_approval' })
+    const again = await approvals.request({ ...asked, toolCallId: call.id })
+    await approvals.decide({ id: again.id, decision: 'approve' })
+    expect(await statusOfCall(house, call.id)).toMatchObject({ status: 'running' })
+  })
+
+  it('is not requested for a call that awaits none, or that is somebody else’s', async () => {
+    const { approvals, runs } = ada.caller()
+    const { id: runId } = await runs.start({ agent: 'claude' })
+    const running = await runs.toolCalls.start({ runId, callId: 'c', tool: 'read_file', arguments: {} })
+    expect(await reasonOf(approvals.request({ ...asked, toolCallId: running.id }))).toBe('illegal_transition')
+    const call = await createWaitingCall(ada)
+    const missing = await refusalOf(bob.caller().approvals.request({ ...asked, toolCallId: randomUUID() }))
+    expect(missing.reason).toBe('not_found')
+    expect(await refusalOf(bob.caller().approvals.request({ ...asked, toolCallId: call.id }))).toEqual(
+      missing,
+    )
+  })
+
+  it.each([
+    ['no kind', { kind: ' ' }],
+    ['no title', { title: '' }],
+    ['a payload that is none', { payload: undefined }],
+    ['a payload with NUL', { payload: { a: '\0' } }],
+    ['a priority that is none', { priority: 'asap' }],
+    ['a time that is over', { expiresAt: new Date(0) }],
+    ['a status', { status: 'approved' }],
+    ['a hash', { payloadHash: '00' }],
+  ])('is not requested with %s', async (_, input) => {
+    const reason = await reasonOf(ada.caller().approvals.request({ ...asked, ...input } as RequestApproval))
+    expect(['BAD_REQUEST', 'invalid_input']).toContain(reason)
+  })
+
+  it('is hidden with its task, and comes back with it', async () => {
+    const { approvals, tasks } = ada.caller()
+    const { id: taskId } = await tasks.create({ prompt: 'x' })
+    const call = await createWaitingCall(ada, taskId)
+    const { id } = await approvals.request({ ...asked, toolCallId: call.id })
+    await tasks.remove({ id: taskId })
+    expect(await reasonOf(approvals.get({ id }))).toBe('not_found')
+    expect(await reasonOf(approvals.decide({ id, decision: 'approve' }))).toBe('not_found')
+    expect(await reasonOf(approvals.request({ ...asked, toolCallId: call.id }))).toBe('not_found')
+    await tasks.restore({ id: taskId })
+    expect(await approvals.get({ id })).toMatchObject({ status: 'pending', taskId })
+  })
+})
+
+describe('without an organization', () => {
+  it('the requester decides, with a session and nothing else', async () => {
+    const token = await createApiToken(ada, { scopes: ['approvals:write'] })
+    const { id } = await token.caller().approvals.request(asked)
+    expect(await token.caller().approvals.get({ id })).toMatchObject({ requestedBy: { credential: 'token' } })
+    expect(await reasonOf(token.caller().approvals.decide({ id, decision: 'approve' }))).toBe('missing_scope')
+    expect(await ada.caller().approvals.decide({ id, decision: 'approve' })).toMatchObject({
+      status: 'approved',
+    })
+  })
+
+  it('a stranger sees and decides nothing, as if it were not there', async () => {
+    const { id } = await ada.caller().approvals.request(asked)
+    const { approvals } = bob.caller()
+    const missing = await refusalOf(approvals.get({ id: randomUUID() }))
+    expect(await refusalOf(approvals.get({ id }))).toEqual(missing)
+    expect(await refusalOf(approvals.decide({ id, decision: 'approve' }))).toEqual(missing)
+    expect(await refusalOf(approvals.cancel({ id }))).toEqual(missing)
+    expect(await approvals.list()).toEqual({ items: [], nextCursor: null })
+    expect(await reasonOf(anonymous(house).approvals.get({ id }))).toBe('unauthenticated')
+  })
+})
+
+describe('in an organization', () => {
+  it('members see, and owners and admins decide, with a session or a token', async () => {
+    const { organizationId, owner, admin, member } = team
+    const ask = async () => (await member.caller().approvals.request({ ...asked, organizationId })).id
+    const colleague = await createActor(house)
+    await house.owner.query('insert into auth.members (organization_id, user_id) values ($1, $2)', [
+      organizationId,
+      colleague.userId,
+    ])
+    const id = await ask()
+    expect(await colleague.caller().approvals.get({ id })).toMatchObject({ status: 'pending' })
+    expect((await colleague.caller().approvals.list()).items.map(item => item.id)).toContain(id)
+    const decision = { id, decision: 'approve' } as const
+    expect(await reasonOf(colleague.caller().approvals.decide(decision))).toBe('role_too_low')
+    expect(await reasonOf(member.caller().approvals.decide(decision))).toBe('role_too_low')
+    expect(await reasonOf(admin.caller().approvals.cancel({ id }))).toBe('role_too_low')
+    expect(await reasonOf(bob.caller().approvals.get({ id }))).toBe('not_found')
+    expect(await admin.caller().approvals.decide(decision)).toMatchObject({ decidedBy: admin.userId })
+    expect(await owner.caller().approvals.decide({ ...decision, id: await ask() })).toMatchObject({
+      status: 'approved',
+    })
+    const token = await createApiToken(admin, { scopes: ['approvals:write'], organizationId })
+    expect(await token.caller().approvals.decide({ ...decision, id: await ask() })).toMatchObject({
+      status: 'approved',
+    })
+    const { id: elsewhere } = await createOrganization(admin)
+    const bound = await createApiToken(admin, { scopes: ['approvals:write'], organizationId: elsewhere })
+    expect(await reasonOf(bound.caller().approvals.decide({ ...decision, id: await ask() }))).toBe(
+      'not_found',
+    )
+  })
+
+  it('nobody decides their own request, unless it allows that, and then signed in', async () => {
+    const { organizationId, owner, admin } = await createTeam(house)
+    const { id } = await admin.caller().approvals.request({ ...asked, organizationId })
+    expect(await reasonOf(admin.caller().approvals.decide({ id, decision: 'approve' }))).toBe('role_too_low')
+    await owner.caller().organizations.update({ organizationId, allowSelfApproval: true })
+    const token = await createApiToken(admin, { scopes: ['approvals:write'] })
+    expect(await reasonOf(token.caller().approvals.decide({ id, decision: 'approve' }))).toBe('missing_scope')
+    expect(await admin.caller().approvals.decide({ id, decision: 'approve' })).toMatchObject({
+      status: 'approved',
+    })
+  })
+
+  it('is the one that is named, else the task’s, else the one in which the call acts', async () => {
+    const { organizationId, member } = team
+    const acting = member.caller({ 'x-organization-id': organizationId })
+    expect(await acting.approvals.request(asked)).toMatchObject({ organizationId })
+    expect(await member.caller().approvals.request(asked)).toMatchObject({ organizationId: null })
+    const { id: taskId } = await member.caller().tasks.create({ prompt: 'x', organizationId })
+    const call = await createWaitingCall(member, taskId)
+    const { id: other } = await createOrganization(member)
+    // The one who asks does not choose who decides about an organization's task.
+    const elsewhere = { ...asked, toolCallId: call.id, organizationId: other }
+    expect(await reasonOf(member.caller().approvals.request(elsewhere))).toBe('invalid_input')
+    const approval = await member.caller({ 'x-organization-id': other }).approvals.request({
+      ...asked,
+      toolCallId: call.id,
+    })
+    expect(approval).toMatchObject({ organizationId, taskId })
+    expect(await reasonOf(bob.caller().approvals.request({ ...asked, organizationId }))).toBe('not_found')
+  })
+
+  it('whoever is removed or lowered decides nothing any more, and requests stay the organization’s', async () => {
+    const { organizationId, owner, admin, member } = await createTeam(house)
+    const { id } = await admin.caller().approvals.request({ ...asked, organizationId })
+    const { id: others } = await member.caller().approvals.request({ ...asked, organizationId })
+    const { members } = owner.caller().organizations
+    await members.updateRole({ organizationId, userId: admin.userId, role: 'member' })
+    expect(await reasonOf(admin.caller().approvals.decide({ id: others, decision: 'approve' }))).toBe(
+      'role_too_low',
+    )
+    await members.remove({ organizationId, userId: admin.userId })
+    expect(await reasonOf(admin.caller().approvals.get({ id: others }))).toBe('not_found')
+    expect(await reasonOf(admin.caller().approvals.decide({ id, decision: 'approve' }))).toBe('role_too_low')
+    expect(await owner.caller().approvals.decide({ id, decision: 'reject' })).toMatchObject({
+      status: 'rejected',
+    })
+  })
+
+  it('that is removed takes them along, and restored brings them back', async () => {
+    const { organizationId, owner, member } = await createTeam(house)
+    const { id } = await member.caller().approvals.request({ ...asked, organizationId })
+    await owner.caller().organizations.remove({ organizationId })
+    for (const actor of [owner, member]) {
+      expect(await reasonOf(actor.caller().approvals.get({ id }))).toBe('not_found')
+      expect(await reasonOf(actor.caller().approvals.decide({ id, decision: 'approve' }))).toBe('not_found')
+    }
+    await owner.caller().organizations.restore({ organizationId })
+    expect(await owner.caller().approvals.decide({ id, decision: 'approve' })).toMatchObject({
+      status: 'approved',
+    })
+  })
+})
+
+describe('the list', () => {
+  it('is by priority and then newest first, by page and by status', async () => {
+    const actor = await createActor(house)
+    const { approvals } = actor.caller()
+    const ids: Record<string, string> = {}
+    for (const [name, priority] of [
+      ['a', 'low'],
+      ['b', 'urgent'],
+      ['c', 'normal'],
+      ['d', 'urgent'],
+      ['e', 'high'],
+    ] as const) {
+      ids[name] = (await approvals.request({ ...asked, priority })).id
+    }
+    const order = ['d', 'b', 'e', 'c', 'a'].map(name => ids[name])
+    const seen: string[] = []
+    let cursor: string | undefined
+    do {
+      const page = await approvals.list({ limit: 2, ...(cursor === undefined ? {} : { cursor }) })
+      seen.push(...page.items.map(item => item.id))
+      cursor = page.nextCursor ?? undefined
+    } while (cursor !== undefined)
+    expect(seen).toEqual(order)
+    await approvals.decide({ id: ids.b ?? '', decision: 'reject' })
+    expect((await approvals.list({ status: 'rejected' })).items.map(item => item.id)).toEqual([ids.b])
+    expect((await approvals.list({ status: 'pending' })).items).toHaveLength(4)
+    expect(await reasonOf(approvals.list({ cursor: 'nonsense' }))).toBe('BAD_REQUEST')
+  })
+})
+
+describe('a lease', () => {
+  it('requests for its own task and its calls, as the owner, reads them, and decides nothing', async () => {
+    const { owner, id: taskId, worker } = await createClaimedTask(house)
+    const { id: runId } = await worker.runs.start({ agent: 'claude' })
+    const call = await worker.runs.toolCalls.start({
+      runId,
+      callId: 'c',
+      tool: 'run_command',
+      arguments: { command: [] },
+    })
+    const approval = await worker.approvals.request({ ...asked, toolCallId: call.id })
+    expect(approval).toMatchObject({ taskId, requestedBy: { userId: owner.userId, credential: 'lease' } })
+    expect(await worker.approvals.request(asked)).toMatchObject({ taskId, toolCall: null })
+    const refused = [
+      worker.approvals.decide({ id: approval.id, decision: 'approve' }),
+      worker.approvals.cancel({ id: approval.id }),
+      worker.approvals.list(),
+    ]
+    expect(new Set(await Promise.all(refused.map(reasonOf)))).toEqual(new Set(['missing_scope']))
+    await owner.caller().approvals.decide({ id: approval.id, decision: 'approve' })
+    expect(await worker.approvals.get({ id: approval.id })).toMatchObject({ status: 'approved' })
+    expect(await worker.runs.toolCalls.finish({ id: call.id, status: 'succeeded' })).toMatchObject({
+      status: 'succeeded',
+    })
+  })
+
+  it('asks the organization of its task, and no other', async () => {
+    const { organizationId, owner, admin } = await createTeam(house)
+    const { id: taskId } = await admin.caller().tasks.create({ prompt: 'x', organizationId })
+    const token = await createApiToken(admin, { scopes: ['tasks:work'] })
+    const claim = await token.caller().tasks.claim({ worker: 'w' })
+    const worker = anonymous(house, { authorization: `Bearer ${claim?.lease}` })
+    const approval = await worker.approvals.request(asked)
+    expect(approval).toMatchObject({ organizationId, taskId })
+    const { id: other } = await createOrganization(admin)
+    expect(await reasonOf(worker.approvals.request({ ...asked, organizationId: other }))).toBe('not_found')
+    const decision = { id: approval.id, decision: 'approve' } as const
+    expect(await reasonOf(admin.caller().approvals.decide(decision))).toBe('role_too_low')
+    expect(await owner.caller().approvals.decide(decision)).toMatchObject({ status: 'approved' })
+  })
+
+  it('sees nothing of its owner’s other approvals and calls', async () => {
+    const { owner, worker } = await createClaimedTask(house)
+    const { id } = await owner.caller().approvals.request(asked)
+    const call = await createWaitingCall(owner)
+    expect(await reasonOf(worker.approvals.get({ id }))).toBe('not_found')
+    expect(await reasonOf(worker.approvals.request({ ...asked, toolCallId: call.id }))).toBe('not_found')
+  })
+
+  it('that was lost requests nothing, though the statement waited meanwhile', async () => {
+    const { owner, id: taskId, worker } = await createClaimedTask(house)
+    const late = whileTaskChangesHands(house, taskId, () => worker.approvals.request(asked))
+    expect(await reasonOf(late)).toBe('lease_lost')
+    await lapseLease(house, taskId)
+    expect(await reasonOf(worker.approvals.request(asked))).toBe('lease_lost')
+    expect((await owner.caller().approvals.list()).items).toEqual([])
+  })
+})
