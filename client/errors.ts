@@ -21,6 +21,8 @@ export interface ErrorDetails {
   readonly retryAt?: Date | undefined
   /** How long the message is, where a delta did not fit behind it. */
   readonly length?: number | undefined
+  /** What would be free, where something is taken: a slug. */
+  readonly suggestion?: string | undefined
   /** Undefined when no answer came. */
   readonly httpStatus?: number | undefined
   /** The procedure, such as `tasks.create`. */
@@ -37,6 +39,7 @@ export class RowhouseError extends TRPCClientError<AppRouter> implements ErrorDe
   readonly constraint: string | undefined
   readonly retryAt: Date | undefined
   readonly length: number | undefined
+  readonly suggestion: string | undefined
   readonly httpStatus: number | undefined
   readonly path: string | undefined
   readonly requestId: string | undefined
@@ -52,6 +55,7 @@ export class RowhouseError extends TRPCClientError<AppRouter> implements ErrorDe
     this.constraint = details.constraint
     this.retryAt = details.retryAt
     this.length = details.length
+    this.suggestion = details.suggestion
     this.httpStatus = details.httpStatus
     this.path = details.path
     this.requestId = details.requestId

@@ -16,9 +16,25 @@ export {
 } from '#server/approvals/state.ts'
 export * as connections from '#server/connections/schema.ts'
 export * as connectors from '#server/connectors/schema.ts'
+export * as content from '#server/content/schema.ts'
+export {
+  CONTENT_STATUSES,
+  CONTENT_TRANSITIONS,
+  type ContentAction,
+  type ContentStatus,
+  canTake,
+} from '#server/content/state.ts'
 export * as events from '#server/events/schema.ts'
 export { EVENT_STATUSES, EVENT_TRANSITIONS, type EventStatus } from '#server/events/state.ts'
 export * as keys from '#server/keys/schema.ts'
+export * as media from '#server/media/schema.ts'
+export {
+  MEDIA_STATUSES,
+  MEDIA_TRANSITIONS,
+  type MediaAction,
+  type MediaStatus,
+  takesAction,
+} from '#server/media/state.ts'
 export * as organizations from '#server/organizations/schema.ts'
 export {
   isRoleAllowed,

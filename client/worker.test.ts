@@ -294,11 +294,14 @@ describe.concurrent('a worker', () => {
     const ids = await Promise.all(Array.from({ length: 9 }, () => create(setting)))
     let running = 0
     let most = 0
+    const full = Promise.withResolvers<void>()
     startWorker(
       setting.token,
       async () => {
         most = Math.max(most, ++running)
-        await sleep(100)
+        // The first wait for each other, and then for a fourth, who must not come.
+        if (running === 3) sleep(200).then(full.resolve)
+        await full.promise
         running--
       },
       { concurrency: 3 },

@@ -217,6 +217,42 @@ comment on function app.cancel_invitation(uuid) is 'Takes an invitation back.';
 revoke all on function app.cancel_invitation(uuid) from public;
 grant execute on function app.cancel_invitation(uuid) to rowhouse_api;
 
+CREATE OR REPLACE FUNCTION app.check_content_parents()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  found_type text;
+begin
+  -- Both may be on their way out in a transaction that does not see this row yet: the locks make one wait for the other.
+  if new.organization_id is not null and tg_op = 'INSERT' then
+    perform from auth.organizations o where o.id = new.organization_id and o.deleted_at is null for share;
+    if not found then
+      raise exception 'content is not made for an organization that is removed' using
+        errcode = 'foreign_key_violation', constraint = 'content_organization_id_user_id_fkey', table = 'content', schema = 'app';
+    end if;
+  end if;
+  if new.media_item_id is not null and new.deleted_at is null then
+    select m.media_type into found_type from app.media_items m
+    where m.user_id = new.user_id and m.id = new.media_item_id and m.deleted_at is null
+    for share;
+    if not found then
+      raise exception 'content does not stand on a media item that is removed' using
+        errcode = 'foreign_key_violation', constraint = 'content_user_id_media_item_id_fkey', table = 'content', schema = 'app';
+    end if;
+    if new.content_type <> 'written' and new.content_type <> found_type then
+      raise exception 'a media item of the type % makes no content of the type %', found_type, new.content_type using
+        errcode = 'check_violation', constraint = 'content_media_type_check', table = 'content', schema = 'app';
+    end if;
+  end if;
+  return null;
+end
+$function$;
+comment on function app.check_content_parents() is 'Keeps content off what is removed, and videos and recordings to files of their kind.';
+revoke all on function app.check_content_parents() from public;
+
 CREATE OR REPLACE FUNCTION app.check_streams(p_credentials text[], p_organizations uuid[], p_task_ids uuid[], OUT n integer, OUT refusal text, OUT status text, OUT last_log_seq integer, OUT last_event_seq integer)
  RETURNS SETOF record
  LANGUAGE plpgsql
@@ -323,6 +359,33 @@ $function$;
 comment on function app.claim_any_task(uuid, text, integer, bytea) is 'The same for the operator''s workers, over all users in turn: p_after_user is the one who was served last.';
 revoke all on function app.claim_any_task(uuid, text, integer, bytea) from public;
 grant execute on function app.claim_any_task(uuid, text, integer, bytea) to rowhouse_system;
+
+CREATE OR REPLACE FUNCTION app.claim_file_removals(p_limit integer, p_claim_seconds integer)
+ RETURNS TABLE(storage_key text)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+begin
+  return query
+    with due as (
+      select r.storage_key from app.file_removals r
+      where r.due_at <= now()
+      order by r.due_at
+      limit p_limit
+      for update skip locked
+    )
+    update app.file_removals r
+    set due_at = now() + make_interval(secs => p_claim_seconds)
+    from due
+    where r.storage_key = due.storage_key
+    returning r.storage_key;
+end
+$function$;
+comment on function app.claim_file_removals(integer, integer) is 'Claims files whose removal is due; nobody else gets them meanwhile.';
+revoke all on function app.claim_file_removals(integer, integer) from public;
+grant execute on function app.claim_file_removals(integer, integer) to rowhouse_system;
 
 CREATE OR REPLACE FUNCTION app.claim_task(p_worker text, p_lease_seconds integer, p_credential_hash bytea, OUT task_id uuid, OUT expires_at timestamp with time zone)
  RETURNS record
@@ -680,6 +743,27 @@ $function$;
 comment on function app.describe_invitations(uuid[]) is 'Invitations with the names of organization and inviter, newest first.';
 revoke all on function app.describe_invitations(uuid[]) from public;
 
+CREATE OR REPLACE FUNCTION app.detach_organization_content()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  -- In one order, so that two organizations that are removed at once don't wait for each other's creators.
+  perform app.lock_page(creator.user_id, false)
+  from (
+    select distinct c.user_id from app.content c
+    where c.organization_id = new.id and c.deleted_at is null
+    order by c.user_id
+  ) creator;
+  update app.content c set organization_id = null where c.organization_id = new.id;
+  return null;
+end
+$function$;
+comment on function app.detach_organization_content() is 'Leaves an organization''s content with its creators when it is removed.';
+revoke all on function app.detach_organization_content() from public;
+
 CREATE OR REPLACE FUNCTION app.end_credential_leases()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -871,6 +955,93 @@ comment on function app.fail_webhook_event(uuid, uuid, integer, text, integer) i
 revoke all on function app.fail_webhook_event(uuid, uuid, integer, text, integer) from public;
 grant execute on function app.fail_webhook_event(uuid, uuid, integer, text, integer) to rowhouse_system;
 
+CREATE OR REPLACE FUNCTION app.finish_file_removals(p_storage_keys text[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  delete from app.file_removals r where r.storage_key = any (p_storage_keys) and r.repeat_at is null;
+  update app.file_removals r set due_at = r.repeat_at, repeat_at = null
+  where r.storage_key = any (p_storage_keys) and r.repeat_at is not null;
+end
+$function$;
+comment on function app.finish_file_removals(text[]) is 'Notes that files were removed: each is due once more, or off the list.';
+revoke all on function app.finish_file_removals(text[]) from public;
+grant execute on function app.finish_file_removals(text[]) to rowhouse_system;
+
+CREATE OR REPLACE FUNCTION app.follow_deletion()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  -- The child's table, its column with the parent's id and, where both belong to a user, 'user_id'.
+  child text := tg_argv[0];
+  of_parent text := format('%I = $1', tg_argv[1]);
+begin
+  if tg_nargs > 2 then
+    of_parent := format('%s and user_id = %L', of_parent, new.user_id);
+  end if;
+  if old.deletion_id is null then
+    execute format('update %s set deleted_at = $2, deletion_id = $3 where %s and deletion_id is null', child, of_parent)
+    using new.id, new.deleted_at, new.deletion_id;
+  elsif new.deletion_id is null then
+    execute format('update %s set deleted_at = null, deletion_id = null where %s and deletion_id = $2', child, of_parent)
+    using new.id, old.deletion_id;
+  end if;
+  return null;
+end
+$function$;
+comment on function app.follow_deletion() is 'Marks the rows that hang on a removed one with its deletion_id, and brings back those that have it when it is restored.
+Arguments: the child''s table, its column with the parent''s id, and user_id where both tables belong to a user.';
+revoke all on function app.follow_deletion() from public;
+
+CREATE OR REPLACE FUNCTION app.free_slug_on_org_delete()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  wanted text := new.slug;
+  n integer := 1;
+begin
+  perform app.lock_page(new.user_id, false);
+  while exists (
+    select from app.content c
+    where c.user_id = new.user_id and c.slug = new.slug and c.organization_id is null and c.deleted_at is null
+      and c.id <> new.id
+  ) loop
+    n := n + 1;
+    -- A creator with a hundred of one name gets one that nothing else has.
+    new.slug := case
+      when n <= 100 then left(wanted, 90) || '-' || n
+      else left(wanted, 60) || '-' || replace(new.id::text, '-', '')
+    end;
+  end loop;
+  return new;
+end
+$function$;
+comment on function app.free_slug_on_org_delete() is 'Gives content that leaves its organization a slug that is free on its creator''s own page, so that nothing is in the way.';
+revoke all on function app.free_slug_on_org_delete() from public;
+
+CREATE OR REPLACE FUNCTION app.hold_page()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform app.lock_page(new.user_id, true);
+  return new;
+end
+$function$;
+comment on function app.hold_page() is 'Lets nobody bring content to the creator''s own page while a slug is being written there, and the other way round.';
+revoke all on function app.hold_page() from public;
+
 CREATE OR REPLACE FUNCTION app.holds_lease()
  RETURNS boolean
  LANGUAGE sql
@@ -910,6 +1081,23 @@ end
 $function$;
 comment on function app.is_leased(uuid, uuid) is 'Whether somebody works on a task.';
 revoke all on function app.is_leased(uuid, uuid) from public;
+
+CREATE OR REPLACE FUNCTION app.is_upload_open(p_user uuid, p_id uuid)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return exists (
+    select from app.media_items m
+    where m.user_id = p_user and m.id = p_id and m.status = 'uploading' and m.deleted_at is null
+  );
+end
+$function$;
+comment on function app.is_upload_open(uuid, uuid) is 'Whether a media item still waits for its file; asked for whoever presents an upload address that was given out.';
+revoke all on function app.is_upload_open(uuid, uuid) from public;
+grant execute on function app.is_upload_open(uuid, uuid) to rowhouse_system;
 
 CREATE OR REPLACE FUNCTION app.keep_tool_call_transition()
  RETURNS trigger
@@ -1095,6 +1283,24 @@ comment on function app.leave_organization(uuid) is 'Ends the caller''s membersh
 revoke all on function app.leave_organization(uuid) from public;
 grant execute on function app.leave_organization(uuid) to rowhouse_api;
 
+CREATE OR REPLACE FUNCTION app.list_file_removals()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  insert into app.file_removals (storage_key, repeat_at)
+  select key, greatest(old.created_at, now() - interval '1 day') + interval '2 days'
+  -- Whoever was making the thumbnail may not have come to name it.
+  from unnest(array[old.storage_key, 'thumbnails/' || old.id::text || '/thumbnail.webp']) key
+  on conflict (storage_key) do nothing;
+  return null;
+end
+$function$;
+comment on function app.list_file_removals() is 'Lists the files of a media item that failed or went away, to be removed.';
+revoke all on function app.list_file_removals() from public;
+
 CREATE OR REPLACE FUNCTION app.list_invitations(p_id uuid)
  RETURNS SETOF app.invitation
  LANGUAGE plpgsql
@@ -1218,6 +1424,24 @@ end
 $function$;
 comment on function app.lock_organization(uuid) is 'Locks one of the caller''s organizations and tells their role in it, as it is under the lock; null where it is not theirs.';
 revoke all on function app.lock_organization(uuid) from public;
+
+CREATE OR REPLACE FUNCTION app.lock_page(p_user_id uuid, p_is_shared boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  key bigint := hashtextextended('app.content ' || p_user_id::text, 0);
+begin
+  if p_is_shared then
+    perform pg_advisory_xact_lock_shared(key);
+  else
+    perform pg_advisory_xact_lock(key);
+  end if;
+end
+$function$;
+comment on function app.lock_page(uuid, boolean) is 'Locks a creator''s own page until the transaction ends. Not granted to anyone: triggers call it.';
+revoke all on function app.lock_page(uuid, boolean) from public;
 
 CREATE OR REPLACE FUNCTION app.lock_received_invitation(p_id uuid, OUT organization_id uuid, OUT role text)
  RETURNS record
@@ -1517,6 +1741,82 @@ $function$;
 comment on function app.process_webhook_event(uuid, uuid, integer) is 'Makes an event''s effect on its connection and calls it processed, if it is still at this attempt.';
 revoke all on function app.process_webhook_event(uuid, uuid, integer) from public;
 grant execute on function app.process_webhook_event(uuid, uuid, integer) to rowhouse_system;
+
+CREATE OR REPLACE FUNCTION app.published_content(p_slug text, p_search text, p_type text, p_tags text[], p_creator_id uuid, p_organization_slug text, p_after text, p_after_id uuid, p_limit integer)
+ RETURNS TABLE(id uuid, title text, slug text, description text, body text, content_type text, published_at timestamp with time zone, tags text[], updated_at timestamp with time zone, "position" text, creator_id uuid, creator_name text, creator_image text, organization_id uuid, organization_name text, organization_slug text, organization_logo text, media_item_id uuid, media_title text, media_type text, media_mime_type text, media_duration_seconds double precision, media_width integer, media_height integer, media_file_name text, media_storage_key text, media_thumbnail_key text)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  conditions text := '';
+  sort text := 'c.published_at';
+  -- In microseconds, as exact as the column is.
+  place text := '(extract(epoch from c.published_at) * 1000000)::bigint::text';
+  after text := $sql$timestamptz 'epoch' + $7::bigint * interval '1 microsecond'$sql$;
+  source text := 'app.content c';
+begin
+  -- The pieces are this function's own; what the caller gives travels in parameters.
+  if p_slug is not null then
+    conditions := conditions || ' and c.slug = $1';
+  end if;
+  if p_type is not null then
+    conditions := conditions || ' and c.content_type = $3';
+  end if;
+  if cardinality(p_tags) > 0 then
+    conditions := conditions || ' and c.tags @> $4';
+  end if;
+  if p_creator_id is not null then
+    conditions := conditions || ' and c.user_id = $5';
+  end if;
+  if p_organization_slug is not null then
+    conditions := conditions ||
+      ' and c.organization_id = (select o.id from auth.organizations o where o.slug = $6 and o.deleted_at is null)';
+  elsif p_creator_id is not null then
+    -- A creator's page shows what is theirs, and nothing of an organization's.
+    conditions := conditions || ' and c.organization_id is null';
+  end if;
+  if p_search is not null then
+    -- The rank of a word that is everywhere is not worth reading everything for.
+    source := format(
+      '(select c.*, ts_rank(c.search, q) as rank from app.content c, websearch_to_tsquery(''simple'', $2) q
+        where c.search @@ q and c.status = ''published'' and c.deleted_at is null %s limit 10000) c',
+      conditions
+    );
+    conditions := '';
+    sort := 'c.rank';
+    place := 'c.rank::text';
+    after := '$7::real';
+  end if;
+  if p_after_id is not null then
+    conditions := conditions || format(' and (%s, c.id) < (%s, $8)', sort, after);
+  end if;
+  return query execute format(
+    'select
+       p.id, p.title, p.slug, p.description, case when $1 is not null then p.body end, p.content_type, p.published_at,
+       p.tags, p.updated_at, p.place,
+       u.id, u.name, u.image, o.id, o.name, o.slug, o.logo,
+       m.id, m.title, m.media_type, m.mime_type, m.duration_seconds, m.width, m.height,
+       m.file_name, m.storage_key, m.thumbnail_key
+     from (
+       select c.*, %1$s as place, %2$s as sort from %3$s
+       where c.status = ''published'' and c.deleted_at is null %4$s
+       order by %2$s desc, c.id desc
+       limit $9
+     ) p
+     join auth.users u on u.id = p.user_id
+     left join auth.organizations o on o.id = p.organization_id
+     left join app.media_items m on m.user_id = p.user_id and m.id = p.media_item_id
+     order by p.sort desc, p.id desc',
+    place, sort, source, conditions
+  )
+  using p_slug, p_search, p_type, p_tags, p_creator_id, p_organization_slug, p_after, p_after_id, least(p_limit, 101);
+end
+$function$;
+comment on function app.published_content(text, text, text, text[], uuid, text, text, uuid, integer) is 'Published content with its creator, organization and media item, newest or, in a search, best match first. Only what is asked
+for by slug comes with its body.';
+revoke all on function app.published_content(text, text, text, text[], uuid, text, text, uuid, integer) from public;
+grant execute on function app.published_content(text, text, text, text[], uuid, text, text, uuid, integer) to rowhouse_public;
 
 CREATE OR REPLACE FUNCTION app.receive_webhook(p_provider text, p_delivery_id text, p_event_type text, p_external_ids text[], p_effect text, p_headers jsonb, p_payload jsonb, OUT is_new boolean, OUT event_count integer)
  RETURNS record
@@ -1818,6 +2118,32 @@ comment on function app.set_default_ai_provider(uuid) is 'Makes one of the curre
 revoke all on function app.set_default_ai_provider(uuid) from public;
 grant execute on function app.set_default_ai_provider(uuid) to rowhouse_api;
 
+CREATE OR REPLACE FUNCTION app.shared_media(p_user_id uuid, p_media_item_id uuid)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return (
+    select jsonb_build_object(
+      'id', m.id, 'title', m.title, 'mediaType', m.media_type, 'mimeType', m.mime_type, 'status', m.status,
+      'durationSeconds', m.duration_seconds, 'width', m.width, 'height', m.height
+    )
+    from app.media_items m
+    where m.user_id = p_user_id and m.id = p_media_item_id
+      and exists (
+        select from app.content c
+        where c.user_id = p_user_id and c.media_item_id = p_media_item_id and c.deleted_at is null
+          and c.organization_id = any ((select app.member_organization_ids())::uuid[])
+      )
+  );
+end
+$function$;
+comment on function app.shared_media(uuid, uuid) is 'What members of an organization may know of the media item that a fellow member''s content in it stands on.';
+revoke all on function app.shared_media(uuid, uuid) from public;
+grant execute on function app.shared_media(uuid, uuid) to rowhouse_api;
+
 CREATE OR REPLACE FUNCTION app.sign_in(p_credential text, p_organization uuid, p_scope text, p_is_read_only boolean, p_timeout_ms integer)
  RETURNS app.caller
  LANGUAGE plpgsql
@@ -1976,6 +2302,40 @@ $function$;
 comment on function app.sweep_leases() is 'Ends leases that have lapsed and tasks past their maximum duration, and returns the tasks concerned.';
 revoke all on function app.sweep_leases() from public;
 grant execute on function app.sweep_leases() to rowhouse_system;
+
+CREATE OR REPLACE FUNCTION app.sweep_media()
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  swept integer;
+begin
+  update app.media_items m
+  set
+    status = 'failed',
+    error = case m.status
+      when 'uploading' then 'the upload was not completed within a day'
+      else 'whoever processed the file did not come to an end'
+    end
+  from (
+    select stale.user_id, stale.id from app.media_items stale
+    where stale.status in ('uploading', 'uploaded', 'processing')
+      and stale.updated_at < now() - interval '1 hour'
+      and (stale.status <> 'uploading' or stale.created_at < now() - interval '1 day')
+    order by stale.updated_at
+    limit 1000
+    for update skip locked
+  ) stale
+  where m.user_id = stale.user_id and m.id = stale.id;
+  get diagnostics swept = row_count;
+  return swept;
+end
+$function$;
+comment on function app.sweep_media() is 'Fails uploads that nobody completed and items that nobody processes any more, at most a thousand, and returns how many.';
+revoke all on function app.sweep_media() from public;
+grant execute on function app.sweep_media() to rowhouse_system;
 
 CREATE OR REPLACE FUNCTION app.sweep_oauth_states()
  RETURNS void
@@ -2223,6 +2583,20 @@ end
 $function$;
 comment on function app.unname_task_lease() is 'Takes the lease''s name off a task that is over, stopped or removed.';
 revoke all on function app.unname_task_lease() from public;
+
+CREATE OR REPLACE FUNCTION app.unpublish_content_on_org_delete()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  new.status := 'draft';
+  new.published_at := null;
+  return new;
+end
+$function$;
+comment on function app.unpublish_content_on_org_delete() is 'Makes a draft of content that leaves its organization, so that an organization''s work never shows up on a creator''s page.';
+revoke all on function app.unpublish_content_on_org_delete() from public;
 
 CREATE OR REPLACE FUNCTION app.update_member_role(p_id uuid, p_user_id uuid, p_role text)
  RETURNS boolean
@@ -2808,6 +3182,108 @@ grant delete,
   insert (id, name, kind, command, args, url, env, headers, oauth_client_id, oauth_client_secret),
   update (name, command, args, url, env, headers, oauth_client_id, oauth_client_secret, status, last_checked_at, last_error, tools) on app.connectors to rowhouse_api;
 
+-- app.content
+
+create table app.content (
+  user_id uuid default app.current_owner_id() not null,
+  id uuid default app.new_id() not null,
+  organization_id uuid,
+  media_item_id uuid,
+  title text not null,
+  slug text not null,
+  description text,
+  body text,
+  content_type text not null,
+  status text default 'draft'::text not null,
+  published_at timestamp with time zone,
+  tags text[] default '{}'::text[] not null,
+  deleted_at timestamp with time zone,
+  deletion_id uuid,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  search tsvector generated always as (((setweight(to_tsvector('simple'::regconfig, title), 'A'::"char") || setweight(to_tsvector('simple'::regconfig, COALESCE(description, ''::text)), 'B'::"char")) || setweight(to_tsvector('simple'::regconfig, COALESCE(body, ''::text)), 'C'::"char"))) stored not null,
+  constraint content_pkey PRIMARY KEY (user_id, id),
+  constraint content_content_type_check CHECK ((content_type = ANY (ARRAY['video'::text, 'audio'::text, 'written'::text]))),
+  constraint content_deleted_at_check CHECK (((deleted_at IS NULL) = (deletion_id IS NULL))),
+  constraint content_media_item_id_check CHECK (((content_type = 'written'::text) OR (media_item_id IS NOT NULL) OR (deleted_at IS NOT NULL))),
+  constraint content_published_at_check CHECK (((status <> 'published'::text) OR (published_at IS NOT NULL))),
+  constraint content_slug_check CHECK (((slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text) AND (length(slug) <= 100))),
+  constraint content_status_check CHECK ((status = ANY (ARRAY['draft'::text, 'published'::text, 'archived'::text])))
+);
+comment on table app.content is 'What a creator writes and publishes: an article, or a video or a recording with its text.';
+comment on column app.content.organization_id is 'For whom it was made; its members read it. Null on the creator''s own page.';
+comment on column app.content.deletion_id is 'Marks all rows that went with one deletion, so that restoring brings back exactly those.';
+
+CREATE INDEX content_content_type_published_at_id_idx ON app.content USING btree (content_type, published_at DESC, id DESC) WHERE ((status = 'published'::text) AND (deleted_at IS NULL));
+
+CREATE INDEX content_organization_id_id_idx ON app.content USING btree (organization_id, id DESC) WHERE (organization_id IS NOT NULL);
+
+CREATE INDEX content_organization_id_published_at_id_idx ON app.content USING btree (organization_id, published_at DESC, id DESC) WHERE ((status = 'published'::text) AND (deleted_at IS NULL) AND (organization_id IS NOT NULL));
+
+CREATE UNIQUE INDEX content_organization_id_slug_key ON app.content USING btree (organization_id, slug) WHERE ((organization_id IS NOT NULL) AND (deleted_at IS NULL));
+
+CREATE INDEX content_organization_id_user_id_idx ON app.content USING btree (organization_id, user_id) WHERE (organization_id IS NOT NULL);
+
+CREATE INDEX content_published_at_id_idx ON app.content USING btree (published_at DESC, id DESC) WHERE ((status = 'published'::text) AND (deleted_at IS NULL));
+
+CREATE INDEX content_search_idx ON app.content USING gin (search) WHERE ((status = 'published'::text) AND (deleted_at IS NULL));
+
+CREATE INDEX content_tags_idx ON app.content USING gin (tags) WHERE ((status = 'published'::text) AND (deleted_at IS NULL));
+
+CREATE INDEX content_user_id_media_item_id_idx ON app.content USING btree (user_id, media_item_id) WHERE (media_item_id IS NOT NULL);
+
+CREATE INDEX content_user_id_published_at_id_idx ON app.content USING btree (user_id, published_at DESC, id DESC) WHERE ((status = 'published'::text) AND (deleted_at IS NULL) AND (organization_id IS NULL));
+
+CREATE UNIQUE INDEX content_user_id_slug_key ON app.content USING btree (user_id, slug) WHERE ((organization_id IS NULL) AND (deleted_at IS NULL));
+
+CREATE INDEX content_user_id_status_id_idx ON app.content USING btree (user_id, status, id DESC) WHERE (deleted_at IS NULL);
+
+alter table app.content enable row level security;
+
+create policy insert_owner on app.content
+  for insert to rowhouse_api
+  with check (((user_id = ( SELECT app.current_user_id() AS current_user_id)) AND
+CASE
+    WHEN (organization_id IS NOT NULL) THEN (organization_id = ANY (( SELECT app.member_organization_ids() AS member_organization_ids)::uuid[]))
+    ELSE true
+END));
+
+create policy select_member on app.content
+  for select to rowhouse_api
+  using (((organization_id = ANY (( SELECT app.member_organization_ids() AS member_organization_ids)::uuid[])) AND (deleted_at IS NULL)));
+
+create policy select_owner on app.content
+  for select to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy select_published on app.content
+  for select to rowhouse_public
+  using (((status = 'published'::text) AND (deleted_at IS NULL)));
+
+create policy update_owner on app.content
+  for update to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)))
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+CREATE TRIGGER content_check_parents_on_insert AFTER INSERT ON app.content FOR EACH ROW EXECUTE FUNCTION app.check_content_parents();
+
+CREATE TRIGGER content_check_parents_on_update AFTER UPDATE ON app.content FOR EACH ROW WHEN ((((old.media_item_id IS DISTINCT FROM new.media_item_id) OR (old.content_type IS DISTINCT FROM new.content_type)) OR (old.deleted_at IS DISTINCT FROM new.deleted_at))) EXECUTE FUNCTION app.check_content_parents();
+
+CREATE TRIGGER content_free_slug_on_org_delete BEFORE UPDATE ON app.content FOR EACH ROW WHEN (((old.organization_id IS NOT NULL) AND (new.organization_id IS NULL) AND (new.deleted_at IS NULL))) EXECUTE FUNCTION app.free_slug_on_org_delete();
+
+CREATE TRIGGER content_hold_page_on_insert BEFORE INSERT ON app.content FOR EACH ROW WHEN ((new.organization_id IS NULL)) EXECUTE FUNCTION app.hold_page();
+
+CREATE TRIGGER content_hold_page_on_update BEFORE UPDATE ON app.content FOR EACH ROW WHEN (((old.organization_id IS NULL) AND (new.organization_id IS NULL) AND ((old.slug <> new.slug) OR ((old.deleted_at IS NOT NULL) AND (new.deleted_at IS NULL))))) EXECUTE FUNCTION app.hold_page();
+
+CREATE TRIGGER content_touch_updated_at BEFORE UPDATE ON app.content FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+CREATE TRIGGER trigger_unpublish_on_org_delete BEFORE UPDATE ON app.content FOR EACH ROW WHEN (((old.organization_id IS NOT NULL) AND (new.organization_id IS NULL))) EXECUTE FUNCTION app.unpublish_content_on_org_delete();
+
+grant select,
+  insert (organization_id, media_item_id, title, slug, description, body, content_type, tags),
+  update (media_item_id, title, slug, description, body, content_type, status, published_at, tags, deleted_at, deletion_id) on app.content to rowhouse_api;
+grant select (user_id, id, organization_id, media_item_id, title, slug, description, body, content_type, status, published_at, tags, created_at, updated_at) on app.content to rowhouse_public;
+
 -- app.daily_usage
 
 create table app.daily_usage (
@@ -2833,6 +3309,23 @@ CREATE TRIGGER daily_usage_touch_updated_at BEFORE UPDATE ON app.daily_usage FOR
 
 grant select on app.daily_usage to rowhouse_api;
 
+-- app.file_removals
+
+create table app.file_removals (
+  storage_key text not null,
+  due_at timestamp with time zone default now() not null,
+  repeat_at timestamp with time zone,
+  created_at timestamp with time zone default now() not null,
+  constraint file_removals_pkey PRIMARY KEY (storage_key)
+);
+comment on table app.file_removals is 'Files that nothing owns any more, until they are removed. No login reads or writes it but through functions.';
+comment on column app.file_removals.due_at is 'When to remove the file; of one that is being removed, when its claim ends.';
+comment on column app.file_removals.repeat_at is 'When to remove it once more; null after that.';
+
+CREATE INDEX file_removals_due_at_idx ON app.file_removals USING btree (due_at);
+
+alter table app.file_removals enable row level security;
+
 -- app.keyring_checks
 
 create table app.keyring_checks (
@@ -2845,6 +3338,82 @@ create table app.keyring_checks (
 comment on table app.keyring_checks is 'A known text sealed with each key in use. No login reads or writes it but through app.keep_keyring_check.';
 
 alter table app.keyring_checks enable row level security;
+
+-- app.media_items
+
+create table app.media_items (
+  user_id uuid default app.current_owner_id() not null,
+  id uuid default app.new_id() not null,
+  title text not null,
+  description text,
+  media_type text not null,
+  mime_type text not null,
+  file_name text not null,
+  file_size_bytes bigint not null,
+  status text default 'uploading'::text not null,
+  error text,
+  storage_key text generated always as (((('originals/'::text || (id)::text) || '/'::text) || file_name)) stored not null,
+  hls_master_playlist_key text,
+  thumbnail_key text,
+  duration_seconds double precision,
+  width integer,
+  height integer,
+  uploaded_at timestamp with time zone,
+  deleted_at timestamp with time zone,
+  deletion_id uuid,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint media_items_pkey PRIMARY KEY (user_id, id),
+  constraint media_items_deleted_at_check CHECK (((deleted_at IS NULL) = (deletion_id IS NULL))),
+  constraint media_items_duration_seconds_check CHECK (((duration_seconds >= (0)::double precision) AND (duration_seconds <= ('1000000000'::numeric)::double precision))),
+  constraint media_items_error_check CHECK (((error IS NOT NULL) = (status = 'failed'::text))),
+  constraint media_items_file_name_check CHECK (((file_name !~ '[/\\[:cntrl:]]'::text) AND (file_name !~ '^\.'::text) AND ((octet_length(file_name) >= 1) AND (octet_length(file_name) <= 200)))),
+  constraint media_items_file_size_bytes_check CHECK ((file_size_bytes > 0)),
+  constraint media_items_height_check CHECK ((height > 0)),
+  constraint media_items_hls_master_playlist_key_check CHECK ((starts_with(hls_master_playlist_key, (('hls/'::text || (id)::text) || '/'::text)) AND (strpos(hls_master_playlist_key, '..'::text) = 0))),
+  constraint media_items_media_type_check CHECK ((media_type = ANY (ARRAY['video'::text, 'audio'::text, 'image'::text, 'document'::text]))),
+  constraint media_items_mime_type_check CHECK ((mime_type ~ '^[a-z]+/[a-z0-9.+-]{1,100}$'::text)),
+  constraint media_items_ready_check CHECK (((status <> 'ready'::text) OR ((uploaded_at IS NOT NULL) AND ((media_type <> 'image'::text) OR ((width IS NOT NULL) AND (height IS NOT NULL) AND (thumbnail_key IS NOT NULL)))))),
+  constraint media_items_status_check CHECK ((status = ANY (ARRAY['uploading'::text, 'uploaded'::text, 'processing'::text, 'ready'::text, 'failed'::text]))),
+  constraint media_items_thumbnail_key_check CHECK ((thumbnail_key = (('thumbnails/'::text || (id)::text) || '/thumbnail.webp'::text))),
+  constraint media_items_width_check CHECK ((width > 0))
+);
+comment on table app.media_items is 'A file that its owner uploaded, or is about to, and what is known of it.';
+comment on column app.media_items.file_size_bytes is 'As announced, and held against what arrived.';
+comment on column app.media_items.error is 'Why the item failed, for its owner.';
+comment on column app.media_items.storage_key is 'Where the file is in the store.';
+comment on column app.media_items.deletion_id is 'Marks all rows that went with one deletion, so that restoring brings back exactly those.';
+
+CREATE INDEX media_items_status_updated_at_idx ON app.media_items USING btree (updated_at) WHERE (status = ANY (ARRAY['uploading'::text, 'uploaded'::text, 'processing'::text]));
+
+CREATE INDEX media_items_user_id_status_id_idx ON app.media_items USING btree (user_id, status, id DESC) WHERE (deleted_at IS NULL);
+
+alter table app.media_items enable row level security;
+
+create policy insert_owner on app.media_items
+  for insert to rowhouse_api
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy select_owner on app.media_items
+  for select to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+create policy update_owner on app.media_items
+  for update to rowhouse_api
+  using ((user_id = ( SELECT app.current_user_id() AS current_user_id)))
+  with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+CREATE TRIGGER media_items_list_file_removals_on_delete AFTER DELETE ON app.media_items FOR EACH ROW EXECUTE FUNCTION app.list_file_removals();
+
+CREATE TRIGGER media_items_list_file_removals_on_failure AFTER UPDATE ON app.media_items FOR EACH ROW WHEN (((new.status = 'failed'::text) AND (old.status <> 'failed'::text))) EXECUTE FUNCTION app.list_file_removals();
+
+CREATE TRIGGER media_items_remove_content AFTER UPDATE ON app.media_items FOR EACH ROW WHEN ((old.deletion_id IS DISTINCT FROM new.deletion_id)) EXECUTE FUNCTION app.follow_deletion('app.content', 'media_item_id', 'user_id');
+
+CREATE TRIGGER media_items_touch_updated_at BEFORE UPDATE ON app.media_items FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+
+grant select,
+  insert (title, description, media_type, mime_type, file_name, file_size_bytes),
+  update (title, description, status, error, thumbnail_key, duration_seconds, width, height, uploaded_at, deleted_at, deletion_id) on app.media_items to rowhouse_api;
 
 -- app.oauth_states
 
@@ -3686,6 +4255,8 @@ create policy select_member on auth.organizations
   for select to rowhouse_api
   using ((id = ANY (( SELECT app.member_organization_ids() AS member_organization_ids)::uuid[])));
 
+CREATE TRIGGER organizations_detach_content AFTER UPDATE ON auth.organizations FOR EACH ROW WHEN (((old.deleted_at IS NULL) AND (new.deleted_at IS NOT NULL))) EXECUTE FUNCTION app.detach_organization_content();
+
 CREATE TRIGGER organizations_touch_updated_at BEFORE UPDATE ON auth.organizations FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
 
 grant select (id, name, slug, logo) on auth.organizations to rowhouse_api;
@@ -4190,7 +4761,13 @@ alter table app.connections add constraint connections_user_id_fkey FOREIGN KEY 
 
 alter table app.connectors add constraint connectors_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
+alter table app.content add constraint content_organization_id_user_id_fkey FOREIGN KEY (organization_id, user_id) REFERENCES auth.members(organization_id, user_id) ON DELETE SET NULL (organization_id);
+alter table app.content add constraint content_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+alter table app.content add constraint content_user_id_media_item_id_fkey FOREIGN KEY (user_id, media_item_id) REFERENCES app.media_items(user_id, id) ON DELETE SET NULL (media_item_id);
+
 alter table app.daily_usage add constraint daily_usage_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+alter table app.media_items add constraint media_items_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
 alter table app.oauth_states add constraint oauth_states_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 alter table app.oauth_states add constraint oauth_states_user_id_session_id_fkey FOREIGN KEY (user_id, session_id) REFERENCES auth.sessions(user_id, id) ON DELETE CASCADE;

@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { OPERATION_NAMES, type Operation } from './bench/operations.ts'
-import { runBench } from './bench/run.ts'
+import { LARGE, LARGE_CONTENT, SMALL, SMALL_CONTENT } from './bench/dataset.ts'
+import { CONTENT_OPERATIONS, type Operation, TASK_OPERATIONS } from './bench/operations.ts'
+import { type BenchOptions, runBench } from './bench/run.ts'
 import { VARIANTS, type Variant } from './bench/servers.ts'
 import { streamsCommand } from './bench/streams.ts'
 import { runWhenMain } from './migrate/run.ts'
@@ -36,23 +37,58 @@ export function createProgram(signal: AbortSignal): Command {
     .option('--warm-up <seconds>', 'load before an operation is measured', positive, 4)
     .option('--connections <count>', 'connections, each with one request at a time', positive, 16)
     .addOption(new Option('--variant <names...>', 'only these variants').choices(VARIANTS))
-    .addOption(new Option('--operation <names...>', 'only these operations').choices(OPERATION_NAMES))
+    .addOption(new Option('--operation <names...>', 'only these operations').choices(TASK_OPERATIONS))
     .option('--profile <directory>', 'write a CPU profile of each server there')
+    .addCommand(contentCommand(signal))
     .addCommand(streamsCommand())
     .addHelpText('after', help)
     .action(async (flags: Flags) => {
       await runBench({
-        isLarge: flags.large === true,
-        isJson: flags.json === true,
-        durationMs: flags.duration * 1_000,
-        warmUpMs: flags.warmUp * 1_000,
-        connections: Math.ceil(flags.connections),
+        ...commonOptions(flags),
+        dataset: flags.large ? LARGE : SMALL,
+        comparison: flags.large ? SMALL : null,
         variants: VARIANTS.filter(variant => flags.variant?.includes(variant) ?? true),
-        operations: OPERATION_NAMES.filter(operation => flags.operation?.includes(operation) ?? true),
-        profileDir: flags.profile,
+        operations: TASK_OPERATIONS.filter(operation => flags.operation?.includes(operation) ?? true),
         signal,
       })
     })
+}
+
+/** `npm run bench -- content`: lists with joins and searches, ours against the statement that one would write by hand. */
+function contentCommand(signal: AbortSignal): Command {
+  return new Command('content')
+    .description('Measures lists and searches of content, and the same statements written by hand.')
+    .option(
+      '--large',
+      'on 1,000,000 pieces of 10,000 creators instead of 100,000 of 1,000; compares ours on both',
+    )
+    .option('--json', 'print one JSON array of the figures and nothing else')
+    .option('--duration <seconds>', 'how long each variant is measured an operation', positive, 10)
+    .option('--warm-up <seconds>', 'load before an operation is measured', positive, 4)
+    .option('--connections <count>', 'connections, each with one request at a time', positive, 16)
+    .option('--profile <directory>', 'write a CPU profile of each server there')
+    .action((flags: Flags) =>
+      runBench({
+        ...commonOptions(flags),
+        dataset: flags.large ? LARGE_CONTENT : SMALL_CONTENT,
+        comparison: flags.large ? SMALL_CONTENT : null,
+        variants: ['limit', 'rowhouse'],
+        operations: CONTENT_OPERATIONS,
+        signal,
+      }),
+    )
+}
+
+function commonOptions(
+  flags: Flags,
+): Pick<BenchOptions, 'isJson' | 'durationMs' | 'warmUpMs' | 'connections' | 'profileDir'> {
+  return {
+    isJson: flags.json === true,
+    durationMs: flags.duration * 1_000,
+    warmUpMs: flags.warmUp * 1_000,
+    connections: Math.ceil(flags.connections),
+    profileDir: flags.profile,
+  }
 }
 
 function positive(text: string): number {

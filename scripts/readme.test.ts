@@ -85,7 +85,7 @@ describe('what README has its reader call', () => {
   test('tokens, the route handler and the scripts do what they are shown to do', async () => {
     await writeFile(join(place, 'tokens.ts'), block('ts', 'apiTokens.create'))
     await writeFile(join(place, 'route.ts'), block('ts', 'rowhouse/next'))
-    await writeFile(join(place, 'script.ts'), block('ts', 'rowhouse/server'))
+    await writeFile(join(place, 'script.ts'), block('ts', 'listFailed'))
     await writeFile(join(place, 'count.ts'), block('ts', 'withScope'))
     const printed = await run(`
       import { signUp } from 'rowhouse/client'

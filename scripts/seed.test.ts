@@ -8,6 +8,7 @@ import { TASK_STATUSES } from '#server/tasks/state.ts'
 import { createTestDatabase, type TestDatabase } from '#server/testing/database.ts'
 import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '#server/testing/environment.ts'
 import { readTables, snapshotTables } from '#server/testing/isolation/tables.ts'
+import { CONTENT } from './seed/content.ts'
 import { ADA, GRACE, ORGANIZATION, TASKS } from './seed/demo.ts'
 
 let database: TestDatabase
@@ -65,6 +66,16 @@ describe('the seed', () => {
     expect(told).toMatchObject({ ok: true, organization: { slug: ORGANIZATION.slug, isNew: true } })
     expect(told.users.map((user: { email: string }) => user.email)).toEqual([ADA.email, GRACE.email])
     expect(told.tasks).toHaveLength(TASKS.length)
+    expect(told.content).toHaveLength(CONTENT.length)
+    expect(
+      await ask(
+        `select c.title, c.status as state, c.organization_id is not null as "isShared" from app.content c order by 1`,
+      ),
+    ).toEqual(
+      CONTENT.map(({ title, state, isShared = false }) => ({ title, state, isShared })).toSorted((a, b) =>
+        a.title < b.title ? -1 : 1,
+      ),
+    )
 
     expect(
       await ask(

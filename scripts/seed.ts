@@ -10,6 +10,7 @@ import { createLogger } from '#server/logger.ts'
 import { createServices } from '#server/services.ts'
 import { createOutput, type Output, type OutputOptions } from './migrate/output.ts'
 import { runWhenMain } from './migrate/run.ts'
+import { makeContent } from './seed/content.ts'
 import { ADA, type DemoUser, GRACE, ORGANIZATION, PASSWORD, TASKS, tokenCommands } from './seed/demo.ts'
 import { type FrontDoor, type Organization, openFrontDoor, type Person } from './seed/front-door.ts'
 import { openTaskMaker, type TaskMaker } from './seed/tasks.ts'
@@ -18,11 +19,11 @@ const help = `
 Works on the database that npm start would use: DATABASE_URL, else the embedded Postgres in DATA_DIR, shared with a server that
 runs there and started for the command where none does. What exists is left as it is, so the seed can be run again at any time.`
 
-/** `npm run seed`: demo users, an organization, and tasks in every state. */
+/** `npm run seed`: demo users, an organization, tasks in every state, and content. */
 export function createProgram(signal: AbortSignal): Command {
   return new Command('seed')
     .description(
-      'For development: makes two users who can sign in, their organization, and tasks in every state with logs and messages. ' +
+      'For development: makes two users who can sign in, their organization, tasks in every state with logs and messages, and content. ' +
         'Refuses production, since the password is known.',
     )
     .option('--json', 'print one JSON object on stdout; progress goes to stderr')
@@ -98,9 +99,13 @@ async function seed({ config, database, output, signal }: Job): Promise<void> {
         tasks.push({ title, owner: owner.email, state, isNew })
       }
     }
+    const content = []
+    for (const person of [ada, grace]) content.push(...(await makeContent(services, person, organization.id)))
+    for (const { title, state, owner, isNew } of content)
+      tell(isNew, `content "${title}", ${state} (${owner})`)
     const users = people.map(({ id, email, name, isNew }) => ({ id, email, name, isNew }))
     output.done(
-      { password: PASSWORD, users, organization: { ...organization, isNew }, tasks },
+      { password: PASSWORD, users, organization: { ...organization, isNew }, tasks, content },
       whatNext(config.appUrl),
     )
   } catch (error) {

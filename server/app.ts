@@ -9,6 +9,7 @@ import { TRPC_PREFIX } from './http/plain-request.ts'
 import { requestId } from './http/request-id.ts'
 import { type AuthHandler, addRoutes, type Readiness } from './http/routes.ts'
 import { createTrpcHandler } from './http/trpc-handler.ts'
+import { answerClientError, isUpload, noteUpload } from './http/uploads.ts'
 import type { Logger } from './logger.ts'
 import { createMetrics, type Metrics, type PoolCounts } from './metrics.ts'
 
@@ -92,6 +93,7 @@ export function buildApp(options: AppOptions): App {
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: req => requestId(req.headers['x-request-id']),
     requestIdHeader: false,
+    clientErrorHandler: answerClientError,
   })
   addGate(app, shared)
   addRoutes(app, { ...shared, appUrl: config.appUrl, auth: options.auth, readiness: options.readiness })
@@ -135,8 +137,9 @@ function createHttpServer(
       connectionsCheckingInterval: TIMEOUT_CHECK_MS,
     },
     (req, res) => {
-      if (req.url?.startsWith(TRPC_PREFIX)) handleTrpc(req, res)
-      else handleOther(req, res)
+      if (req.url?.startsWith(TRPC_PREFIX)) return handleTrpc(req, res)
+      if (isUpload(req)) noteUpload(req, res)
+      handleOther(req, res)
     },
   )
 }

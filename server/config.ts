@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { type DatabaseConfig, type LoginUrlOverrides, readDatabase } from './config/database.ts'
+import { type MediaConfig, readMedia } from './config/media.ts'
 import {
   type ProvidersConfig,
   readProviders,
@@ -66,6 +67,7 @@ export interface Config {
   /** Lets the operator's workers claim tasks of all users; null turns that off. */
   readonly workerKey: string | null
   readonly connectors: ConnectorRules
+  readonly media: MediaConfig
   readonly quotas: { readonly maxTasksPerDay: number; readonly maxMessagesPerDay: number }
 }
 
@@ -128,13 +130,14 @@ function readConfig(reader: ConfigReader): ReadConfig {
       must: 'an http or https address without a path',
       example: 'https://rowhouse.example.com',
     }) ?? `http://localhost:${port}`
+  const dataDir = resolve(reader.text('DATA_DIR') ?? '.rowhouse')
   return {
     environment,
     host: reader.text('HOST') ?? (environment === 'production' ? '0.0.0.0' : '127.0.0.1'),
     port,
     appUrl,
     allowedOrigins: readAllowedOrigins(reader),
-    dataDir: resolve(reader.text('DATA_DIR') ?? '.rowhouse'),
+    dataDir,
     isRunByNpm: reader.text('npm_lifecycle_event') !== undefined,
     logLevel:
       reader.read('LOG_LEVEL', {
@@ -172,6 +175,7 @@ function readConfig(reader: ConfigReader): ReadConfig {
       allowLocal: reader.read('ALLOW_LOCAL_CONNECTORS', flag) ?? false,
       allowPrivate: reader.read('ALLOW_PRIVATE_ADDRESSES', flag) ?? false,
     },
+    media: readMedia(reader, dataDir),
     quotas: {
       maxTasksPerDay: readQuota(reader, 'MAX_TASKS_PER_DAY') ?? 500,
       maxMessagesPerDay: readQuota(reader, 'MAX_MESSAGES_PER_DAY') ?? 2000,

@@ -38,6 +38,8 @@ export interface AppErrorDetails {
   retryAt?: Date
   /** The length of the message that a delta did not fit. */
   length?: number
+  /** What would be free, in place of what is taken. */
+  suggestion?: string
   cause?: unknown
 }
 
@@ -47,6 +49,7 @@ export class AppError extends Error {
   readonly constraint: string | undefined
   readonly retryAt: Date | undefined
   readonly length: number | undefined
+  readonly suggestion: string | undefined
 
   constructor(reason: Reason, message: string, details: AppErrorDetails = {}) {
     super(message, { cause: details.cause })
@@ -55,6 +58,7 @@ export class AppError extends Error {
     this.constraint = details.constraint
     this.retryAt = details.retryAt
     this.length = details.length
+    this.suggestion = details.suggestion
   }
 
   get code(): (typeof REASONS)[Reason] {

@@ -5,6 +5,7 @@ export { type Caller, type CallerInput, createCaller, headersOf } from './caller
 export { type Config, ConfigError, loadConfig } from './config.ts'
 export { Keyring, KeyringError, parseKeyring } from './crypto/keyring.ts'
 export { openOlder, UnknownFormatError } from './crypto/older.ts'
+export { type ConnectionTest, testConnection } from './db/connection-url.ts'
 export { ambientDatabase } from './db/database.ts'
 export {
   getConstraintName,
@@ -15,7 +16,15 @@ export {
   isSerializationFailure,
   isUniqueViolation,
 } from './db/errors.ts'
+export { type NumberedPage, type Page, rowsOfPage, toNumberedPage, toPage } from './db/pagination.ts'
 export { MissingScopeError, type StatementScope, withScope } from './db/scope.ts'
+export { inTransaction } from './db/transactions.ts'
+export {
+  getAllTriggerNames,
+  getTriggerMetadata,
+  getTriggersForTable,
+  type TriggerMetadata,
+} from './db/triggers.ts'
 export { AppError, REASONS, type Reason } from './errors.ts'
 export { createLogger, type Logger } from './logger.ts'
 export { processServices } from './process-services.ts'

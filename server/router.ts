@@ -4,8 +4,10 @@ import { apiTokensRouter } from './api-tokens/router.ts'
 import { approvalsRouter } from './approvals/router.ts'
 import { connectionsRouter } from './connections/router.ts'
 import { connectorsRouter } from './connectors/router.ts'
+import { contentRouter } from './content/router.ts'
 import { eventsRouter } from './events/router.ts'
 import { keysRouter } from './keys/router.ts'
+import { mediaRouter } from './media/router.ts'
 import { organizationsRouter } from './organizations/router.ts'
 import { runsRouter } from './runs/router.ts'
 import { settingsRouter } from './settings/router.ts'
@@ -21,8 +23,10 @@ export const appRouter = router({
   approvals: approvalsRouter,
   connections: connectionsRouter,
   connectors: connectorsRouter,
+  content: contentRouter,
   keys: keysRouter,
   events: eventsRouter,
+  media: mediaRouter,
   organizations: organizationsRouter,
   runs: runsRouter,
   settings: settingsRouter,

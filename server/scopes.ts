@@ -26,6 +26,6 @@ export const SCOPES: readonly Scope[] = [
 
 /**
  * What a procedure asks of a credential: a scope, any session or token, a session, or a lease. With `+lease`, a lease will do as
- * well: it acts for its task's owner, on that task.
+ * well: it acts for its task's owner, on that task. `none` asks for no credential at all.
  */
-export type Permission = Scope | 'any' | 'session' | 'lease' | `${Scope | 'any'}+lease`
+export type Permission = Scope | 'any' | 'session' | 'lease' | 'none' | `${Scope | 'any'}+lease`

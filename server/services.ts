@@ -10,6 +10,7 @@ import { AppError } from './errors.ts'
 import { createLive, type Live } from './live/live.ts'
 import type { Logger } from './logger.ts'
 import { createMailer } from './mail.ts'
+import { type MediaStore, openMediaStore } from './media/store.ts'
 
 /** What procedures need besides their caller: made once a process. */
 export interface Services {
@@ -28,6 +29,8 @@ export interface Services {
   /** The operator's worker key; null where no worker may claim across users. */
   readonly workerKey: string | null
   readonly live: Live
+  /** Where the files of media items are kept. */
+  readonly media: MediaStore
   /** What users' connectors may do from this machine. */
   readonly connectors: ConnectorRules
   readonly quotas: { readonly maxTasksPerDay: number; readonly maxMessagesPerDay: number }
@@ -87,6 +90,7 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
     isSecure: config.appUrl.startsWith('https:'),
     workerKey: config.workerKey,
     live,
+    media: openMediaStore(config.media, config),
     connectors: config.connectors,
     quotas: config.quotas,
     verifyPassword: (userId, password) => auth.verifyPassword(userId, password).catch(asRateLimited),

@@ -20,6 +20,8 @@ import {
 import type { LoginUrls } from './db/pools.ts'
 import { checkReadiness } from './db/readiness.ts'
 import type { Logger } from './logger.ts'
+import { serveMedia } from './media/serve.ts'
+import { sweepMedia } from './media/sweep.ts'
 import { appRouter } from './router.ts'
 import { createServices, type Services } from './services.ts'
 import { announceTask } from './tasks/streams.ts'
@@ -75,12 +77,13 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     })
     registerExportRoute(app.fastify, services)
     registerCallbackRoute(app.fastify, services)
+    serveMedia(app.fastify, services)
     const events = serveWebhooks(app.fastify, config, services)
     const url = await app.listen()
     events.wake()
     const sweeping = setInterval(() => {
       const { system } = services.pools
-      for (const sweep of [system.sweepRateLimits(), system.sweepOAuthStates()])
+      for (const sweep of [system.sweepRateLimits(), system.sweepOAuthStates(), sweepMedia(services)])
         sweep.catch(error => log.warn({ err: error }, 'sweeping failed'))
       services.pools.system.sweepWebhooks().catch(error => log.warn({ err: error }, 'sweeping failed'))
     }, SWEEP_INTERVAL_MS).unref()

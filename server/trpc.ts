@@ -1,7 +1,7 @@
 import { initTRPC, TRPCError } from '@trpc/server'
 import { z } from 'zod'
 import type { Context } from './context.ts'
-import { scopedDatabase, signIn } from './db/database.ts'
+import { publicDatabase, scopedDatabase, signIn } from './db/database.ts'
 import { StatementAbortedError, toAppError } from './db/errors.ts'
 import { DEFAULT_TIMEOUT_MS, type StatementScope } from './db/scope.ts'
 import { AppError, type Reason } from './errors.ts'
@@ -23,6 +23,8 @@ export interface ErrorDetails {
   retryAt?: Date
   /** Of `offset_conflict`: how long the message is. */
   length?: number
+  /** Of a slug that is taken: one that is free. */
+  suggestion?: string
 }
 
 /** A client that hears nothing for so long takes its connection for lost and resumes on another. */
@@ -74,6 +76,18 @@ export function procedure(permission: Permission) {
     return result
   })
 }
+
+/**
+ * The base of queries that need no credential and look at none. `ctx.db` is the public login's: it reads what is published and
+ * the catalogue of tools, whoever asks.
+ */
+export const publicProcedure = t.procedure.meta({ permission: 'none' }).use(async ({ ctx, next }) => {
+  const { services, signal } = ctx
+  const db = publicDatabase(services.pools.public, { timeoutMs: DEFAULT_TIMEOUT_MS, signal })
+  const result = await next({ ctx: { db } })
+  if (!result.ok && result.error.cause) result.error = toTRPCError(result.error)
+  return result
+})
 
 /** The base of subscriptions that return a LiveStream. */
 export function liveProcedure(permission: Permission) {
@@ -131,6 +145,7 @@ function errorDetails(error: TRPCError): ErrorDetails {
       ...(cause.constraint === undefined ? {} : { constraint: cause.constraint }),
       ...(cause.retryAt === undefined ? {} : { retryAt: cause.retryAt }),
       ...(cause.length === undefined ? {} : { length: cause.length }),
+      ...(cause.suggestion === undefined ? {} : { suggestion: cause.suggestion }),
     }
   }
   if (cause instanceof z.ZodError) return { reason: 'invalid_input', issues: z.flattenError(cause) }

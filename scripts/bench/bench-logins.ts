@@ -13,7 +13,8 @@ const PASSWORD = 'only-in-a-throwaway-cluster'
 
 const PRIVILEGES = (login: string) => `
 grant usage on schema app, auth to ${login};
-grant select on auth.sessions, auth.users, app.settings to ${login};
+grant select on auth.sessions, auth.users, auth.organizations, auth.members, app.settings to ${login};
+grant select on app.content, app.media_items to ${login};
 grant select, insert, update on app.tasks, app.task_logs, app.daily_usage to ${login};
 grant execute on function app.new_id() to ${login};`
 

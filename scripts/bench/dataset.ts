@@ -1,14 +1,26 @@
 import pg from 'pg'
 import { toPgConfig } from '#server/db/connection-url.ts'
+import { loadContent } from './content-dataset.ts'
 
 /** Users with tasks, made by counting, so that every process can name them without asking the database. */
 export interface Dataset {
   readonly users: number
   readonly tasksPerUser: number
+  readonly contentPerUser?: number
 }
 
 export const SMALL: Dataset = { users: 1_000, tasksPerUser: 100 }
 export const LARGE: Dataset = { users: 10_000, tasksPerUser: 1_000 }
+
+export const SMALL_CONTENT: Dataset = { users: 1_000, tasksPerUser: 0, contentPerUser: 100 }
+export const LARGE_CONTENT: Dataset = { users: 10_000, tasksPerUser: 0, contentPerUser: 100 }
+
+/** What it is, in a few words. */
+export function describeDataset({ users, tasksPerUser, contentPerUser }: Dataset): string {
+  return contentPerUser === undefined
+    ? `${users} users with ${tasksPerUser} tasks each`
+    : `${users} creators with ${contentPerUser} pieces of content each`
+}
 
 /** When the first task was made; the others follow at a millisecond's distance, the users taking turns. */
 const FIRST_TASK_MS = 1_700_000_000_000
@@ -60,6 +72,8 @@ export async function loadDataset(url: string, dataset: Dataset): Promise<void> 
       }
     }
     await Promise.all(clients.map(load))
+    const { contentPerUser = 0 } = dataset
+    if (contentPerUser > 0) await loadContent(clients, { users, contentPerUser })
     await first.query(
       'vacuum (analyze) auth.users, auth.sessions, app.tasks, app.settings, app.daily_usage, app.task_logs',
     )

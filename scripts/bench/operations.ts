@@ -1,4 +1,5 @@
 import { signSessionToken } from '#server/auth/session-token.ts'
+import { WORDS, word } from './content-dataset.ts'
 import { type Dataset, sessionToken, taskId } from './dataset.ts'
 
 /** What is measured: the name, and the procedure that does it. */
@@ -8,11 +9,17 @@ export const OPERATIONS = {
   create: 'tasks.create',
   append: 'tasks.logs.append',
   me: 'account.me',
+  'content-list': 'content.list',
+  'content-search': 'content.list',
 } as const
 
 export type Operation = keyof typeof OPERATIONS
 
 export const OPERATION_NAMES = Object.keys(OPERATIONS) as Operation[]
+
+/** On a dataset of content; the others are on one of tasks. */
+export const CONTENT_OPERATIONS: readonly Operation[] = ['content-list', 'content-search']
+export const TASK_OPERATIONS = OPERATION_NAMES.filter(name => !CONTENT_OPERATIONS.includes(name))
 
 export const LIST_LIMIT = 20
 export const LOG_LINES = 10
@@ -37,7 +44,7 @@ export function buildRequests(operation: Operation, { dataset, authSecret }: Tar
   })
   return Array.from({ length: REQUESTS }, (_, index) => {
     const { user, token } = tokens[index % tokens.length] ?? { user: 0, token: '' }
-    const task = taskId(dataset, user, (index * TASK_STRIDE) % dataset.tasksPerUser)
+    const task = taskId(dataset, user, (index * TASK_STRIDE) % Math.max(dataset.tasksPerUser, 1))
     return buildRequest(operation, { task, token, index })
   })
 }
@@ -54,6 +61,10 @@ function buildRequest(
       return query(path, token, { limit: LIST_LIMIT })
     case 'me':
       return query(path, token)
+    case 'content-list':
+      return query(path, token, { limit: LIST_LIMIT })
+    case 'content-search':
+      return query(path, token, { limit: LIST_LIMIT, search: word((index * TASK_STRIDE) % WORDS) })
     case 'create':
       return mutation(path, token, {
         prompt: `Find out why the build of service ${index} fails and mend it.\nOpen a pull request with a test.`,
@@ -89,6 +100,9 @@ function mutation(path: string, token: string, input: object): Buffer {
 export function checkAnswer(operation: Operation, body: string): void {
   const data = readData(body)
   const isPlausible = {
+    'content-list': () =>
+      Array.isArray(data.items) && data.items.length === LIST_LIMIT && data.items.every(isContent),
+    'content-search': () => Array.isArray(data.items) && data.items.every(isContent),
     get: () => isTask(data),
     list: () => Array.isArray(data.items) && data.items.length === LIST_LIMIT && data.items.every(isTask),
     create: () => isTask(data) && data.status === 'pending',
@@ -101,6 +115,11 @@ export function checkAnswer(operation: Operation, body: string): void {
 function readData(body: string): Record<string, unknown> {
   const answer: { result?: { data?: { json?: Record<string, unknown> } } } = JSON.parse(body)
   return answer.result?.data?.json ?? {}
+}
+
+function isContent(value: unknown): boolean {
+  const content = value as Record<string, unknown>
+  return typeof content.slug === 'string' && JSON.stringify(content.creator ?? null).includes('"User ')
 }
 
 function isTask(value: unknown): boolean {

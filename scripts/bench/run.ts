@@ -3,14 +3,16 @@ import { availableParallelism } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createBenchLogins } from './bench-logins.ts'
 import { type BenchCluster, startCluster } from './databases.ts'
-import { type Dataset, LARGE, SMALL } from './dataset.ts'
+import { type Dataset, describeDataset } from './dataset.ts'
 import { measure, type Subject } from './measure.ts'
 import type { Operation } from './operations.ts'
 import { flatnessTable, memoryLine, toJson, toTable } from './report.ts'
 import { type BenchServer, startRowhouse, startVariant, type Variant } from './servers.ts'
 
 export interface BenchOptions {
-  readonly isLarge: boolean
+  readonly dataset: Dataset
+  /** A smaller dataset on which ours runs as well, to tell whether it slows down as others' rows grow in number. */
+  readonly comparison: Dataset | null
   readonly isJson: boolean
   readonly durationMs: number
   readonly warmUpMs: number
@@ -30,8 +32,7 @@ interface RunningSubject extends Subject {
 
 /** Runs the whole benchmark, prints its figures on stdout and its progress on stderr, and leaves nothing behind. */
 export async function runBench(options: BenchOptions): Promise<void> {
-  const { isLarge, isJson, variants, signal } = options
-  const dataset = isLarge ? LARGE : SMALL
+  const { dataset, comparison, isJson, variants, signal } = options
   const authSecret = randomBytes(32).toString('base64url')
   log('starting Postgres')
   const cluster = await startCluster(authSecret)
@@ -39,8 +40,13 @@ export async function runBench(options: BenchOptions): Promise<void> {
   try {
     const start = startWith({ cluster, authSecret, options, subjects })
     await start({ database: 'bench', dataset, variants, isComparison: false })
-    if (isLarge && variants.includes('rowhouse')) {
-      await start({ database: 'bench_small', dataset: SMALL, variants: ['rowhouse'], isComparison: true })
+    if (comparison && variants.includes('rowhouse')) {
+      await start({
+        database: 'bench_small',
+        dataset: comparison,
+        variants: ['rowhouse'],
+        isComparison: true,
+      })
     }
     const ours = subjects.find(({ variant }) => variant === 'rowhouse')?.server
     await sleep(SETTLE_MS, undefined, { signal })
@@ -49,10 +55,7 @@ export async function runBench(options: BenchOptions): Promise<void> {
     const loadedBytes = ours?.memoryBytes() ?? null
     if (isJson) print(toJson(measurements))
     else {
-      const { users, tasksPerUser } = dataset
-      print(
-        `${users} users with ${tasksPerUser} tasks each; ${options.connections} connections; ${cluster.description};`,
-      )
+      print(`${describeDataset(dataset)}; ${options.connections} connections; ${cluster.description};`)
       print(`Node.js ${process.versions.node}; servers, Postgres and load on ${availableParallelism()} cores`)
       print(`\n${toTable(measurements)}\n`)
       const flatness = flatnessTable(measurements)
@@ -84,7 +87,7 @@ function startWith({ cluster, authSecret, options, subjects }: House) {
   const { profileDir, signal } = options
   return async ({ database, dataset, variants, isComparison }: Start): Promise<void> => {
     signal.throwIfAborted()
-    log(`loading ${dataset.users} users with ${dataset.tasksPerUser} tasks each`)
+    log(`loading ${describeDataset(dataset)}`)
     const url = await cluster.createDatabase(database, dataset)
     const add = (variant: Variant, server: BenchServer) =>
       subjects.push({ variant, server, isComparison, port: server.port, target: { dataset, authSecret } })

@@ -13,7 +13,7 @@ import {
 import { SnakeCaseCompiler } from './columns.ts'
 import { type Identity, identityOf } from './identity.ts'
 import type { LoginPool } from './login-pool.ts'
-import { currentScope, type StatementScope } from './scope.ts'
+import { currentScope, type PublicScope, type StatementScope } from './scope.ts'
 import { ScopedConnection } from './scoped-connection.ts'
 import type { DB } from './types.ts'
 
@@ -83,9 +83,9 @@ const config = { dialect }
 /** Lends connections to a scope of its own or, without one, to the ambient scope of {@link withScope}. */
 class ScopedConnections implements ConnectionProvider {
   readonly #pool: LoginPool
-  readonly #scope: StatementScope | null
+  readonly #scope: StatementScope | PublicScope | null
 
-  constructor(pool: LoginPool, scope: StatementScope | null) {
+  constructor(pool: LoginPool, scope: StatementScope | PublicScope | null) {
     this.#pool = pool
     this.#scope = scope
   }
@@ -101,7 +101,7 @@ class ScopedConnections implements ConnectionProvider {
   }
 }
 
-function kysely(pool: LoginPool, scope: StatementScope | null): Kysely<DB> {
+function kysely(pool: LoginPool, scope: StatementScope | PublicScope | null): Kysely<DB> {
   const executor = new DefaultQueryExecutor(compiler, adapter, new ScopedConnections(pool, scope))
   const props: KyselyProps = { config, driver, executor, dialect }
   return new Kysely<DB>(props)
@@ -110,6 +110,11 @@ function kysely(pool: LoginPool, scope: StatementScope | null): Kysely<DB> {
 /** A database whose every statement travels with `scope`. Cheap: no pool, dialect or compiler is made. */
 export function scopedDatabase(pool: LoginPool, scope: StatementScope): Kysely<DB> {
   return kysely(pool, scope)
+}
+
+/** What everyone may read, for whom no credential is needed. The pool is the public login's. */
+export function publicDatabase(pool: LoginPool, scope: Omit<PublicScope, 'credential'>): Kysely<DB> {
+  return kysely(pool, { ...scope, credential: null })
 }
 
 /** A database whose statements travel with the scope of the surrounding {@link withScope}, and throw without one. */

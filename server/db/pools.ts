@@ -15,11 +15,13 @@ export interface LoginUrls {
 /** The connections of a serving process: one pool a login, each made when it is first used. */
 export interface Pools {
   readonly api: LoginPool
+  /** What everyone may read. */
+  readonly public: LoginPool
   readonly system: SystemDatabase
   /** Better Auth's. It makes its own statements. */
   readonly auth: pg.Pool
   /** Connections by login: open, idle, and callers waiting for one. */
-  usage(): Record<'api' | 'system' | 'auth', { total: number; idle: number; waiting: number }>
+  usage(): Record<'api' | 'public' | 'system' | 'auth', { total: number; idle: number; waiting: number }>
   /** Safe to call twice. */
   close(): Promise<void>
 }
@@ -27,7 +29,7 @@ export interface Pools {
 interface PoolOptions {
   readonly maxConnections?: number
   readonly onIdleError?: (error: Error) => void
-  /** Called after every statement of the API's and the system's login, without its values. */
+  /** Called after every statement of the API's, the public and the system's login, without its values. */
   readonly onStatement?: ((sql: string, durationMs: number) => void) | undefined
 }
 
@@ -44,6 +46,7 @@ export function openPools(urls: LoginUrls, options: PoolOptions = {}): Pools {
   if (existing) return existing
 
   const api = loginPool(urls.api, options)
+  const publicPool = loginPool(urls.public, options)
   const system = loginPool(urls.system, { ...options, maxConnections: 4 })
   const auth = new pg.Pool({
     ...toPgConfig(urls.auth),
@@ -59,16 +62,18 @@ export function openPools(urls: LoginUrls, options: PoolOptions = {}): Pools {
   let closing: Promise<void> | undefined
   const pools: Pools = {
     api,
+    public: publicPool,
     system: new SystemDatabase(system),
     auth,
     usage: () => ({
       api: api.usage,
+      public: publicPool.usage,
       system: system.usage,
       auth: { total: auth.totalCount, idle: auth.idleCount, waiting: auth.waitingCount },
     }),
     close() {
       open.delete(key)
-      closing ??= Promise.all([api.end(), system.end(), auth.end()]).then(() => {})
+      closing ??= Promise.all([api.end(), publicPool.end(), system.end(), auth.end()]).then(() => {})
       return closing
     },
   }

@@ -45,6 +45,8 @@ const SEVERAL: { readonly [Path in ProcedurePath]?: number | readonly number[] }
   'connections.github.repositories': 2,
   'connections.slack.channels': 2,
   'connections.linear.teams': 2,
+  // Who asks, and the item: whose file has not arrived here.
+  'media.completeUpload': 2,
   // The claim, and the task as its lease sees it.
   'tasks.claim': 2,
   // What was written so far and the end of it, in one transaction: begin and the first, the second, commit.

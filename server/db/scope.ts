@@ -17,6 +17,13 @@ export interface StatementScope {
   readonly onTouchDue?: ((isSlideDue: boolean) => void) | undefined
 }
 
+/** What a statement carries that anyone may make: it runs as the public login, and reads only. */
+export interface PublicScope {
+  readonly credential: null
+  readonly timeoutMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
 export const DEFAULT_TIMEOUT_MS = 10_000
 
 const scopes = new AsyncLocalStorage<StatementScope>()

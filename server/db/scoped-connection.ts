@@ -3,10 +3,22 @@ import { isSignInRefusal, SignInError } from './errors.ts'
 import type { Step, StepResult } from './exchange.ts'
 import type { SignInRow } from './identity.ts'
 import type { LoginConnection } from './login-pool.ts'
-import type { StatementScope } from './scope.ts'
+import type { PublicScope, StatementScope } from './scope.ts'
 
 const SIGN_IN = 'select is_touch_due, is_slide_due from app.sign_in($1, $2, $3, $4, $5)'
 const IDENTIFY = 'select * from app.sign_in($1, $2, $3, $4, $5)'
+
+/** In place of the sign-in, for those who need none. What a statement before may have left on a shared connection goes as well. */
+const ENTER_PUBLIC = `select
+  pg_catalog.set_config('transaction_read_only', 'on', true),
+  pg_catalog.set_config('statement_timeout', $1, true),
+  pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
+  pg_catalog.set_config('row_security', 'on', true),
+  pg_catalog.set_config('bytea_output', 'hex', true),
+  pg_catalog.set_config('extra_float_digits', '1', true),
+  pg_catalog.set_config('DateStyle', 'ISO, MDY', true),
+  pg_catalog.set_config('IntervalStyle', 'postgres', true),
+  pg_catalog.set_config('TimeZone', 'UTC', true)`
 
 /** Statements that leave nothing behind on a connection. Everything else, `set` and `prepare` included, is refused unsent. */
 const HARMLESS = /^[\s(]*(select|insert|update|delete|merge|with|values)\b/i
@@ -48,7 +60,8 @@ function checkStatement(text: string): void {
   checked.add(text)
 }
 
-function signInStep(scope: StatementScope, sql = SIGN_IN): Step {
+function signInStep(scope: StatementScope | PublicScope, sql = SIGN_IN): Step {
+  if (scope.credential === null) return { sql: ENTER_PUBLIC, values: [String(scope.timeoutMs)] }
   return {
     sql,
     values: [scope.credential, scope.organizationId, scope.permission, scope.isReadOnly, scope.timeoutMs],
@@ -58,12 +71,12 @@ function signInStep(scope: StatementScope, sql = SIGN_IN): Step {
 /** A connection on loan to one scope: each statement outside a transaction travels with its own sign-in. */
 export class ScopedConnection implements DatabaseConnection {
   readonly #connection: LoginConnection
-  readonly #scope: StatementScope
+  readonly #scope: StatementScope | PublicScope
   /** Statements that wait for the transaction's first statement, to travel with it. */
   #opening: Step[] | null = null
   #isInTransaction = false
 
-  constructor(connection: LoginConnection, scope: StatementScope) {
+  constructor(connection: LoginConnection, scope: StatementScope | PublicScope) {
     this.#connection = connection
     this.#scope = scope
   }
@@ -152,7 +165,9 @@ export class ScopedConnection implements DatabaseConnection {
   #noteSignIn(result: StepResult | undefined): SignInRow {
     const row = result?.rows[0]
     if (!row) throw new Error('app.sign_in returned no row')
-    if (row.isTouchDue || row.isSlideDue) this.#scope.onTouchDue?.(row.isSlideDue === true)
+    const scope = this.#scope
+    if (scope.credential !== null && (row.isTouchDue || row.isSlideDue))
+      scope.onTouchDue?.(row.isSlideDue === true)
     return row
   }
 }

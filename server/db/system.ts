@@ -271,6 +271,28 @@ export class SystemDatabase {
     await this.#call('select app.sweep_webhooks()', [])
   }
 
+  /** Whether a media item still waits for the file whose upload address was given out. */
+  async isUploadOpen(userId: string, mediaId: string): Promise<boolean> {
+    const [row] = await this.#call('select app.is_upload_open($1, $2) as is_open', [userId, mediaId])
+    return row?.isOpen === true
+  }
+
+  /** Fails uploads that nobody completed, and media items that nobody processes any more. */
+  async sweepMedia(): Promise<void> {
+    await this.#call('select app.sweep_media()', [])
+  }
+
+  /** Claims files that nothing owns any more, by their keys. */
+  async claimFileRemovals(limit: number, claimSeconds: number): Promise<string[]> {
+    const rows = await this.#call('select * from app.claim_file_removals($1, $2)', [limit, claimSeconds])
+    return rows.map(row => String(row.storageKey))
+  }
+
+  /** Notes that these files were removed. */
+  async finishFileRemovals(keys: readonly string[]): Promise<void> {
+    await this.#call('select app.finish_file_removals($1)', [keys])
+  }
+
   /** Removes counters whose window is long over. */
   async sweepRateLimits(): Promise<void> {
     await this.#call('select app.sweep_rate_limits()', [])

@@ -206,6 +206,32 @@ export interface AppConnectors {
   userId: Generated<string>;
 }
 
+export interface AppContent {
+  body: string | null;
+  contentType: string;
+  createdAt: Generated<Timestamp>;
+  deletedAt: Timestamp | null;
+  /**
+   * Marks all rows that went with one deletion, so that restoring brings back exactly those.
+   */
+  deletionId: string | null;
+  description: string | null;
+  id: Generated<string>;
+  mediaItemId: string | null;
+  /**
+   * For whom it was made; its members read it. Null on the creator's own page.
+   */
+  organizationId: string | null;
+  publishedAt: Timestamp | null;
+  search: Generated<string>;
+  slug: string;
+  status: Generated<string>;
+  tags: Generated<string[]>;
+  title: string;
+  updatedAt: Generated<Timestamp>;
+  userId: Generated<string>;
+}
+
 export interface AppDailyUsage {
   createdAt: Generated<Timestamp>;
   day: string;
@@ -216,10 +242,59 @@ export interface AppDailyUsage {
   userId: Generated<string>;
 }
 
+export interface AppFileRemovals {
+  createdAt: Generated<Timestamp>;
+  /**
+   * When to remove the file; of one that is being removed, when its claim ends.
+   */
+  dueAt: Generated<Timestamp>;
+  /**
+   * When to remove it once more; null after that.
+   */
+  repeatAt: Timestamp | null;
+  storageKey: string;
+}
+
 export interface AppKeyringChecks {
   createdAt: Generated<Timestamp>;
   keyId: string;
   value: string;
+}
+
+export interface AppMediaItems {
+  createdAt: Generated<Timestamp>;
+  deletedAt: Timestamp | null;
+  /**
+   * Marks all rows that went with one deletion, so that restoring brings back exactly those.
+   */
+  deletionId: string | null;
+  description: string | null;
+  durationSeconds: number | null;
+  /**
+   * Why the item failed, for its owner.
+   */
+  error: string | null;
+  fileName: string;
+  /**
+   * As announced, and held against what arrived.
+   */
+  fileSizeBytes: number;
+  height: number | null;
+  hlsMasterPlaylistKey: string | null;
+  id: Generated<string>;
+  mediaType: string;
+  mimeType: string;
+  status: Generated<string>;
+  /**
+   * Where the file is in the store.
+   */
+  storageKey: Generated<string>;
+  thumbnailKey: string | null;
+  title: string;
+  updatedAt: Generated<Timestamp>;
+  uploadedAt: Timestamp | null;
+  userId: Generated<string>;
+  width: number | null;
 }
 
 export interface AppOauthStates {
@@ -592,8 +667,11 @@ export interface DB {
   "app.approvalSequences": AppApprovalSequences;
   "app.connections": AppConnections;
   "app.connectors": AppConnectors;
+  "app.content": AppContent;
   "app.dailyUsage": AppDailyUsage;
+  "app.fileRemovals": AppFileRemovals;
   "app.keyringChecks": AppKeyringChecks;
+  "app.mediaItems": AppMediaItems;
   "app.oauthStates": AppOauthStates;
   "app.organizationApprovalSequences": AppOrganizationApprovalSequences;
   "app.providerKeys": AppProviderKeys;

@@ -120,7 +120,7 @@ describe('pages of another origin', () => {
       const allowed = await ask(FRIEND)
       expect(allowed.status).toBe(204)
       expect(allowed.headers['access-control-allow-headers']).toContain('x-organization-id')
-      expect(allowed.headers['access-control-allow-methods']).toBe('GET, POST')
+      expect(allowed.headers['access-control-allow-methods']).toBe('GET, POST, PUT')
       const refused = await ask(STRANGER)
       expect(refused.status).toBe(204)
       expect(refused.headers['access-control-allow-origin']).toBeUndefined()

@@ -60,7 +60,7 @@ export function preflightHeaders(origin: string | undefined, origins: Origins): 
   if (cors === undefined) return { vary: 'origin' }
   return {
     ...cors,
-    'access-control-allow-methods': 'GET, POST',
+    'access-control-allow-methods': 'GET, POST, PUT',
     'access-control-allow-headers': ALLOWED_HEADERS,
     'access-control-max-age': PREFLIGHT_MAX_AGE_SECONDS,
     vary: 'origin',

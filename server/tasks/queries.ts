@@ -1,6 +1,7 @@
 import { type Selectable, sql, type UpdateObject } from 'kysely'
 import type { Database } from '../db/database.ts'
 import { type Page, toPage } from '../db/pagination.ts'
+import { deletedOperator, REMOVED, RESTORED } from '../db/soft-delete.ts'
 import type { AppTasks, DB } from '../db/types.ts'
 import { AppError, notFound } from '../errors.ts'
 import type { CreateTask, ListTasks, TaskOptions, UpdateTask } from './schema.ts'
@@ -144,8 +145,8 @@ export async function listTasks(db: Database, input: ListTasks): Promise<Page<Ta
     .select(COLUMNS)
     .orderBy('id', 'desc')
     .limit(input.limit + 1)
-  if (input.deleted !== 'include')
-    query = query.where('deletedAt', input.deleted === 'only' ? 'is not' : 'is', null)
+  const deleted = deletedOperator(input.deleted)
+  if (deleted) query = query.where('deletedAt', deleted, null)
   if (input.status) query = query.where('status', '=', input.status)
   if (input.cursor) query = query.where('id', '<', input.cursor)
   if (input.search?.trim()) {
@@ -198,14 +199,11 @@ export function retryTask(db: Database, id: string): Promise<Task> {
 
 /** Hides a task, and with it its logs and messages, which follow it by join. */
 export function removeTask(db: Database, id: string): Promise<Task> {
-  return transitionTask(db, id, 'remove', {
-    deletedAt: sql<Date>`now()`,
-    deletionId: sql<string>`app.new_id()`,
-  })
+  return transitionTask(db, id, 'remove', REMOVED)
 }
 
 export function restoreTask(db: Database, id: string): Promise<Task> {
-  return transitionTask(db, id, 'restore', { deletedAt: null, deletionId: null })
+  return transitionTask(db, id, 'restore', RESTORED)
 }
 
 type TaskChanges = UpdateObject<DB, 'app.tasks'>

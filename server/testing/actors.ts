@@ -2,6 +2,8 @@
 // the detour over sign-up. Every actor calls the real router, in this process, under their own credential.
 
 import { randomBytes, randomUUID } from 'node:crypto'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type pg from 'pg'
 import pino from 'pino'
 import { createApiToken as newToken, shownPrefix, storedApiToken } from '../api-tokens/format.ts'
@@ -11,6 +13,7 @@ import { NO_PROVIDERS } from '../config/providers.ts'
 import { parseKeyring } from '../crypto/keyring.ts'
 import { openPools } from '../db/pools.ts'
 import { createLive } from '../live/live.ts'
+import { openMediaStore } from '../media/store.ts'
 import type { Scope } from '../scopes.ts'
 import type { Services } from '../services.ts'
 import { createTestDatabase, openOwnerPool, type TestDatabase } from './database.ts'
@@ -93,6 +96,11 @@ export function testServices(
     isSecure: false,
     workerKey: WORKER_KEY,
     live: createLive({ pools, listenUrl: database.urls.listen, log }),
+    media: openMediaStore(
+      // Nothing is there before a test uploads something.
+      { kind: 'disk', directory: join(tmpdir(), `rowhouse-media-${randomUUID()}`) },
+      { appUrl: 'http://localhost:3000', authSecret: TEST_AUTH_SECRET },
+    ),
     connectors: { allowLocal: false, allowPrivate: false },
     quotas: { maxTasksPerDay: 1_000, maxMessagesPerDay: 1_000 },
     verifyPassword: async (_userId, password) => password === PASSWORD,

@@ -15,6 +15,7 @@ const variables = z.object({
   TEST_DATABASE_URL: text,
   TEST_DIRECT_URL: text,
   TEST_OWNER: text.pipe(z.enum(['restricted', 'superuser']).default('restricted')),
+  TEST_UPLOAD_MIB: text.pipe(z.string().default('256').transform(Number).pipe(z.int().min(1).max(5_120))),
 })
 
 /** Where the suite runs and as whom. Without URLs it starts an embedded Postgres of its own. */
@@ -25,11 +26,18 @@ export interface TestEnvironment {
   readonly directUrl: string | null
   /** Whether migrations run as a superuser, or as a role that may only create databases and roles. */
   readonly owner: 'restricted' | 'superuser'
+  /** How large a large upload is. */
+  readonly uploadMebibytes: number
 }
 
 export function readTestEnvironment(): TestEnvironment {
   // biome-ignore lint/style/noProcessEnv: these variables choose the suite's server; no configuration of ours knows them.
-  const { TEST_DATABASE_URL, TEST_DIRECT_URL, TEST_OWNER } = variables.parse(process.env)
+  const { TEST_DATABASE_URL, TEST_DIRECT_URL, TEST_OWNER, TEST_UPLOAD_MIB } = variables.parse(process.env)
   const directUrl = TEST_DIRECT_URL ?? TEST_DATABASE_URL ?? null
-  return { databaseUrl: TEST_DATABASE_URL ?? directUrl, directUrl, owner: TEST_OWNER }
+  return {
+    databaseUrl: TEST_DATABASE_URL ?? directUrl,
+    directUrl,
+    owner: TEST_OWNER,
+    uploadMebibytes: TEST_UPLOAD_MIB,
+  }
 }

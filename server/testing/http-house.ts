@@ -1,14 +1,22 @@
-import { type App, buildApp } from '../app.ts'
+import type { FastifyInstance } from 'fastify'
+import { type App, buildApp, type Timeouts } from '../app.ts'
 import { registerCallbackRoute } from '../connections/callback-route.ts'
 import { contextFactory } from '../context.ts'
 import { createLogger } from '../logger.ts'
 import { appRouter } from '../router.ts'
 import type { Services } from '../services.ts'
 
+interface HouseOptions {
+  readonly stallMs?: number
+  readonly timeouts?: Timeouts
+  /** What a server registers besides tRPC. */
+  readonly addRoutes?: (app: FastifyInstance) => void
+}
+
 /** The HTTP surface in this process, on a free port, with these services behind it. */
 export async function serveHouse(
   services: Services,
-  options: { stallMs?: number } = {},
+  { addRoutes, ...options }: HouseOptions = {},
 ): Promise<{ app: App; port: number; close(): Promise<void> }> {
   const app = buildApp({
     config: {
@@ -26,6 +34,7 @@ export async function serveHouse(
     ...options,
   })
   registerCallbackRoute(app.fastify, services)
+  addRoutes?.(app.fastify)
   const { port } = new URL(await app.listen())
   return { app, port: Number(port), close: () => app.drain(1_000) }
 }

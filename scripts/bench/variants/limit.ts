@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import pg from 'pg'
 import { toPgConfig } from '#server/db/connection-url.ts'
 import { SCOPES } from '#server/scopes.ts'
+import { listContentByHand } from './limit-content.ts'
 import { announce, MAX_CONNECTIONS, MAX_TASKS_PER_DAY, readVariantOptions, storedTokenOf } from './shared.ts'
 
 type Row = Record<string, unknown>
@@ -92,6 +93,7 @@ const OPERATIONS: Record<string, (token: string, input: Input) => Promise<unknow
     const items = rows.slice(0, limit)
     return { items: items.map(toTask), nextCursor: rows.length > limit ? items.at(-1)?.id : null }
   },
+  'content.list': (token, input) => listContentByHand(query, token, input),
   'tasks.create': async (token, input) => {
     const title = String(input.prompt).split('\n', 1)[0]
     const values = [token, title, input.prompt, input.repoUrl, input.agent, MAX_TASKS_PER_DAY]
@@ -125,7 +127,7 @@ async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> 
 }
 
 const DATE = ['Date']
-const DATES = ['startedAt', 'completedAt', 'createdAt', 'updatedAt']
+const DATES = ['startedAt', 'completedAt', 'publishedAt', 'createdAt', 'updatedAt']
 
 /** What superjson says about dates, so that answers are as long as the others'. */
 function metaOf(json: unknown): unknown {

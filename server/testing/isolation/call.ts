@@ -37,7 +37,7 @@ export const procedures = Object.entries(definitions).map(([path, { _def }]) => 
   path,
   type: _def.type,
   /** What a session or a token needs. */
-  permission: _def.meta.permission.replace('+lease', '') as Scope | 'any' | 'session' | 'lease',
+  permission: _def.meta.permission.replace('+lease', '') as Scope | 'any' | 'session' | 'lease' | 'none',
   isLeases: /\blease$/.test(_def.meta.permission),
   hasInput: _def.inputs.length > 0,
 }))

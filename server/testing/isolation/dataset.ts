@@ -52,6 +52,15 @@ export interface Household extends Actor {
   readonly organizationApprovalId: string
   readonly leasedApprovalId: string
   readonly awaitingToolCallId: string
+  /** An image that is ready, an upload that has begun, and an image that was removed. */
+  readonly mediaId: string
+  /** A draft of their own, what they published, what they removed, and what they wrote for their organization. */
+  readonly contentId: string
+  readonly publishedContentId: string
+  readonly removedContentId: string
+  readonly sharedContentId: string
+  readonly uploadId: string
+  readonly removedMediaId: string
   readonly apiToken: ActorToken
   /** What a row of theirs holds and nobody else's does. */
   readonly canary: string
@@ -99,6 +108,8 @@ export async function createHousehold(house: House, name: string): Promise<House
     'insert into app.agent_runs (user_id, task_id, agent) values ($1, $2, $3) returning id',
     [userId, leasedTaskId, canary],
   )
+  const approvals = await createApprovals(house, { userId, organizationId, leasedTaskId, runId, canary })
+  // The run's last call.
   const toolCallId = await insertOne(
     house,
     `insert into app.tool_calls (user_id, run_id, call_id, tool, arguments, arguments_hash)
@@ -123,7 +134,14 @@ export async function createHousehold(house: House, name: string): Promise<House
   const connectorId = await createConnector(house, { userId, taskId: leasedTaskId, canary })
   await createKey(house, { userId, taskId: leasedTaskId, canary })
   const aiProviderId = await createAiProvider(house, { organizationId, canary })
-  const approvals = await createApprovals(house, { userId, organizationId, leasedTaskId, runId, canary })
+  const mediaId = await createMediaItem(house, { userId, canary }, 'ready')
+  const own = { userId, organizationId: null, mediaId, canary }
+  const contentId = await createContent(house, own, 'draft')
+  const publishedContentId = await createContent(house, { ...own, mediaId: null }, 'published')
+  const removedContentId = await createContent(house, own, 'removed')
+  const sharedContentId = await createContent(house, { ...own, organizationId }, 'draft')
+  const removedMediaId = await createMediaItem(house, { userId, canary }, 'removed')
+  const uploadId = await createMediaItem(house, { userId, canary }, 'uploading')
   const otherRunId = await insertOne(
     house,
     'insert into app.agent_runs (user_id, agent) values ($1, $2) returning id',
@@ -184,6 +202,7 @@ export async function createHousehold(house: House, name: string): Promise<House
       `insert into app.keyring_checks (key_id, value) values (md5($1), 'rh1.' || md5($1) || '.' || $1)`,
       [canary],
     ],
+    [`insert into app.file_removals (storage_key, due_at) values ($1, now() + interval '1 hour')`, [canary]],
     [
       `insert into auth.accounts (user_id, account_id, provider_id, password) values ($1::uuid, $1::text, 'credential', $2)`,
       [userId, canary],
@@ -231,6 +250,13 @@ export async function createHousehold(house: House, name: string): Promise<House
     eventId,
     aiProviderId,
     ...approvals,
+    mediaId,
+    contentId,
+    publishedContentId,
+    removedContentId,
+    sharedContentId,
+    uploadId,
+    removedMediaId,
     apiToken,
     canary,
   }
@@ -304,6 +330,10 @@ export function idsOf(household: Household): string[] {
     household.aiProviderId,
     household.approvalId,
     household.organizationApprovalId,
+    household.mediaId,
+    household.uploadId,
+    household.removedMediaId,
+    ...contentIdsOf(household),
     ...Object.values(connectionIds),
     ...workIdsOf(household),
   ]
@@ -392,6 +422,56 @@ async function createEvent(
      returning id`,
     [userId, connectionId, deliveryId, canary],
   )
+}
+
+function contentIdsOf(household: Household): string[] {
+  const { contentId, publishedContentId, removedContentId, sharedContentId } = household
+  return [contentId, publishedContentId, removedContentId, sharedContentId]
+}
+
+/** Content whose slug is the canary behind its state. */
+async function createContent(
+  house: House,
+  content: { userId: string; organizationId: string | null; mediaId: string | null; canary: string },
+  state: 'draft' | 'published' | 'removed',
+): Promise<string> {
+  const { userId, organizationId, mediaId, canary } = content
+  return insertOne(
+    house,
+    `insert into app.content
+       (user_id, organization_id, media_item_id, title, slug, body, tags, content_type, status, published_at, deleted_at, deletion_id)
+     values
+       ($1, $2, $3, $4, $5 || '-' || $4, $4, array[$4], 'written', case $5 when 'published' then 'published' else 'draft' end,
+        case $5 when 'published' then now() end, case $5 when 'removed' then now() end,
+        case $5 when 'removed' then app.new_id() end)
+     returning id`,
+    [userId, organizationId, mediaId, canary, state],
+  )
+}
+
+/** An item without a file in any store. */
+async function createMediaItem(
+  house: House,
+  { userId, canary }: { userId: string; canary: string },
+  state: 'uploading' | 'ready' | 'removed',
+): Promise<string> {
+  const id = await insertOne(
+    house,
+    `insert into app.media_items (user_id, title, media_type, mime_type, file_name, file_size_bytes)
+     values ($1, $2, 'image', 'image/png', $2 || '.png', 68) returning id`,
+    [userId, canary],
+  )
+  if (state === 'uploading') return id
+  await house.owner.query(
+    `update app.media_items
+     set
+       status = 'ready', uploaded_at = now(), width = 1, height = 1,
+       thumbnail_key = 'thumbnails/' || id::text || '/thumbnail.webp',
+       deleted_at = case when $2 then now() end, deletion_id = case when $2 then app.new_id() end
+     where id = $1`,
+    [id, state === 'removed'],
+  )
+  return id
 }
 
 async function createTask(

@@ -138,7 +138,7 @@ describe('outside of server/db', () => {
 
   test('nobody takes a connection out of a pool', () => {
     expect(naming(/\bcheckOut\b/)).toEqual([])
-    expect(naming(/pools\.(api|system|auth)\.(connect|query|exchange)\b/)).toEqual([])
+    expect(naming(/pools\.(api|public|system|auth)\.(connect|query|exchange)\b/)).toEqual([])
   })
 
   test('only Better Auth’s adapter makes a Kysely of its own', () => {
@@ -160,7 +160,12 @@ describe('outside of server/db', () => {
     ).toEqual([LISTENER])
   })
 
-  // A claim is read under the lease that it made, and a stream goes on reading under its caller's credential.
+  test('what everyone may read is read by procedures that need no credential', () => {
+    expect(naming(/\bpublicDatabase\b/)).toEqual(['server/trpc.ts'])
+  })
+
+  // A claim is read under the lease that it made, a stream goes on reading under its caller's credential, and an upload is looked
+  // at to the end.
   test('a scope is made by procedures, contexts, what runs after them, claims and streams', () => {
     expect(naming(/\bscopedDatabase\b/)).toEqual([
       'server/account/export.ts',
@@ -168,6 +173,7 @@ describe('outside of server/db', () => {
       'server/connections/use.ts',
       'server/context.ts',
       'server/live/live.ts',
+      'server/media/uploads.ts',
       'server/tasks/leases.ts',
       'server/trpc.ts',
     ])

@@ -274,7 +274,9 @@ describe('sign_in puts right what another program left on the connection:', () =
       expect(seen.zone).toEqual(untouched?.zone)
       expect(seen.tasks).toEqual(untouched?.tasks)
       expect(seen.settings[name]).toBe(Object(untouched?.settings)[name])
-      expect([seen.credential, seen.organization]).toEqual([sessionCredential(victim), ''])
+      // The one that is active in their session.
+      const { organizationId } = victim
+      expect([seen.credential, seen.organization]).toEqual([sessionCredential(victim), organizationId])
     } finally {
       await client.end()
     }

@@ -31,7 +31,11 @@ export interface Matrix {
   close(): Promise<void>
 }
 
-export const paths = procedures.map(({ path }) => path)
+/** What needs a credential. */
+export const paths = procedures.flatMap(({ path, permission }) => (permission === 'none' ? [] : [path]))
+
+/** What everyone is answered. */
+export const publicPaths = procedures.flatMap(({ path, permission }) => (permission === 'none' ? [path] : []))
 
 export function casesOf(path: string): readonly Case[] {
   return CASES[path as ProcedurePath]

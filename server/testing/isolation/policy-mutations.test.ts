@@ -40,6 +40,12 @@ interface Policy {
   readonly withCheck: string | null
 }
 
+/** What must be so of every row that the public login reads. */
+const PUBLIC_ROWS: Readonly<Record<string, string>> = {
+  'app.tools': 'is_enabled',
+  'app.content': `status = 'published'`,
+}
+
 interface Mutation {
   readonly title: string
   readonly table: string
@@ -158,9 +164,31 @@ async function behaviourOf(name: string): Promise<string[]> {
       organizationId: owner.organizationId,
     })),
     ...(await findExcess(superuser, { ...leased, work: workOf(owner) })),
+    ...(await findMemberFaults(name)),
     ...(await findAuthLosses(name)),
     ...(await findPublicFaults(name)),
   ]
+}
+
+/** Creators read what is theirs, members their organization's content, and nobody anything else. */
+async function findMemberFaults(table: string): Promise<string[]> {
+  if (table !== 'app.content') return []
+  const { contentId, publishedContentId, removedContentId, sharedContentId } = owner
+  const expected = [
+    { credential: memberCredential, ids: [sharedContentId] },
+    {
+      credential: sessionCredential(owner),
+      ids: [contentId, publishedContentId, removedContentId, sharedContentId],
+    },
+  ]
+  for (const { credential, ids } of expected) {
+    await superuser.query(`select set_config('app.credential', $1, true)`, [credential])
+    const { rows } = await superuser.query<{ id: string }>('select id from app.content')
+    const seen = rows.map(row => row.id).toSorted()
+    if (seen.join() !== ids.toSorted().join())
+      return [`a colleague, or the owner, reads something else of ${table}`]
+  }
+  return []
 }
 
 /** Better Auth's login reads every row of its tables, but for what belongs to organizations that are removed. */
@@ -179,15 +207,21 @@ async function findAuthLosses(table: string): Promise<string[]> {
   return rows[0]?.isEmpty ? [`Better Auth can't read ${table}`] : []
 }
 
-/** The public login reads of the catalogue what is in use. */
+/** The public login reads what is published, and of the catalogue what is in use. */
 async function findPublicFaults(table: string): Promise<string[]> {
-  if (table !== 'app.tools') return []
-  await superuser.query('set local role rowhouse_public')
-  const { rows } = await superuser.query<{ isEnabled: boolean }>(
-    'select distinct is_enabled as "isEnabled" from app.tools',
-  )
+  const shown = PUBLIC_ROWS[table]
+  if (shown === undefined) return []
+  await superuser.query('savepoint as_public; set local role rowhouse_public')
+  const { rows } = await superuser
+    .query<{ isShown: boolean }>(`select distinct ${shown} as "isShown" from ${table}`)
+    .catch(async error => {
+      // A policy that is another login's calls what this one may not.
+      expect(error.code).toBe('42501')
+      await superuser.query('rollback to savepoint as_public')
+      return { rows: [] }
+    })
   await superuser.query('set local role rowhouse_api')
-  return rows.length === 1 && rows[0]?.isEnabled ? [] : ['the public login reads another catalogue']
+  return rows.length === 1 && rows[0]?.isShown ? [] : [`the public login reads something else of ${table}`]
 }
 
 function mutationsOf(

@@ -28,13 +28,15 @@ export interface Case<Input = unknown> {
   /** A call that is the owner's to make, made of their ids; nothing where the procedure takes nothing. */
   readonly input: (owner: Household) => Input
   /**
-   * What somebody else meets with the same input: `own` is an answer about themselves, since nothing in the input is the owner's.
+   * What somebody else meets with the same input: `own` is an answer about themselves, since nothing in the input is the owner's;
+   * `public` is the owner's answer, which is everyone's.
    */
   readonly stranger:
     | 'NOT_FOUND not_found'
     | 'FORBIDDEN not_a_member'
     | 'FORBIDDEN missing_scope'
     | 'own'
+    | 'public'
     /** The same about the organization in which they act; to who acts in none, not_a_member. */
     | 'their organization’s'
   /** What those meet who belong to the owner's organization, where they meet something else than a stranger. */
@@ -42,12 +44,14 @@ export interface Case<Input = unknown> {
   /** Whether it is about the organization in which the call acts, so that a colleague must name it. */
   readonly isActing?: true
   /** What the owner meets here, where that is no answer. */
-  readonly owner?: typeof NO_PROVIDER | typeof COOKIES_ONLY | typeof ROLE_TOO_LOW
+  readonly owner?: typeof NO_PROVIDER | typeof COOKIES_ONLY | typeof ROLE_TOO_LOW | typeof NO_FILE
 }
 
 const NOT_FOUND = 'NOT_FOUND not_found'
 /** What anyone meets who holds no lease. */
 const LEASES_ONLY = 'FORBIDDEN missing_scope'
+/** What the owner meets of an upload whose file has not arrived. */
+const NO_FILE = 'CONFLICT illegal_transition'
 const nothing = () => undefined
 /** No provider is set up in the matrix: the call got as far as the outside world. */
 const NO_PROVIDER = 'PRECONDITION_FAILED provider_not_configured'
@@ -207,6 +211,7 @@ export const CASES: { readonly [Path in ProcedurePath]: readonly Case<InputOf<Pa
     {
       input: () => ({ kind: 'deploy', title: 'may it?', payload: { to: 'production' } }),
       stranger: 'own',
+      colleague: MEMBERS,
     },
     {
       input: owner => ({
@@ -335,12 +340,91 @@ export const CASES: { readonly [Path in ProcedurePath]: readonly Case<InputOf<Pa
   'keys.remove': [{ input: () => ({ provider: 'anthropic' }), stranger: NOT_FOUND }],
   'keys.reveal': [{ input: () => ({ provider: 'anthropic' }), stranger: NOT_FOUND }],
 
+  'content.create': [
+    { input: () => ({ title: 'a title', contentType: 'written' }), stranger: 'own' },
+    {
+      input: owner => ({ title: 'with a file', contentType: 'written', mediaItemId: owner.mediaId }),
+      stranger: NOT_FOUND,
+    },
+    {
+      input: owner => ({
+        title: 'a title',
+        contentType: 'written',
+        organizationId: owner.organizationId,
+        slug: 'a-slug',
+      }),
+      stranger: 'FORBIDDEN not_a_member',
+      colleague: MEMBERS,
+    },
+  ],
+  'content.get': [{ input: owner => ({ id: owner.contentId }), stranger: NOT_FOUND }],
+  'content.list': [
+    { input: nothing, stranger: 'own', colleague: MEMBERS },
+    { input: owner => ({ search: owner.canary, deleted: 'include' }), stranger: 'own', colleague: MEMBERS },
+    {
+      input: owner => ({ cursor: owner.removedContentId, tags: [owner.canary] }),
+      stranger: 'own',
+      colleague: MEMBERS,
+    },
+    {
+      input: owner => ({ organizationId: owner.organizationId, page: 1 }),
+      stranger: 'own',
+      colleague: MEMBERS,
+    },
+  ],
+  'content.update': [
+    { input: owner => ({ id: owner.contentId, title: 'a title', body: null }), stranger: NOT_FOUND },
+    { input: owner => ({ id: owner.contentId }), stranger: NOT_FOUND },
+    { input: owner => ({ id: owner.contentId, mediaItemId: owner.mediaId }), stranger: NOT_FOUND },
+  ],
+  'content.publish': [{ input: owner => ({ id: owner.contentId }), stranger: NOT_FOUND }],
+  'content.unpublish': [{ input: owner => ({ id: owner.publishedContentId }), stranger: NOT_FOUND }],
+  'content.archive': [{ input: owner => ({ id: owner.publishedContentId }), stranger: NOT_FOUND }],
+  'content.remove': [{ input: owner => ({ id: owner.publishedContentId }), stranger: NOT_FOUND }],
+  'content.restore': [{ input: owner => ({ id: owner.removedContentId }), stranger: NOT_FOUND }],
+  'content.published': [
+    { input: nothing, stranger: 'public' },
+    { input: owner => ({ creatorId: owner.userId, search: owner.canary }), stranger: 'public' },
+  ],
+  'content.bySlug': [
+    {
+      input: owner => ({ slug: `published-${owner.canary}`, creatorId: owner.userId }),
+      stranger: 'public',
+    },
+  ],
+
   'events.list': [
     { input: nothing, stranger: 'own' },
     { input: owner => ({ cursor: owner.eventId, provider: 'github', status: 'dead' }), stranger: 'own' },
   ],
   'events.get': [{ input: owner => ({ id: owner.eventId }), stranger: NOT_FOUND }],
   'events.replay': [{ input: owner => ({ id: owner.eventId }), stranger: NOT_FOUND }],
+
+  'media.createUpload': [
+    {
+      input: () => ({
+        title: 'a picture',
+        mediaType: 'image',
+        mimeType: 'image/png',
+        fileSizeBytes: 68,
+        fileName: 'a picture.png',
+      }),
+      stranger: 'own',
+    },
+  ],
+  'media.completeUpload': [{ input: owner => ({ id: owner.uploadId }), stranger: NOT_FOUND, owner: NO_FILE }],
+  'media.list': [
+    { input: nothing, stranger: 'own' },
+    { input: () => ({ mediaType: 'image', deleted: 'only' }), stranger: 'own' },
+  ],
+  'media.get': [{ input: owner => ({ id: owner.mediaId }), stranger: NOT_FOUND }],
+  'media.update': [
+    { input: owner => ({ id: owner.mediaId, title: 'a title' }), stranger: NOT_FOUND },
+    { input: owner => ({ id: owner.mediaId }), stranger: NOT_FOUND },
+  ],
+  'media.remove': [{ input: owner => ({ id: owner.mediaId }), stranger: NOT_FOUND }],
+  'media.restore': [{ input: owner => ({ id: owner.removedMediaId }), stranger: NOT_FOUND }],
+  'media.downloadUrl': [{ input: owner => ({ id: owner.mediaId }), stranger: NOT_FOUND }],
 
   'runs.start': [
     { input: () => ({ agent: 'an agent' }), stranger: 'own' },

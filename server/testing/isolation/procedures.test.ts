@@ -4,7 +4,16 @@ import { SCOPES } from '../../scopes.ts'
 import { type Actor, createActor, createApiToken, WORKER_KEY } from '../actors.ts'
 import { outcomeOf, procedures } from './call.ts'
 import { createHousehold } from './dataset.ts'
-import { bearer, casesOf, definitionOf, type Headers, type Matrix, openMatrix, paths } from './matrix.ts'
+import {
+  bearer,
+  casesOf,
+  definitionOf,
+  type Headers,
+  type Matrix,
+  openMatrix,
+  paths,
+  publicPaths,
+} from './matrix.ts'
 import { CASES } from './procedure-cases.ts'
 
 // Strangers, ex-members, and those without a credential, with the owner's ids.
@@ -22,9 +31,10 @@ afterAll(async () => {
 })
 
 test('every procedure has a case', () => {
-  expect(paths.filter(path => !(path in CASES))).toEqual([])
-  expect(Object.keys(CASES).filter(path => !paths.includes(path))).toEqual([])
-  for (const path of paths) expect(casesOf(path).length).toBeGreaterThan(0)
+  const all = [...paths, ...publicPaths]
+  expect(all.filter(path => !(path in CASES))).toEqual([])
+  expect(Object.keys(CASES).filter(path => !all.includes(path))).toEqual([])
+  for (const path of all) expect(casesOf(path).length).toBeGreaterThan(0)
 })
 
 describe('a stranger with the owner’s ids gets nowhere with', () => {
@@ -80,6 +90,29 @@ describe('a token that was bound to an organization its owner has left is nobody
 describe('without a valid credential nobody gets anywhere with', () => {
   test.for(paths)('%s', async path => {
     await matrix.expectRefused(path, invalid, 'UNAUTHORIZED unauthenticated')
+  })
+})
+
+describe('everyone is answered alike, whatever they present, and changes nothing, by', () => {
+  test.for(publicPaths)('%s', async path => {
+    const member = await createMember()
+    const presented = [bearer(matrix.owner), bearer(member), bearer(matrix.owner.apiToken), ...invalid]
+    const before = await matrix.snapshot()
+    for (const { input, stranger } of casesOf(path)) {
+      expect(stranger).toBe('public')
+      const answer = await matrix.call(path, input(matrix.owner), {})
+      expect(outcomeOf(answer)).toBe('OK')
+      expect(answer.body).toContain(matrix.owner.publishedContentId)
+      const { contentId, removedContentId, sharedContentId, email } = matrix.owner
+      for (const hidden of [contentId, removedContentId, sharedContentId, email]) {
+        expect(answer.body).not.toContain(hidden)
+      }
+      for (const headers of presented) {
+        expect(await matrix.call(path, input(matrix.owner), headers)).toEqual(answer)
+      }
+    }
+    expect(await matrix.snapshot()).toEqual(before)
+    await leave(member)
   })
 })
 

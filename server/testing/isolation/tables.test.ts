@@ -23,8 +23,11 @@ import { readTables, snapshotTables, type Table } from './tables.ts'
 
 // Every table of the catalog, as each login. Nothing here goes through the server.
 
-/** What the public login may read. */
-const PUBLIC_TABLES = ['app.tools']
+/** What the public login may not read of the tables that it reads. */
+const PUBLIC_TABLES: Readonly<Record<string, readonly string[]>> = {
+  'app.tools': [],
+  'app.content': ['deleted_at', 'deletion_id', 'search'],
+}
 
 let house: House
 let superuser: pg.Client
@@ -208,12 +211,37 @@ describe('the other logins', () => {
   }
 
   test('the public login reads nothing that is not published and writes nothing', async () => {
-    const closed = tables.filter(table => !PUBLIC_TABLES.includes(table.name))
+    const closed = tables.filter(table => !(table.name in PUBLIC_TABLES))
     expect(await refusals('public', closed)).toEqual([])
-    const published = tables.filter(table => PUBLIC_TABLES.includes(table.name))
+    const published = tables.flatMap(table => {
+      const hidden = PUBLIC_TABLES[table.name]
+      return hidden ? [{ ...table, columns: table.columns.filter(column => !hidden.includes(column)) }] : []
+    })
+    for (const [table, columns] of Object.entries(PUBLIC_TABLES)) {
+      const hidden = tables
+        .filter(({ name }) => name === table)
+        .map(found => ({ ...found, columns: [...columns] }))
+      const answers = await refusals('public', hidden)
+      expect(answers.filter(answer => !answer.startsWith('select from '))).toEqual([])
+    }
     const answered = await refusals('public', published)
     expect(answered.filter(answer => !answer.startsWith('select '))).toEqual([])
     expect(answered).toHaveLength(published.flatMap(({ columns }) => ['', ...columns]).length)
+  })
+
+  test('the public login reads of content what is published', async () => {
+    const client = await connect(house.database.directUrls.public)
+    try {
+      const { rows } = await client.query<{ id: string; status: string }>(
+        'select id, status from app.content',
+      )
+      expect(rows.map(row => row.status)).toEqual(['published', 'published'])
+      expect(rows.map(row => row.id).toSorted()).toEqual(
+        [owner.publishedContentId, neighbour.publishedContentId].toSorted(),
+      )
+    } finally {
+      await client.end()
+    }
   })
 
   test('the public login reads of the catalogue what is in use', async () => {

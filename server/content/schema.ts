@@ -1,0 +1,108 @@
+import { z } from 'zod'
+import { DEFAULT_PAGE_SIZE, filledText, id, MAX_PAGE_SIZE, page, text } from '../inputs.ts'
+import { CONTENT_STATUSES } from './state.ts'
+
+export const CONTENT_TYPES = ['video', 'audio', 'written'] as const
+export type ContentType = (typeof CONTENT_TYPES)[number]
+
+export const MAX_SLUG = 100
+const MAX_BODY = 200_000
+const MAX_TAGS = 20
+/** Behind it, whoever counts pages waits longer than whoever follows them. */
+const MAX_PAGE = 10_000
+
+const title = filledText(200)
+const description = text(2_000)
+const body = text(MAX_BODY)
+const tag = filledText(50)
+const tags = z
+  .array(tag)
+  .max(MAX_TAGS)
+  .refine(values => new Set(values).size === values.length, 'must not repeat a tag')
+
+export const slug = z
+  .string()
+  .max(MAX_SLUG)
+  .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'must be of small letters, digits and single hyphens')
+
+export const contentId = z.strictObject({ id })
+
+export const createContent = z.strictObject({
+  title,
+  contentType: z.enum(CONTENT_TYPES),
+  body: body.optional(),
+  description: description.optional(),
+  /** Made from the title where it is left out. */
+  slug: slug.optional(),
+  /** The file of a video or a recording; what is written may have one, too. */
+  mediaItemId: id.optional(),
+  organizationId: id.optional(),
+  tags: tags.optional(),
+})
+
+export const updateContent = z.strictObject({
+  id,
+  title: title.optional(),
+  contentType: z.enum(CONTENT_TYPES).optional(),
+  /** Null removes it. */
+  body: body.nullish(),
+  /** Null removes it. */
+  description: description.nullish(),
+  slug: slug.optional(),
+  /** Null removes it. */
+  mediaItemId: id.nullish(),
+  tags: tags.optional(),
+})
+
+const filters = {
+  status: z.enum(CONTENT_STATUSES).optional(),
+  type: z.enum(CONTENT_TYPES).optional(),
+  organizationId: id.optional(),
+  search: text(200).optional(),
+  /** All of them. */
+  tags: z.array(tag).max(MAX_TAGS).optional(),
+  deleted: z.enum(['exclude', 'include', 'only']).default('exclude'),
+}
+
+/** Where a page ended: an id, in a search behind its rank. */
+const cursor = z
+  .string()
+  .regex(/^(\d{1,3}(\.\d{1,30})?(e-\d{1,2})?_)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
+
+/** Page by page, or by number. */
+export const listContent = z.union([
+  z.strictObject({ ...filters, ...page(cursor) }),
+  z.strictObject({
+    ...filters,
+    page: z.int().min(1).max(MAX_PAGE),
+    pageSize: z.int().min(1).max(MAX_PAGE_SIZE).default(DEFAULT_PAGE_SIZE),
+  }),
+])
+
+/** When it was published, in microseconds, or its rank in a search; and an id. */
+const publishedCursor = z
+  .string()
+  .regex(/^\d{1,18}(\.\d{1,30})?(e-\d{1,2})?_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
+
+export const listPublished = z.strictObject({
+  search: text(200).optional(),
+  type: z.enum(CONTENT_TYPES).optional(),
+  tags: z.array(tag).max(MAX_TAGS).optional(),
+  /** What is on this creator's own page; with an organization, what they published for it. */
+  creatorId: id.optional(),
+  organizationSlug: text(100).optional(),
+  ...page(publishedCursor),
+})
+
+export const bySlug = z
+  .strictObject({ slug, organizationSlug: text(100).optional(), creatorId: id.optional() })
+  .refine(
+    ({ organizationSlug, creatorId }) => (organizationSlug === undefined) !== (creatorId === undefined),
+    'must name either an organization or a creator',
+  )
+
+export type CreateContent = z.output<typeof createContent>
+export type UpdateContent = z.output<typeof updateContent>
+export type ListContent = z.output<typeof listContent>
+export type ListPublished = z.output<typeof listPublished>
+export type BySlug = z.output<typeof bySlug>

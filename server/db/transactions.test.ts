@@ -1,0 +1,131 @@
+import { sql } from 'kysely'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
+import { sessionCredential } from '../testing/isolation/dataset.ts'
+import { publicDatabase, scopedDatabase } from './database.ts'
+import { isSerializationFailure } from './errors.ts'
+import { inTransaction } from './transactions.ts'
+
+let house: House
+let ada: Actor
+
+beforeAll(async () => {
+  house = await openHouse()
+  ada = await createActor(house, { name: 'Ada' })
+})
+afterAll(() => house.close())
+
+function database() {
+  return scopedDatabase(house.services.pools.api, {
+    credential: sessionCredential(ada),
+    organizationId: null,
+    permission: 'any',
+    isReadOnly: false,
+    timeoutMs: 10_000,
+  })
+}
+
+async function progressOf(id: string): Promise<number> {
+  return (await ada.caller().tasks.get({ id })).progress
+}
+
+describe('work in a transaction', () => {
+  it('is kept when it returns, and undone as a whole when it throws', async () => {
+    const { id } = await ada.caller().tasks.create({ prompt: 'a prompt' })
+    const raise = (by: number, ends: () => void) =>
+      inTransaction(database(), async transaction => {
+        await transaction
+          .updateTable('app.tasks')
+          .set(({ eb }) => ({ progress: eb('progress', '+', by) }))
+          .where('id', '=', id)
+          .execute()
+        ends()
+        return by
+      })
+    expect(await raise(1, () => {})).toBe(1)
+    const failure = new Error('on second thoughts')
+    await expect(
+      raise(10, () => {
+        throw failure
+      }),
+    ).rejects.toBe(failure)
+    expect(await progressOf(id)).toBe(1)
+  })
+
+  it('is done again where it lost against another, until all of it is done', async () => {
+    const { id } = await ada.caller().tasks.create({ prompt: 'a prompt' })
+    let attempts = 0
+    const raiseSlowly = () =>
+      inTransaction(
+        database(),
+        async transaction => {
+          attempts++
+          const { progress } = await transaction
+            .selectFrom('app.tasks')
+            .select('progress')
+            .where('id', '=', id)
+            .executeTakeFirstOrThrow()
+          await transaction
+            .updateTable('app.tasks')
+            .set({ progress: progress + 1 })
+            .where('id', '=', id)
+            .execute()
+        },
+        { isolationLevel: 'serializable', attempts: 50 },
+      )
+    await Promise.all(Array.from({ length: 6 }, raiseSlowly))
+    expect(await progressOf(id)).toBe(6)
+    expect(attempts).toBeGreaterThan(6)
+  })
+
+  it('is given up on after so many attempts, and after one that failed otherwise', async () => {
+    const { id } = await ada.caller().tasks.create({ prompt: 'a prompt' })
+    let attempts = 0
+    const losing = inTransaction(
+      database(),
+      async transaction => {
+        attempts++
+        await transaction.selectFrom('app.tasks').select('progress').where('id', '=', id).execute()
+        await house.owner.query('update app.tasks set progress = progress + 1 where id = $1', [id])
+        await transaction.updateTable('app.tasks').set({ title: 'mine' }).where('id', '=', id).execute()
+      },
+      { isolationLevel: 'repeatable read', attempts: 3 },
+    )
+    expect(isSerializationFailure(await losing.catch(error => error))).toBe(true)
+    expect(attempts).toBe(3)
+
+    const failing = inTransaction(database(), async transaction => {
+      attempts++
+      await sql`select 1 / 0`.execute(transaction)
+    })
+    await expect(failing).rejects.toMatchObject({ code: '22012' })
+    expect(attempts).toBe(4)
+  })
+})
+
+describe('the database of those who need no credential', () => {
+  const open = () => publicDatabase(house.services.pools.public, { timeoutMs: 10_000 })
+
+  it('runs as the public login, and leaves nothing on the connection', async () => {
+    const { rows } = await sql<{ user: string; credential: string | null }>`
+      select current_user as user, current_setting('app.credential', true) as credential
+    `.execute(open())
+    expect(rows).toEqual([{ user: 'rowhouse_public', credential: null }])
+    expect(house.services.pools.usage().public.total).toBe(1)
+    expect((await open().selectFrom('app.tools').select('slug').execute()).length).toBeGreaterThan(0)
+  })
+
+  it('reads only, and keeps its deadline', async () => {
+    await expect(sql`select app.new_id() from app.tasks`.execute(open())).rejects.toMatchObject({
+      code: '42501',
+    })
+    await expect(open().updateTable('app.tools').set({ isEnabled: false }).execute()).rejects.toMatchObject({
+      code: '25006',
+    })
+    await expect(sql`insert into app.content default values`.execute(open())).rejects.toMatchObject({
+      code: '25006',
+    })
+    const hurried = publicDatabase(house.services.pools.public, { timeoutMs: 50 })
+    await expect(sql`select pg_sleep(5)`.execute(hurried)).rejects.toMatchObject({ code: '57014' })
+  })
+})

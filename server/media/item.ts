@@ -1,0 +1,79 @@
+import type { Services } from '../services.ts'
+import type { StoredMedia } from './queries.ts'
+import type { MediaType } from './schema.ts'
+import type { MediaStatus } from './state.ts'
+
+/** Long enough to watch what it opens, and for a page to stay open. */
+export const DOWNLOAD_LIFETIME_MS = 60 * 60_000
+
+export const THUMBNAIL_TYPE = 'image/webp'
+
+export interface MediaItem {
+  id: string
+  title: string
+  description: string | null
+  mediaType: MediaType
+  mimeType: string
+  fileName: string
+  fileSizeBytes: number
+  status: MediaStatus
+  /** Why it failed. */
+  error: string | null
+  durationSeconds: number | null
+  width: number | null
+  height: number | null
+  /** Of images. Opens for an hour. */
+  thumbnailUrl: string | null
+  uploadedAt: Date | null
+  deletedAt: Date | null
+  createdAt: Date
+  updatedAt: Date
+}
+
+type WithStore = Pick<Services, 'media'>
+
+/** The item as its reader sees it. */
+export async function toMediaItem({ media: store }: WithStore, media: StoredMedia): Promise<MediaItem> {
+  return {
+    id: media.id,
+    title: media.title,
+    description: media.description,
+    mediaType: media.mediaType,
+    mimeType: media.mimeType,
+    fileName: media.fileName,
+    fileSizeBytes: media.fileSizeBytes,
+    status: media.status,
+    error: media.error,
+    durationSeconds: media.durationSeconds,
+    width: media.width,
+    height: media.height,
+    thumbnailUrl: await thumbnailUrlOf(store, media),
+    uploadedAt: media.uploadedAt,
+    deletedAt: media.deletedAt,
+    createdAt: media.createdAt,
+    updatedAt: media.updatedAt,
+  }
+}
+
+async function thumbnailUrlOf(
+  store: Services['media'],
+  { thumbnailKey, status, deletedAt }: StoredMedia,
+): Promise<string | null> {
+  if (thumbnailKey === null || status !== 'ready' || deletedAt !== null) return null
+  return store.createDownloadUrl({
+    key: thumbnailKey,
+    mimeType: THUMBNAIL_TYPE,
+    fileName: 'thumbnail.webp',
+    expiresAt: Date.now() + DOWNLOAD_LIFETIME_MS,
+  })
+}
+
+/** A URL that gives its bearer the file of an item that is ready, for an hour, whatever becomes of the item meanwhile. */
+export async function createDownloadUrl(
+  { media: store }: WithStore,
+  { storageKey, mimeType, fileName }: StoredMedia,
+): Promise<{ url: string; expiresAt: Date }> {
+  const expiresAt = Date.now() + DOWNLOAD_LIFETIME_MS
+  const url = await store.createDownloadUrl({ key: storageKey, mimeType, fileName, expiresAt })
+  return { url, expiresAt: new Date(expiresAt) }
+}

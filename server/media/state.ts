@@ -1,0 +1,30 @@
+// A media item's life. Guards, the SQL check and a client's buttons are made from these tables.
+
+export const MEDIA_STATUSES = ['uploading', 'uploaded', 'processing', 'ready', 'failed'] as const
+export type MediaStatus = (typeof MEDIA_STATUSES)[number]
+
+interface Transition {
+  readonly from: readonly MediaStatus[]
+  /** What the item becomes; null where its status stays. */
+  readonly to: MediaStatus | null
+}
+
+export const MEDIA_TRANSITIONS = Object.freeze({
+  complete: { from: ['uploading'], to: 'uploaded' },
+  process: { from: ['uploaded'], to: 'processing' },
+  finish: { from: ['processing'], to: 'ready' },
+  fail: { from: ['uploading', 'uploaded', 'processing'], to: 'failed' },
+  /** The store did not answer, so that completing may be tried again. */
+  reopen: { from: ['uploaded', 'processing'], to: 'uploading' },
+  download: { from: ['ready'], to: null },
+  remove: { from: ['uploading', 'ready', 'failed'], to: null },
+  restore: { from: ['uploading', 'ready', 'failed'], to: null },
+}) satisfies Record<string, Transition>
+
+export type MediaAction = keyof typeof MEDIA_TRANSITIONS
+
+/** Whether an item in this status takes the action. */
+export function takesAction(action: MediaAction, status: MediaStatus): boolean {
+  const from: readonly MediaStatus[] = MEDIA_TRANSITIONS[action].from
+  return from.includes(status)
+}

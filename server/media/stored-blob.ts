@@ -1,0 +1,73 @@
+const PAGE_BYTES = 256 * 1024
+const KEPT_PAGES = 8
+
+export interface StoredFile {
+  readonly sizeBytes: number
+  readonly mimeType: string
+  /** Bytes from `start` up to `end`, which is not read any more. */
+  readonly read: (start: number, end: number) => Promise<Uint8Array>
+}
+
+/**
+ * Gives a stored file to a reader of media types, as a Blob in which it may jump about. Undefined where the reader fails, since what
+ * it fails at is the file; but what the store throws is thrown.
+ */
+export async function readAsBlob<T>(
+  file: StoredFile,
+  maxPages: number,
+  reader: (blob: Blob) => Promise<T>,
+): Promise<T | undefined> {
+  let failure: { readonly error: unknown } | undefined
+  const read: StoredFile['read'] = (start, end) =>
+    file.read(start, end).catch((error: unknown) => {
+      failure = { error }
+      throw error
+    })
+  try {
+    return await reader(storedBlob({ ...file, read }, maxPages))
+  } catch {
+    if (failure) throw failure.error
+    return undefined
+  }
+}
+
+/** Readers take a few bytes at a time, which come from pages. Throws past `maxPages`. */
+function storedBlob({ sizeBytes, mimeType, read }: StoredFile, maxPages: number): Blob {
+  const pages = new Map<number, Uint8Array>()
+  let pagesLeft = maxPages
+
+  async function pageAt(index: number): Promise<Uint8Array> {
+    const kept = pages.get(index)
+    if (kept) return kept
+    if (--pagesLeft < 0) throw new Error('a description of a file takes less than this')
+    const start = index * PAGE_BYTES
+    const page = await read(start, Math.min(start + PAGE_BYTES, sizeBytes))
+    const oldest = pages.size < KEPT_PAGES ? undefined : pages.keys().next().value
+    if (oldest !== undefined) pages.delete(oldest)
+    pages.set(index, page)
+    return page
+  }
+
+  async function bytesOf(start: number, end: number): Promise<ArrayBuffer> {
+    const bytes = new Uint8Array(end - start)
+    for (let position = start; position < end; ) {
+      const index = Math.floor(position / PAGE_BYTES)
+      const page = await pageAt(index)
+      const part = page.subarray(position - index * PAGE_BYTES, end - index * PAGE_BYTES)
+      if (part.length === 0) throw new Error('the file is shorter than it was')
+      bytes.set(part, position - start)
+      position += part.length
+    }
+    return bytes.buffer
+  }
+
+  // All that is asked of a Blob.
+  const blob = {
+    size: sizeBytes,
+    type: mimeType,
+    slice: (start: number, end: number) => ({
+      arrayBuffer: () => bytesOf(start, Math.max(start, Math.min(end, sizeBytes))),
+    }),
+  }
+  return blob as unknown as Blob
+}

@@ -1,0 +1,94 @@
+import { type Database, scopedDatabase } from '../db/database.ts'
+import type { Identity } from '../db/identity.ts'
+import type { StatementScope } from '../db/scope.ts'
+import { AppError } from '../errors.ts'
+import type { Services } from '../services.ts'
+import { findTypeProblem, readMetadata, readPicture } from './inspect.ts'
+import { type MediaItem, THUMBNAIL_TYPE, toMediaItem } from './item.ts'
+import { getMediaFor, insertUpload, type StoredMedia, transitionMedia } from './queries.ts'
+import type { CreateUpload } from './schema.ts'
+import type { UploadAddress } from './store.ts'
+
+/** How long an upload may begin. The sweep waits for a day. */
+const UPLOAD_LIFETIME_MS = 60 * 60_000
+
+type WithStore = Pick<Services, 'media'>
+
+/** Makes an item that waits for its file, and the address that takes this file and no other, for an hour. */
+export async function createUpload(
+  db: Database,
+  services: WithStore,
+  input: CreateUpload,
+): Promise<{ media: MediaItem; uploadUrl: string } & Omit<UploadAddress, 'url'>> {
+  const stored = await insertUpload(db, input)
+  const { url, method, headers } = await services.media.createUploadAddress({
+    userId: stored.userId,
+    mediaId: stored.id,
+    key: stored.storageKey,
+    sizeBytes: stored.fileSizeBytes,
+    mimeType: stored.mimeType,
+    expiresAt: Date.now() + UPLOAD_LIFETIME_MS,
+  })
+  return { media: await toMediaItem(services, stored), uploadUrl: url, method, headers }
+}
+
+/** A database that goes on when its caller leaves: the file is looked at to the end. */
+export function lastingDatabase(services: Pick<Services, 'pools'>, scope: StatementScope): Database {
+  return scopedDatabase(services.pools.api, { ...scope, signal: undefined })
+}
+
+/**
+ * Looks at the file that has arrived, and makes the item ready, or failed with a reason; then its file is gone. Throws
+ * `illegal_transition` where no file has arrived, or somebody else completes the item, and `provider_unreachable` where the
+ * store does not answer: then the item waits as before. No transaction is open meanwhile.
+ */
+export async function completeUpload(
+  identity: Identity,
+  { db, services }: { db: Database; services: WithStore },
+  id: string,
+): Promise<MediaItem> {
+  const { media: store } = services
+  const upload = await getMediaFor(db, id, 'complete')
+  const sizeBytes = await store.sizeOf(identity, upload.storageKey)
+  if (sizeBytes === null) {
+    throw new AppError('illegal_transition', `media item "${id}" is uploading: its file has not arrived`)
+  }
+  await transitionMedia(db, id, 'complete', { uploadedAt: new Date() })
+  try {
+    return await toMediaItem(services, await examine(identity, { db, services }, { upload, sizeBytes }))
+  } catch (error) {
+    // Whatever it was, it was not the file. Where this fails as well, the sweep finds the item.
+    await transitionMedia(db, id, 'reopen', { uploadedAt: null }).catch(() => {})
+    throw error
+  }
+}
+
+async function examine(
+  identity: Identity,
+  { db, services: { media: store } }: { db: Database; services: WithStore },
+  { upload, sizeBytes }: { upload: StoredMedia; sizeBytes: number },
+): Promise<StoredMedia> {
+  const { id, storageKey, mimeType, mediaType } = upload
+  const fail = async (error: string) => {
+    const failed = await transitionMedia(db, id, 'fail', { error })
+    // It is on the list of what is to be removed, and need not wait for that.
+    await store.remove(storageKey).catch(() => {})
+    return failed
+  }
+  if (sizeBytes !== upload.fileSizeBytes) {
+    return fail(`the file has ${sizeBytes} bytes, and ${upload.fileSizeBytes} were announced`)
+  }
+  const read = (start: number, end: number) => store.read(identity, storageKey, { start, end })
+  const file = { sizeBytes, mimeType, read }
+  const problem = await findTypeProblem(file)
+  if (problem !== null) return fail(problem)
+  await transitionMedia(db, id, 'process')
+  if (mediaType === 'document') return transitionMedia(db, id, 'finish')
+  if (mediaType !== 'image') return transitionMedia(db, id, 'finish', { ...(await readMetadata(file)) })
+  const picture = await readPicture(file)
+  if ('problem' in picture) return fail(picture.problem)
+  const { width, height, thumbnail } = picture
+  const thumbnailKey = `thumbnails/${id}/thumbnail.webp`
+  await store.write(identity, thumbnailKey, { bytes: thumbnail, mimeType: THUMBNAIL_TYPE })
+  return transitionMedia(db, id, 'finish', { width, height, thumbnailKey })
+}
