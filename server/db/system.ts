@@ -1,7 +1,22 @@
-import pg from 'pg'
-import { isSignInRefusal, SignInError } from './errors.ts'
 import type { LoginPool } from './login-pool.ts'
 import { DEFAULT_TIMEOUT_MS } from './scope.ts'
+import type { SystemCall } from './system-call.ts'
+import {
+  type ConsentedConnection,
+  isAccountConnected,
+  type RefreshClaim,
+  type RefreshedTokens,
+  storeConnection,
+  storeRefreshedTokens,
+} from './system-connections.ts'
+import {
+  type ClaimedEvent,
+  claimWebhookEvents,
+  failWebhookEvent,
+  processWebhookEvent,
+  type ReceivedWebhook,
+  receiveWebhook,
+} from './system-webhooks.ts'
 
 const ENTER = `select
   pg_catalog.set_config('statement_timeout', $1, true),
@@ -32,47 +47,24 @@ export type WatchedStreamState =
       readonly lastEventSeq: null
     }
 
-/** A verified webhook, as it is stored. */
-export interface ReceivedWebhook {
-  readonly provider: string
-  readonly deliveryId: string
-  readonly eventType: string
-  readonly externalIds: readonly string[]
-  readonly effect: string | null
-  readonly headers: object
-  readonly payload: object
-}
-
-/** What a user's consent at a provider led to, sealed for the row of this id. */
-export interface ConsentedConnection {
-  readonly id: string
-  readonly provider: string
-  /** The account that the row was a connection to so far; null for a new row. */
-  readonly before: string | null
-  readonly externalId: string
-  readonly name: string
-  readonly icon: string | null
-  readonly scopes: readonly string[]
-  readonly botId: string | null
-  readonly settings: object
-  readonly accessToken: string | null
-  readonly refreshToken: string | null
-  readonly expiresAt: Date | null
-}
-
-/** A webhook event that is this process's to work on, until its claim ends. */
-export interface ClaimedEvent {
-  readonly userId: string
-  readonly id: string
-  readonly attempt: number
-}
-
 /**
  * Work that no user's request carries. The login behind it reads no table; it may execute a few functions, which the methods
  * here name.
  */
 export class SystemDatabase {
   readonly #pool: LoginPool
+  readonly #call: SystemCall = async (sql, values) => {
+    const connection = await this.#pool.checkOut()
+    try {
+      const enter = { sql: ENTER, values: [String(DEFAULT_TIMEOUT_MS)] }
+      const [, result] = await connection.exchange([enter, { sql, values }], {
+        timeoutMs: DEFAULT_TIMEOUT_MS,
+      })
+      return result?.rows ?? []
+    } finally {
+      connection.release()
+    }
+  }
 
   constructor(pool: LoginPool) {
     this.#pool = pool
@@ -152,57 +144,21 @@ export class SystemDatabase {
    * Keeps a connection for the user whose session the credential is, and returns false where it was to replace one that is gone.
    * Throws {@link SignInError}, and a unique violation where the user has such a connection.
    */
-  async storeConnection(credential: string, connection: ConsentedConnection): Promise<boolean> {
-    const { id, provider, before, externalId, name, icon, scopes, botId, settings } = connection
-    const { accessToken, refreshToken, expiresAt } = connection
-    const call = this.#call(
-      'select app.store_connection($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) as is_stored',
-      [
-        credential,
-        id,
-        provider,
-        before,
-        externalId,
-        name,
-        icon,
-        scopes,
-        botId,
-        JSON.stringify(settings),
-        accessToken,
-        refreshToken,
-        expiresAt,
-      ],
-    )
-    const [row] = await call.catch((error: unknown) => {
-      if (!(error instanceof pg.DatabaseError && isSignInRefusal(error.message))) throw error
-      throw new SignInError(error.message, { cause: error })
-    })
-    return row?.isStored === true
+  storeConnection(credential: string, connection: ConsentedConnection): Promise<boolean> {
+    return storeConnection(this.#call, credential, connection)
   }
 
   /**
    * Stores the sealed tokens that a refresh led to, for whoever holds its claim, and ends the claim. Returns their version; null
    * where the claim or the connection is gone.
    */
-  async storeRefreshedTokens(
-    { userId, id, claim }: { userId: string; id: string; claim: string },
-    tokens: { accessToken: string | null; refreshToken: string | null; expiresAt: Date | null },
-  ): Promise<number | null> {
-    const { accessToken, refreshToken, expiresAt } = tokens
-    const [row] = await this.#call(
-      'select app.store_refreshed_tokens($1, $2, $3, $4, $5, $6) as token_version',
-      [userId, id, claim, accessToken, refreshToken, expiresAt],
-    )
-    return typeof row?.tokenVersion === 'number' ? row.tokenVersion : null
+  storeRefreshedTokens(claim: RefreshClaim, tokens: RefreshedTokens): Promise<number | null> {
+    return storeRefreshedTokens(this.#call, claim, tokens)
   }
 
   /** Whether anybody is connected to a provider's account. */
-  async isAccountConnected(account: { provider: string; externalId: string }): Promise<boolean> {
-    const [row] = await this.#call('select app.is_account_connected($1, $2) as is_connected', [
-      account.provider,
-      account.externalId,
-    ])
-    return row?.isConnected === true
+  isAccountConnected(account: { provider: string; externalId: string }): Promise<boolean> {
+    return isAccountConnected(this.#call, account)
   }
 
   /** Removes states of connect flows that nobody came back with. */
@@ -214,56 +170,23 @@ export class SystemDatabase {
    * Stores a delivery with an event for each active connection that it names, in one statement; a copy of one that is stored
    * does nothing.
    */
-  async receiveWebhook(webhook: ReceivedWebhook): Promise<{ isNew: boolean; eventCount: number }> {
-    const [row] = await this.#call('select * from app.receive_webhook($1, $2, $3, $4, $5, $6, $7)', [
-      webhook.provider,
-      webhook.deliveryId,
-      webhook.eventType,
-      webhook.externalIds,
-      webhook.effect,
-      JSON.stringify(webhook.headers),
-      JSON.stringify(webhook.payload),
-    ])
-    return { isNew: row?.isNew === true, eventCount: Number(row?.eventCount) }
+  receiveWebhook(webhook: ReceivedWebhook): Promise<{ isNew: boolean; eventCount: number }> {
+    return receiveWebhook(this.#call, webhook)
   }
 
   /** Claims webhook events that are due, of all users, oldest first. */
-  async claimWebhookEvents(
-    limit: number,
-    claimSeconds: number,
-    maxAttempts: number,
-  ): Promise<ClaimedEvent[]> {
-    const rows = await this.#call('select * from app.claim_webhook_events($1, $2, $3)', [
-      limit,
-      claimSeconds,
-      maxAttempts,
-    ])
-    return rows as unknown as ClaimedEvent[]
+  claimWebhookEvents(limit: number, claimSeconds: number, maxAttempts: number): Promise<ClaimedEvent[]> {
+    return claimWebhookEvents(this.#call, { limit, claimSeconds, maxAttempts })
   }
 
   /** Makes an event's effect and calls it processed, both or neither. False where it is at another attempt by now. */
-  async processWebhookEvent({ userId, id, attempt }: ClaimedEvent): Promise<boolean> {
-    const [row] = await this.#call('select app.process_webhook_event($1, $2, $3) as done', [
-      userId,
-      id,
-      attempt,
-    ])
-    return row?.done === true
+  processWebhookEvent(event: ClaimedEvent): Promise<boolean> {
+    return processWebhookEvent(this.#call, event)
   }
 
   /** Notes why an attempt failed. The next is due after that time; without one, the event is dead. */
-  async failWebhookEvent(
-    { userId, id, attempt }: ClaimedEvent,
-    error: string,
-    retryAfterMs: number | null,
-  ): Promise<void> {
-    await this.#call('select app.fail_webhook_event($1, $2, $3, $4, $5)', [
-      userId,
-      id,
-      attempt,
-      error,
-      retryAfterMs,
-    ])
+  failWebhookEvent(event: ClaimedEvent, error: string, retryAfterMs: number | null): Promise<void> {
+    return failWebhookEvent(this.#call, event, { error, retryAfterMs })
   }
 
   /** Removes deliveries whose time is over, with their events. */
@@ -296,18 +219,5 @@ export class SystemDatabase {
   /** Removes counters whose window is long over. */
   async sweepRateLimits(): Promise<void> {
     await this.#call('select app.sweep_rate_limits()', [])
-  }
-
-  async #call(sql: string, values: readonly unknown[]): Promise<Record<string, unknown>[]> {
-    const connection = await this.#pool.checkOut()
-    try {
-      const enter = { sql: ENTER, values: [String(DEFAULT_TIMEOUT_MS)] }
-      const [, result] = await connection.exchange([enter, { sql, values }], {
-        timeoutMs: DEFAULT_TIMEOUT_MS,
-      })
-      return result?.rows ?? []
-    } finally {
-      connection.release()
-    }
   }
 }

@@ -1,4 +1,5 @@
-import type { ClaimedEvent, SystemDatabase } from '../db/system.ts'
+import type { SystemDatabase } from '../db/system.ts'
+import type { ClaimedEvent } from '../db/system-webhooks.ts'
 import type { Logger } from '../logger.ts'
 
 type EventStore = Pick<SystemDatabase, 'claimWebhookEvents' | 'processWebhookEvent' | 'failWebhookEvent'>

@@ -114,7 +114,9 @@ describe('in a room', () => {
     const isConnection = ({ to }: Import) =>
       to === 'pg' ||
       to.startsWith('pg/') ||
-      /^server\/db\/(login-pool|exchange|scoped-connection|pools|system|logins|connection-url)\.ts$/.test(to)
+      /^server\/db\/(login-pool|exchange|scoped-connection|pools|system(-\w+)?|logins|connection-url)\.ts$/.test(
+        to,
+      )
     expect(imports(inRooms(), isConnection)).toEqual([])
   })
 })
