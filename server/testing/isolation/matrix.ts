@@ -3,7 +3,8 @@ import type { ContextInput } from '../../context.ts'
 import { type Actor, type House, openHouse } from '../actors.ts'
 import { type Answer, callProcedure, outcomeOf, procedures, withMissingIds } from './call.ts'
 import { createHousehold, type Household, idsOf, marksOf } from './dataset.ts'
-import { CASES, type Case, type ProcedurePath } from './procedure-cases.ts'
+import type { Case, ProcedurePath } from './procedure-cases/case.ts'
+import { CASES } from './procedure-cases.ts'
 import { readTables, rowsMentioning, snapshotTables } from './tables.ts'
 
 // Every procedure of the router, called with one owner's ids by whoever must not get anywhere with them.
