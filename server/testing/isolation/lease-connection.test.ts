@@ -4,13 +4,13 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createApiToken, type House, openHouse } from '../actors.ts'
 import {
   createHousehold,
-  createLeaseForNewTask,
   type Household,
   marksOf,
   sessionCredential,
   tokenCredential,
   workIdsOf,
 } from './dataset.ts'
+import { createLeaseForNewTask } from './dataset-leases.ts'
 import { connectAsApi, INSERTS, type LeasePrompt, openLeasePrompt } from './lease-prompt.ts'
 import { sampleRows } from './probe.ts'
 import { readTables, type Table } from './tables.ts'

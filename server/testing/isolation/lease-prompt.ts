@@ -1,6 +1,6 @@
 import pg from 'pg'
 import type { House } from '../actors.ts'
-import { createLeaseForNewTask, type Lease } from './dataset.ts'
+import { createLeaseForNewTask, type Lease } from './dataset-leases.ts'
 import { snapshotTables, type Table } from './tables.ts'
 
 /** A worker at a prompt as the API's login, with a lease for a task of its own. */

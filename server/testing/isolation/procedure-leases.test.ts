@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createActor, createApiToken, startSession } from '../actors.ts'
 import { outcomeOf, procedures, withMissingIds } from './call.ts'
-import { createHousehold, createLeaseForNewTask, idsOf, type Lease, workIdsOf } from './dataset.ts'
+import { createHousehold, idsOf, workIdsOf } from './dataset.ts'
+import { createLeaseForNewTask, type Lease } from './dataset-leases.ts'
 import { bearer, casesOf, definitionOf, type Headers, type Matrix, openMatrix, paths } from './matrix.ts'
 import { rowsMentioning } from './tables.ts'
 
