@@ -59,7 +59,8 @@ export interface ServingServices extends Services {
 export function createServices(config: Config, urls: LoginUrls, log: Logger): ServingServices {
   const keyring = parseKeyring(config.encryptionKeys)
   const pools = openPools(urls, {
-    onIdleError: error => log.warn({ err: error }, 'an idle database connection ended'),
+    // The pool hangs its client on the error, the key that cancels its statements included.
+    onIdleError: error => log.warn({ reason: error.message }, 'an idle database connection ended'),
     onStatement: log.isLevelEnabled('debug')
       ? (sql, durationMs) => log.debug({ sql, durationMs }, 'statement')
       : undefined,

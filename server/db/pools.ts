@@ -28,6 +28,7 @@ export interface Pools {
 
 interface PoolOptions {
   readonly maxConnections?: number
+  /** Not called once the pools are being closed: what ends then was meant to. */
   readonly onIdleError?: (error: Error) => void
   /** Called after every statement of the API's, the public and the system's login, without its values. */
   readonly onStatement?: ((sql: string, durationMs: number) => void) | undefined
@@ -38,13 +39,20 @@ const REGISTRY = Symbol.for('rowhouse.pools')
 const registry = globalThis as { [REGISTRY]?: Map<string, Pools> }
 
 /** Opens the pools of these logins, or returns the ones that this process has open for them. */
-export function openPools(urls: LoginUrls, options: PoolOptions = {}): Pools {
+export function openPools(urls: LoginUrls, { onIdleError, ...rest }: PoolOptions = {}): Pools {
   registry[REGISTRY] ??= new Map()
   const open = registry[REGISTRY]
   const key = JSON.stringify(urls)
   const existing = open.get(key)
   if (existing) return existing
 
+  let closing: Promise<void> | undefined
+  const options = {
+    ...rest,
+    onIdleError: (error: Error) => {
+      if (!closing) onIdleError?.(error)
+    },
+  }
   const api = loginPool(urls.api, options)
   const publicPool = loginPool(urls.public, options)
   const system = loginPool(urls.system, { ...options, maxConnections: 4 })
@@ -56,10 +64,9 @@ export function openPools(urls: LoginUrls, options: PoolOptions = {}): Pools {
     idleTimeoutMillis: 30_000,
     keepAlive: true,
   })
-  auth.on('error', error => options.onIdleError?.(error))
+  auth.on('error', options.onIdleError)
   auth.on('connect', outliveBreaks)
 
-  let closing: Promise<void> | undefined
   const pools: Pools = {
     api,
     public: publicPool,

@@ -1,0 +1,36 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
+import { openPools } from './pools.ts'
+
+let database: TestDatabase
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+})
+afterAll(async () => {
+  await database.drop()
+})
+
+test('idle connections that the database ends are told of, but not while the pools are being closed', async () => {
+  const told: string[] = []
+  const first = Promise.withResolvers<void>()
+  const pools = openPools(database.urls, {
+    onIdleError: error => {
+      told.push(error.message)
+      first.resolve()
+    },
+  })
+  const [idle, client] = await Promise.all([pools.auth.connect(), pools.auth.connect()])
+  const backend = await idle.query<{ id: number }>('select pg_backend_pid() as id')
+  idle.release()
+  await client.query('select pg_terminate_backend($1)', [backend.rows[0]?.id])
+  await first.promise
+  client.release()
+
+  const closing = pools.close()
+  // What pg's pool tells when the server stops before the goodbye has arrived there.
+  pools.auth.emit('error', new Error('the server stops'), client)
+  await closing
+
+  expect(told).toEqual([expect.stringMatching(/terminating connection|Connection terminated/)])
+})
