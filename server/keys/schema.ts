@@ -32,7 +32,7 @@ export function keyWarning(provider: Provider, value: string): string | null {
   if (pattern.test(value)) return null
   return /\s/.test(value)
     ? 'the key has white space in it: was all of it, and nothing else, pasted?'
-    : `the key does not look like one of "${provider}", which begin with ${hint}`
+    : `the key does not look like one of "${provider}", which begin with ${hint} and go on for 20 characters or more`
 }
 
 export type SetKey = z.output<typeof setKey>
