@@ -55,7 +55,9 @@ describe('work in a transaction', () => {
   it('is done again where it lost against another, until all of it is done', async () => {
     const { id } = await ada.caller().tasks.create({ prompt: 'a prompt' })
     let attempts = 0
-    const raiseSlowly = () =>
+    let readers = 0
+    const twoHaveRead = Promise.withResolvers<void>()
+    const raise = () =>
       inTransaction(
         database(),
         async transaction => {
@@ -65,6 +67,9 @@ describe('work in a transaction', () => {
             .select('progress')
             .where('id', '=', id)
             .executeTakeFirstOrThrow()
+          // Of two who read the same before either writes, one must lose.
+          if (++readers === 2) twoHaveRead.resolve()
+          await twoHaveRead.promise
           await transaction
             .updateTable('app.tasks')
             .set({ progress: progress + 1 })
@@ -73,7 +78,7 @@ describe('work in a transaction', () => {
         },
         { isolationLevel: 'serializable', attempts: 50 },
       )
-    await Promise.all(Array.from({ length: 6 }, raiseSlowly))
+    await Promise.all(Array.from({ length: 6 }, raise))
     expect(await progressOf(id)).toBe(6)
     expect(attempts).toBeGreaterThan(6)
   })
