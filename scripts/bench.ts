@@ -28,6 +28,8 @@ Everything runs on this machine: the servers, a Postgres of its own in a tempora
 export function createProgram(signal: AbortSignal): Command {
   return new Command('bench')
     .description('Measures this server, the limit for the same work, and the usual way to do it.')
+    // What follows a subcommand is its own, though flags of both have the same names.
+    .enablePositionalOptions()
     .option(
       '--large',
       'on 10,000 users with 1,000 tasks each instead of 1,000 with 100; compares ours on both',
