@@ -26,34 +26,36 @@ Everything runs on this machine: the servers, a Postgres of its own in a tempora
 
 /** `npm run bench`: throughput and latency of this server, of the least that could do its work, and of the usual way. */
 export function createProgram(signal: AbortSignal): Command {
-  return new Command('bench')
-    .description('Measures this server, the limit for the same work, and the usual way to do it.')
-    // What follows a subcommand is its own, though flags of both have the same names.
-    .enablePositionalOptions()
-    .option(
-      '--large',
-      'on 10,000 users with 1,000 tasks each instead of 1,000 with 100; compares ours on both',
-    )
-    .option('--json', 'print one JSON array of the figures and nothing else')
-    .option('--duration <seconds>', 'how long each variant is measured an operation', positive, 10)
-    .option('--warm-up <seconds>', 'load before an operation is measured', positive, 4)
-    .option('--connections <count>', 'connections, each with one request at a time', positive, 16)
-    .addOption(new Option('--variant <names...>', 'only these variants').choices(VARIANTS))
-    .addOption(new Option('--operation <names...>', 'only these operations').choices(TASK_OPERATIONS))
-    .option('--profile <directory>', 'write a CPU profile of each server there')
-    .addCommand(contentCommand(signal))
-    .addCommand(streamsCommand())
-    .addHelpText('after', help)
-    .action(async (flags: Flags) => {
-      await runBench({
-        ...commonOptions(flags),
-        dataset: flags.large ? LARGE : SMALL,
-        comparison: flags.large ? SMALL : null,
-        variants: VARIANTS.filter(variant => flags.variant?.includes(variant) ?? true),
-        operations: TASK_OPERATIONS.filter(operation => flags.operation?.includes(operation) ?? true),
-        signal,
+  return (
+    new Command('bench')
+      .description('Measures this server, the limit for the same work, and the usual way to do it.')
+      // What follows a subcommand is its own, though flags of both have the same names.
+      .enablePositionalOptions()
+      .option(
+        '--large',
+        'on 10,000 users with 1,000 tasks each instead of 1,000 with 100; compares ours on both',
+      )
+      .option('--json', 'print one JSON array of the figures and nothing else')
+      .option('--duration <seconds>', 'how long each variant is measured an operation', positive, 10)
+      .option('--warm-up <seconds>', 'load before an operation is measured', positive, 4)
+      .option('--connections <count>', 'connections, each with one request at a time', positive, 16)
+      .addOption(new Option('--variant <names...>', 'only these variants').choices(VARIANTS))
+      .addOption(new Option('--operation <names...>', 'only these operations').choices(TASK_OPERATIONS))
+      .option('--profile <directory>', 'write a CPU profile of each server there')
+      .addCommand(contentCommand(signal))
+      .addCommand(streamsCommand())
+      .addHelpText('after', help)
+      .action(async (flags: Flags) => {
+        await runBench({
+          ...commonOptions(flags),
+          dataset: flags.large ? LARGE : SMALL,
+          comparison: flags.large ? SMALL : null,
+          variants: VARIANTS.filter(variant => flags.variant?.includes(variant) ?? true),
+          operations: TASK_OPERATIONS.filter(operation => flags.operation?.includes(operation) ?? true),
+          signal,
+        })
       })
-    })
+  )
 }
 
 /** `npm run bench -- content`: lists with joins and searches, ours against the statement that one would write by hand. */
