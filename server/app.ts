@@ -1,6 +1,12 @@
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AnyTRPCRouter } from '@trpc/server'
-import { type FastifyBaseLogger, type FastifyInstance, fastify, LogController } from 'fastify'
+import {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  fastify,
+  LogController,
+  type RawServerDefault,
+} from 'fastify'
 import type { CreateHttpContext } from './http/context-input.ts'
 import { addGate } from './http/gate.ts'
 import { DEFAULT_LOAD_LIMITS, type LoadLimits, watchLoad } from './http/load.ts'
@@ -87,7 +93,7 @@ export function buildApp(options: AppOptions): App {
     createContext: options.createContext,
   })
   const loggerInstance: FastifyBaseLogger = log
-  const app = fastify({
+  const app = fastify<RawServerDefault>({
     serverFactory: handler => createHttpServer(handleTrpc, handler, options.timeouts ?? DEFAULT_TIMEOUTS),
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),

@@ -96,9 +96,9 @@ export const DEFAULT_PAGE_SIZE = 20
 export const MAX_PAGE_SIZE = 100
 
 /** The input of a list that is read page by page; `cursor` is what the page before returned. */
-export function page<C extends z.ZodType>(cursor: C) {
+export function page<C extends z.core.SomeType>(cursor: C) {
   return {
-    cursor: cursor.optional(),
+    cursor: z.optional(cursor),
     limit: z.int().min(1).max(MAX_PAGE_SIZE).default(DEFAULT_PAGE_SIZE),
   }
 }

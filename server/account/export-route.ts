@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { toAppError } from '../db/errors.ts'
 import { AppError } from '../errors.ts'
 import { type ExportServices, streamExport } from './export.ts'
@@ -32,7 +32,7 @@ export function registerExportRoute(
     // A wildcard: tokens are longer than what Fastify takes for a parameter.
     url: '/media/exports/*',
     exposeHeadRoute: false,
-    handler: async (request, reply) => {
+    handler: async (request: FastifyRequest, reply: FastifyReply) => {
       if (running >= maxAtOnce) {
         const retryAt = new Date(Date.now() + RETRY_MS)
         throw new AppError('overloaded', 'too many exports are being read; try again', { retryAt })

@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { type QueryExecutorProvider, sql } from 'kysely'
 import { type Database, scopedDatabase, signIn } from '../db/database.ts'
 import { SignInError } from '../db/errors.ts'
 import type { Identity } from '../db/identity.ts'
@@ -79,21 +79,23 @@ async function* readSnapshot(
   }
 }
 
-async function* readEverything(db: Database): AsyncGenerator<string, void, undefined> {
+async function* readEverything(db: QueryExecutorProvider): AsyncGenerator<string, void, undefined> {
   yield await readAccount(db)
   for (const table of EXPORTED_TABLES) yield* readTable(db, table)
 }
 
-async function readAccount(db: Database): Promise<string> {
-  const rows = await db
-    .selectFrom(sql<{ source: string; data: unknown }>`app.export_account()`.as('account'))
-    .select(['source', sql<string>`data::text`.as('json')])
-    .execute()
+async function readAccount(db: QueryExecutorProvider): Promise<string> {
+  const { rows } = await sql<{ source: string; json: string }>`
+    select source, data::text as json from app.export_account() as account
+  `.execute(db)
   return rows.map(({ source, json }) => line(source, json)).join('')
 }
 
 /** Reads a table in batches by key: the caller's own rows, where those of an organization's other members are visible, too. */
-async function* readTable(db: Database, exported: ExportedTable): AsyncGenerator<string, void, undefined> {
+async function* readTable(
+  db: QueryExecutorProvider,
+  exported: ExportedTable,
+): AsyncGenerator<string, void, undefined> {
   const name = snakeCase(exported.table.slice('app.'.length))
   const table = sql.table(exported.table)
   const key = sql.join(exported.key.map(column => sql.ref(column)))

@@ -47,7 +47,7 @@ export async function setUpBetterAuth(setup: BetterAuthSetup) {
     secret: setup.config.authSecret,
     tokens: createAccountTokens(setup.keyring, setup.log),
   })
-  return betterAuth({ ...options, database: () => concealed })
+  return betterAuth<BetterAuthOptions>({ ...options, database: () => concealed })
 }
 
 function betterAuthOptions(setup: BetterAuthSetup) {

@@ -1,3 +1,4 @@
+import type { DBAdapter } from 'better-auth/adapters'
 import { CamelCasePlugin, Kysely, PostgresDialect } from 'kysely'
 import pino from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -9,7 +10,7 @@ import { storedSessionToken } from './session-token.ts'
 let fixture: AuthFixture
 let user: SignedUp
 const logged: string[] = []
-let adapter: Awaited<Awaited<ReturnType<typeof setUpBetterAuth>>['$context']>['adapter']
+let adapter: DBAdapter
 
 beforeAll(async () => {
   fixture = await createAuthFixture()

@@ -120,7 +120,7 @@ function readAddresses(reader: ConfigReader, name: keyof typeof ADDRESSES): Prov
   return apiUrl === undefined ? ADDRESSES[name] : { apiUrl, webUrl: new URL(apiUrl).origin }
 }
 
-const baseUrl: z.ZodType<string, string> = z.string().transform((text, context) => {
+const baseUrl = z.string().transform((text, context) => {
   const url = URL.canParse(text) ? new URL(text) : null
   if (url && /^https?:$/.test(url.protocol) && !url.search && !url.hash && !url.username && !url.password)
     return url.href.replace(/\/+$/, '')

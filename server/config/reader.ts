@@ -16,7 +16,7 @@ export class ConfigError extends Error {
 
 /** How a variable's value must look, in words that follow its name. */
 export interface Rule<T> {
-  readonly schema: z.ZodType<T>
+  readonly schema: z.core.$ZodType<T>
   readonly must: string
   readonly example: string
   /** A secret's value is left out of the message. */
@@ -41,7 +41,7 @@ export class ConfigReader {
   read<T>(name: string, { schema, must, example, isSecret = false }: Rule<T>): T | undefined {
     const text = this.text(name)
     if (text === undefined) return undefined
-    const result = schema.safeParse(text)
+    const result = z.safeParse(schema, text)
     if (result.success) return result.data
     this.refuse(name, `must be ${must}${isSecret ? '' : `, not "${text}"`}`, example)
     return undefined
@@ -67,12 +67,12 @@ export class ConfigReader {
 }
 
 /** A whole number between two bounds, written in digits only. */
-export function wholeNumber(min: number, max: number): z.ZodType<number> {
+export function wholeNumber(min: number, max: number) {
   return z
     .string()
     .regex(/^\d{1,15}$/)
     .transform(Number)
-    .pipe(z.number().min(min).max(max))
+    .refine(value => value >= min && value <= max)
 }
 
 export const flag: Rule<boolean> = {
@@ -82,7 +82,7 @@ export const flag: Rule<boolean> = {
 }
 
 /** An http or https address without a path, as browsers write an origin. */
-export const origin: z.ZodType<string, string> = z.string().transform((text, context) => {
+export const origin = z.string().transform((text, context) => {
   const url = URL.canParse(text) ? new URL(text) : null
   const isBare = url?.pathname === '/' && !url.search && !url.hash && !url.username && !url.password
   if (url && isBare && /^https?:$/.test(url.protocol)) return url.origin

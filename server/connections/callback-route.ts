@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { contextFactory } from '../context.ts'
 import { scopedDatabase, signIn } from '../db/database.ts'
 import { SignInError, toAppError } from '../db/errors.ts'
@@ -22,7 +22,7 @@ export function registerCallbackRoute(app: FastifyInstance, services: Services):
     method: 'GET',
     url: '/oauth/:provider/callback',
     exposeHeadRoute: false,
-    handler: async (request, reply) => {
+    handler: async (request: FastifyRequest, reply: FastifyReply) => {
       const { provider } = request.params as { provider: string }
       if (!isProvider(provider)) return reply.callNotFound()
       const { credential } = createContext({ headers: { cookie: request.headers.cookie } })

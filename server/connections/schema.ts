@@ -23,7 +23,7 @@ export const CONNECTION_SETTINGS = {
     channelName: z.string().optional(),
   }),
   linear: z.object({ organizationName: z.string(), urlKey: z.string() }),
-} as const satisfies Record<ProviderName, z.ZodType>
+} as const satisfies Record<ProviderName, z.core.$ZodType>
 
 export type ConnectionSettings<P extends ProviderName = ProviderName> = z.output<
   (typeof CONNECTION_SETTINGS)[P]

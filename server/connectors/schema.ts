@@ -24,7 +24,7 @@ const TRANSPORT_HEADERS = [
   'upgrade',
 ]
 
-function pairs(name: RegExp, value: z.ZodType<string, string>) {
+function pairs(name: RegExp, value: z.core.$ZodType<string, string>) {
   return z
     .custom<Record<string, string>>(hasNoProto, 'must not have a member named __proto__')
     .pipe(

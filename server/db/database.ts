@@ -2,6 +2,7 @@ import {
   type ConnectionProvider,
   type DatabaseConnection,
   DefaultQueryExecutor,
+  type Dialect,
   type Driver,
   Kysely,
   type KyselyProps,
@@ -72,11 +73,11 @@ function identifier(name: string): string {
 }
 
 const driver = new ScopedDriver()
-const dialect = {
+const dialect: Dialect = {
   createDriver: () => driver,
   createQueryCompiler: () => compiler,
   createAdapter: () => adapter,
-  createIntrospector: (db: Kysely<unknown>) => new PostgresIntrospector(db),
+  createIntrospector: db => new PostgresIntrospector(db),
 }
 const config = { dialect }
 

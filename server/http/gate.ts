@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '#server/errors.ts'
 import type { Logger } from '#server/logger.ts'
 import type { Metrics } from '#server/metrics.ts'
@@ -21,7 +21,7 @@ export function addGate(
   fastify: FastifyInstance,
   { origins, load, metrics, log, isDraining }: GateOptions,
 ): void {
-  fastify.addHook('onRequest', async (request, reply) => {
+  fastify.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
     const { headers, method } = request
     reply.header('x-request-id', request.id)
     reply.header('x-content-type-options', 'nosniff')
@@ -34,7 +34,7 @@ export function addGate(
     if (isForeignCall(method, headers, origins)) throw foreignOrigin()
   })
   // Once the body is there: whoever sends theirs slowly is no work, and must not keep others out.
-  fastify.addHook('preHandler', async (request, reply) => {
+  fastify.addHook('preHandler', async (request: FastifyRequest, reply: FastifyReply) => {
     if (request.routeOptions.url !== undefined && ALWAYS_ADMITTED.has(request.routeOptions.url)) return
     if (load.isOverloaded()) {
       metrics.countShed()
@@ -48,7 +48,7 @@ export function addGate(
       load.inFlight--
     })
   })
-  fastify.addHook('onResponse', async (request, reply) => {
+  fastify.addHook('onResponse', async (request: FastifyRequest, reply: FastifyReply) => {
     const { method, id } = request
     // The route, not the path: some paths carry what opens something, such as a download or a password reset.
     const route = request.routeOptions.url ?? 'unknown'

@@ -34,11 +34,11 @@ const METHODS_BY_PATH = [
 export function addRoutes(fastify: FastifyInstance, options: RouteOptions): void {
   addAuth(fastify, options)
   addHealth(fastify, options)
-  fastify.get('/metrics', async (_request, reply) => {
+  fastify.get('/metrics', async (_request: FastifyRequest, reply: FastifyReply) => {
     const { registry } = options.metrics
     return reply.type(registry.contentType).send(await registry.metrics())
   })
-  fastify.setNotFoundHandler((request, reply) => {
+  fastify.setNotFoundHandler((request: FastifyRequest, reply: FastifyReply) => {
     const path = request.url.split('?', 1)[0] ?? ''
     const allowed = METHODS_BY_PATH.find(([pattern]) => pattern.test(path))?.[1]
     if (allowed === undefined) return refuse(reply, 404, { code: 'NOT_FOUND', message: 'not found' })
@@ -60,7 +60,10 @@ function addAuth(fastify: FastifyInstance, { auth, appUrl }: RouteOptions): void
     method: ['GET', 'POST'],
     url: '/api/auth/*',
     exposeHeadRoute: false,
-    handler: async (request: FastifyRequest<{ Body: Buffer<ArrayBuffer> | undefined }>, reply) => {
+    handler: async (
+      request: FastifyRequest<{ Body: Buffer<ArrayBuffer> | undefined }>,
+      reply: FastifyReply,
+    ) => {
       const body = request.method === 'POST' ? request.body : undefined
       const response = await auth.handler(toWebRequest(request.raw, appUrl, body), { ipAddress: request.ip })
       return sendWebResponse(reply, response)
@@ -70,7 +73,7 @@ function addAuth(fastify: FastifyInstance, { auth, appUrl }: RouteOptions): void
 
 function addHealth(fastify: FastifyInstance, { readiness, isDraining }: RouteOptions): void {
   fastify.get('/healthz', async () => ({ ok: true }))
-  fastify.get('/readyz', async (_request, reply) => {
+  fastify.get('/readyz', async (_request: FastifyRequest, reply: FastifyReply) => {
     const state = isDraining() ? { ok: false, reason: 'draining' } : await readiness().catch(notReady)
     return reply.code(state.ok ? 200 : 503).send(state)
   })

@@ -30,7 +30,7 @@ export function registerDownloadRoute(
   app.route({
     method: ['GET', 'HEAD'],
     url: '/media/files/*',
-    handler: async (request, reply) => {
+    handler: async (request: FastifyRequest, reply: FastifyReply) => {
       const grant = store.addresses.readDownload((request.params as { '*': string })['*'])
       if (grant === null) {
         throw new AppError('unauthenticated', 'this address was not given out, or has expired')

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { toAppError } from '../db/errors.ts'
 import { AppError } from '../errors.ts'
 import { UPLOAD_PREFIX } from '../http/uploads.ts'
@@ -41,7 +41,7 @@ export function registerUploadRoute(
     scope.route({
       method: 'PUT',
       url: `${UPLOAD_PREFIX}*`,
-      handler: async (request, reply) => {
+      handler: async (request: FastifyRequest, reply: FastifyReply) => {
         const { raw } = request
         if (Number(raw.headers['content-length']) > DISCARD_LIMIT_BYTES) reply.header('connection', 'close')
         const grant = grantOf(store, request)

@@ -18,8 +18,8 @@ export function parsePayload(body: Buffer): JsonObject {
 }
 
 /** What a verified body must look like. Throws `invalid_input` for one that does not. */
-export function expectShape<S extends z.ZodType>(schema: S, payload: unknown): z.output<S> {
-  const result = schema.safeParse(payload)
+export function expectShape<S extends z.core.$ZodType>(schema: S, payload: unknown): z.output<S> {
+  const result = z.safeParse(schema, payload)
   if (!result.success) throw malformed(result.error)
   return result.data
 }

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { toAppError } from '../db/errors.ts'
 import { findWebhookProvider } from './providers.ts'
 import { receiveWebhook, type WebhookServices } from './receive.ts'
@@ -10,7 +10,7 @@ export function registerWebhookRoute(app: FastifyInstance, services: WebhookServ
   app.route({
     method: 'POST',
     url: '/webhooks/:provider',
-    handler: async (request: Received, reply) => {
+    handler: async (request: Received, reply: FastifyReply) => {
       const found = findWebhookProvider(request.params.provider)
       if (!found) return reply.callNotFound()
       const body = request.body ?? Buffer.alloc(0)

@@ -285,8 +285,8 @@ function limitEnd(headers: Headers): Date {
   return headers.has('retry-after') || !isPrimary ? retryAt(headers) : new Date(reset * 1_000)
 }
 
-function read<T extends z.ZodType>(schema: T, { status, body }: UpstreamAnswer): z.output<T> {
-  const answer = schema.safeParse(body)
+function read<T extends z.core.$ZodType>(schema: T, { status, body }: UpstreamAnswer): z.output<T> {
+  const answer = z.safeParse(schema, body)
   if (answer.success && status < 300) return answer.data
   const reason = status < 300 ? 'answered something unexpected' : `answered ${status}`
   throw new ProviderError('github', 'unreachable', { reason })

@@ -184,7 +184,7 @@ async function revokeToken(
   }
 }
 
-async function query<T extends z.ZodType>(
+async function query<T extends z.core.$ZodType>(
   identity: Identity,
   app: OAuthApp,
   request: { accessToken: string; query: string; variables?: Record<string, unknown>; schema: T },
@@ -197,7 +197,7 @@ async function query<T extends z.ZodType>(
   })
   const failure = graphqlFailure.safeParse(answer.body).data
   if (failure || answer.status >= 400) throw failureOf(answer, failure?.errors[0]?.extensions?.code)
-  const data = request.schema.safeParse(graphqlAnswer.safeParse(answer.body).data?.data)
+  const data = z.safeParse(request.schema, graphqlAnswer.safeParse(answer.body).data?.data)
   if (!data.success) throw unexpected()
   return data.data
 }

@@ -233,8 +233,8 @@ function isRefused(error: unknown, reason: string): boolean {
   return error instanceof ProviderError && error.kind === 'refused' && error.reason === reason
 }
 
-function read<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {
-  const answer = schema.safeParse(body)
+function read<T extends z.core.$ZodType>(schema: T, body: unknown): z.output<T> {
+  const answer = z.safeParse(schema, body)
   if (answer.success) return answer.data
   throw new ProviderError('notion', 'unreachable', { reason: 'answered something unexpected' })
 }

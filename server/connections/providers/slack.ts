@@ -269,8 +269,8 @@ function limited(waitSeconds: number): ProviderError {
   return new ProviderError('slack', 'rate_limited', { retryAt: new Date(Date.now() + waitSeconds * 1_000) })
 }
 
-function read<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {
-  const answer = schema.safeParse(body)
+function read<T extends z.core.$ZodType>(schema: T, body: unknown): z.output<T> {
+  const answer = z.safeParse(schema, body)
   if (answer.success) return answer.data
   throw new ProviderError('slack', 'unreachable', { reason: 'answered something unexpected' })
 }

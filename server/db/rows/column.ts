@@ -3,8 +3,8 @@ import type { Json } from '../types.ts'
 
 /** How one column reads and writes. */
 interface Column {
-  readonly select: z.ZodType
-  readonly insert: z.ZodType
+  readonly select: z.core.SomeType
+  readonly insert: z.core.SomeType
 }
 
 type Columns = Readonly<Record<string, Column>>
@@ -18,18 +18,18 @@ export function table<C extends Columns>(columns: C) {
 }
 
 /** A value that every row has and every insert names. */
-export function required<S extends z.ZodType>(value: S) {
+export function required<S extends z.core.SomeType>(value: S) {
   return { select: value, insert: value }
 }
 
 /** A value that every row has, from a default where an insert leaves it out. */
-export function defaulted<S extends z.ZodType>(value: S) {
-  return { select: value, insert: value.optional() }
+export function defaulted<S extends z.core.SomeType>(value: S) {
+  return { select: value, insert: z.optional(value) }
 }
 
 /** A value that a row may lack. */
-export function nullable<S extends z.ZodType>(value: S) {
-  return { select: value.nullable(), insert: value.nullish() }
+export function nullable<S extends z.core.SomeType>(value: S) {
+  return { select: z.nullable(value), insert: z.nullish(value) }
 }
 
 const instant = z.date()
@@ -43,5 +43,5 @@ export const timestamp = {
 }
 
 export const uuid = z.guid()
-export const json = z.json() as z.ZodType<Json, Json>
+export const json = z.custom<Json>(value => z.json().safeParse(value).success)
 export const bytes = z.custom<Buffer>(value => Buffer.isBuffer(value))

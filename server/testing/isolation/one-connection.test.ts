@@ -56,7 +56,7 @@ function databaseOf(
   })
 }
 
-async function create(db: Kysely<DB>, title: string): Promise<string> {
+async function create(db: Pick<Kysely<DB>, 'insertInto'>, title: string): Promise<string> {
   const { id } = await db
     .insertInto('app.tasks')
     .values({ title, prompt: title })
