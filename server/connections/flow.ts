@@ -52,7 +52,7 @@ export async function authorize(
   if (!provider.isConfigured(services.providers)) throw notConfigured(input.provider)
   const flow = { provider: provider.name, returnTo, hasPkce: provider.hasPkce }
   const started = await createState(db, { keyring: services.keyring, identity }, flow)
-  const url = provider.authorizeUrl(services.providers, {
+  const url = await provider.authorizeUrl(services.providers, {
     ...started,
     redirectUri: callbackUrl(services, provider.name),
   })

@@ -47,7 +47,8 @@ export interface HeldTokens extends Tokens {
 /**
  * The one shape of `providers/<name>.ts`. Typed calls are functions of the same file that take
  * `(identity, config, { accessToken, … })`. Whatever reaches the provider takes an Identity first, keeps a deadline and throws
- * {@link ProviderError} only.
+ * {@link ProviderError} only. Libraries are imported where they are called: a server that never calls does without the memory that
+ * they take.
  */
 export interface Provider {
   readonly name: ProviderName
@@ -57,7 +58,7 @@ export interface Provider {
   /** Whether all who connect one account hold the same grant, which ends for all of them at once. */
   readonly sharesGrant?: boolean
   isConfigured(config: ProvidersConfig): boolean
-  authorizeUrl(config: ProvidersConfig, input: AuthorizeInput): URL
+  authorizeUrl(config: ProvidersConfig, input: AuthorizeInput): URL | Promise<URL>
   /** Trades the code for tokens, and checks that what the query names is the user's. */
   exchange(identity: Identity, config: ProvidersConfig, input: CallbackInput): Promise<Grant>
   /** Throws `revoked` only where no later attempt can succeed. */

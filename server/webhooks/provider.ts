@@ -30,7 +30,7 @@ export interface JsonObject {
 /** A delivery to store, or the text that a verified question wants for an answer. */
 export type Reading = { readonly delivery: Delivery } | { readonly answer: string }
 
-/** The one shape of `providers/<name>.ts`. */
+/** The one shape of `providers/<name>.ts`. What verifies a signature is imported by the first one that it is asked about. */
 export interface WebhookProvider {
   /** Headers that are stored with a delivery; never a signature. */
   readonly storedHeaders: readonly string[]

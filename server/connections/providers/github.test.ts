@@ -28,7 +28,7 @@ afterAll(() => fake.close())
 
 /** What the callback is asked with, after the browser was at GitHub. */
 async function authorize(): Promise<URLSearchParams> {
-  const url = github.authorizeUrl(config, {
+  const url = await github.authorizeUrl(config, {
     state: 'some state',
     codeVerifier: null,
     redirectUri: REDIRECT_URI,

@@ -1,4 +1,3 @@
-import { createAppAuth } from '@octokit/auth-app'
 import { z } from 'zod'
 import type { GitHubApp, ProvidersConfig } from '../../config/providers.ts'
 import type { Identity } from '../../db/identity.ts'
@@ -148,6 +147,7 @@ export async function mintInstallationToken(
   { externalId }: { externalId: string },
 ): Promise<{ token: string; expiresAt: Date }> {
   const app = configured('github', config.github)
+  const { createAppAuth } = await import('@octokit/auth-app')
   const { token: jwt } = await createAppAuth({ appId: app.appId, privateKey: app.privateKey })({
     type: 'app',
   })

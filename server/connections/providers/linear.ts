@@ -1,4 +1,3 @@
-import { CodeChallengeMethod, OAuth2Client } from 'arctic'
 import { z } from 'zod'
 import type { OAuthApp, ProvidersConfig } from '../../config/providers.ts'
 import type { Identity } from '../../db/identity.ts'
@@ -54,9 +53,10 @@ export const linear: Provider = {
   scopes: ['read', 'write'],
   hasPkce: true,
   isConfigured: config => config.linear !== null,
-  authorizeUrl(config, { state, codeVerifier, redirectUri }) {
+  async authorizeUrl(config, { state, codeVerifier, redirectUri }) {
     const { webUrl, clientId } = configured('linear', config.linear)
     if (codeVerifier === null) throw new Error('a flow to linear has a verifier')
+    const { CodeChallengeMethod, OAuth2Client } = await import('arctic')
     const client = new OAuth2Client(clientId, null, redirectUri)
     const endpoint = `${webUrl}/oauth/authorize`
     const url = client.createAuthorizationURLWithPKCE(

@@ -1,5 +1,4 @@
-import { APIResponseError, Client as NotionClient, UnknownHTTPResponseError } from '@notionhq/client'
-import { OAuth2Client } from 'arctic'
+import type { Client } from '@notionhq/client'
 import { z } from 'zod'
 import type { OAuthApp, ProvidersConfig } from '../../config/providers.ts'
 import type { Identity } from '../../db/identity.ts'
@@ -53,8 +52,9 @@ export const notion: Provider = {
   scopes: [],
   hasPkce: false,
   isConfigured: config => config.notion !== null,
-  authorizeUrl(config, { state, redirectUri }) {
+  async authorizeUrl(config, { state, redirectUri }) {
     const { webUrl, clientId } = configured('notion', config.notion)
+    const { OAuth2Client } = await import('arctic')
     const client = new OAuth2Client(clientId, null, redirectUri)
     const url = client.createAuthorizationURL(`${webUrl}/v1/oauth/authorize`, state, [])
     url.searchParams.set('owner', 'user')
@@ -62,8 +62,9 @@ export const notion: Provider = {
   },
   async exchange(identity, config, { code, redirectUri }) {
     const app = configured('notion', config.notion)
+    const client = await clientFor(app)
     const answer = await call(identity, () =>
-      clientFor(app).oauth.token({
+      client.oauth.token({
         client_id: app.clientId,
         client_secret: app.clientSecret,
         grant_type: 'authorization_code',
@@ -85,9 +86,10 @@ export const notion: Provider = {
   async refresh(identity, config, { refreshToken }) {
     if (refreshToken === null) throw new ProviderError('notion', 'revoked', { reason: 'no_refresh_token' })
     const app = configured('notion', config.notion)
+    const client = await clientFor(app)
     try {
       const answer = await call(identity, () =>
-        clientFor(app).oauth.token({
+        client.oauth.token({
           client_id: app.clientId,
           client_secret: app.clientSecret,
           grant_type: 'refresh_token',
@@ -104,9 +106,10 @@ export const notion: Provider = {
   async revoke(identity, config, { accessToken }) {
     if (accessToken === null) return
     const app = configured('notion', config.notion)
+    const client = await clientFor(app)
     try {
       await call(identity, () =>
-        clientFor(app).oauth.revoke({
+        client.oauth.revoke({
           client_id: app.clientId,
           client_secret: app.clientSecret,
           token: accessToken,
@@ -124,7 +127,7 @@ export async function listDatabases(
   config: ProvidersConfig,
   { accessToken, search }: { accessToken: string; search?: string | undefined },
 ): Promise<NotionDatabase[]> {
-  const client = clientFor(configured('notion', config.notion), accessToken)
+  const client = await clientFor(configured('notion', config.notion), accessToken)
   const found = new Map<string, NotionDatabase>()
   let cursor: string | null = null
   for (let page = 0; page < MAX_PAGES; page += 1) {
@@ -154,7 +157,7 @@ export async function getDatabase(
   config: ProvidersConfig,
   { accessToken, databaseId }: { accessToken: string; databaseId: string },
 ): Promise<NotionDatabase> {
-  const client = clientFor(configured('notion', config.notion), accessToken)
+  const client = await clientFor(configured('notion', config.notion), accessToken)
   return describe(
     read(database, await call(identity, () => client.databases.retrieve({ database_id: databaseId }))),
   )
@@ -174,8 +177,9 @@ function tokensOf(issued: z.output<typeof issuedTokens>): Tokens {
   }
 }
 
-function clientFor({ apiUrl }: OAuthApp, accessToken?: string): NotionClient {
-  return new NotionClient({
+async function clientFor({ apiUrl }: OAuthApp, accessToken?: string): Promise<Client> {
+  const { Client } = await import('@notionhq/client')
+  return new Client({
     baseUrl: apiUrl,
     ...(accessToken !== undefined && { auth: accessToken }),
     timeoutMs: UPSTREAM_TIMEOUT_MS,
@@ -196,12 +200,13 @@ async function call<T>(_identity: Identity, request: () => Promise<T>): Promise<
   try {
     return await request()
   } catch (error) {
-    throw translate(error)
+    throw await translate(error)
   }
 }
 
 // What the client throws holds the whole answer, so it is no cause to keep.
-function translate(error: unknown): ProviderError {
+async function translate(error: unknown): Promise<ProviderError> {
+  const { APIResponseError, UnknownHTTPResponseError } = await import('@notionhq/client')
   if (!(error instanceof APIResponseError || error instanceof UnknownHTTPResponseError)) {
     return new ProviderError('notion', 'unreachable')
   }

@@ -27,7 +27,7 @@ beforeEach(() => {
 afterAll(() => fake.close())
 
 async function authorize(): Promise<URLSearchParams> {
-  const url = slack.authorizeUrl(config, {
+  const url = await slack.authorizeUrl(config, {
     state: 'some state',
     codeVerifier: null,
     redirectUri: REDIRECT_URI,

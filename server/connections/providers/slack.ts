@@ -1,11 +1,4 @@
-import {
-  type LogLevel,
-  WebAPIHTTPError,
-  WebAPIPlatformError,
-  WebAPIRateLimitedError,
-  WebClient,
-  type WebClientOptions,
-} from '@slack/web-api'
+import type { LogLevel, WebClient, WebClientOptions } from '@slack/web-api'
 import { z } from 'zod'
 import type { OAuthApp, ProvidersConfig } from '../../config/providers.ts'
 import type { Identity } from '../../db/identity.ts'
@@ -83,8 +76,9 @@ export const slack: Provider = {
   },
   async exchange(identity, config, { code, redirectUri }) {
     const app = configured('slack', config.slack)
+    const client = await unauthenticated(app)
     const answer = await call(identity, () =>
-      unauthenticated(app).oauth.v2.access({
+      client.oauth.v2.access({
         client_id: app.clientId,
         client_secret: app.clientSecret,
         code,
@@ -97,8 +91,9 @@ export const slack: Provider = {
     if (refreshToken === null)
       throw new ProviderError('slack', 'revoked', { reason: 'invalid_refresh_token' })
     const app = configured('slack', config.slack)
+    const client = await unauthenticated(app)
     const answer = await call(identity, () =>
-      unauthenticated(app).oauth.v2.access({
+      client.oauth.v2.access({
         client_id: app.clientId,
         client_secret: app.clientSecret,
         grant_type: 'refresh_token',
@@ -125,7 +120,7 @@ export async function listChannels(
   config: ProvidersConfig,
   { accessToken }: { accessToken: string },
 ): Promise<SlackChannel[]> {
-  const client = clientFor(configured('slack', config.slack), accessToken)
+  const client = await clientFor(configured('slack', config.slack), accessToken)
   const deadline = Date.now() + LISTING_TIMEOUT_MS
   const channels: SlackChannel[] = []
   let cursor: string | undefined
@@ -187,7 +182,7 @@ async function revokeToken(
   config: ProvidersConfig,
   accessToken: string,
 ): Promise<boolean> {
-  const client = clientFor(configured('slack', config.slack), accessToken)
+  const client = await clientFor(configured('slack', config.slack), accessToken)
   try {
     await call(identity, () => client.auth.revoke({}))
     return true
@@ -201,11 +196,12 @@ function hasEnded(error: unknown): boolean {
   return error instanceof ProviderError && error.kind === 'revoked'
 }
 
-function unauthenticated(app: OAuthApp): WebClient {
+function unauthenticated(app: OAuthApp): Promise<WebClient> {
   return clientFor(app, undefined)
 }
 
-function clientFor({ apiUrl }: OAuthApp, accessToken: string | undefined): WebClient {
+async function clientFor({ apiUrl }: OAuthApp, accessToken: string | undefined): Promise<WebClient> {
+  const { WebClient } = await import('@slack/web-api')
   return new WebClient(accessToken, {
     slackApiUrl: `${apiUrl}/api/`,
     allowAbsoluteUrls: false,
@@ -244,12 +240,13 @@ async function call<T>(_identity: Identity, request: () => Promise<T>): Promise<
   try {
     return await request()
   } catch (error) {
-    throw translate(error)
+    throw await translate(error)
   }
 }
 
 // What the client throws may hold the request or the whole answer, so it is no cause to keep.
-function translate(error: unknown): ProviderError {
+async function translate(error: unknown): Promise<ProviderError> {
+  const { WebAPIHTTPError, WebAPIPlatformError, WebAPIRateLimitedError } = await import('@slack/web-api')
   if (error instanceof WebAPIRateLimitedError) return limited(error.retryAfter)
   if (error instanceof WebAPIHTTPError) {
     return new ProviderError('slack', 'unreachable', { reason: `answered ${error.statusCode}` })

@@ -1,5 +1,4 @@
 import { hash } from 'node:crypto'
-import { LinearWebhookClient } from '@linear/sdk/webhooks'
 import { z } from 'zod'
 import { expectShape, shortText } from '../payload.ts'
 import type { WebhookProvider } from '../provider.ts'
@@ -19,6 +18,7 @@ export const linear: WebhookProvider = {
   async verify(request, secret) {
     const signature = request.header('linear-signature')
     if (signature === null) return false
+    const { LinearWebhookClient } = await import('@linear/sdk/webhooks')
     try {
       return new LinearWebhookClient(secret).verify(request.body, signature)
     } catch {

@@ -1,4 +1,3 @@
-import { verifyWebhookSignature } from '@notionhq/client'
 import { z } from 'zod'
 import { expectShape, shortText } from '../payload.ts'
 import type { JsonObject, WebhookProvider } from '../provider.ts'
@@ -25,6 +24,7 @@ export const notion: WebhookProvider = {
   async verify(request, secret) {
     const signature = request.header('x-notion-signature')
     if (signature === null) return false
+    const { verifyWebhookSignature } = await import('@notionhq/client')
     return verifyWebhookSignature({ body: request.body, signature, verificationToken: secret })
   },
 
