@@ -1,4 +1,4 @@
-import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
+import type { ValidateFunction } from 'ajv/dist/2020.js'
 import { AppError } from '../errors.ts'
 import type { Json } from '../inputs.ts'
 
@@ -7,8 +7,8 @@ const MAX_COMPILED = 200
 const compiled = new Map<string, ValidateFunction>()
 
 /** Throws `invalid_input` where a config is not what the tool's schema (JSON Schema 2020-12) asks for. */
-export function checkConfig(slug: string, schema: Json, config: Json): void {
-  const validate = validatorOf(schema)
+export async function checkConfig(slug: string, schema: Json, config: Json): Promise<void> {
+  const validate = await validatorOf(schema)
   if (validate(config)) return
   const [error] = validate.errors ?? []
   const place = error?.instancePath ? ` at ${error.instancePath}` : ''
@@ -18,11 +18,12 @@ export function checkConfig(slug: string, schema: Json, config: Json): void {
   )
 }
 
-function validatorOf(schema: Json): ValidateFunction {
+async function validatorOf(schema: Json): Promise<ValidateFunction> {
   const key = JSON.stringify(schema)
   const known = compiled.get(key)
   if (known) return known
   if (typeof schema !== 'object' || schema === null) throw new TypeError('a config schema is an object')
+  const { Ajv2020 } = await import('ajv/dist/2020.js')
   // One instance a schema: an instance keeps every schema that it has seen.
   const validate = new Ajv2020({ strict: true }).compile(schema)
   if (compiled.size >= MAX_COMPILED) compiled.clear()

@@ -31,7 +31,7 @@ export async function listTools(db: Database): Promise<Tool[]> {
 /** Enables a tool. Throws `invalid_input` where its config, given or kept, is not what the tool's schema asks for. */
 export async function enableTool(db: Database, input: EnableTool): Promise<Tool> {
   const tool = await getTool(db, input.slug)
-  checkConfig(tool.slug, tool.configSchema, input.config ?? tool.config)
+  await checkConfig(tool.slug, tool.configSchema, input.config ?? tool.config)
   const config = input.config && JSON.stringify(input.config)
   const row = await db
     .insertInto('app.userTools')
