@@ -7,6 +7,7 @@ import {
   LogController,
   type RawServerDefault,
 } from 'fastify'
+import { clientAddressReader, type TrustedProxies } from './http/client-address.ts'
 import type { CreateHttpContext } from './http/context-input.ts'
 import { addGate } from './http/gate.ts'
 import { DEFAULT_LOAD_LIMITS, type LoadLimits, watchLoad } from './http/load.ts'
@@ -42,6 +43,8 @@ export interface AppOptions {
     readonly port: number
     readonly appUrl: string
     readonly allowedOrigins: readonly string[]
+    /** Whose `x-forwarded-for` is believed; nobody's where it is left out. */
+    readonly trustProxy?: TrustedProxies
     readonly environment: 'development' | 'production' | 'test'
   }
   log: Logger
@@ -87,7 +90,13 @@ export function buildApp(options: AppOptions): App {
   })
   let draining: Promise<void> | undefined
   const isDraining = () => draining !== undefined
-  const shared = { origins, load, metrics, log, isDraining }
+  const clientAddress = clientAddressReader(config.trustProxy, () => {
+    if (config.environment !== 'production') return
+    log.warn(
+      'calls come with x-forwarded-for, which nobody is trusted to write: behind a proxy, set TRUST_PROXY',
+    )
+  })
+  const shared = { origins, load, metrics, log, isDraining, clientAddress }
 
   const handleTrpc = createTrpcHandler({
     ...shared,

@@ -9,6 +9,7 @@ import {
   readWebhookSecrets,
   type WebhookSecrets,
 } from './config/providers.ts'
+import { readTrustProxy } from './config/proxy.ts'
 import { ConfigReader, type Environment, flag, origin, wholeNumber } from './config/reader.ts'
 import {
   developmentKeys,
@@ -17,6 +18,7 @@ import {
   MIN_SECRET_LENGTH,
   weaknessOf,
 } from './config/secrets.ts'
+import type { TrustedProxies } from './http/client-address.ts'
 
 export { ConfigError } from './config/reader.ts'
 export type { DatabaseConfig, LoginUrlOverrides }
@@ -46,6 +48,8 @@ export interface Config {
   readonly appUrl: string
   /** Origins besides `appUrl` whose pages may call with a cookie. */
   readonly allowedOrigins: readonly string[]
+  /** Whose word about their caller's address is believed; 0: nobody's. */
+  readonly trustProxy: TrustedProxies
   /** An absolute path. */
   readonly dataDir: string
   /** Whether npm runs this process, which it leaves behind when it is asked to stop. */
@@ -137,6 +141,7 @@ function readConfig(reader: ConfigReader): ReadConfig {
     port,
     appUrl,
     allowedOrigins: readAllowedOrigins(reader),
+    trustProxy: readTrustProxy(reader),
     dataDir,
     isRunByNpm: reader.text('npm_lifecycle_event') !== undefined,
     logLevel:

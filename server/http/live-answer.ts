@@ -52,7 +52,7 @@ export function createLiveAnswers(options: TrpcHandlerOptions) {
       exchange.context = options.createContext({
         method: req.method ?? 'GET',
         headers: req.headers,
-        ipAddress: req.socket.remoteAddress,
+        ipAddress: options.clientAddress(req),
         requestId: exchange.requestId,
         signal: controller.signal,
       })

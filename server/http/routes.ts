@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '#server/errors.ts'
 import type { Metrics } from '#server/metrics.ts'
 import { MAX_BODY_BYTES, tooLarge } from './body.ts'
+import type { ReadClientAddress } from './client-address.ts'
 import { sendWebResponse, toWebRequest } from './web-request.ts'
 
 export interface AuthHandler {
@@ -17,6 +18,7 @@ export interface Readiness {
 export interface RouteOptions {
   appUrl: string
   auth: AuthHandler
+  clientAddress: ReadClientAddress
   metrics: Metrics
   readiness: () => Promise<Readiness>
   isDraining: () => boolean
@@ -48,7 +50,7 @@ export function addRoutes(fastify: FastifyInstance, options: RouteOptions): void
   fastify.setErrorHandler(answerError)
 }
 
-function addAuth(fastify: FastifyInstance, { auth, appUrl }: RouteOptions): void {
+function addAuth(fastify: FastifyInstance, { auth, appUrl, clientAddress }: RouteOptions): void {
   // The body goes on as it came: the library reads it.
   fastify.removeAllContentTypeParsers()
   fastify.addContentTypeParser(
@@ -65,7 +67,8 @@ function addAuth(fastify: FastifyInstance, { auth, appUrl }: RouteOptions): void
       reply: FastifyReply,
     ) => {
       const body = request.method === 'POST' ? request.body : undefined
-      const response = await auth.handler(toWebRequest(request.raw, appUrl, body), { ipAddress: request.ip })
+      const ipAddress = clientAddress(request.raw) ?? ''
+      const response = await auth.handler(toWebRequest(request.raw, appUrl, body), { ipAddress })
       return sendWebResponse(reply, response)
     },
   })

@@ -48,7 +48,7 @@ export function createTrpcAdapter(options: TrpcHandlerOptions, maxBatchSize: num
         exchange.context = createContext({
           method: req.method ?? 'GET',
           headers: req.headers,
-          ipAddress: req.socket.remoteAddress,
+          ipAddress: options.clientAddress(req),
           requestId: exchange.requestId,
           signal: controller.signal,
         })

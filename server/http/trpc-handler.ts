@@ -4,6 +4,7 @@ import { AppError } from '#server/errors.ts'
 import type { Logger } from '#server/logger.ts'
 import type { Metrics } from '#server/metrics.ts'
 import { MAX_BODY_BYTES, RequestAbortedError, readBody, tooLarge } from './body.ts'
+import type { ReadClientAddress } from './client-address.ts'
 import type { CreateHttpContext } from './context-input.ts'
 import {
   beginExchange,
@@ -32,6 +33,7 @@ const METHODS = new Set(['GET', 'POST', 'HEAD', 'OPTIONS', 'PUT', 'PATCH', 'DELE
 export interface TrpcHandlerOptions {
   router: AnyTRPCRouter
   createContext: CreateHttpContext
+  clientAddress: ReadClientAddress
   origins: Origins
   load: Load
   metrics: Metrics
@@ -103,7 +105,7 @@ export function createTrpcHandler(options: TrpcHandlerOptions) {
           exchange.context = options.createContext({
             method: req.method ?? 'GET',
             headers: req.headers,
-            ipAddress: req.socket.remoteAddress,
+            ipAddress: options.clientAddress(req),
             requestId: exchange.requestId,
             signal: controller.signal,
           })
