@@ -35,7 +35,7 @@ create table app.task_message_deltas (
     references app.task_messages (user_id, id) on delete cascade,
   constraint task_message_deltas_offset_check check ("offset" >= 0)
 );
-comment on table app.task_message_deltas is 'The parts of a message in the order they were written. Append-only.';
+comment on table app.task_message_deltas is 'The parts of a message in the order they were written. Append-only; one part with all of the text a week after it was finished.';
 
 alter table app.task_message_deltas enable row level security;
 create policy select_owner on app.task_message_deltas for select to rowhouse_api
@@ -78,8 +78,10 @@ create table app.task_events (
   constraint task_events_offset_check check ((kind = 'delta') = ("offset" is not null)),
   constraint task_events_seq_check check (seq > 0)
 );
-comment on table app.task_events is 'What happened to a task''s messages, in order. Append-only.';
+comment on table app.task_events is 'What happened to a task''s messages, in order. Append-only, until a message''s deltas become one.';
 create index task_events_user_id_task_id_message_id_idx on app.task_events (user_id, task_id, message_id);
+-- What is not folded yet, oldest first.
+create index task_events_at_idx on app.task_events (at) where kind = 'delta' and "offset" > 0;
 
 alter table app.task_events enable row level security;
 create policy select_owner on app.task_events for select to rowhouse_api
@@ -187,8 +189,69 @@ comment on function app.check_streams(text[], uuid[], uuid[]) is
   'without a status, the task is not there.';
 grant execute on function app.check_streams(text[], uuid[], uuid[]) to rowhouse_system;
 
+-- A message of 100 kB can have 5,000 deltas, each a row with an event, for readers who were cut off while it grew. A week later
+-- nobody was: one delta with all of the text, under the last one's number, tells the same from the beginning.
+create function app.fold_message_deltas() returns integer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  message record;
+  folded integer := 0;
+begin
+  for message in
+    select m.user_id, m.task_id, m.id, m.content
+    from app.task_messages m
+    join app.tasks t on t.user_id = m.user_id and t.id = m.task_id
+    where (m.user_id, m.id) in (
+      select e.user_id, e.message_id
+      from app.task_events e
+      join app.task_messages done on done.user_id = e.user_id and done.id = e.message_id
+      where e.kind = 'delta'
+        and e."offset" > 0
+        and e.at < now() - interval '7 days'
+        and done.status <> 'streaming'
+        and done.updated_at < now() - interval '7 days'
+      order by e.at
+      limit 1000
+    )
+    limit 50
+    -- The task first, as everyone does who needs both.
+    for update of t skip locked
+  loop
+    update app.task_message_deltas d set text = message.content
+    where d.user_id = message.user_id and d.message_id = message.id and d."offset" = 0;
+    delete from app.task_message_deltas d
+    where d.user_id = message.user_id and d.message_id = message.id and d."offset" > 0;
+    delete from app.task_events e
+    where e.user_id = message.user_id
+      and e.task_id = message.task_id
+      and e.message_id = message.id
+      and e.kind = 'delta'
+      and e.seq < (
+        select max(newest.seq) from app.task_events newest
+        where newest.user_id = message.user_id
+          and newest.task_id = message.task_id
+          and newest.message_id = message.id
+          and newest.kind = 'delta'
+      );
+    update app.task_events e set "offset" = 0
+    where e.user_id = message.user_id
+      and e.task_id = message.task_id
+      and e.message_id = message.id
+      and e.kind = 'delta';
+    folded := folded + 1;
+  end loop;
+  return folded;
+end
+$$;
+comment on function app.fold_message_deltas() is
+  'Makes one delta of each message''s that was finished more than a week ago, of at most fifty messages, and returns of how many.';
+grant execute on function app.fold_message_deltas() to rowhouse_system;
+
 -- migrate:down
 
+drop function app.fold_message_deltas();
 drop function app.check_streams(text[], uuid[], uuid[]);
 drop trigger task_leases_fail_abandoned_messages on app.task_leases;
 drop function app.fail_abandoned_messages();

@@ -100,6 +100,49 @@ create trigger accounts_forget_trusted_devices after update of password on auth.
   for each row when (old.password is distinct from new.password)
   execute function auth.forget_trusted_devices();
 
+create function app.sweep_sign_ins() returns integer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  sessions integer;
+  devices integer;
+  proofs integer;
+begin
+  delete from auth.sessions s
+  where s.id in (
+    select old.id from auth.sessions old
+    where old.expires_at < now() - interval '1 day'
+    order by old.expires_at
+    limit 1000
+    for update skip locked
+  );
+  get diagnostics sessions = row_count;
+  delete from auth.trusted_devices d
+  where d.id in (
+    select old.id from auth.trusted_devices old
+    where old.expires_at < now() - interval '1 day'
+    order by old.expires_at
+    limit 1000
+    for update skip locked
+  );
+  get diagnostics devices = row_count;
+  delete from auth.verifications v
+  where v.id in (
+    select old.id from auth.verifications old
+    where old.expires_at < now() - interval '1 day'
+    order by old.expires_at
+    limit 1000
+    for update skip locked
+  );
+  get diagnostics proofs = row_count;
+  return sessions + devices + proofs;
+end
+$$;
+comment on function app.sweep_sign_ins() is
+  'Removes sessions, trusted devices and verifications that expired more than a day ago, at most a thousand of each, and returns how many.';
+grant execute on function app.sweep_sign_ins() to rowhouse_system;
+
 create or replace function app.export_account() returns table (source text, data jsonb)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -150,6 +193,7 @@ begin
 end
 $$;
 
+drop function app.sweep_sign_ins();
 drop trigger accounts_forget_trusted_devices on auth.accounts;
 drop trigger accounts_forget_trusted_devices_on_insert on auth.accounts;
 drop function auth.forget_trusted_devices();

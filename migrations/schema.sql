@@ -971,6 +971,66 @@ comment on function app.finish_file_removals(text[]) is 'Notes that files were r
 revoke all on function app.finish_file_removals(text[]) from public;
 grant execute on function app.finish_file_removals(text[]) to rowhouse_system;
 
+CREATE OR REPLACE FUNCTION app.fold_message_deltas()
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  message record;
+  folded integer := 0;
+begin
+  for message in
+    select m.user_id, m.task_id, m.id, m.content
+    from app.task_messages m
+    join app.tasks t on t.user_id = m.user_id and t.id = m.task_id
+    where (m.user_id, m.id) in (
+      select e.user_id, e.message_id
+      from app.task_events e
+      join app.task_messages done on done.user_id = e.user_id and done.id = e.message_id
+      where e.kind = 'delta'
+        and e."offset" > 0
+        and e.at < now() - interval '7 days'
+        and done.status <> 'streaming'
+        and done.updated_at < now() - interval '7 days'
+      order by e.at
+      limit 1000
+    )
+    limit 50
+    -- The task first, as everyone does who needs both.
+    for update of t skip locked
+  loop
+    update app.task_message_deltas d set text = message.content
+    where d.user_id = message.user_id and d.message_id = message.id and d."offset" = 0;
+    delete from app.task_message_deltas d
+    where d.user_id = message.user_id and d.message_id = message.id and d."offset" > 0;
+    delete from app.task_events e
+    where e.user_id = message.user_id
+      and e.task_id = message.task_id
+      and e.message_id = message.id
+      and e.kind = 'delta'
+      and e.seq < (
+        select max(newest.seq) from app.task_events newest
+        where newest.user_id = message.user_id
+          and newest.task_id = message.task_id
+          and newest.message_id = message.id
+          and newest.kind = 'delta'
+      );
+    update app.task_events e set "offset" = 0
+    where e.user_id = message.user_id
+      and e.task_id = message.task_id
+      and e.message_id = message.id
+      and e.kind = 'delta';
+    folded := folded + 1;
+  end loop;
+  return folded;
+end
+$function$;
+comment on function app.fold_message_deltas() is 'Makes one delta of each message''s that was finished more than a week ago, of at most fifty messages, and returns of how many.';
+revoke all on function app.fold_message_deltas() from public;
+grant execute on function app.fold_message_deltas() to rowhouse_system;
+
 CREATE OR REPLACE FUNCTION app.follow_deletion()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -2367,6 +2427,51 @@ comment on function app.sweep_rate_limits() is 'Removes counters whose window is
 revoke all on function app.sweep_rate_limits() from public;
 grant execute on function app.sweep_rate_limits() to rowhouse_system;
 
+CREATE OR REPLACE FUNCTION app.sweep_sign_ins()
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  sessions integer;
+  devices integer;
+  proofs integer;
+begin
+  delete from auth.sessions s
+  where s.id in (
+    select old.id from auth.sessions old
+    where old.expires_at < now() - interval '1 day'
+    order by old.expires_at
+    limit 1000
+    for update skip locked
+  );
+  get diagnostics sessions = row_count;
+  delete from auth.trusted_devices d
+  where d.id in (
+    select old.id from auth.trusted_devices old
+    where old.expires_at < now() - interval '1 day'
+    order by old.expires_at
+    limit 1000
+    for update skip locked
+  );
+  get diagnostics devices = row_count;
+  delete from auth.verifications v
+  where v.id in (
+    select old.id from auth.verifications old
+    where old.expires_at < now() - interval '1 day'
+    order by old.expires_at
+    limit 1000
+    for update skip locked
+  );
+  get diagnostics proofs = row_count;
+  return sessions + devices + proofs;
+end
+$function$;
+comment on function app.sweep_sign_ins() is 'Removes sessions, trusted devices and verifications that expired more than a day ago, at most a thousand of each, and returns how many.';
+revoke all on function app.sweep_sign_ins() from public;
+grant execute on function app.sweep_sign_ins() to rowhouse_system;
+
 CREATE OR REPLACE FUNCTION app.sweep_webhooks()
  RETURNS integer
  LANGUAGE plpgsql
@@ -3617,7 +3722,9 @@ create table app.task_events (
   constraint task_events_offset_check CHECK (((kind = 'delta'::text) = ("offset" IS NOT NULL))),
   constraint task_events_seq_check CHECK ((seq > 0))
 );
-comment on table app.task_events is 'What happened to a task''s messages, in order. Append-only.';
+comment on table app.task_events is 'What happened to a task''s messages, in order. Append-only, until a message''s deltas become one.';
+
+CREATE INDEX task_events_at_idx ON app.task_events USING btree (at) WHERE ((kind = 'delta'::text) AND ("offset" > 0));
 
 CREATE INDEX task_events_user_id_task_id_message_id_idx ON app.task_events USING btree (user_id, task_id, message_id);
 
@@ -3757,7 +3864,7 @@ create table app.task_message_deltas (
   constraint task_message_deltas_pkey PRIMARY KEY (user_id, message_id, "offset"),
   constraint task_message_deltas_offset_check CHECK (("offset" >= 0))
 );
-comment on table app.task_message_deltas is 'The parts of a message in the order they were written. Append-only.';
+comment on table app.task_message_deltas is 'The parts of a message in the order they were written. Append-only; one part with all of the text a week after it was finished.';
 
 alter table app.task_message_deltas enable row level security;
 

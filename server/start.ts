@@ -21,9 +21,9 @@ import type { LoginUrls } from './db/pools.ts'
 import { checkReadiness } from './db/readiness.ts'
 import type { Logger } from './logger.ts'
 import { serveMedia } from './media/serve.ts'
-import { sweepMedia } from './media/sweep.ts'
 import { appRouter } from './router.ts'
 import { createServices, type Services } from './services.ts'
+import { keepSweeping } from './sweep.ts'
 import { announceTask } from './tasks/streams.ts'
 import { serveWebhooks } from './webhooks/serve.ts'
 
@@ -34,7 +34,6 @@ export interface RunningServer {
 }
 
 const CONNECT_TIMEOUT_MS = 5_000
-const SWEEP_INTERVAL_MS = 10 * 60 * 1_000
 // How late a lapsed lease's messages fail, and a task past its maximum duration ends.
 const LEASE_SWEEP_INTERVAL_MS = 2_000
 
@@ -81,18 +80,12 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     const events = serveWebhooks(app.fastify, config, services)
     const url = await app.listen()
     events.wake()
-    const sweeping = setInterval(() => {
-      const { system } = services.pools
-      for (const sweep of [system.sweepRateLimits(), system.sweepOAuthStates(), sweepMedia(services)])
-        sweep.catch(error => log.warn({ err: error }, 'sweeping failed'))
-      services.pools.system.sweepWebhooks().catch(error => log.warn({ err: error }, 'sweeping failed'))
-    }, SWEEP_INTERVAL_MS).unref()
-
+    const stopSweeping = keepSweeping(services)
     const stopSweepingLeases = sweepLeases(services)
 
     let stopping: Promise<void> | undefined
     const stop = async () => {
-      clearInterval(sweeping)
+      stopSweeping()
       stopSweepingLeases()
       await app.drain()
       await events.stop()

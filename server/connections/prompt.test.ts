@@ -100,6 +100,8 @@ describe('as the API’s login', () => {
     'select app.process_webhook_event(null, null, 1)',
     `select app.fail_webhook_event(null, null, 1, 'x', null)`,
     'select app.sweep_webhooks()',
+    'select app.sweep_sign_ins()',
+    'select app.fold_message_deltas()',
     `select app.is_account_connected('slack', 'x')`,
     'select * from app.keep_keyring_check(null, null)',
     'select * from app.webhook_deliveries',

@@ -189,9 +189,19 @@ export class SystemDatabase {
     return failWebhookEvent(this.#call, event, { error, retryAfterMs })
   }
 
-  /** Removes deliveries whose time is over, with their events. */
-  async sweepWebhooks(): Promise<void> {
-    await this.#call('select app.sweep_webhooks()', [])
+  /** Removes deliveries whose time is over, with their events, a thousand at most; returns how many. */
+  sweepWebhooks(): Promise<number> {
+    return this.#count('select app.sweep_webhooks() as count')
+  }
+
+  /** Removes sessions, trusted devices and verifications that expired, a thousand of each at most; returns how many. */
+  sweepSignIns(): Promise<number> {
+    return this.#count('select app.sweep_sign_ins() as count')
+  }
+
+  /** Makes one delta of the many of messages that were finished long ago, of fifty at most; returns of how many. */
+  foldMessageDeltas(): Promise<number> {
+    return this.#count('select app.fold_message_deltas() as count')
   }
 
   /** Whether a media item still waits for the file whose upload address was given out. */
@@ -219,5 +229,10 @@ export class SystemDatabase {
   /** Removes counters whose window is long over. */
   async sweepRateLimits(): Promise<void> {
     await this.#call('select app.sweep_rate_limits()', [])
+  }
+
+  async #count(sql: string): Promise<number> {
+    const [row] = await this.#call(sql, [])
+    return Number(row?.count)
   }
 }

@@ -121,7 +121,7 @@ type MessageEventRow = TaskMessage & {
 
 /**
  * A message's first event shows it as it was then: an agent's is empty and grows by the events behind. Its deltas stay when it
- * is finished, for those who come later.
+ * is finished, for those who come later; a week later they are one, with all of the text (app.fold_message_deltas).
  */
 async function readMessageEvents(
   db: Database,

@@ -231,6 +231,8 @@ test('a lease touches no lease but to prolong itself', async () => {
     ],
     ['select app.is_leased($1, $2)', [owner.userId, owner.taskId]],
     ['select * from app.sweep_leases()'],
+    ['select app.sweep_sign_ins()'],
+    ['select app.fold_message_deltas()'],
     [`select * from app.claim_any_task(null, 'x', 60, $1)`, [randomBytes(32)]],
     ['select * from app.check_streams($1, $2, $3)', [[owner.lease.credential], [null], [owner.taskId]]],
   ] as [string, unknown[]?][]) {
