@@ -21,6 +21,7 @@ import type { LoginUrls } from './db/pools.ts'
 import { checkReadiness } from './db/readiness.ts'
 import type { Logger } from './logger.ts'
 import { serveMedia } from './media/serve.ts'
+import { recurringFailure, toError } from './recurring-failure.ts'
 import { appRouter } from './router.ts'
 import { createServices, type Services } from './services.ts'
 import { keepSweeping } from './sweep.ts'
@@ -103,12 +104,14 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
 function sweepLeases({ pools, live, log }: Services): () => void {
   let timer: NodeJS.Timeout | undefined
   let isStopped = false
+  const failure = recurringFailure({ log, message: 'sweeping leases and approvals failed' })
   const sweep = async () => {
     try {
       for (const { taskId } of await pools.system.sweepLeases()) announceTask(live, { id: taskId })
       await expireApprovals({ pools, live })
+      failure.worked()
     } catch (error) {
-      log.warn({ err: error }, 'sweeping leases and approvals failed')
+      failure.failed(toError(error))
     }
     // Processes that started together sweep apart.
     if (!isStopped) timer = setTimeout(sweep, LEASE_SWEEP_INTERVAL_MS * (0.75 + Math.random() / 2)).unref()

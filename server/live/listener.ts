@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { isPgbouncer, toPgConfig } from '../db/connection-url.ts'
 import type { Logger } from '../logger.ts'
+import { recurringFailure, toError } from '../recurring-failure.ts'
 import { CHANNEL, fromPayload, type Topic } from './topics.ts'
 
 export interface Listener {
@@ -31,6 +32,7 @@ export function createListener(options: ListenerOptions): Listener {
   let failures = 0
   let isStarted = false
   let isClosed = false
+  const failure = recurringFailure({ log, message: 'the connection that listens for news was lost' })
 
   async function connect(address: string): Promise<void> {
     const next = new pg.Client({
@@ -49,7 +51,7 @@ export function createListener(options: ListenerOptions): Listener {
       client = undefined
       const delayMs = Math.min(FIRST_RETRY_MS * 2 ** failures++, LAST_RETRY_MS) * (0.5 + Math.random() / 2)
       retry = setTimeout(() => void connect(address), delayMs).unref()
-      log.warn({ err: error }, 'the connection that listens for news was lost')
+      failure.failed(error)
     }
     next.on('error', onLost)
     next.on('end', () => onLost())
@@ -61,9 +63,10 @@ export function createListener(options: ListenerOptions): Listener {
       await next.connect()
       await next.query(`listen ${CHANNEL}`)
       failures = 0
+      failure.worked()
       options.onListening()
     } catch (error) {
-      onLost(error instanceof Error ? error : new Error(String(error)))
+      onLost(toError(error))
     }
   }
 

@@ -1,12 +1,13 @@
 import type { SystemDatabase } from '../db/system.ts'
 import type { ClaimedEvent } from '../db/system-webhooks.ts'
 import type { Logger } from '../logger.ts'
+import { recurringFailure, toError } from '../recurring-failure.ts'
 
 type EventStore = Pick<SystemDatabase, 'claimWebhookEvents' | 'processWebhookEvent' | 'failWebhookEvent'>
 
 interface ProcessorOptions {
   readonly system: EventStore
-  readonly log: Pick<Logger, 'warn'>
+  readonly log: Pick<Logger, 'info' | 'warn'>
 }
 
 export const MAX_ATTEMPTS = 10
@@ -33,6 +34,7 @@ export function createProcessor({ system, log }: ProcessorOptions): Processor {
   let running: Promise<void> | undefined
   let isWanted = false
   let isStopped = false
+  const failure = recurringFailure({ log, message: 'working off webhook events failed' })
 
   const run = async () => {
     try {
@@ -41,8 +43,9 @@ export function createProcessor({ system, log }: ProcessorOptions): Processor {
         isWanted = false
         count = await processDueEvents({ system, log })
       } while (!isStopped && (count === BATCH_SIZE || isWanted))
+      failure.worked()
     } catch (error) {
-      log.warn({ err: error }, 'working off webhook events failed')
+      failure.failed(toError(error))
     } finally {
       running = undefined
       // Processes that started together look apart.
