@@ -17,11 +17,15 @@ const server = await startServer(config, log).catch(error => {
 })
 log.info(`listening on ${server.url}`)
 
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop(signal))
+// Supervisors repeat themselves; without a handler, the second signal would cut off the calls in flight.
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stop(signal))
 if (config.isRunByNpm) whenOrphaned(() => stop('the end of npm'))
 
 function stop(reason: string): void {
-  if (isStopping) return
+  if (isStopping) {
+    log.info({ reason }, 'still stopping')
+    return
+  }
   isStopping = true
   log.info({ reason }, 'stopping')
   setTimeout(() => {
