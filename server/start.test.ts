@@ -62,6 +62,13 @@ describe('starting a server', () => {
     await expect(starting).rejects.not.toThrow(/another/)
   })
 
+  it('gives no advice about passwords where nothing answers', async () => {
+    const url = new URL(database.urls.api)
+    url.port = '1'
+    const starting = startServer(configOf({ API_DATABASE_URL: url.href }), log)
+    await expect(starting).rejects.toThrow(/^rowhouse_api can't log in: nothing is listening on [^;]*:1$/)
+  })
+
   it('refuses keys that are not the ones in use, and says what to do', async () => {
     await (await startServer(configOf(), log)).stop()
     const another = `test:${'0123456789abcdef'.repeat(4)}`

@@ -154,9 +154,12 @@ async function asLogin(
     await client.connect()
   } catch (error) {
     const reason = explainConnectionError(error, url, CONNECT_TIMEOUT_MS)
-    const hint =
-      'if its password is not the one that derives from AUTH_SECRET, run npx kysely-migrate up --latest'
-    throw new Error(`${login} can't log in: ${reason}; ${hint}`, { cause: error })
+    // A pooler refuses a login in an error class of its own.
+    const isRefused = error instanceof pg.DatabaseError && /^(28|08)/.test(error.code ?? '')
+    const hint = isRefused
+      ? '; if its password is not the one that derives from AUTH_SECRET, run npx kysely-migrate up --latest'
+      : ''
+    throw new Error(`${login} can't log in: ${reason}${hint}`, { cause: error })
   }
   try {
     const { rows } = await client.query<{ name: string }>('select current_user as name')
