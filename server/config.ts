@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { z } from 'zod'
-import { type DatabaseConfig, type LoginUrlOverrides, readDatabase } from './config/database.ts'
+import { type DatabaseConfig, type LoginUrlOverrides, readDatabase, readPoolSize } from './config/database.ts'
 import { type MediaConfig, readMedia } from './config/media.ts'
 import {
   type ProvidersConfig,
@@ -60,6 +60,8 @@ export interface Config {
   readonly encryptionKeys: string
   readonly database: DatabaseConfig
   readonly loginUrls: LoginUrlOverrides
+  /** How many connections each of the three logins that serve requests may have in this process. */
+  readonly poolSize: number
   readonly migrateOnStart: boolean
   /** Null: mails are printed instead of sent. */
   readonly smtpUrl: string | null
@@ -152,6 +154,7 @@ function readConfig(reader: ConfigReader): ReadConfig {
       }) ?? 'info',
     database,
     loginUrls,
+    poolSize: readPoolSize(reader),
     migrateOnStart: readMigrateOnStart(reader, environment, database),
     smtpUrl: readSmtpUrl(reader) ?? null,
     emailFrom:

@@ -59,6 +59,7 @@ export interface ServingServices extends Services {
 export function createServices(config: Config, urls: LoginUrls, log: Logger): ServingServices {
   const keyring = parseKeyring(config.encryptionKeys)
   const pools = openPools(urls, {
+    maxConnections: config.poolSize,
     // The pool hangs its client on the error, the key that cancels its statements included.
     onIdleError: error => log.warn({ reason: error.message }, 'an idle database connection ended'),
     onStatement: log.isLevelEnabled('debug')

@@ -7,7 +7,7 @@ import {
   parseConnectionUrl,
   withoutTls,
 } from '#server/db/connection-url.ts'
-import type { ConfigReader } from './reader.ts'
+import { type ConfigReader, wholeNumber } from './reader.ts'
 
 export type DatabaseMethod = 'LOCAL_PROXY' | 'NEON_BRANCH' | 'PRODUCTION'
 
@@ -28,6 +28,20 @@ export interface LoginUrlOverrides {
   readonly public?: string
   readonly auth?: string
   readonly system?: string
+}
+
+/** What several statements at once need: a transaction holds one connection, and what it waits for may take another. */
+const MIN_POOL_SIZE = 2
+const MAX_POOL_SIZE = 500
+
+/** How many connections each of the pools of a process may have. */
+export function readPoolSize(reader: ConfigReader): number {
+  const size = reader.read('DATABASE_POOL_SIZE', {
+    schema: wholeNumber(MIN_POOL_SIZE, MAX_POOL_SIZE),
+    must: `a whole number from ${MIN_POOL_SIZE} to ${MAX_POOL_SIZE}`,
+    example: '10',
+  })
+  return size ?? 10
 }
 
 const METHODS = ['LOCAL_PROXY', 'NEON_BRANCH', 'PRODUCTION'] as const
