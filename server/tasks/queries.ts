@@ -234,7 +234,7 @@ async function refusal(db: Database, id: string, action: TaskAction): Promise<Ap
     .where('id', '=', id)
     .executeTakeFirst()
   if (!task || (task.deletedAt && action !== 'restore')) return notFound('task')
-  const state = action === 'restore' ? 'not removed' : task.status
+  const state = action === 'restore' ? `${task.status}, and not removed` : task.status
   return new AppError('illegal_transition', `task "${id}" is ${state}: it takes no ${action}`)
 }
 

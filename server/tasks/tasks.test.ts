@@ -175,6 +175,8 @@ describe('changing tasks', () => {
     ['retry', 'pending'],
     ['retry', 'completed'],
     ['remove', 'processing'],
+    ['restore', 'pending'],
+    ['restore', 'processing'],
   ] as const)('refuses to %s a task that is %s, and says so', async (action, status) => {
     const task = await ada.caller().tasks.create({ prompt: 'x' })
     await setStatus(task.id, status)
