@@ -105,6 +105,15 @@ describe('TLS', () => {
     expect(() => insistOnTls(`${URL}&sslmode=${mode}`)).toThrow(`sslmode=${mode}`)
   })
 
+  test.each(['required', 'VERIFY-FULL', 'verify_full', ''])(
+    'sslmode=%s is a mistake, and never plain text',
+    mode => {
+      expect(() => tls(`${URL}&sslmode=${mode}`)).toThrow(
+        `has the sslmode "${mode}", which is none of disable, allow, prefer, require, no-verify, verify-ca and verify-full`,
+      )
+    },
+  )
+
   test('a local proxy is spoken to without TLS, whatever its URL says', () => {
     expect(tls(withoutTls(`${URL}&sslmode=require`))).toBe(false)
   })

@@ -23,6 +23,9 @@ export const CONNECTION_URL_EXAMPLE = 'postgres://user:password@host:5432/databa
 const SHAPE =
   /^(?:(?<protocol>[a-z][\w+.-]*):\/\/)?(?:(?<user>[^:@/?#]*)(?::(?<password>.*?))?@)?(?<host>\[[^\]]*\]|[^:/?#@]*)(?::(?<port>[^/?#]*))?(?:\/(?<database>[^?#]*))?(?:\?(?<query>[^#]*))?$/i
 
+const TLS_MODES: readonly string[] = ['require', 'no-verify', 'verify-ca', 'verify-full']
+const SSL_MODES: readonly string[] = ['disable', 'allow', 'prefer', ...TLS_MODES]
+
 /** Reads a URL that names protocol, user, host, port and database; throws ConnectionUrlError that says which is missing. */
 export function parseConnectionUrl(url: string): ConnectionParts {
   const groups = SHAPE.exec(url.trim())?.groups
@@ -45,13 +48,19 @@ export function parseConnectionUrl(url: string): ConnectionParts {
   if (portNumber < 1 || portNumber > 65535) {
     throw new ConnectionUrlError(`has no port from 1 to 65535 in "${maskUrl(url)}"`)
   }
+  const params = new Map(new URLSearchParams(query ?? ''))
+  const mode = params.get('sslmode')
+  // Taken for no mode at all, a slip of the pen would send everything in plain text.
+  if (mode !== undefined && !SSL_MODES.includes(mode)) {
+    throw new ConnectionUrlError(`has the sslmode "${mode}", which is none of ${listWords(SSL_MODES)}`)
+  }
   return {
     user: decode(user ?? '', 'user'),
     password: password === undefined ? null : decode(password, 'password'),
     host: decode((host ?? '').replace(/^\[(.*)\]$/, '$1'), 'host'),
     port: portNumber,
     database: decode(database ?? '', 'database'),
-    params: new Map(new URLSearchParams(query ?? '')),
+    params,
   }
 }
 
@@ -91,8 +100,6 @@ export function withDatabase(url: string, database: string): string {
 export function isPgbouncer(url: string): boolean {
   return parseConnectionUrl(url).params.get('pgbouncer') === 'true'
 }
-
-const TLS_MODES = ['require', 'no-verify', 'verify-ca', 'verify-full']
 
 /** The URL with TLS made sure of: an unnamed sslmode becomes verify-full, a weaker one throws. */
 export function insistOnTls(url: string): string {
