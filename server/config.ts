@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { type DatabaseConfig, type LoginUrlOverrides, readDatabase, readPoolSize } from './config/database.ts'
@@ -139,7 +140,12 @@ function readConfig(reader: ConfigReader): ReadConfig {
   const dataDir = resolve(reader.text('DATA_DIR') ?? '.rowhouse')
   return {
     environment,
-    host: reader.text('HOST') ?? (environment === 'production' ? '0.0.0.0' : '127.0.0.1'),
+    host:
+      reader.read('HOST', {
+        schema: z.string().refine(text => isIP(text) !== 0 || /^\w[\w.-]*$/.test(text)),
+        must: 'an IP address or a host name, without a port',
+        example: '127.0.0.1',
+      }) ?? (environment === 'production' ? '0.0.0.0' : '127.0.0.1'),
     port,
     appUrl,
     allowedOrigins: readAllowedOrigins(reader),
