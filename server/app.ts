@@ -10,6 +10,7 @@ import {
 import { clientAddressReader, type TrustedProxies } from './http/client-address.ts'
 import type { CreateHttpContext } from './http/context-input.ts'
 import { addGate } from './http/gate.ts'
+import { listen } from './http/listen.ts'
 import { DEFAULT_LOAD_LIMITS, type LoadLimits, watchLoad } from './http/load.ts'
 import { readOrigins } from './http/origins.ts'
 import { TRPC_PREFIX } from './http/plain-request.ts'
@@ -137,7 +138,7 @@ export function buildApp(options: AppOptions): App {
   return {
     fastify: app,
     metrics,
-    listen: () => app.listen({ host: config.host, port: config.port }),
+    listen: () => listen(app, config),
     drain: (deadlineMs = DRAIN_DEADLINE_MS) => {
       draining ??= drain(deadlineMs)
       return draining

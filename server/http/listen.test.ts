@@ -1,0 +1,38 @@
+import { createServer } from 'node:net'
+import fastify from 'fastify'
+import { expect, onTestFinished, test } from 'vitest'
+import { listen } from './listen.ts'
+
+function open() {
+  const app = fastify()
+  onTestFinished(() => app.close())
+  return app
+}
+
+test('a server says where it listens', async () => {
+  expect(await listen(open(), { host: '127.0.0.1', port: 0 })).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
+})
+
+test('a port that is taken is refused as PORT, with an example', async () => {
+  const other = createServer()
+  onTestFinished(() => void other.close())
+  const port = await new Promise<number>(resolve => {
+    other.listen(0, '127.0.0.1', () => {
+      const address = other.address()
+      resolve(typeof address === 'object' && address ? address.port : 0)
+    })
+  })
+  await expect(listen(open(), { host: '127.0.0.1', port })).rejects.toMatchObject({
+    message: `PORT ${port} of 127.0.0.1 is in use by another process: stop it, or choose another. Example: PORT=3001`,
+    cause: { code: 'EADDRINUSE' },
+  })
+})
+
+test.each(['192.0.2.1', 'no-such-host.invalid'])(
+  'HOST=%s is refused by name, with an example',
+  async host => {
+    await expect(listen(open(), { host, port: 0 })).rejects.toThrow(
+      `HOST "${host}" is no address of this machine. Example: HOST=127.0.0.1`,
+    )
+  },
+)
