@@ -153,6 +153,15 @@ test('a command that is not understood exits with 2', async () => {
   })
 })
 
+test('a URL that was put where the command belongs is not repeated with its password', async () => {
+  const directory = await two()
+  const url = 'postgres://ann:s3cret@db.example.com:5432/shop'
+  const { code, stderr } = await run([url], directory)
+  expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining('db.example.com') })
+  expect(stderr).not.toContain('s3cret')
+  expect((await run([url, '--json'], directory)).stdout).not.toContain('s3cret')
+})
+
 test('a database that can not be used is explained without its password', async () => {
   const directory = await two()
   const url = await emptyDatabase()

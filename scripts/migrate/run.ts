@@ -2,6 +2,7 @@ import { realpathSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { type Command, CommanderError } from 'commander'
 import { loadEnvFile } from '#server/config.ts'
+import { withoutPasswords } from '#server/db/migrations/errors.ts'
 import { CheckFailed, describeFailure, type OutputOptions, printFailure } from './output.ts'
 
 /** Makes a command line; `signal` ends a running command, whose open file is then rolled back. */
@@ -29,7 +30,11 @@ export async function runCommandLine(
   const program = createProgram(signal)
   for (const command of [program, ...program.commands]) {
     command.exitOverride()
-    if (output.json) command.configureOutput({ writeErr: () => undefined })
+    command.configureOutput({
+      writeErr: text => {
+        if (!output.json) process.stderr.write(withoutPasswords(text))
+      },
+    })
   }
   try {
     loadEnvFile()
@@ -38,7 +43,8 @@ export async function runCommandLine(
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return 0
-      if (output.json) printFailure({ code: 'usage', message: error.message }, {}, program.name(), output)
+      const message = withoutPasswords(error.message)
+      if (output.json) printFailure({ code: 'usage', message }, {}, program.name(), output)
       return 2
     }
     const details = error instanceof CheckFailed ? error.details : {}
