@@ -114,6 +114,18 @@ describe('TLS', () => {
     },
   )
 
+  test('ssl=true is require, as libpq documents it, and sslmode has the last word', () => {
+    expect(tls(`${URL}&ssl=true`)).toMatchObject({ rejectUnauthorized: false })
+    expect(insistOnTls(`${URL}&ssl=true`)).toMatch(/sslmode=require$/)
+    expect(tls(`${URL}&ssl=true&sslmode=verify-full`)).toMatchObject({ rejectUnauthorized: true })
+  })
+
+  test.each(['1', 'no-verify'])('ssl=%s is a mistake, and never plain text', value => {
+    expect(() => tls(`${URL}&ssl=${value}`)).toThrow(
+      `has ssl=${value}; write sslmode=require, or another mode`,
+    )
+  })
+
   test('a local proxy is spoken to without TLS, whatever its URL says', () => {
     expect(tls(withoutTls(`${URL}&sslmode=require`))).toBe(false)
   })

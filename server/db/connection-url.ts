@@ -48,20 +48,28 @@ export function parseConnectionUrl(url: string): ConnectionParts {
   if (portNumber < 1 || portNumber > 65535) {
     throw new ConnectionUrlError(`has no port from 1 to 65535 in "${maskUrl(url)}"`)
   }
-  const params = new Map(new URLSearchParams(query ?? ''))
-  const mode = params.get('sslmode')
-  // Taken for no mode at all, a slip of the pen would send everything in plain text.
-  if (mode !== undefined && !SSL_MODES.includes(mode)) {
-    throw new ConnectionUrlError(`has the sslmode "${mode}", which is none of ${listWords(SSL_MODES)}`)
-  }
   return {
     user: decode(user ?? '', 'user'),
     password: password === undefined ? null : decode(password, 'password'),
     host: decode((host ?? '').replace(/^\[(.*)\]$/, '$1'), 'host'),
     port: portNumber,
     database: decode(database ?? '', 'database'),
-    params,
+    params: readParams(query ?? ''),
   }
+}
+
+/** Taken for no mode at all, a slip of the pen would send everything in plain text. */
+function readParams(query: string): Map<string, string> {
+  const { ssl, ...params } = Object.fromEntries(new URLSearchParams(query))
+  const { sslmode } = params
+  if (sslmode !== undefined && !SSL_MODES.includes(sslmode)) {
+    throw new ConnectionUrlError(`has the sslmode "${sslmode}", which is none of ${listWords(SSL_MODES)}`)
+  }
+  if (ssl !== undefined && sslmode === undefined) {
+    if (ssl !== 'true') throw new ConnectionUrlError(`has ssl=${ssl}; write sslmode=require, or another mode`)
+    params.sslmode = 'require'
+  }
+  return new Map(Object.entries(params))
 }
 
 /** Writes the parts back as a URL that every client reads alike. */
