@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import { expect, test } from 'vitest'
@@ -161,4 +161,21 @@ test('a scratch database is gone afterwards, also when the work in it fails', as
   await expect(withScratchDatabase(url, work)).rejects.toThrow('failed')
   expect(names).toHaveLength(2)
   expect(await rowsOf(url, `select from pg_database where datname in ('${names.join("', '")}')`)).toEqual([])
+})
+
+test('a file that is missing is named, even where the others do not build without it', async () => {
+  const directory = await migrationsOf({
+    '0001_a': ['create table a (id int primary key);', 'drop table a;'],
+    '0002_b': ['create table b (id int references a);', 'drop table b;'],
+  })
+  const url = await emptyDatabase()
+  await migrateToLatest({ url, directory })
+  await rm(join(directory, '0001_a.sql'))
+  const [files, ...others] = await verify({ url, directory, typesFile: join(directory, 'types.ts') })
+  expect(files).toMatchObject({ name: 'files', ok: false })
+  expect(files?.problems).toEqual([
+    expect.stringContaining('0001_a.sql is missing'),
+    expect.stringMatching(/0002_b\.sql:\d+: relation "a" does not exist/),
+  ])
+  expect(others).toEqual([])
 })

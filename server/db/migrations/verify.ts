@@ -44,7 +44,13 @@ export async function verify(options: CodegenOptions): Promise<Check[]> {
     const checks: Check[] = [history]
     const newest = live.applied.findLast(row => row.state === 'applied')
     const database = newest && history.ok ? await checkLive(scratch, live, newest) : null
-    await migrate(scratch, { kind: 'latest' })
+    try {
+      await migrate(scratch, { kind: 'latest' })
+    } catch (error) {
+      // A missing file can keep those behind it from building: it is what to mend, and is named first.
+      if (history.ok || !(error instanceof MigrationError)) throw error
+      return [{ ...history, problems: [...history.problems, error.message] }]
+    }
     const built = await catalogAt(url)
     const stale = await staleFiles(await filesFrom(url, scratch))
     checks.push(await checkUndo(scratch, files, built), {
