@@ -45,3 +45,5 @@ export const timestamp = {
 export const uuid = z.guid()
 export const json = z.custom<Json>(value => z.json().safeParse(value).success)
 export const bytes = z.custom<Buffer>(value => Buffer.isBuffer(value))
+/** What a column of the domain app.envelope holds. */
+export const envelope = z.string().startsWith('rh1.')

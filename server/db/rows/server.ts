@@ -1,0 +1,18 @@
+// Rows that the server keeps for itself and that belong to nobody.
+import { z } from 'zod'
+import { defaulted, envelope, required, table, timestamp } from './column.ts'
+
+export const rateLimits = table({
+  key: required(z.string()),
+  count: defaulted(z.int()),
+  windowStartedAt: timestamp.defaulted,
+  expiresAt: timestamp.required,
+  createdAt: timestamp.defaulted,
+  updatedAt: timestamp.defaulted,
+})
+
+export const keyringChecks = table({
+  keyId: required(z.string()),
+  value: required(envelope),
+  createdAt: timestamp.defaulted,
+})
