@@ -10,7 +10,7 @@ import {
   type House,
   openHouse,
 } from '../testing/actors.ts'
-import { refusalOf } from '../testing/refusal.ts'
+import { reasonOf, refusalOf } from '../testing/refusal.ts'
 import { placeOf } from './queries.ts'
 import type { CreateAiProvider } from './schema.ts'
 
@@ -30,11 +30,6 @@ beforeAll(async () => {
   ;({ id: organizationId } = await createOrganization(owner, [{ actor: admin, role: 'admin' }, member]))
 })
 afterAll(() => house.close())
-
-async function reasonOf(call: Promise<unknown>): Promise<string> {
-  const { reason, code } = await refusalOf(call)
-  return reason ?? code
-}
 
 function as(actor: Pick<Actor, 'caller'>, organization = organizationId): Caller['aiProviders'] {
   return actor.caller({ 'x-organization-id': organization }).aiProviders

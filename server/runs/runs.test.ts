@@ -9,7 +9,7 @@ import {
   openHouse,
 } from '../testing/actors.ts'
 import { callerUnder, createClaimedTask, lapseLease, whileTaskChangesHands } from '../testing/claims.ts'
-import { refusalOf } from '../testing/refusal.ts'
+import { reasonOf, refusalOf } from '../testing/refusal.ts'
 import type { FinishRun, StartRun } from './schema.ts'
 
 let house: House
@@ -22,11 +22,6 @@ beforeAll(async () => {
   bob = await createActor(house, { name: 'Bob' })
 })
 afterAll(() => house.close())
-
-async function reasonOf(call: Promise<unknown>): Promise<string> {
-  const { reason, code } = await refusalOf(call)
-  return reason ?? code
-}
 
 const agent = 'claude'
 

@@ -9,7 +9,7 @@ import {
   WORKER_KEY,
 } from '../testing/actors.ts'
 import { callerUnder, createClaimedTask, lapseLease, whileTaskChangesHands } from '../testing/claims.ts'
-import { refusalOf } from '../testing/refusal.ts'
+import { reasonOf } from '../testing/refusal.ts'
 
 let house: House
 let ada: Actor
@@ -21,11 +21,6 @@ beforeAll(async () => {
   bob = await createActor(house, { name: 'Bob' })
 })
 afterAll(() => house.close())
-
-async function reasonOf(call: Promise<unknown>): Promise<string> {
-  const { reason, code } = await refusalOf(call)
-  return reason ?? code
-}
 
 const claimed = (options?: Parameters<typeof createClaimedTask>[1]) => createClaimedTask(house, options)
 const under = (lease: string) => callerUnder(house, lease)

@@ -12,7 +12,7 @@ import {
   WORKER_KEY,
 } from '../testing/actors.ts'
 import { callerUnder, createClaimedTask, lapseLease, whileTaskChangesHands } from '../testing/claims.ts'
-import { refusalOf } from '../testing/refusal.ts'
+import { reasonOf, refusalOf } from '../testing/refusal.ts'
 
 let house: House
 let ada: Actor
@@ -26,11 +26,6 @@ beforeEach(async () => {
   bob = await createActor(house, { name: 'Bob' })
 })
 afterAll(() => house.close())
-
-async function reasonOf(call: Promise<unknown>): Promise<string> {
-  const { reason, code } = await refusalOf(call)
-  return reason ?? code
-}
 
 const KEY = 'sk-ant-api03-0123456789abcdefghijklmnopqrstuvwxyz'
 const SECRETS = {

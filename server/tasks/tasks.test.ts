@@ -7,7 +7,7 @@ import {
   type House,
   openHouse,
 } from '../testing/actors.ts'
-import { refusalOf } from '../testing/refusal.ts'
+import { reasonOf } from '../testing/refusal.ts'
 
 let house: House
 let ada: Actor
@@ -19,11 +19,6 @@ beforeAll(async () => {
   bob = await createActor(house, { name: 'Bob' })
 })
 afterAll(() => house.close())
-
-async function reasonOf(call: Promise<unknown>): Promise<string> {
-  const { reason, code } = await refusalOf(call)
-  return reason ?? code
-}
 
 async function setStatus(id: string, status: string) {
   await house.owner.query('update app.tasks set status = $2 where id = $1', [id, status])

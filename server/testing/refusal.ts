@@ -17,3 +17,9 @@ export async function refusalOf(call: Promise<unknown>): Promise<Refusal> {
   const reason = error.cause instanceof AppError ? error.cause.reason : undefined
   return { code: error.code, reason, message: error.message }
 }
+
+/** Why a call was refused: the reason, or the code where there is none. */
+export async function reasonOf(call: Promise<unknown>): Promise<string> {
+  const { reason, code } = await refusalOf(call)
+  return reason ?? code
+}

@@ -10,7 +10,7 @@ import {
   openHouse,
 } from '../testing/actors.ts'
 import { createClaimedTask } from '../testing/claims.ts'
-import { refusalOf } from '../testing/refusal.ts'
+import { reasonOf, refusalOf } from '../testing/refusal.ts'
 import type { EnableTool } from './schema.ts'
 
 let house: House
@@ -23,11 +23,6 @@ beforeAll(async () => {
   bob = await createActor(house, { name: 'Bob' })
 })
 afterAll(() => house.close())
-
-async function reasonOf(call: Promise<unknown>): Promise<string> {
-  const { reason, code } = await refusalOf(call)
-  return reason ?? code
-}
 
 async function toolOf(actor: Actor, slug: string) {
   return (await actor.caller().tools.list()).find(tool => tool.slug === slug)
