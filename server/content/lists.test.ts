@@ -1,9 +1,7 @@
-import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Database, scopedDatabase } from '../db/database.ts'
 import { type Actor, createActor, createOrganization, type House, openHouse } from '../testing/actors.ts'
-import { sessionCredential } from '../testing/isolation/dataset.ts'
 import { refusalOf } from '../testing/refusal.ts'
+import { rowsReadBy } from '../testing/rows-read.ts'
 import { createMedia } from './fixture.ts'
 import { listContent } from './lists.ts'
 import { listContent as listSchema } from './schema.ts'
@@ -152,34 +150,7 @@ describe('a list costs what its reader may see, however much others have:', () =
     ['an organization’s', { organizationId: 'ours' }],
   ])('%s', async (_, input) => {
     const given = 'organizationId' in input ? { organizationId } : input
-    const read = await rowsReadBy(db => listContent(db, listSchema.parse(given)))
+    const read = await rowsReadBy(ada, db => listContent(db, listSchema.parse(given)))
     expect(read).toBeLessThan(30)
   })
 })
-
-/** How many rows of `app` a read looks at, kept or not. */
-function rowsReadBy(read: (db: Database) => Promise<unknown>): Promise<number> {
-  const scope = {
-    credential: sessionCredential(ada),
-    organizationId: null,
-    permission: 'any',
-    isReadOnly: true,
-    timeoutMs: 10_000,
-  }
-  return scopedDatabase(house.services.pools.api, scope)
-    .transaction()
-    .execute(async transaction => {
-      const before = await rowsCounted(transaction)
-      await read(transaction)
-      return (await rowsCounted(transaction)) - before
-    })
-}
-
-async function rowsCounted(db: Database): Promise<number> {
-  const { rows } = await sql<{ count: number }>`
-    select sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::int as count
-    from pg_stat_xact_user_tables
-    where schemaname = 'app'
-  `.execute(db)
-  return rows[0]?.count ?? 0
-}

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { digestSessionToken } from '../auth/session-token.ts'
 import { loadConfig } from '../config.ts'
 import { createLogger } from '../logger.ts'
 import { type RunningServer, startServer } from '../start.ts'
@@ -11,6 +10,7 @@ import { createHousehold, type Household } from '../testing/isolation/dataset.ts
 import { definitionOf } from '../testing/isolation/matrix.ts'
 import type { Case, ProcedurePath } from '../testing/isolation/procedure-cases/case.ts'
 import { CASES } from '../testing/isolation/procedure-cases.ts'
+import { scopeOf } from '../testing/scope.ts'
 import { isPgbouncer, toPgConfig } from './connection-url.ts'
 import { type Database, scopedDatabase } from './database.ts'
 import { LoginPool } from './login-pool.ts'
@@ -184,14 +184,7 @@ describe('several statements', () => {
       isNamed: !isPgbouncer(urls.api),
       maxConnections: 1,
     })
-    const { token } = await createActor(house)
-    scope = {
-      credential: `s:${digestSessionToken(token.slice(0, token.lastIndexOf('.')))}`,
-      organizationId: null,
-      permission: 'any',
-      isReadOnly: false,
-      timeoutMs: 10_000,
-    }
+    scope = scopeOf(await createActor(house))
   })
 
   afterAll(() => pool.end())

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
-import { sessionCredential } from '../testing/isolation/dataset.ts'
+import { scopeOf } from '../testing/scope.ts'
 import { publicDatabase, scopedDatabase } from './database.ts'
 import { isSerializationFailure } from './errors.ts'
 import { inTransaction } from './transactions.ts'
@@ -16,13 +16,7 @@ beforeAll(async () => {
 afterAll(() => house.close())
 
 function database() {
-  return scopedDatabase(house.services.pools.api, {
-    credential: sessionCredential(ada),
-    organizationId: null,
-    permission: 'any',
-    isReadOnly: false,
-    timeoutMs: 10_000,
-  })
+  return scopedDatabase(house.services.pools.api, scopeOf(ada))
 }
 
 async function progressOf(id: string): Promise<number> {

@@ -1,7 +1,6 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Database, scopedDatabase } from '../db/database.ts'
-import { DEFAULT_TIMEOUT_MS } from '../db/scope.ts'
 import {
   type Actor,
   createActor,
@@ -10,8 +9,8 @@ import {
   type House,
   openHouse,
 } from '../testing/actors.ts'
-import { sessionCredential } from '../testing/isolation/dataset.ts'
 import { refusalOf } from '../testing/refusal.ts'
+import { scopeOf } from '../testing/scope.ts'
 
 // What a membership opens closes with it, at once.
 
@@ -52,13 +51,7 @@ async function whereabouts(db: Database) {
 describe('between two statements of one transaction', () => {
   it.for(endings)('a member is out once %s', async ([, end]) => {
     const { id: organizationId } = await createOrganization(ada, [{ actor: bob, role: 'admin' }])
-    const scope = {
-      credential: sessionCredential(bob),
-      organizationId,
-      permission: 'any',
-      isReadOnly: false,
-      timeoutMs: DEFAULT_TIMEOUT_MS,
-    }
+    const scope = scopeOf(bob, { organizationId })
     const work = scopedDatabase(house.services.pools.api, scope)
       .transaction()
       .execute(async trx => {
@@ -80,13 +73,7 @@ describe('between two statements of one transaction', () => {
 
   it('an admin who is lowered is a member from the next statement on', async () => {
     const { id: organizationId } = await createOrganization(ada, [{ actor: bob, role: 'admin' }])
-    const scope = {
-      credential: sessionCredential(bob),
-      organizationId,
-      permission: 'any',
-      isReadOnly: true,
-      timeoutMs: DEFAULT_TIMEOUT_MS,
-    }
+    const scope = scopeOf(bob, { organizationId, isReadOnly: true })
     await scopedDatabase(house.services.pools.api, scope)
       .transaction()
       .execute(async trx => {

@@ -1,7 +1,6 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { scopedDatabase } from '../db/database.ts'
-import { DEFAULT_TIMEOUT_MS } from '../db/scope.ts'
 import {
   type Actor,
   createActor,
@@ -11,8 +10,8 @@ import {
   openHouse,
   startSession,
 } from '../testing/actors.ts'
-import { sessionCredential } from '../testing/isolation/dataset.ts'
 import { refusalOf } from '../testing/refusal.ts'
+import { scopeOf } from '../testing/scope.ts'
 
 // An organization that requires a second factor, and a member, Bob, who has none. Ada owns it and has one.
 
@@ -89,13 +88,7 @@ describe('acting in an organization that requires the factor', () => {
 
   it('ends with the next statement of a transaction', async () => {
     const { organizationId, require } = await createStrictOrganization()
-    const scope = {
-      credential: sessionCredential(bob),
-      organizationId,
-      permission: 'any',
-      isReadOnly: true,
-      timeoutMs: DEFAULT_TIMEOUT_MS,
-    }
+    const scope = scopeOf(bob, { organizationId, isReadOnly: true })
     await scopedDatabase(house.services.pools.api, scope)
       .transaction()
       .execute(async trx => {

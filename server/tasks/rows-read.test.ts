@@ -1,8 +1,7 @@
-import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Database, scopedDatabase } from '../db/database.ts'
+import type { Database } from '../db/database.ts'
 import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
-import { sessionCredential } from '../testing/isolation/dataset.ts'
+import { rowsReadBy } from '../testing/rows-read.ts'
 import { listLogs } from './logs.ts'
 import { getTask, listTasks } from './queries.ts'
 
@@ -41,34 +40,6 @@ beforeAll(async () => {
 
 afterAll(() => house.close())
 
-/** How many rows of `app` a read looks at, kept or not. */
-function rowsReadBy(read: (db: Database) => Promise<unknown>): Promise<number> {
-  const scope = {
-    credential: sessionCredential(actor),
-    organizationId: null,
-    permission: 'any',
-    isReadOnly: true,
-    timeoutMs: 10_000,
-  }
-  return scopedDatabase(house.services.pools.api, scope)
-    .transaction()
-    .execute(async transaction => {
-      const before = await rowsCounted(transaction)
-      await read(transaction)
-      return (await rowsCounted(transaction)) - before
-    })
-}
-
-/** The connection's count, which goes on from transaction to transaction until the server's statistics take it over. */
-async function rowsCounted(db: Database): Promise<number> {
-  const { rows } = await sql<{ count: number }>`
-    select sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::int as count
-    from pg_stat_xact_user_tables
-    where schemaname = 'app'
-  `.execute(db)
-  return rows[0]?.count ?? 0
-}
-
 const list = { limit: LIMIT, deleted: 'exclude' } as const
 
 test.for<[string, (db: Database) => Promise<unknown>]>([
@@ -79,7 +50,7 @@ test.for<[string, (db: Database) => Promise<unknown>]>([
   ['a task', db => getTask(db, taskId)],
   ['a page of a log', db => listLogs(db, { taskId, after: TASKS / 2, limit: LIMIT })],
 ])('%s reads no more rows than it shows', async ([, read]) => {
-  const count = await rowsReadBy(read)
+  const count = await rowsReadBy(actor, read)
   expect(count).toBeGreaterThan(0)
   expect(count).toBeLessThan(ENOUGH)
 })

@@ -1,0 +1,18 @@
+import { DEFAULT_TIMEOUT_MS, type StatementScope } from '../db/scope.ts'
+import type { Actor } from './actors.ts'
+import { sessionCredential } from './isolation/dataset.ts'
+
+/** What the statements of this actor's calls carry. */
+export function scopeOf(
+  actor: Pick<Actor, 'token'>,
+  overrides: Partial<StatementScope> = {},
+): StatementScope {
+  return {
+    credential: sessionCredential(actor),
+    organizationId: null,
+    permission: 'any',
+    isReadOnly: false,
+    timeoutMs: DEFAULT_TIMEOUT_MS,
+    ...overrides,
+  }
+}
