@@ -1,10 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Database, scopedDatabase } from '../db/database.ts'
 import { type Actor, createActor, createApiToken, type House, openHouse } from '../testing/actors.ts'
-import { sessionCredential } from '../testing/isolation/dataset.ts'
-import { refusalOf } from '../testing/refusal.ts'
+import { reasonOf } from '../testing/refusal.ts'
+import { scopeOf } from '../testing/scope.ts'
 import { type ConnectorCheck, openConnector, recordCheck } from './queries.ts'
-import type { CreateConnector, UpdateConnector } from './schema.ts'
 
 let house: House
 let ada: Actor
@@ -18,11 +17,6 @@ beforeEach(async () => {
   bob = await createActor(house, { name: 'Bob' })
 })
 afterAll(() => house.close())
-
-async function reasonOf(call: Promise<unknown>): Promise<string> {
-  const { reason, code } = await refusalOf(call)
-  return reason ?? code
-}
 
 const REMOTE = { kind: 'remote', name: 'Wiki', url: 'https://mcp.example.com/mcp' } as const
 const SECRETS = {
@@ -40,13 +34,7 @@ async function rowOf(id: string): Promise<Record<string, unknown>> {
 
 /** What a procedure's statements run in, as this actor. */
 function databaseOf(actor: Actor): Database {
-  return scopedDatabase(house.services.pools.api, {
-    credential: sessionCredential(actor),
-    organizationId: null,
-    permission: 'any',
-    isReadOnly: false,
-    timeoutMs: 10_000,
-  })
+  return scopedDatabase(house.services.pools.api, scopeOf(actor))
 }
 
 function open(actor: Actor, id: string) {
@@ -293,79 +281,5 @@ describe('a secret that does not open', () => {
       envNames: [],
       headerNames: [],
     })
-  })
-})
-
-describe('refused is a connector', () => {
-  const local = { kind: 'local', name: 'x', command: 'x' }
-  const many = Object.fromEntries(Array.from({ length: 51 }, (_, index) => [`A${index}`, 'x']))
-
-  it.each([
-    ['without a kind', { name: 'x', url: REMOTE.url }],
-    ['of another kind', { ...REMOTE, kind: 'else' }],
-    ['with neither command nor address', { kind: 'remote', name: 'x' }],
-    ['with both', { ...REMOTE, command: 'x' }],
-    ['that is a command with an address', { ...local, url: REMOTE.url }],
-    ['without a name', { ...REMOTE, name: ' ' }],
-    ['with a file’s address', { ...REMOTE, url: 'file:///etc/passwd' }],
-    ['with no address at all', { ...REMOTE, url: 'mcp.example.com' }],
-    ['with a password in its address', { ...REMOTE, url: 'https://user:secret@mcp.example.com/' }],
-    ['with a user name in its address', { ...REMOTE, url: 'https://user@mcp.example.com/' }],
-    ['with NUL in an argument', { ...local, args: ['x\0'] }],
-    ['with too many arguments', { ...local, args: Array.from({ length: 101 }, () => 'x') }],
-    ['with a variable that has no name', { ...local, env: { '': 'x' } }],
-    ['with a variable with "="', { ...local, env: { 'A=B': 'x' } }],
-    ['with a variable that reads __proto__', { ...local, env: JSON.parse('{"__proto__": "x"}') }],
-    ['with a variable that reads constructor', { ...local, env: { constructor: 'x' } }],
-    ['with a variable that is a number', { ...local, env: { A: 1 } }],
-    ['with too many variables', { ...local, env: many }],
-    [
-      'with too much in its variables',
-      {
-        ...local,
-        env: { A: 'x'.repeat(16_384), B: 'x'.repeat(16_384), C: 'x'.repeat(16_384), D: 'x'.repeat(16_384) },
-      },
-    ],
-    ['with a header that breaks its line', { ...REMOTE, headers: { a: 'x\r\ny: z' } }],
-    ['with a header’s name that breaks its line', { ...REMOTE, headers: { 'a\r\nb': 'x' } }],
-    ['with a header twice', { ...REMOTE, headers: { 'X-A': 'x', 'x-a': 'y' } }],
-    ['with a host header', { ...REMOTE, headers: { Host: 'internal' } }],
-    ['with a length of its own', { ...REMOTE, headers: { 'content-length': '0' } }],
-    ['with an owner', { ...REMOTE, userId: 'x' }],
-  ])('%s', async (_, input) => {
-    const { code } = await refusalOf(ada.caller().connectors.create(input as CreateConnector))
-    expect(code).toBe('BAD_REQUEST')
-    expect(await ada.caller().connectors.list()).toEqual([])
-  })
-
-  it.each([
-    ['that becomes a command', { command: 'sh' }],
-    ['that takes arguments', { args: ['x'] }],
-    ['with a password in its new address', { url: 'https://a:b@mcp.example.com/' }],
-    ['of another kind', { kind: 'local' }],
-  ])('%s', async (_, change) => {
-    const created = await ada.caller().connectors.create(REMOTE)
-    const { code } = await refusalOf(
-      ada.caller().connectors.update({ id: created.id, ...change } as UpdateConnector),
-    )
-    expect(code).toBe('BAD_REQUEST')
-    expect(await ada.caller().connectors.get({ id: created.id })).toEqual(created)
-  })
-
-  it('of both kinds by the database as well', async () => {
-    for (const [columns, values] of [
-      ['kind, command', `'remote', 'sh'`],
-      ['kind, url', `'local', 'https://x.example'`],
-      ['kind', `'local'`],
-      ['kind', `'remote'`],
-      ['kind, command, url', `'local', 'sh', 'https://x.example'`],
-    ]) {
-      await expect(
-        house.owner.query(
-          `insert into app.connectors (user_id, name, ${columns}) values ($1, 'x', ${values})`,
-          [ada.userId],
-        ),
-      ).rejects.toMatchObject({ constraint: 'connectors_target_check' })
-    }
   })
 })
