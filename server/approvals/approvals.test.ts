@@ -1,17 +1,8 @@
 import { hash, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import {
-  type Actor,
-  anonymous,
-  createActor,
-  createApiToken,
-  createOrganization,
-  type House,
-  openHouse,
-} from '../testing/actors.ts'
-import { createClaimedTask, lapseLease, whileTaskChangesHands } from '../testing/claims.ts'
-import { refusalOf } from '../testing/refusal.ts'
-import { createTeam, createWaitingCall, lapse, statusOfCall, type Team } from './fixture.ts'
+import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
+import { reasonOf, refusalOf } from '../testing/refusal.ts'
+import { asked, createTeam, createWaitingCall, lapse, statusOfCall, type Team } from './fixture.ts'
 import type { RequestApproval } from './schema.ts'
 import { expireApprovals } from './streams.ts'
 
@@ -27,13 +18,6 @@ beforeAll(async () => {
   team = await createTeam(house)
 })
 afterAll(() => house.close())
-
-async function reasonOf(call: Promise<unknown>): Promise<string> {
-  const { reason, code } = await refusalOf(call)
-  return reason ?? code
-}
-
-const asked = { kind: 'deploy', title: 'Deploy to production?', payload: { b: 1, a: [true] } }
 
 describe('an approval', () => {
   it('is requested pending, bound to the hash of its payload', async () => {
@@ -217,124 +201,6 @@ describe('an approval', () => {
   })
 })
 
-describe('without an organization', () => {
-  it('the requester decides, with a session and nothing else', async () => {
-    const token = await createApiToken(ada, { scopes: ['approvals:write'] })
-    const { id } = await token.caller().approvals.request(asked)
-    expect(await token.caller().approvals.get({ id })).toMatchObject({ requestedBy: { credential: 'token' } })
-    expect(await reasonOf(token.caller().approvals.decide({ id, decision: 'approve' }))).toBe('missing_scope')
-    expect(await ada.caller().approvals.decide({ id, decision: 'approve' })).toMatchObject({
-      status: 'approved',
-    })
-  })
-
-  it('a stranger sees and decides nothing, as if it were not there', async () => {
-    const { id } = await ada.caller().approvals.request(asked)
-    const { approvals } = bob.caller()
-    const missing = await refusalOf(approvals.get({ id: randomUUID() }))
-    expect(await refusalOf(approvals.get({ id }))).toEqual(missing)
-    expect(await refusalOf(approvals.decide({ id, decision: 'approve' }))).toEqual(missing)
-    expect(await refusalOf(approvals.cancel({ id }))).toEqual(missing)
-    expect(await approvals.list()).toEqual({ items: [], nextCursor: null })
-    expect(await reasonOf(anonymous(house).approvals.get({ id }))).toBe('unauthenticated')
-  })
-})
-
-describe('in an organization', () => {
-  it('members see, and owners and admins decide, with a session or a token', async () => {
-    const { organizationId, owner, admin, member } = team
-    const ask = async () => (await member.caller().approvals.request({ ...asked, organizationId })).id
-    const colleague = await createActor(house)
-    await house.owner.query('insert into auth.members (organization_id, user_id) values ($1, $2)', [
-      organizationId,
-      colleague.userId,
-    ])
-    const id = await ask()
-    expect(await colleague.caller().approvals.get({ id })).toMatchObject({ status: 'pending' })
-    expect((await colleague.caller().approvals.list()).items.map(item => item.id)).toContain(id)
-    const decision = { id, decision: 'approve' } as const
-    expect(await reasonOf(colleague.caller().approvals.decide(decision))).toBe('role_too_low')
-    expect(await reasonOf(member.caller().approvals.decide(decision))).toBe('role_too_low')
-    expect(await reasonOf(admin.caller().approvals.cancel({ id }))).toBe('role_too_low')
-    expect(await reasonOf(bob.caller().approvals.get({ id }))).toBe('not_found')
-    expect(await admin.caller().approvals.decide(decision)).toMatchObject({ decidedBy: admin.userId })
-    expect(await owner.caller().approvals.decide({ ...decision, id: await ask() })).toMatchObject({
-      status: 'approved',
-    })
-    const token = await createApiToken(admin, { scopes: ['approvals:write'], organizationId })
-    expect(await token.caller().approvals.decide({ ...decision, id: await ask() })).toMatchObject({
-      status: 'approved',
-    })
-    const { id: elsewhere } = await createOrganization(admin)
-    const bound = await createApiToken(admin, { scopes: ['approvals:write'], organizationId: elsewhere })
-    expect(await reasonOf(bound.caller().approvals.decide({ ...decision, id: await ask() }))).toBe(
-      'not_found',
-    )
-  })
-
-  it('nobody decides their own request, unless it allows that, and then signed in', async () => {
-    const { organizationId, owner, admin } = await createTeam(house)
-    const { id } = await admin.caller().approvals.request({ ...asked, organizationId })
-    expect(await reasonOf(admin.caller().approvals.decide({ id, decision: 'approve' }))).toBe('role_too_low')
-    await owner.caller().organizations.update({ organizationId, allowSelfApproval: true })
-    const token = await createApiToken(admin, { scopes: ['approvals:write'] })
-    expect(await reasonOf(token.caller().approvals.decide({ id, decision: 'approve' }))).toBe('missing_scope')
-    expect(await admin.caller().approvals.decide({ id, decision: 'approve' })).toMatchObject({
-      status: 'approved',
-    })
-  })
-
-  it('is the one that is named, else the task’s, else the one in which the call acts', async () => {
-    const { organizationId, member } = team
-    const acting = member.caller({ 'x-organization-id': organizationId })
-    expect(await acting.approvals.request(asked)).toMatchObject({ organizationId })
-    expect(await member.caller().approvals.request(asked)).toMatchObject({ organizationId: null })
-    const { id: taskId } = await member.caller().tasks.create({ prompt: 'x', organizationId })
-    const call = await createWaitingCall(member, taskId)
-    const { id: other } = await createOrganization(member)
-    // The one who asks does not choose who decides about an organization's task.
-    const elsewhere = { ...asked, toolCallId: call.id, organizationId: other }
-    expect(await reasonOf(member.caller().approvals.request(elsewhere))).toBe('invalid_input')
-    const approval = await member.caller({ 'x-organization-id': other }).approvals.request({
-      ...asked,
-      toolCallId: call.id,
-    })
-    expect(approval).toMatchObject({ organizationId, taskId })
-    expect(await reasonOf(bob.caller().approvals.request({ ...asked, organizationId }))).toBe('not_found')
-  })
-
-  it('whoever is removed or lowered decides nothing any more, and requests stay the organization’s', async () => {
-    const { organizationId, owner, admin, member } = await createTeam(house)
-    const { id } = await admin.caller().approvals.request({ ...asked, organizationId })
-    const { id: others } = await member.caller().approvals.request({ ...asked, organizationId })
-    const { members } = owner.caller().organizations
-    await members.updateRole({ organizationId, userId: admin.userId, role: 'member' })
-    expect(await reasonOf(admin.caller().approvals.decide({ id: others, decision: 'approve' }))).toBe(
-      'role_too_low',
-    )
-    await members.remove({ organizationId, userId: admin.userId })
-    expect(await reasonOf(admin.caller().approvals.get({ id: others }))).toBe('not_found')
-    expect(await reasonOf(admin.caller().approvals.decide({ id, decision: 'approve' }))).toBe('role_too_low')
-    expect(await owner.caller().approvals.decide({ id, decision: 'reject' })).toMatchObject({
-      status: 'rejected',
-    })
-  })
-
-  it('that is removed takes them along, and restored brings them back', async () => {
-    const { organizationId, owner, member } = await createTeam(house)
-    const { id } = await member.caller().approvals.request({ ...asked, organizationId })
-    await owner.caller().organizations.remove({ organizationId })
-    for (const actor of [owner, member]) {
-      expect(await reasonOf(actor.caller().approvals.get({ id }))).toBe('not_found')
-      expect(await reasonOf(actor.caller().approvals.decide({ id, decision: 'approve' }))).toBe('not_found')
-    }
-    await owner.caller().organizations.restore({ organizationId })
-    expect(await owner.caller().approvals.decide({ id, decision: 'approve' })).toMatchObject({
-      status: 'approved',
-    })
-  })
-})
-
 describe('the list', () => {
   it('is by priority and then newest first, by page and by status', async () => {
     const actor = await createActor(house)
@@ -362,64 +228,5 @@ describe('the list', () => {
     expect((await approvals.list({ status: 'rejected' })).items.map(item => item.id)).toEqual([ids.b])
     expect((await approvals.list({ status: 'pending' })).items).toHaveLength(4)
     expect(await reasonOf(approvals.list({ cursor: 'nonsense' }))).toBe('BAD_REQUEST')
-  })
-})
-
-describe('a lease', () => {
-  it('requests for its own task and its calls, as the owner, reads them, and decides nothing', async () => {
-    const { owner, id: taskId, worker } = await createClaimedTask(house)
-    const { id: runId } = await worker.runs.start({ agent: 'claude' })
-    const call = await worker.runs.toolCalls.start({
-      runId,
-      callId: 'c',
-      tool: 'run_command',
-      arguments: { command: [] },
-    })
-    const approval = await worker.approvals.request({ ...asked, toolCallId: call.id })
-    expect(approval).toMatchObject({ taskId, requestedBy: { userId: owner.userId, credential: 'lease' } })
-    expect(await worker.approvals.request(asked)).toMatchObject({ taskId, toolCall: null })
-    const refused = [
-      worker.approvals.decide({ id: approval.id, decision: 'approve' }),
-      worker.approvals.cancel({ id: approval.id }),
-      worker.approvals.list(),
-    ]
-    expect(new Set(await Promise.all(refused.map(reasonOf)))).toEqual(new Set(['missing_scope']))
-    await owner.caller().approvals.decide({ id: approval.id, decision: 'approve' })
-    expect(await worker.approvals.get({ id: approval.id })).toMatchObject({ status: 'approved' })
-    expect(await worker.runs.toolCalls.finish({ id: call.id, status: 'succeeded' })).toMatchObject({
-      status: 'succeeded',
-    })
-  })
-
-  it('asks the organization of its task, and no other', async () => {
-    const { organizationId, owner, admin } = await createTeam(house)
-    const { id: taskId } = await admin.caller().tasks.create({ prompt: 'x', organizationId })
-    const token = await createApiToken(admin, { scopes: ['tasks:work'] })
-    const claim = await token.caller().tasks.claim({ worker: 'w' })
-    const worker = anonymous(house, { authorization: `Bearer ${claim?.lease}` })
-    const approval = await worker.approvals.request(asked)
-    expect(approval).toMatchObject({ organizationId, taskId })
-    const { id: other } = await createOrganization(admin)
-    expect(await reasonOf(worker.approvals.request({ ...asked, organizationId: other }))).toBe('not_found')
-    const decision = { id: approval.id, decision: 'approve' } as const
-    expect(await reasonOf(admin.caller().approvals.decide(decision))).toBe('role_too_low')
-    expect(await owner.caller().approvals.decide(decision)).toMatchObject({ status: 'approved' })
-  })
-
-  it('sees nothing of its owner’s other approvals and calls', async () => {
-    const { owner, worker } = await createClaimedTask(house)
-    const { id } = await owner.caller().approvals.request(asked)
-    const call = await createWaitingCall(owner)
-    expect(await reasonOf(worker.approvals.get({ id }))).toBe('not_found')
-    expect(await reasonOf(worker.approvals.request({ ...asked, toolCallId: call.id }))).toBe('not_found')
-  })
-
-  it('that was lost requests nothing, though the statement waited meanwhile', async () => {
-    const { owner, id: taskId, worker } = await createClaimedTask(house)
-    const late = whileTaskChangesHands(house, taskId, () => worker.approvals.request(asked))
-    expect(await reasonOf(late)).toBe('lease_lost')
-    await lapseLease(house, taskId)
-    expect(await reasonOf(worker.approvals.request(asked))).toBe('lease_lost')
-    expect((await owner.caller().approvals.list()).items).toEqual([])
   })
 })

@@ -1,6 +1,9 @@
 // Runs with calls that await approval, for the tests of this room.
 import { type Actor, createActor, createOrganization, type House } from '../testing/actors.ts'
 
+/** What is asked in the tests. */
+export const asked = { kind: 'deploy', title: 'Deploy to production?', payload: { b: 1, a: [true] } }
+
 export interface Team {
   readonly organizationId: string
   readonly owner: Actor
