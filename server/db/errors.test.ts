@@ -1,0 +1,79 @@
+import { sql } from 'kysely'
+import type pg from 'pg'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { Actor } from '../testing/actors.ts'
+import { scopeOf } from '../testing/scope.ts'
+import { scopedDatabase } from './database.ts'
+import {
+  getConstraintName,
+  getErrorDetail,
+  isCheckViolation,
+  isForeignKeyViolation,
+  isNotNullViolation,
+  isSerializationFailure,
+  isUniqueViolation,
+} from './errors.ts'
+import { openPooledHouse, type PooledHouse } from './fixture.ts'
+
+let pooled: PooledHouse
+let superuser: pg.Client
+let bob: Actor
+let onePool: PooledHouse['onePool']
+
+beforeAll(async () => {
+  pooled = await openPooledHouse()
+  ;({ superuser, bob, onePool } = pooled)
+})
+afterEach(() => pooled.endPools())
+afterAll(() => pooled.close())
+
+describe('error predicates', () => {
+  async function failure(statement: ReturnType<typeof sql>): Promise<unknown> {
+    return statement.execute(scopedDatabase(onePool(), scopeOf(bob))).catch((error: unknown) => error)
+  }
+
+  it('tell the violations apart, with the constraint’s name and detail', async () => {
+    await sql`insert into app.settings (key, value) values ('twice', '1')`.execute(
+      scopedDatabase(onePool(), scopeOf(bob)),
+    )
+    const unique = await failure(sql`insert into app.settings (key, value) values ('twice', '1')`)
+    expect([isUniqueViolation(unique), getConstraintName(unique)]).toEqual([true, 'settings_user_id_key_key'])
+    // Behind row-level security Postgres leaves the detail out.
+    expect(getErrorDetail(unique)).toBeUndefined()
+    const asOwner = await superuser
+      .query(`insert into app.settings (user_id, key, value) values ($1, 'twice', '1')`, [bob.userId])
+      .catch((error: unknown) => error)
+    expect(getErrorDetail(asOwner)).toContain('twice')
+
+    const missing = sql`'00000000-0000-4000-8000-000000000000'`
+    const foreign = await failure(
+      sql`insert into app.task_logs (task_id, seq, type, message) values (${missing}, 1, 'info', '')`,
+    )
+    expect([isForeignKeyViolation(foreign), isUniqueViolation(foreign)]).toEqual([true, false])
+
+    const notNull = await failure(sql`insert into app.settings (key) values ('x')`)
+    expect(isNotNullViolation(notNull)).toBe(true)
+
+    const check = await failure(
+      sql`insert into app.task_logs (task_id, seq, type, message) values (${missing}, 0, 'info', '')`,
+    )
+    expect([isCheckViolation(check), getConstraintName(check)]).toEqual([true, 'task_logs_seq_check'])
+    expect(isSerializationFailure(check)).toBe(false)
+    expect(isUniqueViolation(new Error('23505'))).toBe(false)
+  })
+
+  it('recognise a serialization failure', async () => {
+    const [first, second] = [scopedDatabase(onePool(), scopeOf(bob)), scopedDatabase(onePool(), scopeOf(bob))]
+    await first.insertInto('app.settings').values({ key: 'contended', value: '0' }).execute()
+    const error = await first
+      .transaction()
+      .setIsolationLevel('repeatable read')
+      .execute(async trx => {
+        await trx.selectFrom('app.settings').selectAll().execute()
+        await second.updateTable('app.settings').set({ value: '1' }).where('key', '=', 'contended').execute()
+        await trx.updateTable('app.settings').set({ value: '2' }).where('key', '=', 'contended').execute()
+      })
+      .catch((thrown: unknown) => thrown)
+    expect(isSerializationFailure(error)).toBe(true)
+  })
+})
