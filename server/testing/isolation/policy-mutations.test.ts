@@ -10,6 +10,7 @@ import {
   tokenCredential,
   workOf,
 } from './dataset.ts'
+import { isSibling, type Mutation, mutationsOf, type Policy, readPolicies } from './mutations.ts'
 import {
   asLeased,
   type Caller,
@@ -31,25 +32,10 @@ vi.setConfig({ testTimeout: 180_000 })
 /** Users' tables, with rows that the members of an organization read. */
 const SHARED_WITH_MEMBERS = ['app.approvals']
 
-interface Policy {
-  readonly table: string
-  readonly name: string
-  readonly command: 'select' | 'insert' | 'update' | 'delete' | 'all'
-  readonly role: string
-  readonly using: string | null
-  readonly withCheck: string | null
-}
-
 /** What must be so of every row that the public login reads. */
 const PUBLIC_ROWS: Readonly<Record<string, string>> = {
   'app.tools': 'is_enabled',
   'app.content': `status = 'published'`,
-}
-
-interface Mutation {
-  readonly title: string
-  readonly table: string
-  readonly sql: string
 }
 
 let house: House
@@ -89,27 +75,13 @@ beforeAll(async () => {
     { name: 'a newcomer', credential: sessionCredential(newcomer) },
     { name: 'a program', credential: tokenCredential(program) },
   ]
-  policies = await readPolicies()
+  policies = await readPolicies(house.owner)
 })
 
 afterAll(async () => {
   await superuser.end()
   await house.close()
 })
-
-async function readPolicies(): Promise<Policy[]> {
-  const { rows } = await house.owner.query<Policy>(
-    `select
-       format('%I.%I', schemaname, tablename) as table, quote_ident(policyname) as name, lower(cmd) as command,
-       roles[1]::text as role, qual as using, with_check as "withCheck"
-     from pg_policies where schemaname in ('app', 'auth') order by 1, 2`,
-  )
-  return rows
-}
-
-function isSibling(one: Policy, other: Policy | undefined): boolean {
-  return one.table === other?.table && one.command === other.command && one.role === other.role
-}
 
 /** How a mutation is noticed: the lint's findings, and what the API's login can or can no longer do to its table. */
 async function noticesOf({ table, sql }: Mutation): Promise<{ lint: string[]; behaviour: string[] }> {
@@ -224,43 +196,6 @@ async function findPublicFaults(table: string): Promise<string[]> {
   return rows.length === 1 && rows[0]?.isShown ? [] : [`the public login reads something else of ${table}`]
 }
 
-function mutationsOf(
-  wanted: 'drop' | 'true' | 'true check' | 'no check' | 'all roles' | 'unbound',
-): Mutation[] {
-  return policies.flatMap(({ table, name, command, role, using, withCheck }) => {
-    const policy = `policy ${name} on ${table}`
-    const isAuths = role === 'rowhouse_auth'
-    switch (wanted) {
-      case 'drop':
-        return [{ title: `${policy}, dropped`, table, sql: `drop ${policy}` }]
-      case 'true':
-        // Those of Better Auth's login are true as they are, or hide what is removed.
-        return using === null || isAuths
-          ? []
-          : [{ title: `${policy}, true`, table, sql: `alter ${policy} using (true)` }]
-      case 'true check':
-        return withCheck === null || isAuths
-          ? []
-          : [{ title: `${policy}, checking nothing`, table, sql: `alter ${policy} with check (true)` }]
-      case 'no check': {
-        if (withCheck === null) return []
-        const created = `create ${policy} for ${command} to ${role} ${using === null ? '' : `using (${using})`}`
-        return [{ title: `${policy}, without a check`, table, sql: `drop ${policy}; ${created}` }]
-      }
-      case 'all roles':
-        return [{ title: `${policy}, for all roles`, table, sql: `alter ${policy} to public` }]
-      case 'unbound': {
-        const unbound = using?.replaceAll('( SELECT app.holds_lease() AS holds_lease)', 'false')
-        return unbound === undefined || unbound === using
-          ? []
-          : [{ title: `${policy}, unbound`, table, sql: `alter ${policy} using (${unbound})` }]
-      }
-      default:
-        return wanted satisfies never
-    }
-  })
-}
-
 /** The mutations that one of `by` does not notice. */
 async function unnoticed(mutations: readonly Mutation[], by: ('lint' | 'behaviour')[]): Promise<string[]> {
   expect(mutations.length).toBeGreaterThan(0)
@@ -280,7 +215,7 @@ test('nothing is noticed where nothing is broken', async () => {
 
 describe('is noticed by what can be reached, and by the lint:', () => {
   test('a policy that is dropped', async () => {
-    const drops = mutationsOf('drop')
+    const drops = mutationsOf(policies, 'drop')
     expect(await unnoticed(drops, ['behaviour'])).toEqual([])
     // Where another policy for the same command stays, the lint can't know that there should be two.
     const last = drops.filter(
@@ -290,11 +225,11 @@ describe('is noticed by what can be reached, and by the lint:', () => {
   })
 
   test('a policy that is true', async () => {
-    expect(await unnoticed(mutationsOf('true'), ['behaviour', 'lint'])).toEqual([])
+    expect(await unnoticed(mutationsOf(policies, 'true'), ['behaviour', 'lint'])).toEqual([])
   })
 
   test('a policy that checks nothing', async () => {
-    expect(await unnoticed(mutationsOf('true check'), ['behaviour', 'lint'])).toEqual([])
+    expect(await unnoticed(mutationsOf(policies, 'true check'), ['behaviour', 'lint'])).toEqual([])
   })
 
   test('a table without row-level security', async () => {
@@ -309,7 +244,7 @@ describe('is noticed by what can be reached, and by the lint:', () => {
 
 describe('is noticed by what a lease can reach:', () => {
   test('a policy that does not bind it to its task', async () => {
-    expect(await unnoticed(mutationsOf('unbound'), ['behaviour'])).toEqual([])
+    expect(await unnoticed(mutationsOf(policies, 'unbound'), ['behaviour'])).toEqual([])
   })
 })
 
@@ -317,16 +252,16 @@ describe('is noticed by what a lease can reach:', () => {
 // rows are as safe as before, but no longer by what the policy says.
 describe('is noticed by the lint:', () => {
   test('a policy without a check', async () => {
-    expect(await unnoticed(mutationsOf('no check'), ['lint'])).toEqual([])
+    expect(await unnoticed(mutationsOf(policies, 'no check'), ['lint'])).toEqual([])
   })
 
   test('a policy for all roles', async () => {
-    expect(await unnoticed(mutationsOf('all roles'), ['lint'])).toEqual([])
+    expect(await unnoticed(mutationsOf(policies, 'all roles'), ['lint'])).toEqual([])
   })
 
   test('and by what can be reached, where the policy was Better Auth’s', async () => {
     // Two ask for the organizations that their reader sees, and so show the API's login no more than before.
-    const mutations = mutationsOf('all roles').filter(
+    const mutations = mutationsOf(policies, 'all roles').filter(
       ({ title, table }) =>
         title.includes('all_auth') && !['auth.members', 'auth.invitations'].includes(table),
     )
