@@ -2,10 +2,16 @@ import { randomUUID } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { TEST_AUTH_SECRET } from '#server/testing/environment.ts'
+import {
+  freePort,
+  SERVER_MAIN,
+  type ServerProcess,
+  startServerProgram,
+} from '#server/testing/server-process.ts'
 import { throwawayDirectory } from '#server/testing/throwaway-directory.ts'
 import { createClient, type RowhouseClient, signUp } from './index.ts'
 import { PASSWORD } from './server-fixture.ts'
-import { freePort, type ServerProcess, startServerProcess } from './server-processes.ts'
 import { work } from './worker.ts'
 
 const CRASHES = 3
@@ -14,12 +20,21 @@ const WORK = 60
 const LINES = 5
 
 const dataDir = throwawayDirectory('crash')
-let environment: Record<string, string>
+let env: Record<string, string>
 let server: ServerProcess
 
 beforeAll(async () => {
-  environment = { DATA_DIR: dataDir, PORT: String(await freePort()), MAX_TASKS_PER_DAY: '100000' }
-  server = await startServerProcess(environment)
+  env = {
+    PATH: '/usr/bin:/bin',
+    NODE_ENV: 'test',
+    HOST: '127.0.0.1',
+    PORT: String(await freePort()),
+    LOG_LEVEL: 'info',
+    AUTH_SECRET: TEST_AUTH_SECRET,
+    DATA_DIR: dataDir,
+    MAX_TASKS_PER_DAY: '100000',
+  }
+  server = await startServerProgram([SERVER_MAIN], { env })
 })
 afterAll(async () => {
   await server?.stop()
@@ -108,8 +123,8 @@ test('a server killed under load loses nothing that it acknowledged, and its wor
 
   for (let crash = 0; crash < CRASHES; crash++) {
     await sleep(500 + Math.random() * 1_000)
-    await server.kill()
-    server = await startServerProcess(environment)
+    await server.stop('SIGKILL')
+    server = await startServerProgram([SERVER_MAIN], { env })
   }
   const { created, lines, failures } = await load.stop()
   await vi.waitFor(

@@ -4,10 +4,10 @@ import { createInterface } from 'node:readline'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '#server/testing/database.ts'
+import { type ServerProcess, startServerProcess } from '#server/testing/server-process.ts'
 import type { FleetEvent } from './fleet-worker.ts'
 import { createClient, signUp } from './index.ts'
 import { PASSWORD } from './server-fixture.ts'
-import { type ServerProcess, servingFrom, startServerProcess } from './server-processes.ts'
 
 const TASKS = 500
 const KILLED = 5
@@ -23,8 +23,9 @@ beforeAll(async () => {
   database = await createTestDatabase()
   owner = new pg.Pool({ connectionString: database.ownerUrl, max: 1 })
   owner.on('error', () => {}).on('connect', client => client.on('error', () => {}))
-  const environment = { ...servingFrom(database), MAX_TASKS_PER_DAY: String(TASKS) }
-  servers = await Promise.all([startServerProcess(environment), startServerProcess(environment)])
+  const { urls, ownerUrl: directUrl } = database
+  const environment = { MAX_TASKS_PER_DAY: String(TASKS) }
+  servers = await Promise.all([1, 2].map(() => startServerProcess({ urls, directUrl, environment })))
 })
 afterAll(async () => {
   for (const { child } of fleet) child.kill('SIGKILL')

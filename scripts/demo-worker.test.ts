@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createClient, signIn } from '#client/index.ts'
-import { type ServerProcess, servingFrom, startServerProcess } from '#client/server-processes.ts'
 import { createTestDatabase, type TestDatabase } from '#server/testing/database.ts'
-import { TEST_AUTH_SECRET } from '#server/testing/environment.ts'
+import { loginEnvironment, TEST_AUTH_SECRET } from '#server/testing/environment.ts'
+import { type ServerProcess, startServerProcess } from '#server/testing/server-process.ts'
 import { ADA, PASSWORD } from './seed/demo.ts'
 
 const dataDir = mkdtempSync(join(tmpdir(), 'rowhouse-data-'))
@@ -16,7 +16,8 @@ let server: ServerProcess
 
 beforeAll(async () => {
   database = await createTestDatabase()
-  server = await startServerProcess({ ...servingFrom(database), DATA_DIR: dataDir })
+  const { urls, ownerUrl } = database
+  server = await startServerProcess({ urls, directUrl: ownerUrl, environment: { DATA_DIR: dataDir } })
 })
 afterAll(async () => {
   await server.stop()
@@ -32,7 +33,8 @@ function run(script: string, args: string[], onOutput: (output: string) => void 
       PATH: '/usr/bin:/bin',
       DATA_DIR: dataDir,
       AUTH_SECRET: TEST_AUTH_SECRET,
-      ...servingFrom(database),
+      DIRECT_URL: database.ownerUrl,
+      ...loginEnvironment(database.urls),
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

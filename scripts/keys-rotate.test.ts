@@ -14,7 +14,7 @@ import { newId } from '#server/db/new-id.ts'
 import { createLogger } from '#server/logger.ts'
 import { startServer } from '#server/start.ts'
 import { createTestDatabase, openOwnerPool, type TestDatabase } from '#server/testing/database.ts'
-import { TEST_AUTH_SECRET } from '#server/testing/environment.ts'
+import { loginEnvironment, TEST_AUTH_SECRET } from '#server/testing/environment.ts'
 
 const K1 = `k1:${hash('sha256', 'the first key')}`
 const K2 = `k2:${hash('sha256', 'the second key')}`
@@ -122,10 +122,7 @@ async function serve(keys: string): Promise<void> {
     DATA_DIR: dataDir,
     AUTH_SECRET: TEST_AUTH_SECRET,
     ENCRYPTION_KEYS: keys,
-    API_DATABASE_URL: database.urls.api,
-    PUBLIC_DATABASE_URL: database.urls.public,
-    AUTH_DATABASE_URL: database.urls.auth,
-    SYSTEM_DATABASE_URL: database.urls.system,
+    ...loginEnvironment(database.urls),
   })
   const server = await startServer(config, createLogger({ level: 'silent' }))
   await server.stop()

@@ -1,14 +1,14 @@
 // Holds README.md, ARCHITECTURE.md and the decisions to what there is: README's calls run, as they are written, against a server
 // that was started as README says.
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { freePort, type ServerProcess, startServerProgram } from '#server/testing/server-process.ts'
 import { createProgram } from './kysely-migrate.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -40,7 +40,7 @@ describe('what README has its reader call', () => {
   const place = mkdtempSync(join(tmpdir(), 'rowhouse-readme-'))
   let url: string
   let env: Record<string, string>
-  let server: ChildProcess | undefined
+  let server: ServerProcess | undefined
 
   beforeAll(async () => {
     const port = await freePort()
@@ -50,11 +50,10 @@ describe('what README has its reader call', () => {
     const { name, imports, exports } = packageJson
     const manifest = { name, type: 'module', imports, exports: fromSource(exports) }
     await writeFile(join(place, 'package.json'), JSON.stringify(manifest))
-    server = start(packageJson.scripts.start, { cwd: place, env })
-    await listening(server)
+    server = await startServerProgram(nodeArguments(packageJson.scripts.start), { cwd: place, env })
   })
   afterAll(async () => {
-    await stop(server)
+    await server?.stop()
     rmSync(place, { recursive: true, force: true })
   })
 
@@ -188,40 +187,9 @@ function fromSource(exports: Record<string, string | { default: string }>): Reco
   return sources
 }
 
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer().once('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
-    })
-  })
-}
-
-/** Starts `node …` as npm would. */
-function start(command: string, options: { cwd: string; env: Record<string, string> }): ChildProcess {
+/** What `node` gets from a command such as npm start's. */
+function nodeArguments(command: string): string[] {
   const [program, ...args] = command.split(' ')
   if (program !== 'node') throw new Error(`npm start is "${command}", which this does not know how to run`)
-  return spawn(process.execPath, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
-}
-
-function listening(child: ChildProcess): Promise<void> {
-  let output = ''
-  return new Promise((resolve, reject) => {
-    const read = (chunk: unknown) => {
-      output += String(chunk)
-      if (output.includes('listening on http')) resolve()
-    }
-    child.stdout?.on('data', read)
-    child.stderr?.on('data', read)
-    child.once('exit', code => reject(new Error(`the server ended with ${code}:\n${output}`)))
-  })
-}
-
-function stop(child: ChildProcess | undefined): Promise<void> {
-  if (!child || child.exitCode !== null) return Promise.resolve()
-  return new Promise(resolve => {
-    child.once('exit', () => resolve())
-    child.kill('SIGTERM')
-  })
+  return args
 }

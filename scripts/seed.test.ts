@@ -6,7 +6,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { TASK_STATUSES } from '#server/tasks/state.ts'
 import { createTestDatabase, type TestDatabase } from '#server/testing/database.ts'
-import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '#server/testing/environment.ts'
+import { loginEnvironment, TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '#server/testing/environment.ts'
 import { readTables, snapshotTables } from '#server/testing/isolation/tables.ts'
 import { CONTENT } from './seed/content.ts'
 import { ADA, GRACE, ORGANIZATION, TASKS } from './seed/demo.ts'
@@ -36,10 +36,7 @@ function seed(args: string[] = [], env: Record<string, string> = {}) {
       DATA_DIR: dataDir,
       AUTH_SECRET: TEST_AUTH_SECRET,
       DIRECT_URL: ownerUrl,
-      API_DATABASE_URL: urls.api,
-      PUBLIC_DATABASE_URL: urls.public,
-      AUTH_DATABASE_URL: urls.auth,
-      SYSTEM_DATABASE_URL: urls.system,
+      ...loginEnvironment(urls),
       ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],

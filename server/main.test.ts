@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from './testing/database.ts'
-import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from './testing/environment.ts'
+import { loginEnvironment, TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from './testing/environment.ts'
 
 let database: TestDatabase
 
@@ -24,10 +24,7 @@ function environment() {
     APP_URL: 'http://localhost:3000',
     AUTH_SECRET: TEST_AUTH_SECRET,
     ENCRYPTION_KEYS: TEST_ENCRYPTION_KEYS,
-    API_DATABASE_URL: urls.api,
-    PUBLIC_DATABASE_URL: urls.public,
-    AUTH_DATABASE_URL: urls.auth,
-    SYSTEM_DATABASE_URL: urls.system,
+    ...loginEnvironment(urls),
   }
 }
 

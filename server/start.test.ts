@@ -4,7 +4,7 @@ import { type Config, loadConfig } from './config.ts'
 import { createLogger } from './logger.ts'
 import { startServer } from './start.ts'
 import { createTestDatabase, type TestDatabase } from './testing/database.ts'
-import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from './testing/environment.ts'
+import { loginEnvironment, TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from './testing/environment.ts'
 import { startServerProcess } from './testing/server-process.ts'
 
 let database: TestDatabase
@@ -21,10 +21,7 @@ function configOf(overrides: Record<string, string> = {}): Config {
     PORT: '0',
     AUTH_SECRET: TEST_AUTH_SECRET,
     ENCRYPTION_KEYS: TEST_ENCRYPTION_KEYS,
-    API_DATABASE_URL: database.urls.api,
-    PUBLIC_DATABASE_URL: database.urls.public,
-    AUTH_DATABASE_URL: database.urls.auth,
-    SYSTEM_DATABASE_URL: database.urls.system,
+    ...loginEnvironment(database.urls),
     ...overrides,
   })
 }
@@ -88,12 +85,7 @@ describe('starting a server', () => {
 
   it('lets one of two servers win that start first and at once with other keys', async () => {
     await using fresh = await createTestDatabase()
-    const urls = {
-      API_DATABASE_URL: fresh.urls.api,
-      PUBLIC_DATABASE_URL: fresh.urls.public,
-      AUTH_DATABASE_URL: fresh.urls.auth,
-      SYSTEM_DATABASE_URL: fresh.urls.system,
-    }
+    const urls = loginEnvironment(fresh.urls)
     const keys = ['k1', 'k2', 'k3'].map(id => `${id}:${hash('sha256', id)}`)
     const starts = await Promise.allSettled(
       keys.map(ENCRYPTION_KEYS => startServer(configOf({ ...urls, ENCRYPTION_KEYS }), log)),

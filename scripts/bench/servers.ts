@@ -1,8 +1,9 @@
-import { type ChildProcess, fork, spawn } from 'node:child_process'
+import { type ChildProcess, fork } from 'node:child_process'
 import { hash } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { SERVER_MAIN, type ServerProcess, startServerProgram } from '#server/testing/server-process.ts'
 import { MAX_TASKS_PER_DAY } from './variants/shared.ts'
 
 export type Variant = 'limit' | 'usual' | 'rowhouse'
@@ -36,17 +37,19 @@ export async function startVariant(variant: 'limit' | 'usual', options: ServerOp
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     },
   )
-  const port = await started(child, variant, resolve => {
-    child.once('message', (message: { port: number }) => resolve(message.port))
-  })
-  return serverOf(child, port)
+  return serverOf(child, await portOf(child, variant))
+}
+
+export interface RowhouseOptions extends ServerOptions {
+  readonly authSecret: string
+  /** The name of its CPU profile. */
+  readonly name?: string
 }
 
 /** Starts our server as `npm start` does, in production, on a database that is migrated already. */
-export async function startRowhouse(options: ServerOptions & { authSecret: string }): Promise<BenchServer> {
-  const { databaseUrl, authSecret, profileDir } = options
-  const args = [...profileArguments(profileDir, 'rowhouse'), script('../../server/main.ts')]
-  const child = spawn(process.execPath, args, {
+export async function startRowhouseProcess(options: RowhouseOptions): Promise<ServerProcess> {
+  const { databaseUrl, authSecret, profileDir, name = 'rowhouse' } = options
+  const server = await startServerProgram([...profileArguments(profileDir, name), SERVER_MAIN], {
     env: {
       NODE_ENV: 'production',
       HOST: '127.0.0.1',
@@ -58,18 +61,13 @@ export async function startRowhouse(options: ServerOptions & { authSecret: strin
       ENCRYPTION_KEYS: `bench:${hash('sha256', authSecret)}`,
       MAX_TASKS_PER_DAY: String(MAX_TASKS_PER_DAY),
     },
-    stdio: ['ignore', 'pipe', 'inherit'],
   })
-  let log = ''
-  const port = await started(child, 'rowhouse', resolve => {
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      if (log.length < 10_000) log += text
-      const match = /listening on http:\/\/[^\s"]*:(\d+)/.exec(log)
-      if (match) resolve(Number(match[1]))
-    })
-  }).catch(error => {
-    throw new Error(`${error.message}\n${log}`)
-  })
+  server.child.stderr?.pipe(process.stderr)
+  return server
+}
+
+export async function startRowhouse(options: RowhouseOptions): Promise<BenchServer> {
+  const { child, port } = await startRowhouseProcess(options)
   return serverOf(child, port)
 }
 
@@ -82,16 +80,13 @@ function profileArguments(profileDir: string | undefined, name: string): string[
   return ['--cpu-prof', `--cpu-prof-dir=${profileDir}`, `--cpu-prof-name=${name}.cpuprofile`]
 }
 
-async function started(
-  child: ChildProcess,
-  name: string,
-  whenListening: (resolve: (port: number) => void) => void,
-): Promise<number> {
+/** Where a variant listens, as it tells by itself. */
+async function portOf(child: ChildProcess, name: string): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>()
   const timeout = setTimeout(() => reject(new Error(`${name} did not start in time`)), START_TIMEOUT_MS)
   const onExit = () => reject(new Error(`${name} ended before it listened`))
   child.once('error', reject).once('exit', onExit)
-  whenListening(resolve)
+  child.once('message', (message: { port: number }) => resolve(message.port))
   try {
     return await promise
   } catch (error) {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { LoginUrls } from '../db/pools.ts'
 
 /** Signs nothing outside the tests. */
 export const TEST_AUTH_SECRET = 'only-for-the-test-suite-0f7c1d9ab2e84635'
@@ -39,5 +40,20 @@ export function readTestEnvironment(): TestEnvironment {
     directUrl,
     owner: TEST_OWNER,
     uploadMebibytes: TEST_UPLOAD_MIB,
+  }
+}
+
+/** What tells a process of ours to log in by these URLs. */
+export function loginEnvironment({
+  api,
+  auth,
+  public: published,
+  system,
+}: LoginUrls): Record<string, string> {
+  return {
+    API_DATABASE_URL: api,
+    PUBLIC_DATABASE_URL: published,
+    AUTH_DATABASE_URL: auth,
+    SYSTEM_DATABASE_URL: system,
   }
 }

@@ -6,7 +6,7 @@ import { loadConfig } from '../config.ts'
 import { createLogger } from '../logger.ts'
 import { startServer } from '../start.ts'
 import { createTestDatabase, openOwnerPool } from './database.ts'
-import { TEST_AUTH_SECRET } from './environment.ts'
+import { loginEnvironment, TEST_AUTH_SECRET } from './environment.ts'
 import { type SmtpSink, startSmtpSink } from './smtp-sink.ts'
 
 export const ORIGIN = 'http://localhost:3000'
@@ -52,10 +52,7 @@ export async function openFrontDoor(): Promise<FrontDoor> {
       HOST: '127.0.0.1',
       APP_URL: ORIGIN,
       DATABASE_URL: ownerUrl,
-      API_DATABASE_URL: urls.api,
-      PUBLIC_DATABASE_URL: urls.public,
-      AUTH_DATABASE_URL: urls.auth,
-      SYSTEM_DATABASE_URL: urls.system,
+      ...loginEnvironment(urls),
       MIGRATE_ON_START: 'false',
       SMTP_URL: mails.url,
       AUTH_SECRET: TEST_AUTH_SECRET,

@@ -1,63 +1,96 @@
+// Servers in processes of their own, for whoever looks at what their end, their number or their size does to callers.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { LoginUrls } from '../db/pools.ts'
-import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from './environment.ts'
+import { loginEnvironment, TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from './environment.ts'
 
-/** A server as `npm start` runs it, in a process of its own. */
 export interface ServerProcess extends AsyncDisposable {
+  /** Where it listens. */
+  readonly url: string
   readonly port: number
   readonly child: ChildProcess
-  /** Lets it drain; another signal ends it at once. Safe to call twice. */
+  /** Lets it drain; another signal ends it at once, and what it started may live on. Safe to call twice. */
   stop(signal?: NodeJS.Signals): Promise<void>
 }
+
+/** What `npm start` runs. */
+export const SERVER_MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
+
+const START_TIMEOUT_MS = 60_000
 
 export interface ServerProcessOptions {
   readonly urls: LoginUrls
   readonly directUrl: string
-  readonly port?: number
   readonly environment?: Record<string, string>
 }
 
-const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
-
 /** Starts a server on a database that is migrated already, and resolves when it listens. */
-export async function startServerProcess(options: ServerProcessOptions): Promise<ServerProcess> {
-  const { urls, directUrl, port = 0, environment } = options
-  const child = spawn(process.execPath, [MAIN], {
+export function startServerProcess(options: ServerProcessOptions): Promise<ServerProcess> {
+  const { urls, directUrl, environment } = options
+  return startServerProgram([SERVER_MAIN], {
     env: {
       NODE_ENV: 'test',
       HOST: '127.0.0.1',
-      PORT: String(port),
+      PORT: '0',
       APP_URL: 'http://localhost:3000',
       DIRECT_URL: directUrl,
-      API_DATABASE_URL: urls.api,
-      PUBLIC_DATABASE_URL: urls.public,
-      AUTH_DATABASE_URL: urls.auth,
-      SYSTEM_DATABASE_URL: urls.system,
+      ...loginEnvironment(urls),
       MIGRATE_ON_START: 'false',
       AUTH_SECRET: TEST_AUTH_SECRET,
       ENCRYPTION_KEYS: TEST_ENCRYPTION_KEYS,
       ...environment,
     },
-    stdio: ['ignore', 'pipe', 'pipe'],
   })
-  let output = ''
-  child.stderr.on('data', (text: Buffer) => {
-    output += text
-  })
-  const listening = await new Promise<number>((resolve, reject) => {
-    child.once('exit', code => reject(new Error(`the server ended with ${code}:\n${output}`)))
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      if (output.length < 20_000) output += text
-      const match = /listening on http:\/\/[^\s"]*:(\d+)/.exec(output)
-      if (match) resolve(Number(match[1]))
-    })
-  })
+}
+
+/**
+ * Runs `node` with the arguments of a server, in the environment that is given and nothing else, and resolves when it
+ * listens. One that does not start is an error that holds what it said.
+ */
+export async function startServerProgram(
+  args: readonly string[],
+  options: { readonly env: Record<string, string>; readonly cwd?: string },
+): Promise<ServerProcess> {
+  const child = spawn(process.execPath, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
   const stop = async (signal: NodeJS.Signals = 'SIGTERM') => {
     if (child.exitCode !== null || child.signalCode !== null) return
     child.kill(signal)
     await once(child, 'exit')
   }
-  return { port: listening, child, stop, [Symbol.asyncDispose]: () => stop('SIGKILL') }
+  const { promise, resolve, reject } = Promise.withResolvers<RegExpExecArray>()
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    // For as long as it lives: a pipe that nobody reads stops the server.
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      if (output.length > 20_000) return
+      output += text
+      const listening = /listening on (http:\/\/[^\s"]*:(\d+))/.exec(output)
+      if (listening) resolve(listening)
+    })
+  }
+  const fail = (what: string) => reject(new Error(`the server ${what}:\n${output}`))
+  const timer = setTimeout(() => fail('did not listen in time'), START_TIMEOUT_MS)
+  child.once('error', reject).once('close', code => fail(`ended with ${code}`))
+  try {
+    const [, url = '', port] = await promise
+    return { url, port: Number(port), child, stop, [Symbol.asyncDispose]: () => stop('SIGKILL') }
+  } catch (error) {
+    child.kill('SIGKILL')
+    throw error
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** A port that was free a moment ago, for a server that comes back where it was. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer().once('error', reject)
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address()
+      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
+    })
+  })
 }

@@ -1,16 +1,14 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { hash, randomBytes, randomUUID } from 'node:crypto'
-import { once } from 'node:events'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { createApiToken, shownPrefix, storedApiToken } from '#server/api-tokens/format.ts'
 import { toPgConfig } from '#server/db/connection-url.ts'
 import { startEmbeddedPostgres } from '#server/db/embedded/postgres.ts'
 import { ensureLogins, loginPassword } from '#server/db/logins.ts'
 import { migrateToLatest } from '#server/db/migrations/runner.ts'
+import { startRowhouseProcess } from '../servers.ts'
 
 /** A throwaway database with the settings of `npm start`, and a server on it in a process of its own. */
 export interface BenchHouse {
@@ -36,7 +34,12 @@ export async function openBenchHouse(options: { profileDir: string | undefined }
   await ensureLogins(database.url, authSecret)
   const owner = new pg.Client(toPgConfig(database.url))
   await owner.connect()
-  const { server, port } = await startServer(database.url, authSecret, options.profileDir)
+  const server = await startRowhouseProcess({
+    ...options,
+    databaseUrl: database.url,
+    authSecret,
+    name: 'streams',
+  })
   const api = new URL(database.url)
   api.username = 'rowhouse_api'
   api.password = loginPassword(authSecret, 'rowhouse_api')
@@ -46,7 +49,7 @@ export async function openBenchHouse(options: { profileDir: string | undefined }
     return rows[0]?.id ?? ''
   }
   return {
-    port,
+    port: server.port,
     apiUrl: api.href,
     async createTask() {
       const token = createApiToken()
@@ -64,14 +67,13 @@ export async function openBenchHouse(options: { profileDir: string | undefined }
       )
       return { id, token }
     },
-    residentBytes: () => Number(/VmRSS:\s+(\d+)/.exec(proc(server, 'status'))?.[1] ?? 0) * 1024,
+    residentBytes: () => Number(/VmRSS:\s+(\d+)/.exec(proc(server.child.pid, 'status'))?.[1] ?? 0) * 1024,
     cpuSeconds() {
-      const fields = proc(server, 'stat').split(') ')[1]?.split(' ') ?? []
+      const fields = proc(server.child.pid, 'stat').split(') ')[1]?.split(' ') ?? []
       return (Number(fields[11]) + Number(fields[12])) / 100
     },
     async stop() {
-      server.kill('SIGTERM')
-      await once(server, 'exit')
+      await server.stop()
       await owner.end()
       await database.stop()
       rmSync(dataDir, { recursive: true, force: true })
@@ -79,41 +81,6 @@ export async function openBenchHouse(options: { profileDir: string | undefined }
   }
 }
 
-function proc(server: ChildProcess, file: string): string {
-  return readFileSync(`/proc/${server.pid}/${file}`, 'utf8')
-}
-
-async function startServer(
-  databaseUrl: string,
-  authSecret: string,
-  profileDir: string | undefined,
-): Promise<{ server: ChildProcess; port: number }> {
-  const profile =
-    profileDir === undefined
-      ? []
-      : ['--cpu-prof', `--cpu-prof-dir=${profileDir}`, '--cpu-prof-name=streams.cpuprofile']
-  const main = fileURLToPath(new URL('../../../server/main.ts', import.meta.url))
-  const server = spawn(process.execPath, [...profile, main], {
-    env: {
-      NODE_ENV: 'production',
-      HOST: '127.0.0.1',
-      PORT: '0',
-      APP_URL: 'http://localhost:3000',
-      DATABASE_URL: databaseUrl,
-      MIGRATE_ON_START: 'false',
-      AUTH_SECRET: authSecret,
-      ENCRYPTION_KEYS: `bench:${hash('sha256', authSecret)}`,
-    },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  let log = ''
-  const port = await new Promise<number>((resolve, reject) => {
-    server.once('exit', code => reject(new Error(`the server ended with ${code}\n${log}`)))
-    server.stdout.setEncoding('utf8').on('data', (text: string) => {
-      if (log.length < 10_000) log += text
-      const match = /listening on http:\/\/[^\s"]*:(\d+)/.exec(log)
-      if (match) resolve(Number(match[1]))
-    })
-  })
-  return { server, port }
+function proc(pid: number | undefined, file: string): string {
+  return readFileSync(`/proc/${pid}/${file}`, 'utf8')
 }

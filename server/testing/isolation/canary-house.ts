@@ -5,7 +5,7 @@ import { loadConfig } from '../../config.ts'
 import { createLogger } from '../../logger.ts'
 import { startServer } from '../../start.ts'
 import { createTestDatabase } from '../database.ts'
-import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '../environment.ts'
+import { loginEnvironment, TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '../environment.ts'
 import { startSmtpSink } from '../smtp-sink.ts'
 import type { Sent as SentWebhook } from '../webhooks.ts'
 
@@ -30,10 +30,7 @@ export async function openCanaryHouse(environment: Readonly<Record<string, strin
     HOST: '127.0.0.1',
     APP_URL,
     DATABASE_URL: database.ownerUrl,
-    API_DATABASE_URL: database.urls.api,
-    PUBLIC_DATABASE_URL: database.urls.public,
-    AUTH_DATABASE_URL: database.urls.auth,
-    SYSTEM_DATABASE_URL: database.urls.system,
+    ...loginEnvironment(database.urls),
     MIGRATE_ON_START: 'false',
     SMTP_URL: mails.url,
     AUTH_SECRET: TEST_AUTH_SECRET,

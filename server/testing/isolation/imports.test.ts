@@ -27,10 +27,7 @@ const IMPORT =
 /** Everything that ships: not tests, what only tests use, nor generated types. */
 const sources: Source[] = globSync(['server/**/*.{ts,tsx}', 'client/**/*.{ts,tsx}'], { cwd: ROOT })
   .filter(
-    path =>
-      !/\.test(-d)?\.tsx?$|\.d\.ts$|^server\/testing\/|fixture|testing-|harness|conformance|client\/server-processes/.test(
-        path,
-      ),
+    path => !/\.test(-d)?\.tsx?$|\.d\.ts$|^server\/testing\/|fixture|testing-|harness|conformance/.test(path),
   )
   .sort()
   .map(path => {
