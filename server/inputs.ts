@@ -20,7 +20,7 @@ export function filledText(max: number) {
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
-export const MAX_JSON_BYTES = 256 * 1024
+const MAX_JSON_BYTES = 256 * 1024
 const MAX_JSON_DEPTH = 64
 
 /** Names that superjson refuses to write: a row that held one could not be read any more. */

@@ -21,8 +21,8 @@ export const OPERATION_NAMES = Object.keys(OPERATIONS) as Operation[]
 export const CONTENT_OPERATIONS: readonly Operation[] = ['content-list', 'content-search']
 export const TASK_OPERATIONS = OPERATION_NAMES.filter(name => !CONTENT_OPERATIONS.includes(name))
 
-export const LIST_LIMIT = 20
-export const LOG_LINES = 10
+const LIST_LIMIT = 20
+const LOG_LINES = 10
 
 /** Requests of an operation that differ in caller and task; a measurement goes round and round over them. */
 const REQUESTS = 16_384

@@ -21,7 +21,7 @@ export async function runWhenMain(moduleUrl: string, createProgram: CreateProgra
 }
 
 /** Runs one command line and returns its exit code: 0, 1 for a failure, 2 when it was not understood, 130 when aborted. */
-export async function runCommandLine(
+async function runCommandLine(
   createProgram: CreateProgram,
   args: string[],
   signal: AbortSignal,

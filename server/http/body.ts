@@ -14,11 +14,6 @@ export class RequestAbortedError extends Error {
   }
 }
 
-/** Whether the announced length is over the limit, before a byte is read. */
-export function announcesTooMuch(req: IncomingMessage, maxBytes = MAX_BODY_BYTES): boolean {
-  return Number(req.headers['content-length']) > maxBytes
-}
-
 export function tooLarge(maxBytes = MAX_BODY_BYTES): AppError {
   return new AppError('too_large', `the request body is larger than ${maxBytes} bytes`)
 }

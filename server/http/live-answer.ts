@@ -10,9 +10,9 @@ import { callProcedureChain } from './procedure-chain.ts'
 import type { TrpcHandlerOptions } from './trpc-handler.ts'
 
 /** What one reader may leave unread in our memory, besides the batch that passes it. */
-export const MAX_UNREAD_BYTES = 256 * 1024
+const MAX_UNREAD_BYTES = 256 * 1024
 /** How long a reader may take over that before it counts as gone. */
-export const STALL_MS = 20_000
+const STALL_MS = 20_000
 
 /** Answers live subscriptions as tRPC's adapter does, but for writing each event once for all of its readers. */
 export function createLiveAnswers(options: TrpcHandlerOptions) {

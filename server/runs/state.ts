@@ -37,6 +37,3 @@ export const TOOL_CALL_ENDS = Object.freeze({
   succeeded: { from: ['running'], to: 'succeeded' },
   failed: { from: ['running'], to: 'failed' },
 }) satisfies Record<string, Transition<ToolCallStatus>>
-
-export type RunEnd = keyof typeof RUN_ENDS
-export type ToolCallEnd = keyof typeof TOOL_CALL_ENDS

@@ -48,7 +48,7 @@ export function lockHolder(path: string): LockHolder | null {
 }
 
 /** When a living process was started, in a form that only compares; null when it is gone or only waits to be reaped. */
-export function processStartTime(pid: number): string | null {
+function processStartTime(pid: number): string | null {
   if (process.platform === 'linux') {
     const stat = readText(`/proc/${pid}/stat`)
     // The command's name may hold spaces and parentheses; the fields behind its last parenthesis are plain.

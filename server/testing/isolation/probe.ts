@@ -15,7 +15,7 @@ export interface Caller {
 }
 
 /** Tables with rows that are everyone's. Those of the dataset in them are nobody's. */
-export const SHARED_TABLES = ['app.tools']
+const SHARED_TABLES = ['app.tools']
 
 /** What a lease may do with its own task's rows, and with nothing else. */
 const LEASE_RIGHTS: Readonly<Record<string, readonly ('select' | 'insert' | 'update')[]>> = {
