@@ -6,6 +6,7 @@ import type { AppRouter } from '#server/router.ts'
 import { type Connection, originOf } from './connection.ts'
 import { NoAnswerError } from './errors.ts'
 import { readEvents } from './event-stream.ts'
+import { pause } from './retries.ts'
 
 const FIRST_RETRY_MS = 1_000
 const LAST_RETRY_MS = 30_000
@@ -137,16 +138,4 @@ async function refusal(response: Response): Promise<Error> {
     // Not the server's answer, then.
   }
   return new NoAnswerError(answered, { response })
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise(resolve => {
-    const finish = () => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', finish)
-      resolve()
-    }
-    const timer = setTimeout(finish, signal.aborted ? 0 : ms)
-    signal.addEventListener('abort', finish)
-  })
 }
