@@ -1,15 +1,8 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { findIsolationProblems } from '../../db/isolation.ts'
-import { createActor, createApiToken, type House, openHouse } from '../actors.ts'
-import {
-  createHousehold,
-  type Household,
-  marksOf,
-  sessionCredential,
-  tokenCredential,
-  workOf,
-} from './dataset.ts'
+import { createActor, type House, openHouse } from '../actors.ts'
+import { createHousehold, type Household, marksOf, sessionCredential, workOf } from './dataset.ts'
 import { isSibling, type Mutation, mutationsOf, type Policy, readPolicies } from './mutations.ts'
 import {
   asLeased,
@@ -21,6 +14,7 @@ import {
   type SampleRows,
   sampleRows,
 } from './probe.ts'
+import { createStrangers } from './strangers.ts'
 import { readTables, type Table } from './tables.ts'
 
 // Breaks one policy at a time, or one table's row-level security, and expects to be told: by the catalog lint, by what can be
@@ -66,15 +60,7 @@ beforeAll(async () => {
     member.userId,
   ])
   memberCredential = sessionCredential(member)
-  const newcomer = await createActor(house, { name: 'Newcomer' })
-  const program = await createApiToken(await createActor(house, { name: 'Program' }), {
-    scopes: ['tasks:write'],
-  })
-  strangers = [
-    { name: 'nobody', credential: null },
-    { name: 'a newcomer', credential: sessionCredential(newcomer) },
-    { name: 'a program', credential: tokenCredential(program) },
-  ]
+  strangers = await createStrangers(house)
   policies = await readPolicies(house.owner)
 })
 

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createActor, createApiToken, type House, openHouse } from '../actors.ts'
+import { type House, openHouse } from '../actors.ts'
 import {
   createHousehold,
   type Household,
@@ -19,6 +19,7 @@ import {
   type SampleRows,
   sampleRows,
 } from './probe.ts'
+import { createStrangers } from './strangers.ts'
 import { readTables, snapshotTables, type Table } from './tables.ts'
 
 // Every table of the catalog, as each login. Nothing here goes through the server.
@@ -46,16 +47,7 @@ beforeAll(async () => {
   tables = await readTables(house.owner)
   samples = await sampleRows(house.owner, tables, marksOf(owner))
   leasedSamples = await sampleRows(house.owner, asLeased(tables), workOf(owner))
-  // Who owns nothing reaches nothing, so that whatever they do reach is someone else's.
-  const newcomer = await createActor(house, { name: 'Newcomer' })
-  const program = await createApiToken(await createActor(house, { name: 'Program' }), {
-    scopes: ['tasks:write', 'settings:write'],
-  })
-  strangers = [
-    { name: 'nobody', credential: null },
-    { name: 'a newcomer', credential: sessionCredential(newcomer) },
-    { name: 'a program', credential: tokenCredential(program) },
-  ]
+  strangers = await createStrangers(house)
 })
 
 afterAll(async () => {
