@@ -1,6 +1,7 @@
 import type { Identity } from '../db/identity.ts'
 import { AppError } from '../errors.ts'
 import type { Services } from '../services.ts'
+import { type CallContext, writerOf } from './call-context.ts'
 import { notConfigured } from './failures.ts'
 import { revokeUpstream } from './leaving.ts'
 import { ProviderError } from './provider.ts'
@@ -8,7 +9,6 @@ import { type Connection, listConnections, storeConnection } from './queries.ts'
 import { providerOf } from './registry.ts'
 import { type Authorize, PROVIDERS, type ProviderName } from './schema.ts'
 import { createState, type TakenState, takeState } from './states.ts'
-import { type CallContext, writerOf } from './use.ts'
 
 export interface ProviderSummary {
   provider: ProviderName

@@ -3,11 +3,11 @@ import type { Database } from '../db/database.ts'
 import type { Identity } from '../db/identity.ts'
 import { AppError } from '../errors.ts'
 import type { Services } from '../services.ts'
+import { type CallContext, type ConnectionUse, writerOf } from './call-context.ts'
 import { ProviderError, type Tokens } from './provider.ts'
 import { getHeldConnection, type HeldConnection, removeConnection } from './queries.ts'
 import { providerOf } from './registry.ts'
 import { heldTokens } from './tokens.ts'
-import { type CallContext, type ConnectionUse, writerOf } from './use.ts'
 
 type RevokingServices = Pick<Services, 'keyring' | 'log' | 'pools' | 'providers'>
 

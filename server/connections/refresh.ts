@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { StatementAbortedError, toAppError } from '../db/errors.ts'
 import { AppError } from '../errors.ts'
+import type { ConnectionUse } from './call-context.ts'
 import { connectionRevoked, explain, TITLES } from './failures.ts'
 import { revokeIfRemoved } from './leaving.ts'
 import { ProviderError, type Tokens } from './provider.ts'
@@ -14,7 +15,6 @@ import {
 } from './queries.ts'
 import { providerOf } from './registry.ts'
 import { heldTokens, openTokens, sealTokens } from './tokens.ts'
-import type { ConnectionUse } from './use.ts'
 
 /** Longer than any provider is waited for, so that a claim lapses only when its holder is gone. */
 const CLAIM_SECONDS = 40

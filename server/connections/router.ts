@@ -2,6 +2,7 @@
 // for API tokens with connections:read or connections:write; a flow begins under the session cookie of the browser that ends it.
 // No token of a provider's is ever returned. Whatever asks a provider may renew the connection's token, or mark it revoked.
 import { procedure, router } from '../trpc.ts'
+import { writerOf } from './call-context.ts'
 import { authorize, listOwn, listProviders } from './flow.ts'
 import { disconnect } from './leaving.ts'
 import { listRepositories } from './providers/github.ts'
@@ -10,7 +11,7 @@ import { getDatabase, listDatabases } from './providers/notion.ts'
 import { listChannels } from './providers/slack.ts'
 import { addSettings } from './queries.ts'
 import * as schema from './schema.ts'
-import { orNotFound, useConnection, writerOf } from './use.ts'
+import { orNotFound, useConnection } from './use.ts'
 
 const read = procedure('connections:read')
 const write = procedure('connections:write')

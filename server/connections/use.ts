@@ -1,39 +1,12 @@
-import { type Database, scopedDatabase } from '../db/database.ts'
 import type { Identity } from '../db/identity.ts'
-import type { StatementScope } from '../db/scope.ts'
 import { AppError } from '../errors.ts'
-import type { Services } from '../services.ts'
+import { type CallContext, type ConnectionUse, writerOf } from './call-context.ts'
 import { explain, notConfigured } from './failures.ts'
 import { ProviderError } from './provider.ts'
 import { getHeldConnection, markRevoked } from './queries.ts'
 import { isRenewable, type UsableConnection, withFreshToken } from './refresh.ts'
 import { providerOf } from './registry.ts'
 import type { ProviderName } from './schema.ts'
-
-/** What a procedure knows of its call. */
-export interface CallContext {
-  readonly db: Database
-  readonly scope: StatementScope
-  readonly services: Services
-  identity(): Promise<Identity>
-}
-
-/** One use of a connection. */
-export interface ConnectionUse {
-  readonly identity: Identity
-  readonly services: Services
-  /**
-   * Writes, also for a query, whose own statements are read-only, and until it is done: tokens that a provider gave out are
-   * stored even when their caller has left.
-   */
-  readonly writer: Database
-  readonly signal: AbortSignal | undefined
-}
-
-/** Makes a database for what a provider's answer leads to. */
-export function writerOf({ services, scope }: Pick<CallContext, 'services' | 'scope'>): Database {
-  return scopedDatabase(services.pools.api, { ...scope, isReadOnly: false, signal: undefined })
-}
 
 /** What a call is made with. */
 export interface Access {

@@ -168,8 +168,8 @@ describe('outside of server/db', () => {
   test('a scope is made by procedures, contexts, what runs after them, claims and streams', () => {
     expect(naming(/\bscopedDatabase\b/)).toEqual([
       'server/account/export.ts',
+      'server/connections/call-context.ts',
       'server/connections/callback-route.ts',
-      'server/connections/use.ts',
       'server/context.ts',
       'server/live/live.ts',
       'server/media/uploads.ts',
