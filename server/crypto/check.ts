@@ -31,7 +31,13 @@ export function sealCheck(keyring: Keyring): string {
  * {@link WrongKeysError}. Servers that start at once with different keys: one of them is refused.
  */
 export async function assertKeys(keeper: CheckKeeper, keyring: Keyring): Promise<void> {
-  refuseWrongKeys(keyring, await keeper.keepKeyringCheck(sealCheck(keyring), keyring.keyIds))
+  const check = sealCheck(keyring)
+  // With no key named, it is kept where there is none at all. So what is there is opened before anything is added to it: the check
+  // value of a keyring that is refused would stop every server that has the right one.
+  const checks = await keeper.keepKeyringCheck(check, [])
+  refuseWrongKeys(keyring, checks)
+  if (checks.some(({ keyId }) => keyId === keyring.currentKeyId)) return
+  refuseWrongKeys(keyring, await keeper.keepKeyringCheck(check, keyring.keyIds))
 }
 
 /** Throws {@link WrongKeysError} unless the keyring opens every check value. */

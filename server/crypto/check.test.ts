@@ -1,0 +1,63 @@
+import { randomBytes } from 'node:crypto'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { createTestDatabase, openOwnerPool, type TestDatabase } from '../testing/database.ts'
+import { assertKeys, type KeyringCheck, refuseWrongKeys, sealCheck, WrongKeysError } from './check.ts'
+import { type Keyring, parseKeyring } from './keyring.ts'
+
+const [first, second] = ['k1', 'k2'].map(id => parseKeyring(`${id}:${randomBytes(32).toString('hex')}`)) as [
+  Keyring,
+  Keyring,
+]
+
+let database: TestDatabase
+let owner: ReturnType<typeof openOwnerPool>
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  owner = openOwnerPool(database)
+})
+beforeEach(async () => {
+  await owner.query('delete from app.keyring_checks')
+})
+afterAll(async () => {
+  await owner.end()
+  await database.drop()
+})
+
+const KEEP = 'select key_id as "keyId", value from app.keep_keyring_check($1, $2)'
+const kept = (keyring: Keyring) => [sealCheck(keyring), keyring.keyIds]
+
+test('of two servers with other keys, the one that comes while the first keeps its check waits, and is refused', async () => {
+  const starting = await owner.connect()
+  await starting.query('begin')
+  await starting.query(KEEP, kept(first))
+  const late = owner.query<KeyringCheck>(KEEP, kept(second))
+  const waiting = async () => {
+    const { rows } = await starting.query(
+      `select count(*)::int as count from pg_locks where not granted and relation = 'app.keyring_checks'::regclass`,
+    )
+    return rows[0].count
+  }
+  await expect.poll(waiting).toBe(1)
+  await starting.query('commit')
+  starting.release()
+  const { rows: checks } = await late
+  expect(checks.map(({ keyId }) => keyId)).toEqual(['k1'])
+  expect(() => refuseWrongKeys(first, checks)).not.toThrow()
+  expect(() => refuseWrongKeys(second, checks)).toThrow(WrongKeysError)
+})
+
+test('a keyring that is refused leaves no check value, which would stop those who have the right one', async () => {
+  const keeper = {
+    async keepKeyringCheck(value: string, keyIds: readonly string[]) {
+      return (await owner.query<KeyringCheck>(KEEP, [value, keyIds])).rows
+    },
+  }
+  await assertKeys(keeper, first)
+  const another = randomBytes(32).toString('hex')
+  const wrong = parseKeyring(`k2:${another},k1:${another}`)
+  await expect(assertKeys(keeper, wrong)).rejects.toThrow(/another key under the id "k1"/)
+  await assertKeys(keeper, first)
+  const { rows } = await owner.query('select key_id from app.keyring_checks')
+  expect(rows).toEqual([{ key_id: 'k1' }])
+})
