@@ -9,7 +9,8 @@ const registry = globalThis as { [REGISTRY]?: Services }
 
 /**
  * The services of this process, made from the environment when first asked for and kept across hot reloads. For code that runs
- * beside a Rowhouse server, such as Next.js; it starts no database and migrates nothing.
+ * beside a Rowhouse server, such as Next.js; it starts no database and migrates nothing. Whether its keys are the right ones is
+ * looked at before it seals its first value.
  */
 export function processServices(): Services {
   registry[REGISTRY] ??= open()

@@ -3,6 +3,7 @@ import { invitationMail } from './auth/mails.ts'
 import { defaultRateLimits } from './auth/rate-limits.ts'
 import type { ProvidersConfig } from './config/providers.ts'
 import type { Config, ConnectorRules } from './config.ts'
+import { checkBeforeSealing } from './crypto/check.ts'
 import { type Keyring, parseKeyring } from './crypto/keyring.ts'
 import type { Identity } from './db/identity.ts'
 import { type LoginUrls, openPools, type Pools } from './db/pools.ts'
@@ -17,8 +18,10 @@ export interface Services {
   readonly pools: Pools
   readonly log: Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>
   readonly authSecret: string
-  /** Seals and opens the secrets that users keep here. */
+  /** Opens the secrets that users keep here. */
   readonly keyring: Keyring
+  /** The same keyring to seal with, once the database's check values have shown that it is the right one. */
+  readonly sealingKeyring: () => Promise<Keyring>
   readonly appUrl: string
   /** Origins besides `appUrl` that a browser may be sent back to. */
   readonly allowedOrigins: readonly string[]
@@ -86,6 +89,7 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
     log,
     authSecret: config.authSecret,
     keyring,
+    sealingKeyring: checkBeforeSealing(pools.system, keyring),
     appUrl: config.appUrl,
     allowedOrigins: config.allowedOrigins,
     providers: config.providers,

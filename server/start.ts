@@ -5,7 +5,6 @@ import { expireApprovals } from './approvals/streams.ts'
 import type { Config } from './config.ts'
 import { registerCallbackRoute } from './connections/callback-route.ts'
 import { contextFactory } from './context.ts'
-import { assertKeys } from './crypto/check.ts'
 import { explainConnectionError, toPgConfig } from './db/connection-url.ts'
 import { openDatabaseServer } from './db/database-server.ts'
 import { assertIsolated, describeServerWarnings } from './db/isolation.ts'
@@ -61,7 +60,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     const expected = await expectedMigrations()
     await checkDatabase(urls, { expected, log })
     const services = createServices(config, urls, log)
-    await assertKeys(services.pools.system, services.keyring).catch(async error => {
+    await services.sealingKeyring().catch(async error => {
       await services.close()
       throw error
     })

@@ -21,7 +21,8 @@ export const aiProvidersRouter = router({
   create: write.input(schema.createAiProvider).mutation(async ({ ctx, input }) => {
     const organization = requireOrganization(await ctx.identity())
     requireWriter({ organization })
-    return createAiProvider(ctx.db, { keyring: ctx.services.keyring, ownerId: organization.id }, input)
+    const keyring = await ctx.services.sealingKeyring()
+    return createAiProvider(ctx.db, { keyring, ownerId: organization.id }, input)
   }),
   list: read.query(({ ctx }) => listAiProviders(ctx.db, ctx.services.keyring)),
   update: write.input(schema.updateAiProvider).mutation(async ({ ctx, input }) => {
@@ -29,7 +30,8 @@ export const aiProvidersRouter = router({
     // To who acts in no organization, there is no such provider.
     if (!organization) throw notFound('AI provider')
     requireWriter({ organization })
-    return updateAiProvider(ctx.db, { keyring: ctx.services.keyring, ownerId: organization.id }, input)
+    const keyring = await ctx.services.sealingKeyring()
+    return updateAiProvider(ctx.db, { keyring, ownerId: organization.id }, input)
   }),
   setDefault: write.input(schema.aiProviderId).mutation(async ({ ctx, input }) => {
     requireWriter(await ctx.identity())

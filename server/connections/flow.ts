@@ -51,7 +51,7 @@ export async function authorize(
   const provider = providerOf(input.provider)
   if (!provider.isConfigured(services.providers)) throw notConfigured(input.provider)
   const flow = { provider: provider.name, returnTo, hasPkce: provider.hasPkce }
-  const started = await createState(db, { keyring: services.keyring, identity }, flow)
+  const started = await createState(db, { keyring: await services.sealingKeyring(), identity }, flow)
   const url = await provider.authorizeUrl(services.providers, {
     ...started,
     redirectUri: callbackUrl(services, provider.name),
@@ -132,6 +132,8 @@ async function connect(
   if (!code) return 'missing_code'
   if (provider.hasPkce && taken.codeVerifier === null) return 'missing_verifier'
   if (!provider.isConfigured(services.providers)) return 'provider_not_configured'
+  // Before there are tokens to keep.
+  const keyring = await services.sealingKeyring()
   try {
     const grant = await provider.exchange(identity, services.providers, {
       code,
@@ -140,7 +142,7 @@ async function connect(
       query,
     })
     const { credential } = ctx.scope
-    const keeper = { keyring: services.keyring, identity, system: services.pools.system, credential }
+    const keeper = { keyring, identity, system: services.pools.system, credential }
     const { replaced } = await storeConnection(writerOf(ctx), keeper, { provider: name, grant })
     if (replaced) await revokeUpstream(identity, services, replaced)
     return null

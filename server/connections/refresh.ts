@@ -79,7 +79,9 @@ async function refresh(
   const provider = providerOf(connection.provider)
   let tokens: Tokens
   try {
-    const held = heldTokens(services.keyring, connection)
+    // Before the provider ends the old tokens: the new ones are to be read by every server.
+    const keyring = await services.sealingKeyring()
+    const held = heldTokens(keyring, connection)
     tokens = await provider.refresh(identity, services.providers, held)
     if (tokens.accessToken === null) throw new ProviderError(provider.name, 'unreachable')
   } catch (error) {

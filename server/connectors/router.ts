@@ -12,7 +12,8 @@ const write = procedure('connectors:write')
 export const connectorsRouter = router({
   create: write.input(schema.createConnector).mutation(async ({ ctx, input }) => {
     const { userId } = await ctx.identity()
-    return createConnector(ctx.db, { keyring: ctx.services.keyring, ownerId: userId }, input)
+    const keyring = await ctx.services.sealingKeyring()
+    return createConnector(ctx.db, { keyring, ownerId: userId }, input)
   }),
   list: read.query(({ ctx }) => listConnectors(ctx.db, ctx.services.keyring)),
   get: read
@@ -20,7 +21,8 @@ export const connectorsRouter = router({
     .query(({ ctx, input }) => getConnector(ctx.db, ctx.services.keyring, input.id)),
   update: write.input(schema.updateConnector).mutation(async ({ ctx, input }) => {
     const { userId } = await ctx.identity()
-    return updateConnector(ctx.db, { keyring: ctx.services.keyring, ownerId: userId }, input)
+    const keyring = await ctx.services.sealingKeyring()
+    return updateConnector(ctx.db, { keyring, ownerId: userId }, input)
   }),
   test: write.input(schema.connectorId).mutation(async ({ ctx, input }) => {
     const { db, services } = ctx

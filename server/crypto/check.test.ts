@@ -1,7 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createTestDatabase, openOwnerPool, type TestDatabase } from '../testing/database.ts'
-import { assertKeys, type KeyringCheck, refuseWrongKeys, sealCheck, WrongKeysError } from './check.ts'
+import {
+  assertKeys,
+  checkBeforeSealing,
+  type KeyringCheck,
+  refuseWrongKeys,
+  sealCheck,
+  WrongKeysError,
+} from './check.ts'
 import { type Keyring, parseKeyring } from './keyring.ts'
 
 const [first, second] = ['k1', 'k2'].map(id => parseKeyring(`${id}:${randomBytes(32).toString('hex')}`)) as [
@@ -60,4 +67,23 @@ test('a keyring that is refused leaves no check value, which would stop those wh
   await assertKeys(keeper, first)
   const { rows } = await owner.query('select key_id from app.keyring_checks')
   expect(rows).toEqual([{ key_id: 'k1' }])
+})
+
+test('a keyring is checked before it seals: once for all who ask at a time, again after a failure, and then never', async () => {
+  const answers = [new Error('no database'), 'kept'] as const
+  let asked = 0
+  const keeper = {
+    async keepKeyringCheck(value: string) {
+      const answer = answers[asked++]
+      if (answer instanceof Error) throw answer
+      return [{ keyId: 'k1', value }]
+    },
+  }
+  const sealingKeyring = checkBeforeSealing(keeper, first)
+  expect(asked).toBe(0)
+  const failed = await Promise.allSettled([sealingKeyring(), sealingKeyring()])
+  expect(failed.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+  expect(await Promise.all([sealingKeyring(), sealingKeyring()])).toEqual([first, first])
+  expect(await sealingKeyring()).toBe(first)
+  expect(asked).toBe(2)
 })

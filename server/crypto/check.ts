@@ -40,6 +40,24 @@ export async function assertKeys(keeper: CheckKeeper, keyring: Keyring): Promise
   refuseWrongKeys(keyring, await keeper.keepKeyringCheck(check, keyring.keyIds))
 }
 
+/**
+ * Gives the keyring to who is about to seal, once it is known to be the one of this database's secrets. Asks the database until an
+ * answer came that was right, and never again. The function that it returns throws {@link WrongKeysError}.
+ */
+export function checkBeforeSealing(keeper: CheckKeeper, keyring: Keyring): () => Promise<Keyring> {
+  let checking: Promise<Keyring> | undefined
+  const check = async () => {
+    try {
+      await assertKeys(keeper, keyring)
+      return keyring
+    } catch (error) {
+      checking = undefined
+      throw error
+    }
+  }
+  return () => (checking ??= check())
+}
+
 /** Throws {@link WrongKeysError} unless the keyring opens every check value. */
 export function refuseWrongKeys(keyring: Keyring, checks: readonly KeyringCheck[]): void {
   const problems = checks.flatMap(check => checkProblem(keyring, check) ?? [])

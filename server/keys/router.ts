@@ -12,7 +12,7 @@ const reveal = procedure('keys:reveal')
 export const keysRouter = router({
   set: write.input(schema.setKey).mutation(async ({ ctx, input }) => {
     const { userId } = await ctx.identity()
-    return setKey(ctx.db, { keyring: ctx.services.keyring, ownerId: userId }, input)
+    return setKey(ctx.db, { keyring: await ctx.services.sealingKeyring(), ownerId: userId }, input)
   }),
   list: read.query(({ ctx }) => listKeys(ctx.db, ctx.services.keyring)),
   remove: write.input(schema.keyProvider).mutation(({ ctx, input }) => removeKey(ctx.db, input.provider)),

@@ -85,11 +85,14 @@ export function testServices(
 ): Services {
   const pools = openPools(database.urls)
   const log = pino({ level: 'silent' })
+  const keyring = parseKeyring(TEST_ENCRYPTION_KEYS)
   return {
     pools,
     log,
     authSecret: TEST_AUTH_SECRET,
-    keyring: parseKeyring(TEST_ENCRYPTION_KEYS),
+    keyring,
+    // As after a start, which has checked it.
+    sealingKeyring: async () => keyring,
     appUrl: 'http://localhost:3000',
     allowedOrigins: [],
     providers: NO_PROVIDERS,
