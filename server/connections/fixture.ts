@@ -26,6 +26,8 @@ export interface ConnectedHouse {
   readonly house: House
   readonly fakes: Fakes
   readonly providers: ProvidersConfig
+  /** Where our server listens. */
+  readonly origin: string
   /** Opens an address of the application's in a browser that holds the actor's cookie, or none. */
   open(url: URL, actor: Actor | null): Promise<{ status: number; location: URL | null; body: string }>
   /** Begins a flow and consents at the provider; returns where that sends the browser. */
@@ -98,12 +100,15 @@ export async function openConnectedHouse(): Promise<ConnectedHouse> {
   const server = await serveHouse(house.services)
   furnish(fakes)
 
+  const origin = `http://127.0.0.1:${server.port}`
+
   const connected: ConnectedHouse = {
     house,
     fakes,
     providers,
+    origin,
     async open(url, actor) {
-      const response = await fetch(`http://127.0.0.1:${server.port}${url.pathname}${url.search}`, {
+      const response = await fetch(`${origin}${url.pathname}${url.search}`, {
         redirect: 'manual',
         headers: actor === null ? {} : { cookie: cookieOf(actor) },
       })

@@ -53,6 +53,7 @@ describe('a flow ends', () => {
     'filesystem:http://localhost:3000/x',
     'view-source:http://localhost:3000/',
     'http://localhost:3001/',
+    'http://localhost:30001/',
     'https://localhost:3000/',
     'http://localhost:3000@evil.example/',
     'http://ada:secret@localhost:3000/',
