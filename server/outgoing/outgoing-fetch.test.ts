@@ -16,6 +16,11 @@ async function ask(url: string, options: Partial<OutgoingOptions> = {}, init?: R
   }
 }
 
+const drip: Handler = (_request, response) => {
+  const timer = setInterval(() => response.write('.'), 20)
+  response.writeHead(200).on('close', () => clearInterval(timer))
+}
+
 const at =
   (...addresses: string[]) =>
   async () =>
@@ -121,6 +126,7 @@ test('an answer ends at its limit', async () => {
 test.each<[string, Handler]>([
   ['says nothing', () => {}],
   ['says half', (_request, response) => void response.writeHead(200).write('half')],
+  ['never stops saying little', drip],
 ])('a server that %s is left at the deadline', async (_name, handler) => {
   await using server = await serveHttp(handler)
   expect(await ask(server.url, { allowPrivate: true, deadlineMs: 300 })).toBe(
