@@ -148,10 +148,10 @@ describe('a new task', () => {
 describe('a worker is given', () => {
   it('the keys and connectors that its task names, and no other', async () => {
     const { id: connectorId } = await createConnector(ada)
-    await createConnector(ada, 'another')
+    const { id: another } = await createConnector(ada, 'another')
     for (const provider of ['anthropic', 'openai', 'gemini'] as const)
       await ada.caller().keys.set({ provider, value: `${KEY}-${provider}` })
-    await ada.caller().tasks.create({ prompt: 'another', keyProviders: ['gemini'] })
+    await ada.caller().tasks.create({ prompt: 'x', keyProviders: ['gemini'], connectorIds: [another] })
     await anonymous(house, { authorization: ada.authorization }).tasks.claim({ worker: 'busy' })
     const { worker } = await claimed(ada, {
       connectorIds: [connectorId],
@@ -175,6 +175,12 @@ describe('a worker is given', () => {
         },
       ],
     })
+    // What another task names is neither given nor used.
+    expect(await ada.caller().keys.list()).toMatchObject([
+      { provider: 'anthropic', lastUsedAt: expect.any(Date) },
+      { provider: 'gemini', lastUsedAt: null },
+      { provider: 'openai', lastUsedAt: expect.any(Date) },
+    ])
   })
 
   it('nothing for a task that names nothing', async () => {
