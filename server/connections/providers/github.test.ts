@@ -97,6 +97,21 @@ test('an installation on the last page of many is found', async () => {
   })
 })
 
+test('an installation that nothing names is the user’s only one, and refused where there are several', async () => {
+  const install = () => fake.install({ login: 'twice', visibleTo: ['twice'] })
+  const only = install()
+  fake.browse({ login: 'twice', installation: only })
+  const unnamed = async () => {
+    const query = await authorize()
+    query.delete('installation_id')
+    return connect(query)
+  }
+  expect(await unnamed()).toMatchObject({ externalId: String(only.id) })
+  install()
+  await expect(unnamed()).rejects.toMatchObject({ kind: 'refused', reason: 'installation_not_listed' })
+  expect(fake.userTokens.all.at(-1)?.isRevoked).toBe(true)
+})
+
 test('a requested installation, which its owner has not made yet, is refused for that', async () => {
   fake.browse({ login: 'member', installation: null })
   await expect(connect()).rejects.toMatchObject({ kind: 'refused', reason: 'installation_requested' })
