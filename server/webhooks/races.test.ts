@@ -1,0 +1,63 @@
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
+import { connect, readConnection, readEvents } from '../testing/webhooks.ts'
+import { processDueEvents } from './processor.ts'
+import type { ConnectionEffect } from './provider.ts'
+
+let house: House
+let ada: Actor
+
+beforeAll(async () => {
+  house = await openHouse()
+  ada = await createActor(house)
+})
+afterAll(() => house.close())
+
+async function receive(externalId: string, effect: ConnectionEffect | null): Promise<void> {
+  await house.services.pools.system.receiveWebhook({
+    provider: 'github',
+    deliveryId: randomUUID(),
+    eventType: 'installation',
+    externalIds: [externalId],
+    effect,
+    headers: {},
+    payload: {},
+  })
+}
+
+function processDue(): Promise<number> {
+  return processDueEvents({ system: house.services.pools.system, log: house.services.log })
+}
+
+it('a suspension does not reach a consent that was given after it', async () => {
+  const { id, externalId } = await connect(ada, 'github')
+  await receive(externalId, 'suspend')
+  // As a consent does, which GitHub was asked about.
+  await house.owner.query(
+    `update app.connections set connected_at = clock_timestamp(), settings = '{"isSuspended": false}' where id = $1`,
+    [id],
+  )
+  await processDue()
+  expect((await readEvents(house, id)).map(({ status }) => status)).toEqual(['processed'])
+  expect((await readConnection(house, id)).settings).toEqual({ isSuspended: false })
+})
+
+it('an event that somebody holds is waited for by nobody', async () => {
+  const [held, free] = [await connect(ada, 'github'), await connect(ada, 'github')]
+  for (const { externalId } of [held, free]) await receive(externalId, null)
+  const statuses = async () =>
+    (await Promise.all([held, free].map(({ id }) => readEvents(house, id)))).map(([event]) => event?.status)
+  const holder = await house.owner.connect()
+  try {
+    await holder.query('begin')
+    await holder.query('select from app.webhook_events where connection_id = $1 for update', [held.id])
+    expect(await processDue()).toBe(1)
+    expect(await statuses()).toEqual(['received', 'processed'])
+    await holder.query('rollback')
+  } finally {
+    holder.release(true)
+  }
+  expect(await processDue()).toBe(1)
+  expect(await statuses()).toEqual(['processed', 'processed'])
+})
