@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { createTestDatabase, openOwnerPool, type TestDatabase } from '../testing/database.ts'
 import {
@@ -17,7 +18,7 @@ const [first, second] = ['k1', 'k2'].map(id => parseKeyring(`${id}:${randomBytes
 ]
 
 let database: TestDatabase
-let owner: ReturnType<typeof openOwnerPool>
+let owner: pg.Pool
 
 beforeAll(async () => {
   database = await createTestDatabase()
@@ -36,18 +37,22 @@ const kept = (keyring: Keyring) => [sealCheck(keyring), keyring.keyIds]
 
 test('of two servers with other keys, the one that comes while the first keeps its check waits, and is refused', async () => {
   const starting = await owner.connect()
-  await starting.query('begin')
-  await starting.query(KEEP, kept(first))
-  const late = owner.query<KeyringCheck>(KEEP, kept(second))
-  const waiting = async () => {
-    const { rows } = await starting.query(
-      `select count(*)::int as count from pg_locks where not granted and relation = 'app.keyring_checks'::regclass`,
-    )
-    return rows[0].count
+  let late: Promise<pg.QueryResult<KeyringCheck>>
+  try {
+    await starting.query('begin')
+    await starting.query(KEEP, kept(first))
+    late = owner.query(KEEP, kept(second))
+    const waiting = async () => {
+      const { rows } = await starting.query(
+        `select count(*)::int as count from pg_locks where not granted and relation = 'app.keyring_checks'::regclass`,
+      )
+      return rows[0].count
+    }
+    await expect.poll(waiting).toBe(1)
+    await starting.query('commit')
+  } finally {
+    starting.release(true)
   }
-  await expect.poll(waiting).toBe(1)
-  await starting.query('commit')
-  starting.release()
   const { rows: checks } = await late
   expect(checks.map(({ keyId }) => keyId)).toEqual(['k1'])
   expect(() => refuseWrongKeys(first, checks)).not.toThrow()
