@@ -14,8 +14,8 @@ beforeAll(async () => {
 })
 afterAll(() => house.close())
 
-async function receive(externalId: string, effect: ConnectionEffect | null): Promise<void> {
-  await house.services.pools.system.receiveWebhook({
+function receive(externalId: string, effect: ConnectionEffect | null): Promise<{ eventCount: number }> {
+  return house.services.pools.system.receiveWebhook({
     provider: 'github',
     deliveryId: randomUUID(),
     eventType: 'installation',
@@ -60,4 +60,28 @@ it('an event that somebody holds is waited for by nobody', async () => {
   }
   expect(await processDue()).toBe(1)
   expect(await statuses()).toEqual(['processed', 'processed'])
+})
+
+it('a connection that is removed while it is looked for costs nobody else their event', async () => {
+  const { id, externalId } = await connect(ada, 'github')
+  const bob = await createActor(house, { name: 'Bob' })
+  const theirs = await connect(bob, 'github', { externalId })
+  const remover = await house.owner.connect()
+  try {
+    await remover.query('begin')
+    await remover.query('delete from app.connections where id = $1', [id])
+    const received = receive(externalId, null)
+    const waiting = async () => {
+      const { rows } = await remover.query(
+        'select count(*)::int as count from pg_stat_activity where pg_backend_pid() = any (pg_blocking_pids(pid))',
+      )
+      return rows[0].count
+    }
+    await expect.poll(waiting).toBe(1)
+    await remover.query('commit')
+    expect(await received).toMatchObject({ eventCount: 1 })
+  } finally {
+    remover.release(true)
+  }
+  expect(await readEvents(house, theirs.id)).toHaveLength(1)
 })
