@@ -89,11 +89,14 @@ test('a value that its owner sets while it is moved stays as it was set', async 
 test('a row that somebody holds is waited for by nobody, and moved in another pass', async () => {
   const [held, free] = [await addConnector('held'), await addConnector('free')]
   const holder = await owner.connect()
-  await holder.query('begin')
-  await holder.query('select from app.connectors where id = $1 for update', [held])
-  expect(await moveAll(rotating)).toEqual({ moved: 1, missed: 1, unreadable: [] })
-  await holder.query('rollback')
-  holder.release()
+  try {
+    await holder.query('begin')
+    await holder.query('select from app.connectors where id = $1 for update', [held])
+    expect(await moveAll(rotating)).toEqual({ moved: 1, missed: 1, unreadable: [] })
+    await holder.query('rollback')
+  } finally {
+    holder.release(true)
+  }
   expect(await moveAll(rotating)).toEqual({ moved: 1, missed: 0, unreadable: [] })
   expect([await opened(held), await opened(free)]).toEqual(['held', 'free'])
 })
