@@ -130,3 +130,10 @@ test('a user tests four connectors at once, and not five', async () => {
   await Promise.all(four)
   expect(await hostile('no-tools')).toMatchObject({ status: 'connected' })
 })
+
+test('a command that asks and asks is left, however little each question is', async () => {
+  const ping = `JSON.stringify({ jsonrpc: '2.0', id, method: 'ping' }) + '\\n'`
+  const script = `for (let id = 0; id < 5000; id++) process.stdout.write(${ping}); setInterval(() => {}, 1000)`
+  const result = await run(process.execPath, ['-e', script], { deadlineMs: 10_000 })
+  expect(refusal(result)).toBe('the server sent too many messages')
+})
