@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { WrongKeysError } from '../crypto/check.ts'
 import { DatabaseUnavailableError } from '../db/errors.ts'
 import { type Actor, createActor, startSession } from '../testing/actors.ts'
 import { refusalOf } from '../testing/refusal.ts'
@@ -120,4 +121,24 @@ test('the system login stores nothing without the claim that is under way', asyn
   expect((await row()).access_token).toBe(before.access_token)
   expect(await system.storeRefreshedTokens({ ...mine, claim }, sealed)).toBe(1)
   expect(await system.storeRefreshedTokens({ ...mine, claim }, sealed)).toBeNull()
+})
+
+test('nothing is asked of the provider by a process whose keys nobody else has', async () => {
+  const { services } = connected.house
+  vi.spyOn(services, 'sealingKeyring').mockRejectedValue(new WrongKeysError('other keys'))
+  const before = await row()
+  await expect(ask(ada)).rejects.toMatchObject({ code: 'INTERNAL_SERVER_ERROR' })
+  expect(await row()).toMatchObject({
+    access_token: before.access_token,
+    refresh_token: before.refresh_token,
+    refresh_claim: null,
+    refresh_claimed_until: null,
+  })
+  vi.restoreAllMocks()
+
+  const url = await connected.consent(ada, 'linear')
+  vi.spyOn(services, 'sealingKeyring').mockRejectedValue(new WrongKeysError('other keys'))
+  expect((await connected.open(url, ada)).status).toBe(500)
+  await expect(connected.consent(ada, 'linear')).rejects.toMatchObject({ code: 'INTERNAL_SERVER_ERROR' })
+  expect(connected.fakes.linear.calls(TOKEN)).toBe(0)
 })
