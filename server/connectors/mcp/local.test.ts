@@ -137,3 +137,12 @@ test('a command that asks and asks is left, however little each question is', as
   const result = await run(process.execPath, ['-e', script], { deadlineMs: 10_000 })
   expect(refusal(result)).toBe('the server sent too many messages')
 })
+
+test('a command that ends when it is asked leaves nothing behind that does not', async () => {
+  rmSync(pids, { force: true })
+  const deaf = `sh -c 'trap "" TERM HUP; echo $$ > "$0"; exec sleep 600' "$0" & cat > /dev/null`
+  expect(refusal(await run('/bin/sh', ['-c', deaf, pids], { deadlineMs: 1_000 }))).toContain('did not answer')
+  const [pid = ''] = started()
+  expect(pid).toMatch(/^\d+$/)
+  await expect.poll(() => isAlive(pid)).toBe(false)
+})
