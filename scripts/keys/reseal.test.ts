@@ -1,13 +1,15 @@
 import { hash } from 'node:crypto'
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { open, type Place, seal } from '#server/crypto/envelope.ts'
+import { sealCheck, WrongKeysError } from '#server/crypto/check.ts'
+import { keyIdOf, open, type Place, seal } from '#server/crypto/envelope.ts'
 import { parseKeyring } from '#server/crypto/keyring.ts'
 import { toPgConfig } from '#server/db/connection-url.ts'
 import type { Queryable } from '#server/db/migrations/connect.ts'
 import { newId } from '#server/db/new-id.ts'
 import { createTestDatabase, openOwnerPool, type TestDatabase } from '#server/testing/database.ts'
 import { resealColumn } from './reseal.ts'
+import { rotate } from './rotation.ts'
 
 const K1 = `k1:${hash('sha256', 'the first key')}`
 const oldKeys = parseKeyring(K1)
@@ -99,6 +101,24 @@ test('a row that somebody holds is waited for by nobody, and moved in another pa
   }
   expect(await moveAll(rotating)).toEqual({ moved: 1, missed: 0, unreadable: [] })
   expect([await opened(held), await opened(free)]).toEqual(['held', 'free'])
+})
+
+test('a server that comes between with another key stops the rotation before it moves anything', async () => {
+  const id = await addConnector('old')
+  const another = parseKeyring(`k9:${hash('sha256', 'another key')}`)
+  const late: Queryable = {
+    async query(sql: string, values?: unknown[]) {
+      if (/keep_keyring_check/.test(sql))
+        await owner.query('select from app.keep_keyring_check($1, $2)', [sealCheck(another), another.keyIds])
+      return rotating.query(sql, values)
+    },
+  }
+  const { signal } = new AbortController()
+  const options = { keyring, batchSize: 10, isDryRun: false, forget: [], signal, log: () => {} }
+  await expect(rotate(late, options)).rejects.toThrow(WrongKeysError)
+  const { rows } = await owner.query('select env from app.connectors where id = $1', [id])
+  expect(keyIdOf(rows[0].env)).toBe('k1')
+  await owner.query('delete from app.keyring_checks')
 })
 
 test('nobody but a table’s owner keeps updated_at as it is', async () => {
