@@ -146,3 +146,17 @@ test('a command that ends when it is asked leaves nothing behind that does not',
   expect(pid).toMatch(/^\d+$/)
   await expect.poll(() => isAlive(pid)).toBe(false)
 })
+
+test('a command that answers each question in time and never all of them is left at the deadline', async () => {
+  const script = `
+    const answer = (id, result) => console.log(JSON.stringify({ jsonrpc: '2.0', id, result }))
+    require('node:readline').createInterface({ input: process.stdin }).on('line', line => {
+      const { id, method, params } = JSON.parse(line)
+      const { protocolVersion } = params ?? {}
+      const me = { protocolVersion, capabilities: { tools: {} }, serverInfo: { name: 'x', version: '1' } }
+      if (method === 'initialize') answer(id, me)
+      if (method === 'tools/list') setTimeout(answer, 100, id, { tools: [], nextCursor: String(id) })
+    })`
+  const result = await run(process.execPath, ['-e', script], { deadlineMs: 2_000 })
+  expect(refusal(result)).toBe('the server did not answer within 2 s')
+})
