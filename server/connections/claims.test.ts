@@ -87,3 +87,24 @@ test('the end of old tokens is not the end of those that came after them', async
   await markRevoked(db, await getHeldConnection(db, read))
   expect(await row()).toMatchObject({ status: 'revoked', token_version: read.tokenVersion + 2 })
 })
+
+test('a consent does not replace an account that another tab has put there meanwhile', async () => {
+  const { system } = house.services.pools
+  const consented = {
+    id: read.id,
+    provider: 'linear' as const,
+    name: 'Acme',
+    icon: null,
+    scopes: [],
+    botId: null,
+    settings: {},
+    accessToken: null,
+    refreshToken: null,
+    expiresAt: null,
+  }
+  const store = (before: string, externalId: string) =>
+    system.storeConnection(sessionCredential(ada), { ...consented, before, externalId })
+  expect(await store(read.externalId, 'T-theirs')).toBe(true)
+  expect(await store(read.externalId, 'T-mine')).toBe(false)
+  expect(await getHeldConnection(db, read)).toMatchObject({ externalId: 'T-theirs' })
+})
