@@ -62,6 +62,13 @@ export async function openCanaryProviders() {
     fakes,
     grants,
     noteSecrets,
+    /** What a provider sends a browser back with. */
+    noteCallback(provider: ProviderName, { searchParams }: URL): void {
+      for (const name of ['code', 'state']) {
+        const value = searchParams.get(name)
+        if (value) secrets.set(`a ${name} of ${provider}: ${value}`, value)
+      }
+    },
     /** Everything that the providers gave out so far, by what it is. */
     secrets(): ReadonlyMap<string, string> {
       noteSecrets()
@@ -113,10 +120,12 @@ export async function connectAccounts({ house, providers, token }: Connected): P
   return ids
 }
 
-async function consent({ house, token }: Connected, provider: ProviderName): Promise<URL> {
+async function consent({ house, providers, token }: Connected, provider: ProviderName): Promise<URL> {
   const { status, text } = await house.browse('connections.authorize', { provider }, token)
   expect(status, text).toBe(200)
-  return followOnce(JSON.parse(text).result.data.json.url)
+  const url = await followOnce(JSON.parse(text).result.data.json.url)
+  providers.noteCallback(provider, url)
+  return url
 }
 
 async function connectionTo(
