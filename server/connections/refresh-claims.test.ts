@@ -142,3 +142,12 @@ test('nothing is asked of the provider by a process whose keys nobody else has',
   await expect(connected.consent(ada, 'linear')).rejects.toMatchObject({ code: 'INTERNAL_SERVER_ERROR' })
   expect(connected.fakes.linear.calls(TOKEN)).toBe(0)
 })
+
+test('a connection whose renewal is refused says so, and is well again after one that is not', async () => {
+  const { linear } = connected.fakes
+  linear.answerNext(1, { status: 401, body: { error: 'invalid_client' } }, TOKEN)
+  expect(await refusalOf(ask(ada))).toMatchObject({ reason: 'provider_refused' })
+  expect(await row()).toMatchObject({ status: 'error', token_version: 0, refresh_claim: null })
+  expect(await ask(ada)).toHaveLength(2)
+  expect(await row()).toMatchObject({ status: 'active', token_version: 1 })
+})
