@@ -200,3 +200,12 @@ test('the client has the server’s types and schemas, and no code of it', () =>
   // client/next.ts runs on a server, where it calls the router in its own process.
   expect(imports(client, isCode).filter(found => !found.startsWith('client/next.ts'))).toEqual([])
 })
+
+test('no file imports itself by way of others', () => {
+  const left = new Map(sources.map(source => [source.path, source.imports.filter(({ isType }) => !isType)]))
+  const isFree = (path: string) => !left.get(path)?.some(({ to }) => left.has(to))
+  for (let free = [...left.keys()].filter(isFree); free.length > 0; free = [...left.keys()].filter(isFree))
+    for (const path of free) left.delete(path)
+  // Those in a circle, and whoever imports one of them.
+  expect([...left.keys()]).toEqual([])
+})
