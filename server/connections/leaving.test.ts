@@ -109,3 +109,22 @@ test('tokens that come for a connection that was removed meanwhile are ended', a
   expect(await refused).toMatchObject({ code: 'NOT_FOUND' })
   expect(linear.tokens.all.at(-1)?.isRevoked).toBe(true)
 })
+
+test('tokens that come too late for one of a Slack team’s users are not ended while another lives on their grant', async () => {
+  const bob = await createActor(connected.house, { name: 'Bob' })
+  const { slack } = connected.fakes
+  slack.browse(slack.addTeam({ name: 'Late', channels: 1 }))
+  const { id: connectionId } = await connected.connect(ada, 'slack')
+  await connected.connect(bob, 'slack')
+  await connected.house.owner.query('update app.connections set expires_at = now() where id = $1', [
+    connectionId,
+  ])
+  const revocations = slack.calls('POST /api/auth.revoke')
+  const held = slack.hold('POST /api/oauth.v2.access')
+  const refused = refusalOf(ada.caller().connections.slack.channels({ connectionId }))
+  await held.waiting(1)
+  await connected.house.owner.query('delete from app.connections where id = $1', [connectionId])
+  held.release()
+  expect(await refused).toMatchObject({ code: 'NOT_FOUND' })
+  expect(slack.calls('POST /api/auth.revoke')).toBe(revocations)
+})
