@@ -21,7 +21,7 @@ export interface Reader {
   /** The feed's read that was under way, or done, when it began to follow. */
   followsSince: number
   isClosed: boolean
-  /** Takes events; false when there is no room for more, until {@link Feed.resume}. */
+  /** Takes events, one at least; false when there is no room for more, until {@link Feed.resume}. */
   receive(batch: Batch): boolean
   /** Ends it: null after the last event. */
   end(failure: Error | null): void
@@ -146,7 +146,8 @@ export class Feed {
   #give(reader: Reader, batch: Batch): boolean {
     const part = batch.since(reader.position)
     reader.position = batch.upTo
-    reader.isFollowing = reader.receive(part) && reader.isFollowing
+    // Numbers of what is hidden have no events; and a part without bytes would end an answer in chunks.
+    if (part.events.length > 0) reader.isFollowing = reader.receive(part) && reader.isFollowing
     return reader.isFollowing
   }
 

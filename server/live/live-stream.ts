@@ -6,7 +6,7 @@ import type { EventPage, Feed, Reader } from './feed.ts'
 
 /** Whom a stream delivers to. */
 export interface Receiver {
-  /** Takes events; false when there is no room for more, until {@link Delivery.resume}. */
+  /** Takes events, one at least; false when there is no room for more, until {@link Delivery.resume}. */
   receive(batch: Batch): boolean
   /** The stream has ended: null after its last event, else why. Nothing is received afterwards. */
   end(failure: TRPCError | null): void
@@ -149,7 +149,7 @@ function iterate<T>(
 
   const receiver: Receiver = {
     receive(batch) {
-      if (batch.events.length > 0) waiting.push(batch)
+      waiting.push(batch)
       isFull = waiting.length >= MAX_WAITING_BATCHES
       settle()
       return !isFull
