@@ -47,6 +47,8 @@ create table app.tasks (
   constraint tasks_status_check check (status in ('pending', 'processing', 'completed', 'error', 'stopped')),
   constraint tasks_progress_check check (progress between 0 and 100),
   constraint tasks_pr_status_check check (pr_status in ('open', 'closed', 'merged')),
+  -- Read for all users at once, by whoever looks for a task to claim or to end: one that can't be read would stop them.
+  constraint tasks_options_check check (options ->> 'maxDurationSeconds' ~ '^[1-9][0-9]{0,4}$'),
   constraint tasks_deleted_at_check check ((deleted_at is null) = (deletion_id is null))
 );
 comment on table app.tasks is 'Work for an agent: a prompt, its progress and what came of it.';

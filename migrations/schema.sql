@@ -3969,6 +3969,7 @@ create table app.tasks (
   last_event_seq integer default 0 not null,
   constraint tasks_pkey PRIMARY KEY (user_id, id),
   constraint tasks_deleted_at_check CHECK (((deleted_at IS NULL) = (deletion_id IS NULL))),
+  constraint tasks_options_check CHECK (((options ->> 'maxDurationSeconds'::text) ~ '^[1-9][0-9]{0,4}$'::text)),
   constraint tasks_pr_status_check CHECK ((pr_status = ANY (ARRAY['open'::text, 'closed'::text, 'merged'::text]))),
   constraint tasks_progress_check CHECK (((progress >= 0) AND (progress <= 100))),
   constraint tasks_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'processing'::text, 'completed'::text, 'error'::text, 'stopped'::text])))
