@@ -42,29 +42,45 @@ export async function lapseLease(house: House, taskId: string): Promise<void> {
  * Makes a call, lets it wait for the task's row, and gives the task to another worker meanwhile. Returns what came of the call,
  * and throws if it did not wait.
  */
-export async function whileTaskChangesHands<T>(
-  house: House,
-  taskId: string,
-  call: () => Promise<T>,
-): Promise<T> {
+export function whileTaskChangesHands<T>(house: House, taskId: string, call: () => Promise<T>): Promise<T> {
+  return whileHeld(house, {
+    hold: client => client.query('select from app.tasks where id = $1 for update', [taskId]),
+    call,
+    meanwhile: async client => {
+      await client.query(
+        'update app.task_leases set ended_at = now() where task_id = $1 and ended_at is null',
+        [taskId],
+      )
+      await client.query('update app.tasks set lease_id = app.new_id() where id = $1', [taskId])
+    },
+  })
+}
+
+interface Held<T> {
+  /** Takes the lock that the call waits for, in a transaction of the owner's. */
+  readonly hold: (client: PoolClient) => Promise<unknown>
+  readonly call: () => Promise<T>
+  /** What that transaction does before it commits, once the call waits. */
+  readonly meanwhile?: (client: PoolClient) => Promise<unknown>
+}
+
+/** Makes a call while a transaction holds a lock, which it lets go once the call waits for it. Throws if it did not wait. */
+export async function whileHeld<T>(house: House, { hold, call, meanwhile }: Held<T>): Promise<T> {
   const blocker = await house.owner.connect()
   try {
     await blocker.query('begin')
-    await blocker.query('select from app.tasks where id = $1 for update', [taskId])
+    await hold(blocker)
+    const { rows } = await blocker.query<{ pid: number }>('select pg_backend_pid() as pid')
     let isOver = false
     const late = call().finally(() => {
       isOver = true
     })
     late.catch(() => {})
-    while (!(await blocksSomebody(blocker))) {
-      if (isOver) throw new Error('the call did not wait for the task', { cause: await late })
+    while (!(await blocksSomebody(house, rows[0]?.pid))) {
+      if (isOver) throw new Error('the call did not wait', { cause: await late })
       await sleep(5)
     }
-    await blocker.query(
-      'update app.task_leases set ended_at = now() where task_id = $1 and ended_at is null',
-      [taskId],
-    )
-    await blocker.query('update app.tasks set lease_id = app.new_id() where id = $1', [taskId])
+    await meanwhile?.(blocker)
     await blocker.query('commit')
     return await late
   } finally {
@@ -73,9 +89,11 @@ export async function whileTaskChangesHands<T>(
   }
 }
 
-async function blocksSomebody(blocker: PoolClient): Promise<boolean> {
-  const { rows } = await blocker.query(
-    'select from pg_stat_activity where pg_backend_pid() = any (pg_blocking_pids(pid)) limit 1',
+/** Asked on another connection, since a transaction goes on seeing the sessions that it saw first. */
+async function blocksSomebody(house: House, pid: number | undefined): Promise<boolean> {
+  const { rows } = await house.owner.query(
+    'select from pg_stat_activity where $1::int = any (pg_blocking_pids(pid)) limit 1',
+    [pid],
   )
   return rows.length > 0
 }

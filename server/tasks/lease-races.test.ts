@@ -1,0 +1,64 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createSecret, storedSecret } from '../bearer-secrets.ts'
+import { anonymous, createActor, type House, openHouse, WORKER_KEY } from '../testing/actors.ts'
+import { createClaimedTask, lapseLease, whileHeld } from '../testing/claims.ts'
+import { refusalOf } from '../testing/refusal.ts'
+
+let house: House
+
+beforeAll(async () => {
+  house = await openHouse()
+})
+afterAll(() => house.close())
+
+describe('a claim that looked at a task while another took it', () => {
+  it.each(['own', 'operator’s'] as const)('leaves it to the other worker: %s', async kind => {
+    const owner = await createActor(house)
+    const { id } = await owner.caller().tasks.create({ prompt: 'x' })
+    const caller =
+      kind === 'own' ? owner.caller() : anonymous(house, { authorization: `Bearer ${WORKER_KEY}` })
+    // The claim is made in the transaction that holds the leases, and is over before the other one has looked at them.
+    const late = whileHeld(house, {
+      hold: client => client.query('lock table app.task_leases in access exclusive mode'),
+      call: () => caller.tasks.claim({ worker: 'late' }),
+      meanwhile: client =>
+        client.query(`select app.lease_task($1, $2, 'first', 60, $3, null, null)`, [
+          owner.userId,
+          id,
+          storedSecret(createSecret('rhl_')),
+        ]),
+    })
+    expect(await late).toBeNull()
+    const { rows } = await house.owner.query(
+      'select worker, ended_at as "endedAt" from app.task_leases where task_id = $1',
+      [id],
+    )
+    expect(rows).toEqual([{ worker: 'first', endedAt: null }])
+  })
+})
+
+describe('a heartbeat', () => {
+  it('that waits for the end of its lease finds it ended', async () => {
+    const { id, worker } = await createClaimedTask(house)
+    const late = whileHeld(house, {
+      hold: client => client.query('update app.task_leases set ended_at = now() where task_id = $1', [id]),
+      call: () => worker.tasks.heartbeat(),
+    })
+    expect((await refusalOf(late)).reason).toBe('lease_lost')
+  })
+
+  it('that came in time is not undone by the sweep that waited for it', async () => {
+    const { id, worker } = await createClaimedTask(house)
+    await lapseLease(house, id)
+    const swept = await whileHeld(house, {
+      hold: client =>
+        client.query(
+          `update app.task_leases set expires_at = now() + interval '1 minute' where task_id = $1`,
+          [id],
+        ),
+      call: () => house.services.pools.system.sweepLeases(),
+    })
+    expect(swept).toEqual([])
+    expect((await worker.tasks.heartbeat()).stop).toBe(false)
+  })
+})
