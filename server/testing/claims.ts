@@ -70,13 +70,12 @@ export async function whileHeld<T>(house: House, { hold, call, meanwhile }: Held
   try {
     await blocker.query('begin')
     await hold(blocker)
-    const { rows } = await blocker.query<{ pid: number }>('select pg_backend_pid() as pid')
     let isOver = false
     const late = call().finally(() => {
       isOver = true
     })
     late.catch(() => {})
-    while (!(await blocksSomebody(house, rows[0]?.pid))) {
+    while (!(await blocksSomebody(blocker))) {
       if (isOver) throw new Error('the call did not wait', { cause: await late })
       await sleep(5)
     }
@@ -89,11 +88,10 @@ export async function whileHeld<T>(house: House, { hold, call, meanwhile }: Held
   }
 }
 
-/** Asked on another connection, since a transaction goes on seeing the sessions that it saw first. */
-async function blocksSomebody(house: House, pid: number | undefined): Promise<boolean> {
-  const { rows } = await house.owner.query(
-    'select from pg_stat_activity where $1::int = any (pg_blocking_pids(pid)) limit 1',
-    [pid],
+/** Asked of the locks: a transaction goes on seeing the sessions that it saw first. */
+async function blocksSomebody(blocker: PoolClient): Promise<boolean> {
+  const { rows } = await blocker.query(
+    'select from pg_locks where not granted and pg_backend_pid() = any (pg_blocking_pids(pid)) limit 1',
   )
   return rows.length > 0
 }
