@@ -130,3 +130,19 @@ describe('a lease ends, for its worker and for SQL, with', () => {
     expect(await told(credential)).toEqual([])
   })
 })
+
+test('a session that has expired is not prolonged by noting its use', async () => {
+  const { owner } = await createSetting()
+  await house.owner.query(
+    `update auth.sessions set expires_at = now() - interval '1 second', last_used_at = now() - interval '1 hour' where id = $1`,
+    [owner.sessionId],
+  )
+  const readSession = async () =>
+    (await house.owner.query('select * from auth.sessions where id = $1', [owner.sessionId])).rows
+  const before = await readSession()
+  await client.query('begin')
+  await client.query(`select set_config('app.credential', $1, true)`, [sessionCredential(owner)])
+  await client.query('select app.touch_credential()')
+  await client.query('commit')
+  expect(await readSession()).toEqual(before)
+})
