@@ -19,13 +19,16 @@ create function auth.ask_second_factor() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  has_factor boolean;
 begin
   if new.second_factor_at is not null then
     return new;
   end if;
-  -- The lock makes a sign-in and the moment that the factor is switched on take turns: whichever is second sees the other.
-  perform from auth.users u where u.id = new.user_id and u.two_factor_enabled for share;
-  if found then
+  -- The lock makes a sign-in and the moment that the factor is switched on take turns: whichever is second sees the other. It
+  -- is taken whether the factor is on or not, since a condition would be read before it.
+  select u.two_factor_enabled into has_factor from auth.users u where u.id = new.user_id for share;
+  if has_factor then
     raise exception 'the second factor is missing'
       using errcode = 'check_violation', constraint = 'sessions_second_factor_check', table = 'sessions', schema = 'auth';
   end if;
