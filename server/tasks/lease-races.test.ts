@@ -51,6 +51,38 @@ describe('a task past its maximum duration', () => {
   })
 })
 
+describe('a worker that waits while its task is', () => {
+  it.each([
+    ['stopped', `status = 'stopped'`],
+    ['removed', 'deleted_at = now(), deletion_id = app.new_id()'],
+  ])('%s writes nothing', async (_, change) => {
+    const { id, worker } = await createClaimedTask(house)
+    const readTask = async () =>
+      (await house.owner.query('select last_log_seq, progress, status from app.tasks where id = $1', [id]))
+        .rows
+    const [before] = await readTask()
+    for (const call of [
+      () => worker.tasks.logs.append({ taskId: id, entries: [{ type: 'info', message: 'late' }] }),
+      () => worker.tasks.update({ id, progress: 50 }),
+      () => worker.tasks.complete(),
+    ]) {
+      const late = whileHeld(house, {
+        hold: client => client.query(`update app.tasks set ${change} where id = $1`, [id]),
+        call,
+      })
+      expect(['lease_lost', 'not_found']).toContain((await refusalOf(late)).reason)
+      // As it was, for the next one.
+      await house.owner.query(
+        `update app.tasks t set status = 'processing', deleted_at = null, deletion_id = null, lease_id = l.id
+         from app.task_leases l where t.id = $1 and l.task_id = t.id`,
+        [id],
+      )
+      await house.owner.query('update app.task_leases set ended_at = null where task_id = $1', [id])
+    }
+    expect(await readTask()).toEqual([before])
+  })
+})
+
 describe('a heartbeat', () => {
   it('that waits for the end of its lease finds it ended', async () => {
     const { id, worker } = await createClaimedTask(house)
