@@ -8,6 +8,7 @@ import {
   openHouse,
   PASSWORD,
 } from '../testing/actors.ts'
+import { whileHeld } from '../testing/claims.ts'
 import { refusalOf } from '../testing/refusal.ts'
 
 let house: House
@@ -166,5 +167,17 @@ describe('account.remove', () => {
       const rejected = outcomes.find(outcome => outcome.status === 'rejected')
       expect(await refusalOf(Promise.reject(rejected?.reason))).toMatchObject(LAST_OWNER)
     }
+  })
+
+  it('takes an organization along whose only other member leaves at the same moment', async () => {
+    const [ada, bob] = [await createActor(house), await createActor(house, { name: 'Bob' })]
+    const { id } = await createOrganization(ada, [{ actor: bob, role: 'owner' }])
+    await whileHeld(house, {
+      hold: client => client.query('select from auth.organizations where id = $1 for update', [id]),
+      call: () => bob.caller().account.remove(),
+      meanwhile: client => client.query('delete from auth.users where id = $1', [ada.userId]),
+    })
+    const { rowCount } = await house.owner.query('select from auth.organizations where id = $1', [id])
+    expect(rowCount).toBe(0)
   })
 })
