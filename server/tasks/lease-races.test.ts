@@ -66,7 +66,7 @@ describe('a worker that waits while its task is', () => {
       () => worker.tasks.update({ id, progress: 50 }),
       () => worker.tasks.complete(),
     ]) {
-      const late = whileHeld(house, {
+      const late = whileHeld<unknown>(house, {
         hold: client => client.query(`update app.tasks set ${change} where id = $1`, [id]),
         call,
       })

@@ -39,7 +39,7 @@ async function run(credential: string, sql: string): Promise<string> {
 
 const insertToken = `insert into app.api_tokens (name, prefix, token_hash, scopes) values ('x', 'rht_x', sha256('x'), '{}') returning id`
 
-test.for([
+const attempts: [title: string, sqlOf: () => string, refusal: string][] = [
   ['makes a token', () => insertToken, '42501'],
   ['reads tokens', () => 'select id, name, scopes from app.api_tokens', '0 nothing'],
   ['changes tokens', () => 'update app.api_tokens set revoked_at = now() returning id', '0 nothing'],
@@ -49,7 +49,9 @@ test.for([
   ['ends a session', () => `select app.revoke_session('${owner.sessionId}')`, '1 nothing'],
   ['exports the account', () => 'select * from app.export_account()', '0 nothing'],
   ['removes the account', () => 'select app.remove_account()', '28000'],
-] as const)('a session %s, and a token does not', async ([, sqlOf, refusal]) => {
+]
+
+test.for(attempts)('a session %s, and a token does not', async ([, sqlOf, refusal]) => {
   const token = await createApiToken(owner, { scopes: SCOPES })
   expect(await run(tokenCredential(token), 'select id from app.tasks')).toContain('something')
   expect(await run(sessionCredential(owner), sqlOf())).not.toBe(refusal)
