@@ -35,6 +35,7 @@ export class LoginPool {
     this.#options = options
     this.#pool = new pg.Pool({
       ...options.connection,
+      Client: ReportingClient,
       max: options.maxConnections ?? 10,
       connectionTimeoutMillis: options.connectTimeoutMs ?? 5_000,
       idleTimeoutMillis: 30_000,
@@ -76,12 +77,40 @@ export function outliveBreaks(client: pg.PoolClient): void {
 /** What we know of a physical connection, however often it is checked out. */
 interface Tracked {
   readonly prepared: PreparedStatements | null
-  /** A session setting changed on it, which no statement of ours does. */
-  isTainted: boolean
+  /** Settings that the server says are not what they were when the connection was made. */
+  readonly changed: ReadonlySet<string>
 }
 
 interface TrackedClient extends pg.PoolClient {
   rowhouse?: Tracked
+}
+
+/**
+ * Keeps what the server reports of its settings. What sign_in sets for a transaction is reported as well, and reported as it was
+ * when the transaction ends; of what is still changed by then, nothing is ours.
+ */
+class ReportingClient extends pg.Client {
+  readonly changed = new Set<string>()
+
+  constructor(config?: string | pg.ClientConfig) {
+    super(config)
+    const { connection } = internals(this)
+    const initial = new Map<string, string>()
+    let isReady = false
+    connection.once('readyForQuery', () => {
+      isReady = true
+    })
+    connection.on('parameterStatus', ({ parameterName, parameterValue }: ParameterStatus) => {
+      if (!isReady) initial.set(parameterName, parameterValue)
+      else if (initial.get(parameterName) === parameterValue) this.changed.delete(parameterName)
+      else this.changed.add(parameterName)
+    })
+  }
+}
+
+interface ParameterStatus {
+  readonly parameterName: string
+  readonly parameterValue: string
 }
 
 interface ClientInternals {
@@ -105,14 +134,11 @@ interface Cancellable {
 }
 
 function trackClient(client: pg.PoolClient, isNamed: boolean): Tracked {
-  const tracked: Tracked = { prepared: isNamed ? new PreparedStatements() : null, isTainted: false }
-  internals(client).connection.on('parameterStatus', () => {
-    tracked.isTainted = true
-  })
-  return tracked
+  if (!(client instanceof ReportingClient)) throw new Error('not a connection of this pool')
+  return { prepared: isNamed ? new PreparedStatements() : null, changed: client.changed }
 }
 
-function internals(client: pg.PoolClient): ClientInternals {
+function internals(client: pg.ClientBase): ClientInternals {
   return client as unknown as ClientInternals
 }
 
@@ -173,7 +199,7 @@ export class LoginConnection {
   }
 
   release(): void {
-    this.#client.release(this.#isBroken || this.#tracked.isTainted)
+    this.#client.release(this.#isBroken || this.#tracked.changed.size > 0)
   }
 
   /** Marks the connection as one that must not be used again. */
