@@ -106,6 +106,18 @@ describe('a tool', () => {
     expect(await tools.enable({ slug: 'fetch_url', config: {} })).toMatchObject({ config: {} })
   })
 
+  it('is enabled again with the config that it has, and keeps it', async () => {
+    const owner = await createActor(house)
+    const config = { channel: 'C0123' }
+    await owner.caller().tools.enable({ slug: 'post_message', config })
+    await owner.caller().tools.disable({ slug: 'post_message' })
+    expect(await owner.caller().tools.enable({ slug: 'post_message' })).toMatchObject({
+      enabled: true,
+      config,
+    })
+    expect(await toolOf(owner, 'post_message')).toMatchObject({ enabled: true, config })
+  })
+
   it('that was never enabled stays disabled', async () => {
     const { tools } = ada.caller()
     expect(await tools.disable({ slug: 'git_commit' })).toMatchObject({ enabled: false })
