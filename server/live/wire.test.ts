@@ -196,6 +196,7 @@ describe('a reader that never reads', () => {
     // What the system's own buffers took is not in our memory; a page is what may pass the limit.
     expect(most).toBeLessThan(1024 * 1024)
     await expect.poll(() => droppedOf(server.app.metrics), { timeout: 5_000 }).toBe(1)
+    await expect.poll(() => [...sockets].filter(({ destroyed }) => !destroyed).length).toBe(1)
     await tasks.stop({ id: taskId })
     await reader.ended
     expect(reader.events.filter(({ event }) => event === 'message')).toHaveLength(rounds * 20)
