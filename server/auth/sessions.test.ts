@@ -234,3 +234,14 @@ test('a form or plain text is refused before anything happens', async () => {
     expect(status).toBe(415)
   }
 })
+
+test('a session knows the address of its peer, whatever its headers claim', async () => {
+  const { userId, email } = await fixture.signUp('address@example.com')
+  const forged = { 'x-forwarded-for': '203.0.113.9', 'x-rowhouse-client-address': '203.0.113.9' }
+  const body = { email, password: PASSWORD }
+  await fixture.call('POST', '/sign-in/email', { body, headers: forged, ipAddress: '198.51.100.7' })
+  expect((await sessionRows(userId)).map(session => session.ip_address)).toEqual([
+    '127.0.0.1',
+    '198.51.100.7',
+  ])
+})
