@@ -149,6 +149,22 @@ test('verify names what a down part leaves behind, and what is generated and not
   )
 })
 
+test('verify names the down part that puts back something else, though an earlier one drops it', async () => {
+  const url = await emptyDatabase()
+  const me = (id: number) =>
+    `create or replace function public.me() returns int language sql as 'select ${id}';`
+  const directory = await migrationsOf({
+    '0001_a': [me(1), 'drop function public.me();'],
+    '0002_b': [`${me(2)} create table b (id int);`, `${me(3)} drop table b;`],
+    '0003_c': ['create table c (id int);', 'drop table c;'],
+  })
+  const checks = await verify({ url, directory, typesFile: join(directory, 'types.ts') })
+  expect(checks.find(check => check.name === 'undo')?.problems.slice(0, 2)).toEqual([
+    '0002_b does not undo what it did:',
+    'function public.me() is different',
+  ])
+})
+
 test('a scratch database is gone afterwards, also when the work in it fails', async () => {
   const url = await emptyDatabase()
   const names: string[] = []

@@ -43,17 +43,18 @@ export async function verify(options: CodegenOptions): Promise<Check[]> {
     const scratch = { ...options, url, log: undefined }
     const checks: Check[] = [history]
     const newest = live.applied.findLast(row => row.state === 'applied')
-    const database = newest && history.ok ? await checkLive(scratch, live, newest) : null
+    let stages: CatalogEntry[][]
     try {
-      await migrate(scratch, { kind: 'latest' })
+      stages = await buildStages(scratch)
     } catch (error) {
       // A missing file can keep those behind it from building: it is what to mend, and is named first.
       if (history.ok || !(error instanceof MigrationError)) throw error
       return [{ ...history, problems: [...history.problems, error.message] }]
     }
-    const built = await catalogAt(url)
+    const atNewest = stages[files.findIndex(({ name }) => name === newest?.name) + 1] ?? []
+    const database = newest && history.ok ? await checkLive(live, newest, atNewest) : null
     const stale = await staleFiles(await filesFrom(url, scratch))
-    checks.push(await checkUndo(scratch, files, built), {
+    checks.push(await checkUndo(scratch, files, stages), {
       name: 'generated',
       ok: stale.length === 0,
       message:
@@ -75,7 +76,10 @@ export async function checkDrift(options: CodegenOptions): Promise<Check | null>
   const live = await readLive(options.url)
   const newest = live.applied.findLast(row => row.state === 'applied')
   if (!newest || historyProblems(files, live.applied).length > 0) return null
-  return withScratchDatabase(options.url, url => checkLive({ ...options, url, log: undefined }, live, newest))
+  return withScratchDatabase(options.url, async url => {
+    await migrate({ ...options, url, log: undefined }, { kind: 'to', name: newest.name })
+    return checkLive(live, newest, await catalogAt(url))
+  })
 }
 
 interface Live {
@@ -102,9 +106,7 @@ async function catalogAt(url: string, schemas?: string[]): Promise<CatalogEntry[
 }
 
 /** Compares the live database with the migrations up to the one it is at. */
-async function checkLive(scratch: CodegenOptions, live: Live, newest: AppliedMigration): Promise<Check> {
-  await migrate(scratch, { kind: 'to', name: newest.name })
-  const expected = await catalogAt(scratch.url)
+async function checkLive(live: Live, newest: AppliedMigration, expected: CatalogEntry[]): Promise<Check> {
   const differences = compareCatalogs(expected, await live.read(schemasOf(expected)))
   return {
     name: 'database',
@@ -117,19 +119,32 @@ async function checkLive(scratch: CodegenOptions, live: Live, newest: AppliedMig
   }
 }
 
-/** Undoes everything in the scratch database and builds it again. */
+/** Applies the migrations one by one. What the scratch database is before each of them, and at the end. */
+async function buildStages(scratch: CodegenOptions): Promise<CatalogEntry[][]> {
+  const stages: CatalogEntry[][] = []
+  let applied: string[]
+  do {
+    stages.push(await catalogAt(scratch.url))
+    applied = (await migrate(scratch, { kind: 'next' })).applied
+  } while (applied.length > 0)
+  return stages
+}
+
+/** Undoes everything in the scratch database, one by one, and builds it again. */
 async function checkUndo(
   scratch: CodegenOptions,
   files: MigrationFile[],
-  built: CatalogEntry[],
+  stages: CatalogEntry[][],
 ): Promise<Check> {
   const problems: string[] = []
   try {
-    await migrate(scratch, { kind: 'nothing' })
+    const unlike = await undoStages(scratch, files, stages)
     const left = await catalogAt(scratch.url)
-    problems.push(...left.map(entry => `${entry.object} is left after everything was undone`))
+    problems.push(...left.map(entry => `${entry.object} is left after everything was undone`), ...unlike)
     await migrate(scratch, { kind: 'latest' })
-    problems.push(...compareCatalogs(built, await catalogAt(scratch.url)).flatMap(describeDifference))
+    problems.push(
+      ...compareCatalogs(stages.at(-1) ?? [], await catalogAt(scratch.url)).flatMap(describeDifference),
+    )
   } catch (error) {
     if (!(error instanceof MigrationError)) throw error
     problems.push(error.message)
@@ -139,9 +154,29 @@ async function checkUndo(
   return {
     name: 'undo',
     ok,
-    message: ok ? `${count}: up, down to nothing and up again gives the same` : 'down does not undo up',
+    message: ok ? `${count}: up, down one by one and up again gives the same` : 'down does not undo up',
     problems,
   }
+}
+
+/**
+ * Undoes everything, and tells what the newest down part that is wrong does not put back. What is left at the end does not show
+ * that: the down parts before it drop what was put back as something else.
+ */
+async function undoStages(
+  scratch: CodegenOptions,
+  files: MigrationFile[],
+  stages: CatalogEntry[][],
+): Promise<string[]> {
+  const problems: string[] = []
+  for (const [index, { name }] of [...files.entries()].reverse()) {
+    await migrate(scratch, { kind: 'previous' })
+    if (problems.length > 0) continue
+    const differences = compareCatalogs(stages[index] ?? [], await catalogAt(scratch.url))
+    if (differences.length === 0) continue
+    problems.push(`${name} does not undo what it did:`, ...differences.flatMap(describeDifference))
+  }
+  return problems
 }
 
 export function describeDifference({ object, kind, lines }: CatalogDifference): string[] {
