@@ -317,11 +317,11 @@ begin
     if organization is distinct from task_organization and task_organization is not null then
       perform app.refuse('invalid_input', 'the task belongs to another organization');
     end if;
-    perform from auth.organizations o
-    join auth.members m on m.organization_id = o.id and m.user_id = owner
-    where o.id = organization and o.deleted_at is null
-    for share of o;
-    if not found then
+    perform from auth.organizations o where o.id = organization and o.deleted_at is null for share;
+    -- In a statement of its own: the one that waits for the lock sees members as they were before.
+    if not found or not exists (
+      select from auth.members m where m.organization_id = organization and m.user_id = owner
+    ) then
       perform app.refuse('not_found', 'organization not found');
     end if;
   end if;
