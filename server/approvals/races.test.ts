@@ -4,7 +4,8 @@ import { type Actor, createActor, type House, openHouse } from '../testing/actor
 import { createClaimedTask } from '../testing/claims.ts'
 import { refusalOf } from '../testing/refusal.ts'
 import { whileWaiting } from '../testing/while-waiting.ts'
-import { createTeam, createWaitingCall, statusOfCall, type Team } from './fixture.ts'
+import { createTeam, createWaitingCall, lapse, statusOfCall, type Team } from './fixture.ts'
+import { expireApprovals } from './streams.ts'
 
 // What changes while a request or a decision waits for its turn.
 
@@ -114,6 +115,48 @@ describe('a decision', () => {
     expect(await decide(own)).toBe('role_too_low')
     expect(await decide(others)).toBe('not_found')
     expect(await stored(own)).toMatchObject({ status: 'pending' })
+  })
+})
+
+describe('what expires', () => {
+  it('while its decision waits is a denial', async () => {
+    const call = await createWaitingCall(ada)
+    const { approvals } = ada.caller()
+    const { id } = await approvals.request({
+      ...asked,
+      toolCallId: call.id,
+      expiresAt: new Date(Date.now() + 60_000),
+    })
+    const reason = await whileWaiting(
+      house,
+      {
+        locked: lockOf('app.tool_calls', call.id),
+        // After the waiting statement began, and before it goes on.
+        meanwhile: [['update app.approvals set expires_at = clock_timestamp() where id = $1', [id]]],
+      },
+      () => reasonOf(approvals.decide({ id, decision: 'approve' })),
+    )
+    expect(reason).toBe('already_decided')
+    expect(await stored(id)).toMatchObject({ status: 'expired' })
+    expect(await statusOfCall(house, call.id)).toMatchObject({ status: 'denied' })
+  })
+
+  it('stays as it was decided, where the decision comes first', async () => {
+    const call = await createWaitingCall(ada)
+    const { id } = await ada.caller().approvals.request({ ...asked, toolCallId: call.id })
+    await lapse(house, id)
+    await whileWaiting(
+      house,
+      {
+        locked: lockOf('app.tool_calls', call.id),
+        meanwhile: [
+          [`update app.approvals set status = 'rejected', decided_at = now() where id = $1`, [id]],
+          [`update app.tool_calls set status = 'denied', finished_at = now() where id = $1`, [call.id]],
+        ],
+      },
+      () => expireApprovals(house.services),
+    )
+    expect(await stored(id)).toMatchObject({ status: 'rejected' })
   })
 })
 
