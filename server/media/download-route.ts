@@ -39,14 +39,16 @@ export function registerDownloadRoute(
         const retryAt = new Date(Date.now() + RETRY_MS)
         throw new AppError('overloaded', 'too many files are being read; try again', { retryAt })
       }
-      const file = await store.open(grant.key)
-      if (file === null) return reply.callNotFound()
+      // Counted before anything is waited for, so that those who come at once meet the count; and counted out, its file closed,
+      // though the reader leaves before that is open.
       running++
       const response = reply.raw
-      response.once('close', () => {
-        running--
-        void file.close().catch(() => {})
-      })
+      const closed = new Promise<void>(resolve => response.once('close', resolve))
+      void closed.then(() => running--)
+      const file = await store.open(grant.key)
+      if (file === null) return reply.callNotFound()
+      void closed.then(() => file.close().catch(() => {}))
+      if (response.destroyed) return reply.hijack()
       response.setTimeout(stallMs, () => response.destroy())
       return sendFile(request, reply, { file, grant })
     },
