@@ -27,8 +27,8 @@ async function reasonOf(call: Promise<unknown>): Promise<string> {
 
 const asked = { kind: 'deploy', title: 'Deploy to production?', payload: { to: 'production' } }
 
-const lockOf = (table: 'auth.organizations' | 'app.tool_calls' | 'app.tasks', id: string) =>
-  [`select from ${table} where id = $1 for update`, [id]] as const
+type Locked = 'auth.organizations' | 'app.tasks' | 'app.tool_calls' | 'app.approvals'
+const lockOf = (table: Locked, id: string) => [`select from ${table} where id = $1 for update`, [id]] as const
 
 async function stored(id: string): Promise<{ status: string; event_seq: number }> {
   const { rows } = await house.owner.query('select status, event_seq from app.approvals where id = $1', [id])
@@ -53,6 +53,18 @@ describe('a decision', () => {
     const won = outcomes.filter(outcome => outcome !== 'already_decided')
     expect(won).toHaveLength(1)
     expect(await stored(id)).toEqual({ status: won[0], event_seq: before.event_seq + 1 })
+  })
+
+  it('that waits finds the one that was made first', async () => {
+    const { id } = await ada.caller().approvals.request(asked)
+    const first = `update app.approvals set status = 'rejected', decided_at = now() where id = $1`
+    const decision = await whileWaiting(
+      house,
+      { locked: lockOf('app.approvals', id), meanwhile: [[first, [id]]] },
+      () => reasonOf(ada.caller().approvals.decide({ id, decision: 'approve' })),
+    )
+    expect(decision).toBe('already_decided')
+    expect(await stored(id)).toMatchObject({ status: 'rejected' })
   })
 
   it('that waits is refused to an admin who is lowered, or removed, meanwhile', async () => {
@@ -167,6 +179,17 @@ describe('a request', () => {
       Array.from({ length: 20 }, () => ada.caller().approvals.request({ ...asked, toolCallId: call.id })),
     )
     expect(new Set(made.map(({ id }) => id)).size).toBe(1)
+  })
+
+  it('that waits is refused once its tool call waits no more', async () => {
+    const call = await createWaitingCall(ada)
+    const end = `update app.tool_calls set status = 'denied', finished_at = now() where id = $1`
+    const reason = await whileWaiting(
+      house,
+      { locked: lockOf('app.tool_calls', call.id), meanwhile: [[end, [call.id]]] },
+      () => reasonOf(ada.caller().approvals.request({ ...asked, toolCallId: call.id })),
+    )
+    expect(reason).toBe('illegal_transition')
   })
 
   it('that waits is refused once its organization is removed, or its requester is, meanwhile', async () => {
