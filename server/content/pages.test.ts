@@ -80,7 +80,8 @@ it('content waits for its media item, and is not made on one that is removed mea
   const refusal = await whileWaiting(
     house,
     {
-      locked: ['select from app.media_items where id = $1 for update', [mediaItemId]],
+      // As a removal locks it, which a foreign key does not wait for.
+      locked: ['select from app.media_items where id = $1 for no key update', [mediaItemId]],
       meanwhile: [
         [
           'update app.media_items set deleted_at = now(), deletion_id = app.new_id() where id = $1',
@@ -99,8 +100,9 @@ it('an organization’s removal locks its creators’ pages in one order, whatev
   const [first, second] = [ada, bob].toSorted((a, b) => (a.userId < b.userId ? -1 : 1))
   if (!first || !second) throw new Error('there are two')
   const { id: organizationId } = await createOrganization(first, [second])
-  for (const actor of [second, first]) {
-    await actor.caller().content.create({ title: actor.name, contentType: 'written', organizationId })
+  // Oldest first, and newest first: the second one's.
+  for (const [n, actor] of [second, first, second].entries()) {
+    await actor.caller().content.create({ title: `In order ${n}`, contentType: 'written', organizationId })
   }
   await whileWaiting(
     house,
