@@ -1,14 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { Caller } from '../caller.ts'
+import { type Database, scopedDatabase } from '../db/database.ts'
 import {
   type Actor,
+  anonymous,
   createActor,
+  createApiToken,
   createInvitation,
   createOrganization,
   type House,
   openHouse,
 } from '../testing/actors.ts'
+import { tokenCredential } from '../testing/isolation/dataset.ts'
 import { refusalOf } from '../testing/refusal.ts'
 import { whileWaiting } from '../testing/while-waiting.ts'
 
@@ -115,4 +119,39 @@ it('nobody leaves an organization that is removed meanwhile: restored, it has al
   expect(refusal).toMatchObject({ reason: 'not_found' })
   await ada.caller().organizations.restore({ organizationId })
   expect(await membersOf(organizationId)).toEqual({ [ada.userId]: 'owner', [bob.userId]: 'member' })
+})
+
+it('an owner’s removal by the library waits for the organization, and finds the other owner gone', async () => {
+  const { id } = await createOrganization(ada, [{ actor: bob, role: 'owner' }])
+  const leave = 'delete from auth.members where organization_id = $1 and user_id = $2'
+  const late = whileWaiting(house, { locked: lockOf(id), meanwhile: [[leave, [id, ada.userId]]] }, () =>
+    house.owner.query(leave, [id, bob.userId]),
+  )
+  await expect(late).rejects.toMatchObject({ constraint: 'members_last_owner_check' })
+  expect(await membersOf(id)).toEqual({ [bob.userId]: 'owner' })
+})
+
+it('a token that is bound to an organization is over with the next statement once that is removed', async () => {
+  const { id: organizationId } = await createOrganization(ada)
+  const token = await createApiToken(ada, { scopes: ['tasks:work', 'tasks:write'], organizationId })
+  const { id: taskId } = await ada.caller().tasks.create({ prompt: 'x' })
+  const claim = await token.caller().tasks.claim({ worker: 'w', leaseSeconds: 60 })
+  expect(claim?.task.id).toBe(taskId)
+  const worker = anonymous(house, { authorization: `Bearer ${claim?.lease}` })
+  const db = scopedDatabase(house.services.pools.api, {
+    credential: tokenCredential(token),
+    organizationId: null,
+    permission: 'any',
+    isReadOnly: false,
+    timeoutMs: 10_000,
+  })
+  const readTask = (from: Database) =>
+    from.selectFrom('app.tasks').select('id').where('id', '=', taskId).execute()
+  await db.transaction().execute(async transaction => {
+    expect(await readTask(transaction)).toHaveLength(1)
+    await ada.caller().organizations.remove({ organizationId })
+    expect(await readTask(transaction)).toEqual([])
+  })
+  const append = worker.tasks.logs.append({ taskId, entries: [{ type: 'info', message: 'late' }] })
+  expect(await refusalOf(append)).toMatchObject({ reason: 'lease_lost' })
 })
