@@ -1,6 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
+import {
+  type Actor,
+  createActor,
+  createApiToken,
+  createOrganization,
+  type House,
+  openHouse,
+} from '../testing/actors.ts'
 import { createClaimedTask } from '../testing/claims.ts'
 import { refusalOf } from '../testing/refusal.ts'
 import { whileWaiting } from '../testing/while-waiting.ts'
@@ -226,5 +233,18 @@ describe('a request', () => {
     expect(reason).toBe('not_found')
     const { rows } = await house.owner.query('select from app.approvals where tool_call_id = $1', [call.id])
     expect(rows).toEqual([])
+  })
+
+  it('is not made in an organization where its token, or its user without the second factor, may not act', async () => {
+    const { organizationId, member, owner } = await createTeam(house)
+    const { id: elsewhere } = await createOrganization(member)
+    const bound = await createApiToken(member, { scopes: ['approvals:write'], organizationId: elsewhere })
+    const request = (actor: Pick<Actor, 'caller'>) =>
+      reasonOf(actor.caller().approvals.request({ ...asked, organizationId }))
+    expect(await request(bound)).toBe('not_found')
+    await house.owner.query('update auth.organizations set require_two_factor = true where id = $1', [
+      organizationId,
+    ])
+    expect(await request(owner)).toBe('not_found')
   })
 })
