@@ -80,3 +80,8 @@ it('what arrived in another size than announced fails, whatever let it in', asyn
   expect(completed).toMatchObject({ status: 'failed' })
   expect(completed.error).toContain(`${file.bytes.length} bytes`)
 })
+
+it('text with NUL in it is no text', async () => {
+  const file = { ...textFile(), bytes: Buffer.from('text\0text') }
+  expect(await upload(ada, house, file)).toMatchObject({ status: 'failed' })
+})
