@@ -8,8 +8,8 @@ import {
   openHouse,
   PASSWORD,
 } from '../testing/actors.ts'
-import { whileHeld } from '../testing/claims.ts'
 import { refusalOf } from '../testing/refusal.ts'
+import { whileWaiting } from '../testing/while-waiting.ts'
 
 let house: House
 
@@ -172,11 +172,14 @@ describe('account.remove', () => {
   it('takes an organization along whose only other member leaves at the same moment', async () => {
     const [ada, bob] = [await createActor(house), await createActor(house, { name: 'Bob' })]
     const { id } = await createOrganization(ada, [{ actor: bob, role: 'owner' }])
-    await whileHeld(house, {
-      hold: client => client.query('select from auth.organizations where id = $1 for update', [id]),
-      call: () => bob.caller().account.remove(),
-      meanwhile: client => client.query('delete from auth.users where id = $1', [ada.userId]),
-    })
+    await whileWaiting(
+      house,
+      {
+        locked: ['select from auth.organizations where id = $1 for update', [id]],
+        meanwhile: [['delete from auth.users where id = $1', [ada.userId]]],
+      },
+      () => bob.caller().account.remove(),
+    )
     const { rowCount } = await house.owner.query('select from auth.organizations where id = $1', [id])
     expect(rowCount).toBe(0)
   })

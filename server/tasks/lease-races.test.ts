@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSecret, storedSecret } from '../bearer-secrets.ts'
 import { anonymous, createActor, type House, openHouse, WORKER_KEY } from '../testing/actors.ts'
-import { createClaimedTask, lapseLease, whileHeld } from '../testing/claims.ts'
+import { createClaimedTask, lapseLease } from '../testing/claims.ts'
 import { refusalOf } from '../testing/refusal.ts'
+import { whileWaiting } from '../testing/while-waiting.ts'
 
 let house: House
 
@@ -18,16 +19,19 @@ describe('a claim that looked at a task while another took it', () => {
     const caller =
       kind === 'own' ? owner.caller() : anonymous(house, { authorization: `Bearer ${WORKER_KEY}` })
     // The claim is made in the transaction that holds the leases, and is over before the other one has looked at them.
-    const late = whileHeld(house, {
-      hold: client => client.query('lock table app.task_leases in access exclusive mode'),
-      call: () => caller.tasks.claim({ worker: 'late' }),
-      meanwhile: client =>
-        client.query(`select app.lease_task($1, $2, 'first', 60, $3, null, null)`, [
-          owner.userId,
-          id,
-          storedSecret(createSecret('rhl_')),
-        ]),
-    })
+    const late = whileWaiting(
+      house,
+      {
+        locked: ['lock table app.task_leases in access exclusive mode', []],
+        meanwhile: [
+          [
+            `select app.lease_task($1, $2, 'first', 60, $3, null, null)`,
+            [owner.userId, id, storedSecret(createSecret('rhl_'))],
+          ],
+        ],
+      },
+      () => caller.tasks.claim({ worker: 'late' }),
+    )
     expect(await late).toBeNull()
     const { rows } = await house.owner.query(
       'select worker, ended_at as "endedAt" from app.task_leases where task_id = $1',
@@ -66,10 +70,11 @@ describe('a worker that waits while its task is', () => {
       () => worker.tasks.update({ id, progress: 50 }),
       () => worker.tasks.complete(),
     ]) {
-      const late = whileHeld<unknown>(house, {
-        hold: client => client.query(`update app.tasks set ${change} where id = $1`, [id]),
+      const late = whileWaiting<unknown>(
+        house,
+        { locked: [`update app.tasks set ${change} where id = $1`, [id]] },
         call,
-      })
+      )
       expect(['lease_lost', 'not_found']).toContain((await refusalOf(late)).reason)
       // As it was, for the next one.
       await house.owner.query(
@@ -86,24 +91,27 @@ describe('a worker that waits while its task is', () => {
 describe('a heartbeat', () => {
   it('that waits for the end of its lease finds it ended', async () => {
     const { id, worker } = await createClaimedTask(house)
-    const late = whileHeld(house, {
-      hold: client => client.query('update app.task_leases set ended_at = now() where task_id = $1', [id]),
-      call: () => worker.tasks.heartbeat(),
-    })
+    const late = whileWaiting(
+      house,
+      { locked: ['update app.task_leases set ended_at = now() where task_id = $1', [id]] },
+      () => worker.tasks.heartbeat(),
+    )
     expect((await refusalOf(late)).reason).toBe('lease_lost')
   })
 
   it('that came in time is not undone by the sweep that waited for it', async () => {
     const { id, worker } = await createClaimedTask(house)
     await lapseLease(house, id)
-    const swept = await whileHeld(house, {
-      hold: client =>
-        client.query(
+    const swept = await whileWaiting(
+      house,
+      {
+        locked: [
           `update app.task_leases set expires_at = now() + interval '1 minute' where task_id = $1`,
           [id],
-        ),
-      call: () => house.services.pools.system.sweepLeases(),
-    })
+        ],
+      },
+      () => house.services.pools.system.sweepLeases(),
+    )
     expect(swept.map(({ taskId }) => taskId)).not.toContain(id)
     expect((await worker.tasks.heartbeat()).stop).toBe(false)
   })

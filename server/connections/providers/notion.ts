@@ -1,4 +1,4 @@
-import type { Client } from '@notionhq/client'
+import type { Client as NotionClient } from '@notionhq/client'
 import { z } from 'zod'
 import type { OAuthApp, ProvidersConfig } from '../../config/providers.ts'
 import type { Identity } from '../../db/identity.ts'
@@ -177,9 +177,9 @@ function tokensOf(issued: z.output<typeof issuedTokens>): Tokens {
   }
 }
 
-async function clientFor({ apiUrl }: OAuthApp, accessToken?: string): Promise<Client> {
-  const { Client } = await import('@notionhq/client')
-  return new Client({
+async function clientFor({ apiUrl }: OAuthApp, accessToken?: string): Promise<NotionClient> {
+  const { Client: NotionClient } = await import('@notionhq/client')
+  return new NotionClient({
     baseUrl: apiUrl,
     ...(accessToken !== undefined && { auth: accessToken }),
     timeoutMs: UPSTREAM_TIMEOUT_MS,
