@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { TEST_AUTH_SECRET } from '#server/testing/environment.ts'
 import {
   freePort,
-  SERVER_MAIN,
+  SERVER_PROGRAM,
   type ServerProcess,
   startServerProgram,
 } from '#server/testing/server-process.ts'
@@ -34,7 +34,7 @@ beforeAll(async () => {
     DATA_DIR: dataDir,
     MAX_TASKS_PER_DAY: '100000',
   }
-  server = await startServerProgram([SERVER_MAIN], { env })
+  server = await startServerProgram(SERVER_PROGRAM, { env })
 })
 afterAll(async () => {
   await server?.stop()
@@ -124,7 +124,7 @@ test('a server killed under load loses nothing that it acknowledged, and its wor
   for (let crash = 0; crash < CRASHES; crash++) {
     await sleep(500 + Math.random() * 1_000)
     await server.stop('SIGKILL')
-    server = await startServerProgram([SERVER_MAIN], { env })
+    server = await startServerProgram(SERVER_PROGRAM, { env })
   }
   const { created, lines, failures } = await load.stop()
   await vi.waitFor(

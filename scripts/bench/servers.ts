@@ -3,7 +3,7 @@ import { hash } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { SERVER_MAIN, type ServerProcess, startServerProgram } from '#server/testing/server-process.ts'
+import { SERVER_PROGRAM, type ServerProcess, startServerProgram } from '#server/testing/server-process.ts'
 import { MAX_TASKS_PER_DAY } from './variants/shared.ts'
 
 export type Variant = 'limit' | 'usual' | 'rowhouse'
@@ -49,7 +49,7 @@ export interface RowhouseOptions extends ServerOptions {
 /** Starts our server as `npm start` does, in production, on a database that is migrated already. */
 export async function startRowhouseProcess(options: RowhouseOptions): Promise<ServerProcess> {
   const { databaseUrl, authSecret, profileDir, name = 'rowhouse' } = options
-  const server = await startServerProgram([...profileArguments(profileDir, name), SERVER_MAIN], {
+  const server = await startServerProgram([...profileArguments(profileDir, name), ...SERVER_PROGRAM], {
     env: {
       NODE_ENV: 'production',
       HOST: '127.0.0.1',

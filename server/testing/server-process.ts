@@ -16,7 +16,11 @@ export interface ServerProcess extends AsyncDisposable {
 }
 
 /** What `npm start` runs. */
-export const SERVER_MAIN = fileURLToPath(new URL('../main.ts', import.meta.url))
+export const SERVER_PROGRAM: readonly string[] = [
+  '--import',
+  new URL('../compile-cache.js', import.meta.url).href,
+  fileURLToPath(new URL('../main.ts', import.meta.url)),
+]
 
 const START_TIMEOUT_MS = 60_000
 
@@ -29,7 +33,7 @@ export interface ServerProcessOptions {
 /** Starts a server on a database that is migrated already, and resolves when it listens. */
 export function startServerProcess(options: ServerProcessOptions): Promise<ServerProcess> {
   const { urls, directUrl, environment } = options
-  return startServerProgram([SERVER_MAIN], {
+  return startServerProgram(SERVER_PROGRAM, {
     env: {
       NODE_ENV: 'test',
       HOST: '127.0.0.1',
