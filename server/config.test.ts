@@ -220,6 +220,18 @@ describe('the database', () => {
     ])
   })
 
+  test('PRODUCTION is production, whatever NODE_ENV says', () => {
+    const env = { DB_METHOD: 'PRODUCTION', AUTH_SECRET: STRONG, ENCRYPTION_KEYS: KEYS, DATABASE_URL: URL_A }
+    for (const NODE_ENV of [undefined, 'development', 'test']) {
+      expect(load({ ...env, NODE_ENV })).toMatchObject({
+        environment: 'production',
+        host: '0.0.0.0',
+        migrateOnStart: false,
+      })
+    }
+    expect(load({ ...env, DB_METHOD: 'NEON_BRANCH' }).environment).toBe('development')
+  })
+
   const LOGINS = {
     API_DATABASE_URL: URL_A,
     PUBLIC_DATABASE_URL: URL_A,

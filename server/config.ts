@@ -64,7 +64,7 @@ export interface Config {
   /** How many connections each of the three logins that serve requests may have in this process. */
   readonly poolSize: number
   readonly migrateOnStart: boolean
-  /** Null: mails are printed instead of sent. */
+  /** Null: mails are printed in development, and dropped in production. */
   readonly smtpUrl: string | null
   readonly emailFrom: string
   readonly socialProviders: { readonly github?: ProviderConfig; readonly google?: ProviderConfig }
@@ -118,12 +118,12 @@ function isProduction(reader: ConfigReader): boolean {
 }
 
 function readConfig(reader: ConfigReader): ReadConfig {
-  const environment =
-    reader.read('NODE_ENV', {
-      schema: z.enum(ENVIRONMENTS),
-      must: 'development, production or test',
-      example: 'production',
-    }) ?? 'development'
+  const named = reader.read('NODE_ENV', {
+    schema: z.enum(ENVIRONMENTS),
+    must: 'development, production or test',
+    example: 'production',
+  })
+  const environment = isProduction(reader) ? 'production' : (named ?? 'development')
   const port =
     reader.read('PORT', {
       schema: wholeNumber(0, 65_535),
