@@ -17,6 +17,8 @@ it.each([
   ['search_path', 'app', 'pg_catalog, pg_temp'],
   ['row_security', 'off', 'on'],
   ['bytea_output', 'escape', 'hex'],
+  ['transform_null_equals', 'on', 'off'],
+  ['lock_timeout', '4000', '0'],
   ['extra_float_digits', '-3', '1'],
   ['DateStyle', 'German', 'ISO, MDY'],
   ['IntervalStyle', 'iso_8601', 'postgres'],

@@ -15,6 +15,8 @@ const ENTER_PUBLIC = `select
   pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
   pg_catalog.set_config('row_security', 'on', true),
   pg_catalog.set_config('bytea_output', 'hex', true),
+  pg_catalog.set_config('transform_null_equals', 'off', true),
+  pg_catalog.set_config('lock_timeout', '0', true),
   pg_catalog.set_config('extra_float_digits', '1', true),
   pg_catalog.set_config('DateStyle', 'ISO, MDY', true),
   pg_catalog.set_config('IntervalStyle', 'postgres', true),
