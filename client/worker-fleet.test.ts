@@ -5,7 +5,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '#server/testing/database.ts'
 import { type ServerProcess, startServerProcess } from '#server/testing/server-process.ts'
-import type { FleetEvent } from './fleet-worker.ts'
+import type { FleetEvent } from './fleet-worker-fixture.ts'
 import { createClient, signUp } from './index.ts'
 import { PASSWORD } from './server-fixture.ts'
 
@@ -43,7 +43,7 @@ interface FleetMember {
 
 /** Starts a worker process; `holdAt` is the task, counted from 1, that it will not let go of. */
 function enlist(server: ServerProcess, token: string, holdAt: number): FleetMember {
-  const script = join(import.meta.dirname, 'fleet-worker.ts')
+  const script = join(import.meta.dirname, 'fleet-worker-fixture.ts')
   const args = [script, server.url, token, `worker-${fleet.length}`, String(holdAt)]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   const events: FleetEvent[] = []

@@ -50,7 +50,7 @@ test('every entry of the installed package loads', async () => {
   )
   expect(await namesIn('rowhouse/react')).toEqual(expect.arrayContaining(['RowhouseProvider', 'useRowhouse']))
   expect(await namesIn('rowhouse/next')).toEqual(['createCaller'])
-  expect(await namesIn('rowhouse/schema')).toEqual(expect.arrayContaining(['tasks', 'isAllowed']))
+  expect(await namesIn('rowhouse/schema')).toEqual(expect.arrayContaining(['tasks', 'isTaskActionAllowed']))
   expect(await namesIn('rowhouse/worker')).toEqual(['work'])
   expect(await namesIn('rowhouse/server')).toEqual(expect.arrayContaining(['startServer', 'createCaller']))
 })

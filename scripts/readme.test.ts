@@ -18,6 +18,7 @@ const packageJson = JSON.parse(read('package.json'))
 const documents = [
   'README.md',
   'ARCHITECTURE.md',
+  'docs/envelope.md',
   ...readdirSync(join(root, 'docs/decisions')).map(name => `docs/decisions/${name}`),
 ]
 

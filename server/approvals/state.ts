@@ -26,7 +26,7 @@ export const APPROVAL_TRANSITIONS = Object.freeze({
 export type ApprovalAction = keyof typeof APPROVAL_TRANSITIONS
 
 /** Whether an approval in this status takes an action. */
-export function isApprovalActionAllowed(status: ApprovalStatus, action: ApprovalAction): boolean {
+export function isApprovalActionAllowed(action: ApprovalAction, status: ApprovalStatus): boolean {
   const from: readonly ApprovalStatus[] = APPROVAL_TRANSITIONS[action].from
   return from.includes(status)
 }

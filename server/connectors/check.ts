@@ -1,7 +1,7 @@
 import type { Database } from '../db/database.ts'
 import type { Identity } from '../db/identity.ts'
 import type { Services } from '../services.ts'
-import { type McpTarget, type McpTool, testMcpServer } from './mcp/test-connector.ts'
+import { checkMcpServer, type McpTarget, type McpTool } from './mcp/check-server.ts'
 import { type OpenConnector, openConnector, recordCheck } from './queries.ts'
 
 export interface CheckAnswer {
@@ -21,7 +21,7 @@ export async function checkConnector(
   { db, services, id }: { db: Database; services: Pick<Services, 'keyring' | 'connectors'>; id: string },
 ): Promise<CheckAnswer> {
   const connector = await openConnector(db, services.keyring, id)
-  const result = await testMcpServer(identity, targetOf(connector), services.connectors)
+  const result = await checkMcpServer(identity, targetOf(connector), services.connectors)
   if (result.status === 'connected') {
     const { tools } = result
     await recordCheck(db, connector, { status: 'connected', tools })

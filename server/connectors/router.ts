@@ -1,6 +1,6 @@
-// Connectors: a user's MCP servers, local commands and remote addresses; `test` connects to one. For sessions and for API tokens with connectors:read or
-// connectors:write. Environment, headers and the OAuth client are written and never read here: an answer says which are set,
-// and by what names. Workers get them from `tasks.secrets`, for the tasks that name the connector.
+// Connectors: a user's MCP servers, local commands and remote addresses; `test` connects to one. For sessions and for API tokens
+// with connectors:read or connectors:write. Environment, headers and the OAuth client are written and never read here: an answer
+// says which are set, and by what names. Workers get them from `tasks.secrets`, for the tasks that name the connector.
 import { procedure, router } from '../trpc.ts'
 import { checkConnector } from './check.ts'
 import { createConnector, getConnector, listConnectors, removeConnector, updateConnector } from './queries.ts'

@@ -11,7 +11,7 @@ import {
 import { refusalOf } from '../testing/refusal.ts'
 import { contentRows, createMedia } from './fixture.ts'
 import type { CreateContent } from './schema.ts'
-import { CONTENT_STATUSES, CONTENT_TRANSITIONS, canTake } from './state.ts'
+import { CONTENT_STATUSES, CONTENT_TRANSITIONS, isContentActionAllowed } from './state.ts'
 
 let house: House
 let ada: Actor
@@ -159,7 +159,9 @@ describe('the life of content', () => {
     for (const status of CONTENT_STATUSES) {
       for (const [action, { from }] of Object.entries(CONTENT_TRANSITIONS)) {
         const statuses: readonly string[] = from
-        expect(canTake(action as keyof typeof CONTENT_TRANSITIONS, status)).toBe(statuses.includes(status))
+        expect(isContentActionAllowed(action as keyof typeof CONTENT_TRANSITIONS, status)).toBe(
+          statuses.includes(status),
+        )
       }
     }
   })

@@ -20,7 +20,7 @@ export const CONTENT_TRANSITIONS = Object.freeze({
 export type ContentAction = keyof typeof CONTENT_TRANSITIONS
 
 /** Whether content in this status takes the action. */
-export function canTake(action: ContentAction, status: ContentStatus): boolean {
+export function isContentActionAllowed(action: ContentAction, status: ContentStatus): boolean {
   const from: readonly ContentStatus[] = CONTENT_TRANSITIONS[action].from
   return from.includes(status)
 }

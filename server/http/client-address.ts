@@ -14,9 +14,9 @@ export type ReadClientAddress = (req: IncomingMessage) => string | undefined
 type Address = ReturnType<typeof ipaddr.process>
 
 /**
- * How a request's client is found. Each proxy adds the address that it was called from at the end of `x-forwarded-for`, so the
- * header is read from its end, for as long as the one who wrote there is trusted: what stands before that is anyone's to write. Where nobody is trusted, `onFirstIgnored` is called once such a
- * header comes.
+ * Finds a request's client. Each proxy appends the address that called it to `x-forwarded-for`, so the header is read from its
+ * end, for as long as whoever wrote there is trusted; what stands before that is anyone's to write. Where nobody is trusted,
+ * `onFirstIgnored` is called for the first such header.
  */
 export function clientAddressReader(
   trusted: TrustedProxies = 0,

@@ -16,7 +16,7 @@ export const setKey = z.strictObject({
     .refine(value => value !== '', 'must not be empty'),
 })
 
-/** What each provider's keys looked like when this was written: a reason to ask again, never to refuse. */
+/** What each provider's keys usually look like: a reason to ask again, never to refuse. */
 const FORMATS: Readonly<Record<Provider, { readonly pattern: RegExp; readonly hint: string }>> =
   Object.freeze({
     anthropic: { pattern: /^sk-ant-[\w-]{20,}$/, hint: '"sk-ant-"' },

@@ -7,7 +7,7 @@ import type { AppMediaItems, DB } from '../db/types.ts'
 import { AppError, notFound } from '../errors.ts'
 import { safeFileName } from './file-name.ts'
 import type { CreateUpload, ListMedia, MediaType, UpdateMedia } from './schema.ts'
-import { MEDIA_TRANSITIONS, type MediaAction, type MediaStatus, takesAction } from './state.ts'
+import { isMediaActionAllowed, MEDIA_TRANSITIONS, type MediaAction, type MediaStatus } from './state.ts'
 
 const COLUMNS = [
   'userId',
@@ -70,7 +70,7 @@ export async function getMedia(db: Database, id: string): Promise<StoredMedia> {
 /** The item, if it takes this action now. Throws `illegal_transition` where it does not. */
 export async function getMediaFor(db: Database, id: string, action: MediaAction): Promise<StoredMedia> {
   const media = await getMedia(db, id)
-  if (!takesAction(action, media.status)) throw illegalTransition(id, media.status, action)
+  if (!isMediaActionAllowed(action, media.status)) throw illegalTransition(id, media.status, action)
   return media
 }
 

@@ -24,7 +24,7 @@ export const MEDIA_TRANSITIONS = Object.freeze({
 export type MediaAction = keyof typeof MEDIA_TRANSITIONS
 
 /** Whether an item in this status takes the action. */
-export function takesAction(action: MediaAction, status: MediaStatus): boolean {
+export function isMediaActionAllowed(action: MediaAction, status: MediaStatus): boolean {
   const from: readonly MediaStatus[] = MEDIA_TRANSITIONS[action].from
   return from.includes(status)
 }

@@ -29,7 +29,7 @@ export function isOver(status: TaskStatus): boolean {
 }
 
 /** Whether a task in this status takes the action. */
-export function isAllowed(action: TaskAction, status: TaskStatus): boolean {
+export function isTaskActionAllowed(action: TaskAction, status: TaskStatus): boolean {
   const from: readonly TaskStatus[] = TASK_TRANSITIONS[action].from
   return from.includes(status)
 }

@@ -1,4 +1,4 @@
-// What the caller has used of today's quotas. For any credential; nobody can change it.
+// What the caller has used of today's quotas. For sessions and for any API token, not for leases; nobody can change it.
 import { procedure, router } from '../trpc.ts'
 import { getUsageToday } from './queries.ts'
 

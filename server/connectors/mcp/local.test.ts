@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Identity } from '../../db/identity.ts'
 import { TOOLS } from '../../testing/mcp/tools.ts'
-import { type McpTestOptions, type McpTestResult, testMcpServer } from './test-connector.ts'
+import { checkMcpServer, type McpCheckOptions, type McpCheckResult } from './check-server.ts'
 
 const REAL = fileURLToPath(new URL('../../testing/mcp/stdio-server.ts', import.meta.url))
 const HOSTILE = fileURLToPath(new URL('../../testing/mcp/hostile-stdio.ts', import.meta.url))
@@ -22,8 +22,12 @@ beforeAll(() => {
 
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
-function run(command: string, args: string[], options: Partial<McpTestOptions> = {}): Promise<McpTestResult> {
-  return testMcpServer(
+function run(
+  command: string,
+  args: string[],
+  options: Partial<McpCheckOptions> = {},
+): Promise<McpCheckResult> {
+  return checkMcpServer(
     IDENTITY,
     { kind: 'local', command, args, env: { API_KEY: SECRET } },
     { allowLocal: true, allowPrivate: false, deadlineMs: 20_000, ...options },
@@ -33,7 +37,7 @@ function run(command: string, args: string[], options: Partial<McpTestOptions> =
 const hostile = (behaviour: string, deadlineMs = 20_000) =>
   run(process.execPath, [HOSTILE, behaviour, pids], { deadlineMs })
 
-const refusal = (result: McpTestResult) => (result.status === 'disconnected' ? result.error : 'connected')
+const refusal = (result: McpCheckResult) => (result.status === 'disconnected' ? result.error : 'connected')
 
 // A process that ended stays in the list as a zombie where nothing collects it.
 function isAlive(pid: string): boolean {
@@ -106,7 +110,7 @@ describe('a server that misbehaves is refused in one sentence without secrets', 
     ['true', [], { [`${SECRET}\0`]: SECRET, KEY: `${SECRET}\0` }, 'the command "true" could not be started'],
   ])('%s %j', async (command, args, env, sentence) => {
     const target = { kind: 'local' as const, command, args, env }
-    const result = await testMcpServer(IDENTITY, target, { allowLocal: true, allowPrivate: false })
+    const result = await checkMcpServer(IDENTITY, target, { allowLocal: true, allowPrivate: false })
     expect(refusal(result)).toBe(sentence)
   })
 })
@@ -121,7 +125,7 @@ test('a command that ignores being asked to end is killed, and so is what it sta
 test('a user tests four connectors at once, and not five', async () => {
   const four = Array.from({ length: 4 }, () => hostile('silent', 1_000))
   await expect(hostile('silent')).rejects.toMatchObject({ reason: 'rate_limited' })
-  const grace = testMcpServer(
+  const grace = checkMcpServer(
     { userId: 'grace' } as Identity,
     { kind: 'local', command: 'no-such-command', args: [], env: {} },
     { allowLocal: true, allowPrivate: false },

@@ -29,9 +29,9 @@ test('a server that exits while it tests a command takes the command along', asy
   }
   const script = `
     import { existsSync } from 'node:fs'
-    import { testMcpServer } from ${JSON.stringify(join(import.meta.dirname, 'test-connector.ts'))}
+    import { checkMcpServer } from ${JSON.stringify(join(import.meta.dirname, 'check-server.ts'))}
     const options = { allowLocal: true, allowPrivate: false, deadlineMs: 600_000 }
-    void testMcpServer({ userId: 'ada' }, ${JSON.stringify(target)}, options)
+    void checkMcpServer({ userId: 'ada' }, ${JSON.stringify(target)}, options)
     setInterval(() => existsSync(${JSON.stringify(pidFile)}) && process.exit(7), 20)`
   try {
     const run = promisify(execFile)(process.execPath, ['--input-type=module-typescript', '-e', script])

@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
 import type { Identity } from '../../db/identity.ts'
 import { type Handler, serveHttp } from '../../testing/mcp/http-server.ts'
-import { type McpTestOptions, type McpTestResult, testMcpServer } from './test-connector.ts'
+import { checkMcpServer, type McpCheckOptions, type McpCheckResult } from './check-server.ts'
 
 export const SECRET = 'remote-canary-51b7c0fe'
 const IDENTITY = { userId: 'ada' } as Identity
@@ -14,9 +14,9 @@ export function ask(
     headers?: Record<string, string>
     oauth?: { clientId: string; clientSecret: string }
   },
-  options: Partial<McpTestOptions> = {},
-): Promise<McpTestResult> {
-  return testMcpServer(
+  options: Partial<McpCheckOptions> = {},
+): Promise<McpCheckResult> {
+  return checkMcpServer(
     IDENTITY,
     { kind: 'remote', headers: HEADERS, ...target },
     { allowLocal: false, allowPrivate: true, deadlineMs: 20_000, ...options },
@@ -24,7 +24,7 @@ export function ask(
 }
 
 /** Why a server of this handler is refused; the secret is not in it. */
-export async function refusal(handler: Handler, options: Partial<McpTestOptions> = {}): Promise<string> {
+export async function refusal(handler: Handler, options: Partial<McpCheckOptions> = {}): Promise<string> {
   await using server = await serveHttp(handler)
   const result = await ask(server, options)
   expect(JSON.stringify(result)).not.toContain(SECRET)

@@ -1,6 +1,7 @@
 import { Client as McpClient } from '@modelcontextprotocol/sdk/client/index.js'
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import { createOutgoingFetch, type Outgoing } from '../../outgoing/outgoing-fetch.ts'
+import type { McpCheckOptions, McpCheckResult, McpTarget } from './check-server.ts'
 import { createChildTransport, type LocalTarget } from './child-transport.ts'
 import { httpStatusOf, sentenceOf } from './failure.ts'
 import { listAllTools, type McpTool } from './list-tools.ts'
@@ -10,13 +11,12 @@ import {
   type RemoteTarget,
   sayGoodbye,
 } from './remote-transport.ts'
-import type { McpTarget, McpTestOptions, McpTestResult } from './test-connector.ts'
 import { startWatch, type Watch } from './watch.ts'
 
 const DEADLINE_MS = 15_000
 
 /** One session with an MCP server, from its initialization to its end, under one deadline. */
-export async function connectAndList(target: McpTarget, options: McpTestOptions): Promise<McpTestResult> {
+export async function connectAndList(target: McpTarget, options: McpCheckOptions): Promise<McpCheckResult> {
   const { deadlineMs = DEADLINE_MS } = options
   const watch = startWatch(deadlineMs)
   try {
@@ -34,7 +34,7 @@ function testLocal(target: LocalTarget, watch: Watch): Promise<McpTool[]> {
   return listOver(createChildTransport(target, watch), watch, Object.values(target.env))
 }
 
-async function testRemote(target: RemoteTarget, options: McpTestOptions, watch: Watch): Promise<McpTool[]> {
+async function testRemote(target: RemoteTarget, options: McpCheckOptions, watch: Watch): Promise<McpTool[]> {
   const { allowPrivate, resolve } = options
   const outgoing = createOutgoingFetch({
     allowPrivate,

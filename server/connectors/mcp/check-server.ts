@@ -8,11 +8,11 @@ import { takeTurn } from './turns.ts'
 export type { McpTool }
 export type McpTarget = LocalTarget | RemoteTarget
 
-export type McpTestResult =
+export type McpCheckResult =
   | { readonly status: 'connected'; readonly tools: McpTool[] }
   | { readonly status: 'disconnected'; readonly error: string }
 
-export interface McpTestOptions {
+export interface McpCheckOptions {
   /** Whether commands may run here: with the rights of this process, whoever typed them. */
   readonly allowLocal: boolean
   /** Whether remote servers may be at private, loopback and link-local addresses. */
@@ -28,11 +28,11 @@ export interface McpTestOptions {
  * sentence that holds no secret, and leaves no process, directory or connection behind. Throws `rate_limited` when too many
  * tests of the caller's run already.
  */
-export async function testMcpServer(
+export async function checkMcpServer(
   identity: Identity,
   target: McpTarget,
-  options: McpTestOptions,
-): Promise<McpTestResult> {
+  options: McpCheckOptions,
+): Promise<McpCheckResult> {
   if (target.kind === 'local' && !options.allowLocal)
     return { status: 'disconnected', error: 'refused: this server does not run local commands' }
   const giveBack = takeTurn(identity.userId)
