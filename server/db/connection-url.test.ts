@@ -116,7 +116,8 @@ describe('TLS', () => {
 
   test('ssl=true is require, as libpq documents it, and sslmode has the last word', () => {
     expect(tls(`${URL}&ssl=true`)).toMatchObject({ rejectUnauthorized: false })
-    expect(insistOnTls(`${URL}&ssl=true`)).toMatch(/sslmode=require$/)
+    expect(insistOnTls(`${URL}&ssl=true`)).toMatch(/\?pgbouncer=true&sslmode=verify-full$/)
+    expect(tls(withoutTls(`${URL}&ssl=true`))).toBe(false)
     expect(tls(`${URL}&ssl=true&sslmode=verify-full`)).toMatchObject({ rejectUnauthorized: true })
   })
 
@@ -124,6 +125,10 @@ describe('TLS', () => {
     expect(() => tls(`${URL}&ssl=${value}`)).toThrow(
       `has ssl=${value}; write sslmode=require, or another mode`,
     )
+  })
+
+  test('ssl=false is to be written as the mode that it means', () => {
+    expect(() => tls(`${URL}&ssl=false`)).toThrow('has ssl=false; write sslmode=disable')
   })
 
   test('a local proxy is spoken to without TLS, whatever its URL says', () => {

@@ -60,16 +60,18 @@ export function parseConnectionUrl(url: string): ConnectionParts {
 
 /** Taken for no mode at all, a slip of the pen would send everything in plain text. */
 function readParams(query: string): Map<string, string> {
-  const { ssl, ...params } = Object.fromEntries(new URLSearchParams(query))
-  const { sslmode } = params
-  if (sslmode !== undefined && !SSL_MODES.includes(sslmode)) {
-    throw new ConnectionUrlError(`has the sslmode "${sslmode}", which is none of ${listWords(SSL_MODES)}`)
+  const params = new Map(new URLSearchParams(query))
+  const mode = params.get('sslmode')
+  if (mode !== undefined && !SSL_MODES.includes(mode)) {
+    throw new ConnectionUrlError(`has the sslmode "${mode}", which is none of ${listWords(SSL_MODES)}`)
   }
-  if (ssl !== undefined && sslmode === undefined) {
-    if (ssl !== 'true') throw new ConnectionUrlError(`has ssl=${ssl}; write sslmode=require, or another mode`)
-    params.sslmode = 'require'
+  const ssl = params.get('ssl')
+  if (mode !== undefined) params.delete('ssl')
+  else if (ssl !== undefined && ssl !== 'true') {
+    const meant = ssl === 'false' ? 'disable' : 'require, or another mode'
+    throw new ConnectionUrlError(`has ssl=${ssl}; write sslmode=${meant}`)
   }
-  return new Map(Object.entries(params))
+  return params
 }
 
 /** Writes the parts back as a URL that every client reads alike. */
@@ -116,16 +118,18 @@ export function insistOnTls(url: string): string {
   if (mode !== undefined && !TLS_MODES.includes(mode)) {
     throw new ConnectionUrlError(`asks for sslmode=${mode}, which allows a connection without TLS`)
   }
-  return formatConnectionUrl({
-    ...parts,
-    params: new Map(parts.params).set('sslmode', mode ?? 'verify-full'),
-  })
+  return withMode(parts, mode ?? 'verify-full')
 }
 
 /** The URL with TLS turned off, for a proxy on this machine. */
 export function withoutTls(url: string): string {
-  const parts = parseConnectionUrl(url)
-  return formatConnectionUrl({ ...parts, params: new Map(parts.params).set('sslmode', 'disable') })
+  return withMode(parseConnectionUrl(url), 'disable')
+}
+
+function withMode(parts: ConnectionParts, mode: string): string {
+  const params = new Map(parts.params).set('sslmode', mode)
+  params.delete('ssl')
+  return formatConnectionUrl({ ...parts, params })
 }
 
 /**
@@ -149,7 +153,8 @@ export function toPgConfig(url: string): ClientConfig {
 }
 
 function toTlsOptions(params: ReadonlyMap<string, string>): ClientConfig['ssl'] {
-  const mode = params.get('sslmode')
+  // ssl=true is libpq's other word for require; it names no mode where one is insisted on.
+  const mode = params.get('sslmode') ?? (params.get('ssl') === 'true' ? 'require' : undefined)
   if (mode === undefined || !TLS_MODES.includes(mode)) return false
   const file = (name: string) => {
     const path = params.get(name)
