@@ -165,6 +165,21 @@ test('verify names the down part that puts back something else, though an earlie
   ])
 })
 
+test('verify names the down part that an earlier one fails because of', async () => {
+  const url = await emptyDatabase()
+  const directory = await migrationsOf({
+    '0001_a': ['create table a (id int);', 'drop table a;'],
+    '0002_b': ['create table b (id int);', 'drop table b;'],
+    '0003_c': ['create table c (id int);', 'drop table c; drop table b;'],
+  })
+  const checks = await verify({ url, directory, typesFile: join(directory, 'types.ts') })
+  expect(checks.find(check => check.name === 'undo')?.problems).toEqual([
+    '0003_c does not undo what it did:',
+    'table public.b is missing',
+    expect.stringContaining('table "b" does not exist'),
+  ])
+})
+
 test('a scratch database is gone afterwards, also when the work in it fails', async () => {
   const url = await emptyDatabase()
   const names: string[] = []

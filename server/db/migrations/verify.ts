@@ -138,9 +138,9 @@ async function checkUndo(
 ): Promise<Check> {
   const problems: string[] = []
   try {
-    const unlike = await undoStages(scratch, files, stages)
+    for await (const problem of undoStages(scratch, files, stages)) problems.push(problem)
     const left = await catalogAt(scratch.url)
-    problems.push(...left.map(entry => `${entry.object} is left after everything was undone`), ...unlike)
+    problems.unshift(...left.map(entry => `${entry.object} is left after everything was undone`))
     await migrate(scratch, { kind: 'latest' })
     problems.push(
       ...compareCatalogs(stages.at(-1) ?? [], await catalogAt(scratch.url)).flatMap(describeDifference),
@@ -163,20 +163,21 @@ async function checkUndo(
  * Undoes everything, and tells what the newest down part that is wrong does not put back. What is left at the end does not show
  * that: the down parts before it drop what was put back as something else.
  */
-async function undoStages(
+async function* undoStages(
   scratch: CodegenOptions,
   files: MigrationFile[],
   stages: CatalogEntry[][],
-): Promise<string[]> {
-  const problems: string[] = []
+): AsyncGenerator<string, void, undefined> {
+  let isAlike = true
   for (const [index, { name }] of [...files.entries()].reverse()) {
     await migrate(scratch, { kind: 'previous' })
-    if (problems.length > 0) continue
+    if (!isAlike) continue
     const differences = compareCatalogs(stages[index] ?? [], await catalogAt(scratch.url))
     if (differences.length === 0) continue
-    problems.push(`${name} does not undo what it did:`, ...differences.flatMap(describeDifference))
+    isAlike = false
+    yield `${name} does not undo what it did:`
+    yield* differences.flatMap(describeDifference)
   }
-  return problems
 }
 
 export function describeDifference({ object, kind, lines }: CatalogDifference): string[] {
