@@ -1,5 +1,6 @@
 import { APIError } from 'better-auth/api'
 import pg from 'pg'
+import { isSerializationFailure } from '#server/db/errors.ts'
 import { isUnavailable, requestTrouble } from './database-trouble.ts'
 
 const BY_CONSTRAINT: Readonly<Record<string, readonly [400 | 409 | 422, string, string]>> = {
@@ -42,6 +43,12 @@ export function translateDatabaseError(error: unknown): unknown {
   if (known) {
     const [status, code, message] = known
     return APIError.from(STATUS[status], { code, message })
+  }
+  if (isSerializationFailure(error)) {
+    return APIError.from('CONFLICT', {
+      code: 'TRY_AGAIN',
+      message: 'Somebody else was changing the same: try again',
+    })
   }
   if (error.code?.startsWith('22') || error.code === '23514') {
     return APIError.from('BAD_REQUEST', { code: 'INVALID_INPUT', message: 'A value is not valid' })

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { whileWaiting } from '#server/testing/while-waiting.ts'
 import { type AuthFixture, createAuthFixture, ORIGIN, PASSWORD, SECRET } from './fixture.ts'
 import {
   readSessionCookie,
@@ -135,6 +136,24 @@ test('no body carries a bare session token', async () => {
   }
   expect((await fixture.call('GET', '/get-session', { token })).body).toBeNull()
   expect((await fixture.call('GET', '/get-session', { token: changedToken })).body).not.toBeNull()
+})
+
+test('a new password that meets another change of the same user is to be tried again', async () => {
+  const user = await fixture.signUp('meeting@example.com')
+  const change = await whileWaiting(
+    fixture,
+    {
+      // What switching the second factor on does: the user first, then the sessions.
+      locked: ['select from auth.users where id = $1 for update', [user.userId]],
+      meanwhile: [['delete from auth.sessions where user_id = $1', [user.userId]]],
+    },
+    () =>
+      fixture.call('POST', '/change-password', {
+        token: user.token,
+        body: { currentPassword: PASSWORD, newPassword: 'another password', revokeOtherSessions: true },
+      }),
+  )
+  expect([change.status, change.body.code]).toEqual([409, 'TRY_AGAIN'])
 })
 
 test('our cookie has the attributes that the library gives its own', async () => {
