@@ -9,7 +9,7 @@ type Statement = readonly [sql: string, values: readonly unknown[]]
  * locks. Returns what came of the call, and throws if it did not wait.
  */
 export async function whileWaiting<T>(
-  house: House,
+  house: Pick<House, 'owner'>,
   { locked, meanwhile = [] }: { locked: Statement; meanwhile?: readonly Statement[] },
   call: () => Promise<T>,
 ): Promise<T> {
@@ -23,7 +23,8 @@ export async function whileWaiting<T>(
     })
     late.catch(() => {})
     while (!(await blocksSomebody(blocker))) {
-      if (isOver) throw new Error('the call did not wait', { cause: await late })
+      if (isOver)
+        throw new Error('the call did not wait', { cause: await late.catch((error: unknown) => error) })
       await sleep(5)
     }
     for (const [sql, values] of meanwhile) await blocker.query(sql, [...values])

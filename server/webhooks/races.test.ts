@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
 import { connect, readConnection, readEvents } from '../testing/webhooks.ts'
+import { whileWaiting } from '../testing/while-waiting.ts'
 import { processDueEvents } from './processor.ts'
 import type { ConnectionEffect } from './provider.ts'
 
@@ -66,22 +67,8 @@ it('a connection that is removed while it is looked for costs nobody else their 
   const { id, externalId } = await connect(ada, 'github')
   const bob = await createActor(house, { name: 'Bob' })
   const theirs = await connect(bob, 'github', { externalId })
-  const remover = await house.owner.connect()
-  try {
-    await remover.query('begin')
-    await remover.query('delete from app.connections where id = $1', [id])
-    const received = receive(externalId, null)
-    const waiting = async () => {
-      const { rows } = await remover.query(
-        'select count(*)::int as count from pg_stat_activity where pg_backend_pid() = any (pg_blocking_pids(pid))',
-      )
-      return rows[0].count
-    }
-    await expect.poll(waiting).toBe(1)
-    await remover.query('commit')
-    expect(await received).toMatchObject({ eventCount: 1 })
-  } finally {
-    remover.release(true)
-  }
+  const removal = ['delete from app.connections where id = $1', [id]] as const
+  const received = await whileWaiting(house, { locked: removal }, () => receive(externalId, null))
+  expect(received).toMatchObject({ eventCount: 1 })
   expect(await readEvents(house, theirs.id)).toHaveLength(1)
 })
