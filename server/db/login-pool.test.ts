@@ -57,9 +57,10 @@ describe('a connection', () => {
 
   it('is destroyed after a statement that ran out of time', async () => {
     const pool = onePool()
-    const db = scopedDatabase(pool, scopeOf(ada, { timeoutMs: 100 }))
+    const db = scopedDatabase(pool, scopeOf(ada))
+    const hasty = scopedDatabase(pool, scopeOf(ada, { timeoutMs: 100 }))
     const { rows: before } = await backendPid.execute(db)
-    await expect(sql`select pg_sleep(5)`.execute(db)).rejects.toMatchObject({ code: '57014' })
+    await expect(sql`select pg_sleep(5)`.execute(hasty)).rejects.toMatchObject({ code: '57014' })
     if (isPgbouncer(house.database.urls.api)) return
     expect((await backendPid.execute(db)).rows).not.toEqual(before)
   })
@@ -129,10 +130,10 @@ describe('a connection', () => {
   it('is given up on when the server stops answering in the middle', async () => {
     await using network = await openNetwork(toPgConfig(house.database.urls.api))
     const pool = onePool({ connection: { ...toPgConfig(house.database.urls.api), ...network.address } })
-    const db = scopedDatabase(pool, scopeOf(ada, { timeoutMs: 100 }))
-    await backendPid.execute(db)
+    await backendPid.execute(scopedDatabase(pool, scopeOf(ada)))
     network.swallow()
-    await expect(backendPid.execute(db)).rejects.toThrow(DatabaseUnavailableError)
+    const hasty = scopedDatabase(pool, scopeOf(ada, { timeoutMs: 100 }))
+    await expect(backendPid.execute(hasty)).rejects.toThrow(DatabaseUnavailableError)
   })
 
   it('keeps no more prepared statements than it may, and the ones in use stay', async () => {

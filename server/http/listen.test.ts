@@ -28,11 +28,22 @@ test('a port that is taken is refused as PORT, with an example', async () => {
   })
 })
 
-test.each(['192.0.2.1', 'no-such-host.invalid'])(
-  'HOST=%s is refused by name, with an example',
-  async host => {
-    await expect(listen(open(), { host, port: 0 })).rejects.toThrow(
-      `HOST "${host}" is no address of this machine. Example: HOST=127.0.0.1`,
-    )
+const refusal = (host: string) => `HOST "${host}" is no address of this machine. Example: HOST=127.0.0.1`
+
+test('an address of another machine is refused as HOST, with an example', async () => {
+  const host = '192.0.2.1'
+  await expect(listen(open(), { host, port: 0 })).rejects.toThrow(refusal(host))
+})
+
+test.each(['ENOTFOUND', 'EAI_AGAIN'])(
+  'a name without an address (%s) is refused as HOST, too',
+  async code => {
+    const [app, host] = [open(), 'no-such-host.invalid']
+    // In the resolver's place: what it says of a name depends on the machine.
+    app.listen = () => Promise.reject(Object.assign(new Error(`getaddrinfo ${code} ${host}`), { code }))
+    await expect(listen(app, { host, port: 0 })).rejects.toMatchObject({
+      message: refusal(host),
+      cause: { code },
+    })
   },
 )

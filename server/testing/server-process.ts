@@ -22,7 +22,8 @@ export const SERVER_PROGRAM: readonly string[] = [
   fileURLToPath(new URL('../main.ts', import.meta.url)),
 ]
 
-const START_TIMEOUT_MS = 60_000
+// Less than vitest's, which would leave the process behind, and what it said unread.
+const START_TIMEOUT_MS = 25_000
 
 export interface ServerProcessOptions {
   readonly urls: LoginUrls
