@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Identity } from '../../db/identity.ts'
 import { TOOLS } from '../../testing/mcp/tools.ts'
 import { checkMcpServer, type McpCheckOptions, type McpCheckResult } from './check-server.ts'
+import { isAlive } from './fixture.ts'
 
 const REAL = fileURLToPath(new URL('../../testing/mcp/stdio-server.ts', import.meta.url))
 const HOSTILE = fileURLToPath(new URL('../../testing/mcp/hostile-stdio.ts', import.meta.url))
@@ -38,15 +39,6 @@ const hostile = (behaviour: string, deadlineMs = 20_000) =>
   run(process.execPath, [HOSTILE, behaviour, pids], { deadlineMs })
 
 const refusal = (result: McpCheckResult) => (result.status === 'disconnected' ? result.error : 'connected')
-
-// A process that ended stays in the list as a zombie where nothing collects it.
-function isAlive(pid: string): boolean {
-  try {
-    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
-  } catch {
-    return false
-  }
-}
 
 const started = () => readFileSync(pids, 'utf8').trim().split('\n')
 
@@ -145,7 +137,7 @@ test('a command that asks and asks is left, however little each question is', as
 test('a command that ends when it is asked leaves nothing behind that does not', async () => {
   rmSync(pids, { force: true })
   const deaf = `sh -c 'trap "" TERM HUP; echo $$ > "$0"; exec sleep 600' "$0" & cat > /dev/null`
-  expect(refusal(await run('/bin/sh', ['-c', deaf, pids], { deadlineMs: 1_000 }))).toContain('did not answer')
+  expect(refusal(await run('/bin/sh', ['-c', deaf, pids], { deadlineMs: 5_000 }))).toContain('did not answer')
   const [pid = ''] = started()
   expect(pid).toMatch(/^\d+$/)
   await expect.poll(() => isAlive(pid)).toBe(false)

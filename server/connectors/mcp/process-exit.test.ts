@@ -4,15 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-
-// A zombie is no process any more, only nobody has collected it.
-function isAlive(pid: string): boolean {
-  try {
-    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
-  } catch {
-    return false
-  }
-}
+import { isAlive } from './fixture.ts'
 
 test('a server that exits while it tests a command takes the command along', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'rowhouse-exit-test-'))
