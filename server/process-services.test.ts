@@ -5,7 +5,7 @@ import { parseKeyring } from './crypto/keyring.ts'
 import { processServices } from './process-services.ts'
 import type { Services } from './services.ts'
 import { type Actor, createActor, type House, openHouse } from './testing/actors.ts'
-import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from './testing/environment.ts'
+import { loginEnvironment, TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from './testing/environment.ts'
 
 // A Next.js process beside a server: the same database, and keys from an environment of its own.
 
@@ -27,8 +27,7 @@ beforeAll(async () => {
   vi.stubEnv('ENCRYPTION_KEYS', `other:${ANOTHER},${TEST_ENCRYPTION_KEYS.replace(/:.*/, `:${ANOTHER}`)}`)
   vi.stubEnv('DATABASE_URL', ownerUrl)
   vi.stubEnv('DIRECT_URL', ownerUrl)
-  for (const login of ['api', 'public', 'auth', 'system'] as const)
-    vi.stubEnv(`${login.toUpperCase()}_DATABASE_URL`, urls[login])
+  for (const [name, url] of Object.entries(loginEnvironment(urls))) vi.stubEnv(name, url)
   beside = processServices()
   caller = createCaller(beside, { headers: { authorization: ada.authorization } })
 })

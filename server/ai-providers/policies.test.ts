@@ -9,7 +9,7 @@ import {
   openHouse,
   type Role,
 } from '../testing/actors.ts'
-import { sessionCredential } from '../testing/isolation/dataset.ts'
+import { scopeOf } from '../testing/scope.ts'
 
 // What the database lets each role do, were the server to forget whom it asks for.
 
@@ -35,13 +35,7 @@ it.for<[Role, boolean]>([
     [organizationId],
   )
   const [first = '', second = ''] = rows.map(row => row.id)
-  const db = scopedDatabase(house.services.pools.api, {
-    credential: sessionCredential(actor),
-    organizationId,
-    permission: 'any',
-    isReadOnly: false,
-    timeoutMs: 10_000,
-  })
+  const db = scopedDatabase(house.services.pools.api, scopeOf(actor, { organizationId }))
   const read = await db.selectFrom('app.aiProviderConfigs').select('id').execute()
   expect(read).toHaveLength(2)
   const { numUpdatedRows } = await db

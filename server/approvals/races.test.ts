@@ -9,9 +9,9 @@ import {
   openHouse,
 } from '../testing/actors.ts'
 import { createClaimedTask } from '../testing/claims.ts'
-import { refusalOf } from '../testing/refusal.ts'
+import { reasonOf } from '../testing/refusal.ts'
 import { whileWaiting } from '../testing/while-waiting.ts'
-import { createTeam, createWaitingCall, lapse, statusOfCall, type Team } from './fixture.ts'
+import { asked, createTeam, createWaitingCall, lapse, statusOfCall, type Team } from './fixture.ts'
 import { expireApprovals } from './streams.ts'
 
 // What changes while a request or a decision waits for its turn.
@@ -26,13 +26,6 @@ beforeAll(async () => {
   team = await createTeam(house)
 })
 afterAll(() => house.close())
-
-async function reasonOf(call: Promise<unknown>): Promise<string> {
-  const { reason, code } = await refusalOf(call)
-  return reason ?? code
-}
-
-const asked = { kind: 'deploy', title: 'Deploy to production?', payload: { to: 'production' } }
 
 type Locked = 'auth.organizations' | 'app.tasks' | 'app.tool_calls' | 'app.approvals'
 const lockOf = (table: Locked, id: string) => [`select from ${table} where id = $1 for update`, [id]] as const

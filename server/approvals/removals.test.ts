@@ -5,7 +5,7 @@ import { readEvents, streamPath } from '../testing/event-reader.ts'
 import { serveHouse } from '../testing/http-house.ts'
 import { tokenCredential } from '../testing/isolation/dataset.ts'
 import { refusalOf } from '../testing/refusal.ts'
-import { createTeam, createWaitingCall } from './fixture.ts'
+import { asked, createTeam, createWaitingCall } from './fixture.ts'
 
 // Approvals whose task and organization are removed, in any order.
 
@@ -20,8 +20,6 @@ afterAll(async () => {
   await server.close()
   await house.close()
 })
-
-const asked = { kind: 'deploy', title: 'Deploy?', payload: {} }
 
 async function createTaskApproval() {
   const { organizationId, owner, member } = await createTeam(house)

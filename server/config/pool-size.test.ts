@@ -7,6 +7,7 @@ import { loginUrls } from '#server/db/logins.ts'
 import { createLogger } from '#server/logger.ts'
 import { createServices } from '#server/services.ts'
 import { createTestDatabase, type TestDatabase } from '#server/testing/database.ts'
+import { loginEnvironment } from '#server/testing/environment.ts'
 
 const dataDir = mkdtempSync(join(tmpdir(), 'rowhouse-config-'))
 let database: TestDatabase
@@ -22,10 +23,7 @@ const load = (size?: string) =>
   loadConfig({
     DATA_DIR: dataDir,
     DATABASE_POOL_SIZE: size,
-    API_DATABASE_URL: database.urls.api,
-    PUBLIC_DATABASE_URL: database.urls.public,
-    AUTH_DATABASE_URL: database.urls.auth,
-    SYSTEM_DATABASE_URL: database.urls.system,
+    ...loginEnvironment(database.urls),
   })
 
 test.each([

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { type Database, scopedDatabase } from '../db/database.ts'
 import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
 import { sessionCredential } from '../testing/isolation/dataset.ts'
+import { scopeOf } from '../testing/scope.ts'
 import { connect } from '../testing/webhooks.ts'
 import {
   claimRefresh,
@@ -22,13 +23,7 @@ let read: HeldConnection
 beforeAll(async () => {
   house = await openHouse()
   ada = await createActor(house, { name: 'Ada' })
-  db = scopedDatabase(house.services.pools.api, {
-    credential: sessionCredential(ada),
-    organizationId: null,
-    permission: 'any',
-    isReadOnly: false,
-    timeoutMs: 10_000,
-  })
+  db = scopedDatabase(house.services.pools.api, scopeOf(ada))
 })
 beforeEach(async () => {
   const { id } = await connect(ada, 'linear')

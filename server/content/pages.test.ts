@@ -10,8 +10,8 @@ import {
   type House,
   openHouse,
 } from '../testing/actors.ts'
-import { sessionCredential } from '../testing/isolation/dataset.ts'
 import { refusalOf } from '../testing/refusal.ts'
+import { scopeOf } from '../testing/scope.ts'
 import { whileWaiting } from '../testing/while-waiting.ts'
 import { contentRows, createMedia } from './fixture.ts'
 
@@ -33,13 +33,7 @@ const write = (title: string, more: { organizationId?: string; slug?: string } =
 
 /** As the API's login, with an actor's credential. */
 function databaseOf(actor: Actor) {
-  return scopedDatabase(house.services.pools.api, {
-    credential: sessionCredential(actor),
-    organizationId: null,
-    permission: 'any',
-    isReadOnly: false,
-    timeoutMs: 10_000,
-  })
+  return scopedDatabase(house.services.pools.api, scopeOf(actor))
 }
 
 describe('a creator’s own page', () => {

@@ -1,10 +1,11 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
-import { sessionCredential } from '../testing/isolation/dataset.ts'
+import { scopeOf } from '../testing/scope.ts'
 import { toPgConfig } from './connection-url.ts'
 import { scopedDatabase } from './database.ts'
 import { StatementAbortedError } from './errors.ts'
+import { backendPid } from './fixture.ts'
 import { LoginPool } from './login-pool.ts'
 
 let house: House
@@ -24,14 +25,7 @@ afterAll(async () => {
 })
 
 function databaseOf(actor: Actor, signal?: AbortSignal) {
-  return scopedDatabase(pool, {
-    credential: sessionCredential(actor),
-    organizationId: null,
-    permission: 'session',
-    isReadOnly: false,
-    timeoutMs: 5_000,
-    signal,
-  })
+  return scopedDatabase(pool, scopeOf(actor, { permission: 'session', signal }))
 }
 
 const theme = { key: 'theme', value: '"dark"' }
@@ -63,8 +57,7 @@ describe('a caller who leaves in the middle of a transaction', () => {
 
 it('a transaction that ends as it should leaves its connection to the next', async () => {
   const [first, next] = [await createActor(house), await createActor(house)]
-  const pid = sql<{ pid: number }>`select pg_backend_pid() as pid`
-  const [before] = (await pid.execute(databaseOf(first))).rows
+  const [before] = (await backendPid.execute(databaseOf(first))).rows
   await databaseOf(first)
     .transaction()
     .execute(async transaction => {
@@ -75,7 +68,7 @@ it('a transaction that ends as it should leaves its connection to the next', asy
     .transaction()
     .execute(transaction => sql`select 1 / 0`.execute(transaction))
   await expect(failing).rejects.toMatchObject({ code: '22012' })
-  expect((await pid.execute(databaseOf(next))).rows).toEqual([before])
+  expect((await backendPid.execute(databaseOf(next))).rows).toEqual([before])
 })
 
 it.each([
@@ -84,12 +77,11 @@ it.each([
   ['application_name', 'x'],
 ])('a connection on which %s stays changed is not lent again', async (name, value) => {
   const signedIn = await createActor(house)
-  const pid = sql<{ pid: number }>`select pg_backend_pid() as pid`
-  const [before] = (await pid.execute(databaseOf(signedIn))).rows
+  const [before] = (await backendPid.execute(databaseOf(signedIn))).rows
   const connection = await pool.checkOut()
   await connection.exchange([{ sql: 'select set_config($1, $2, false)', values: [name, value] }], {
     timeoutMs: 5_000,
   })
   connection.release()
-  expect((await pid.execute(databaseOf(signedIn))).rows).not.toEqual([before])
+  expect((await backendPid.execute(databaseOf(signedIn))).rows).not.toEqual([before])
 })

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Actor, createActor, createApiToken, type House, openHouse } from '../testing/actors.ts'
-import { refusalOf } from '../testing/refusal.ts'
+import { reasonOf, refusalOf } from '../testing/refusal.ts'
 import { hintOf } from './queries.ts'
 import { keyWarning, PROVIDERS } from './schema.ts'
 
@@ -16,11 +16,6 @@ beforeEach(async () => {
   bob = await createActor(house, { name: 'Bob' })
 })
 afterAll(() => house.close())
-
-async function reasonOf(call: Promise<unknown>): Promise<string> {
-  const { reason, code } = await refusalOf(call)
-  return reason ?? code
-}
 
 /** A key as Anthropic makes them. */
 const VALUE = 'sk-ant-api03-0123456789abcdefghijklmnopqrstuvwxyz-WXYZ'

@@ -1,6 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createWaitingCall } from '../approvals/fixture.ts'
+import { asked, createWaitingCall } from '../approvals/fixture.ts'
 import { createActor, type House, openHouse } from '../testing/actors.ts'
 import { type EventReader, readEvents, streamPath } from '../testing/event-reader.ts'
 import { serveHouse } from '../testing/http-house.ts'
@@ -18,16 +17,8 @@ afterAll(async () => {
   await house.close()
 })
 
-const asked = { kind: 'deploy', title: 'Deploy?', payload: {} }
-
 function idsOf({ events }: EventReader): (string | undefined)[] {
   return events.filter(({ event }) => event === 'message').map(({ id }) => id)
-}
-
-async function until(isTrue: () => boolean, what: string): Promise<void> {
-  for (const end = Date.now() + 3_000; !isTrue(); await sleep(5)) {
-    if (Date.now() > end) throw new Error(`never happened: ${what}`)
-  }
 }
 
 describe('a stream whose last numbers are of what is hidden by now', () => {
@@ -45,10 +36,10 @@ describe('a stream whose last numbers are of what is hidden by now', () => {
     for (let n = 0; n < 3; n++) {
       const reader = open()
       readers.push(reader)
-      await until(() => idsOf(reader).length === 1, 'what was there')
+      await expect.poll(() => idsOf(reader)).toEqual(['1'])
     }
     await approvals.request(asked)
-    await Promise.all(readers.map(reader => until(() => idsOf(reader).length === 2, 'the next event')))
+    await Promise.all(readers.map(reader => expect.poll(() => idsOf(reader)).toHaveLength(2)))
     expect(readers.map(idsOf)).toEqual([
       ['1', '3'],
       ['1', '3'],

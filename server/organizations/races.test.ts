@@ -14,6 +14,7 @@ import {
 } from '../testing/actors.ts'
 import { tokenCredential } from '../testing/isolation/dataset.ts'
 import { refusalOf } from '../testing/refusal.ts'
+import { scopeOf } from '../testing/scope.ts'
 import { whileWaiting } from '../testing/while-waiting.ts'
 
 // What changes while a call waits for the organization's lock.
@@ -138,13 +139,7 @@ it('a token that is bound to an organization is over with the next statement onc
   const claim = await token.caller().tasks.claim({ worker: 'w', leaseSeconds: 60 })
   expect(claim?.task.id).toBe(taskId)
   const worker = anonymous(house, { authorization: `Bearer ${claim?.lease}` })
-  const db = scopedDatabase(house.services.pools.api, {
-    credential: tokenCredential(token),
-    organizationId: null,
-    permission: 'any',
-    isReadOnly: false,
-    timeoutMs: 10_000,
-  })
+  const db = scopedDatabase(house.services.pools.api, scopeOf(ada, { credential: tokenCredential(token) }))
   const readTask = (from: Database) =>
     from.selectFrom('app.tasks').select('id').where('id', '=', taskId).execute()
   await db.transaction().execute(async transaction => {

@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { scopedDatabase } from '../db/database.ts'
 import { anonymous, createActor, type House, openHouse, WORKER_KEY } from '../testing/actors.ts'
-import { sessionCredential } from '../testing/isolation/dataset.ts'
+import { scopeOf } from '../testing/scope.ts'
 
 let house: House
 
@@ -16,17 +16,10 @@ describe('a task whose maximum duration is no number of seconds', () => {
     'is not kept with %s, so that it stands in nobody’s way',
     async duration => {
       const bob = await createActor(house)
-      const scope = {
-        credential: sessionCredential(bob),
-        organizationId: null,
-        permission: 'session',
-        isReadOnly: false,
-        timeoutMs: 5_000,
-      }
       const insert = sql`
         insert into app.tasks (title, prompt, options)
         values ('x', 'x', jsonb_build_object('maxDurationSeconds', ${duration}::jsonb))
-      `.execute(scopedDatabase(house.services.pools.api, scope))
+      `.execute(scopedDatabase(house.services.pools.api, scopeOf(bob, { permission: 'session' })))
       await expect(insert).rejects.toMatchObject({ constraint: 'tasks_options_check' })
 
       // The operator's workers look through the tasks of all users.
