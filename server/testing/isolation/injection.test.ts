@@ -8,7 +8,7 @@ import type { StatementScope } from '../../db/scope.ts'
 import { type House, openHouse } from '../actors.ts'
 import { createHousehold, type Household, marksOf, sessionCredential } from './dataset.ts'
 import { LEFTOVERS, OBSERVATION } from './leftovers.ts'
-import { readTables, rowsMentioning, snapshotTables } from './tables.ts'
+import { readTables, rowsMentioning } from './tables.ts'
 
 // SQL that an attacker got into a statement of the server's, on a pool of one connection, which the next caller's statement
 // runs on as well. Whatever they try, they read their own rows only, and the next caller finds the connection as it was.
@@ -180,7 +180,7 @@ describe('SQL in a statement of the server’s reaches no other user:', () => {
   })
 
   async function victimsRows() {
-    return rowsMentioning(await snapshotTables(house.owner, await readTables(house.owner)), marksOf(victim))
+    return rowsMentioning(house.owner, await readTables(house.owner), marksOf(victim))
   }
 
   async function storedSecretsOf(user: Household): Promise<string[]> {

@@ -5,18 +5,21 @@ import { type Answer, callProcedure, outcomeOf, procedures, withMissingIds } fro
 import { createHousehold, type Household, idsOf, marksOf } from './dataset.ts'
 import type { Case, ProcedurePath } from './procedure-cases/case.ts'
 import { CASES } from './procedure-cases.ts'
-import { readTables, rowsMentioning, snapshotTables } from './tables.ts'
+import { fingerprintTables, readTables, rowsMentioning } from './tables.ts'
 
 // Every procedure of the router, called with one owner's ids by whoever must not get anywhere with them.
 
 export type Headers = ContextInput['headers']
-type Snapshot = Record<string, string[]>
+type Rows = Record<string, string[]>
 
 export interface Matrix {
   readonly house: House
   readonly owner: Household
   call(path: string, input: unknown, headers: Headers): Promise<Answer>
-  snapshot(): Promise<Snapshot>
+  /** Equal to another as long as no row was written or deleted. */
+  fingerprint(): Promise<Record<string, string>>
+  /** The rows that mention one of these values. */
+  rowsMentioning(values: readonly string[]): Promise<Rows>
   /** Calls every case, as each of those presented, and expects one outcome and not a single row to change. */
   expectRefused(path: string, presented: Headers | Headers[], outcome: string): Promise<void>
   /**
@@ -57,13 +60,14 @@ export async function openMatrix(): Promise<Matrix> {
   const tables = await readTables(house.owner)
   const owner = await createHousehold(house, 'Owner')
 
-  const snapshot = () => snapshotTables(house.owner, tables)
+  const fingerprint = () => fingerprintTables(house.owner, tables)
+  const mentioning = (values: readonly string[]) => rowsMentioning(house.owner, tables, values)
   const call = (path: string, input: unknown, headers: Headers) =>
     callProcedure(house.services, { path, input, headers })
 
   /** The owner's rows, and not those in which the caller is mentioned as a member of the owner's organization. */
-  async function ownersRows(caller: string): Promise<Snapshot> {
-    const rows = rowsMentioning(await snapshot(), marksOf(owner))
+  async function ownersRows(caller: string): Promise<Rows> {
+    const rows = await mentioning(marksOf(owner))
     return Object.fromEntries(
       Object.entries(rows).map(([name, all]) => [name, all.filter(row => !row.includes(caller))]),
     )
@@ -73,9 +77,10 @@ export async function openMatrix(): Promise<Matrix> {
     house,
     owner,
     call,
-    snapshot,
+    fingerprint,
+    rowsMentioning: mentioning,
     async expectRefused(path, presented, outcome) {
-      const before = await snapshot()
+      const before = await fingerprint()
       for (const { input } of casesOf(path)) {
         for (const headers of [presented].flat()) {
           const answer = await call(path, input(owner), headers)
@@ -83,14 +88,14 @@ export async function openMatrix(): Promise<Matrix> {
           expect(answer).toEqual(await call(path, withMissingIds(input(owner), idsOf(owner)), headers))
         }
       }
-      expect(await snapshot()).toEqual(before)
+      expect(await fingerprint()).toEqual(before)
     },
     async expectStrangersAnswer(path, caller, headers, { isColleague } = { isColleague: false }) {
       const hidden = marksOf(owner).filter(mark => mark !== headers['x-organization-id'])
       for (const { input, stranger, colleague } of casesOf(path)) {
         if (isColleague && colleague) continue
         const isOwn = stranger === 'own' || stranger === 'their organization’s'
-        const before = isOwn ? await ownersRows(caller.userId) : await snapshot()
+        const before = isOwn ? await ownersRows(caller.userId) : await fingerprint()
         const answer = await call(path, input(owner), headers)
         if (isOwn) {
           const acting = JSON.parse((await call('account.me', undefined, headers)).body).json?.organization
@@ -101,7 +106,7 @@ export async function openMatrix(): Promise<Matrix> {
         } else {
           expect(outcomeOf(answer)).toBe(stranger)
           expect(answer).toEqual(await call(path, withMissingIds(input(owner), idsOf(owner)), headers))
-          expect(await snapshot()).toEqual(before)
+          expect(await fingerprint()).toEqual(before)
         }
       }
     },

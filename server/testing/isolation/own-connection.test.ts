@@ -3,7 +3,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type House, openHouse } from '../actors.ts'
 import { createHousehold, type Household, marksOf, sessionCredential, tokenCredential } from './dataset.ts'
-import { readTables, rowsMentioning, snapshotTables } from './tables.ts'
+import { readTables, rowsMentioning } from './tables.ts'
 
 // Someone at a prompt as the API's login: any SQL, the simple protocol, a connection of their own, and perhaps the credential of
 // one user. What they can't reach is everyone else.
@@ -44,7 +44,7 @@ async function run(script: string): Promise<string> {
 }
 
 async function victimsRows(): Promise<Record<string, string[]>> {
-  return rowsMentioning(await snapshotTables(house.owner, await readTables(house.owner)), marksOf(victim))
+  return rowsMentioning(house.owner, await readTables(house.owner), marksOf(victim))
 }
 
 describe('refused whoever asks:', () => {

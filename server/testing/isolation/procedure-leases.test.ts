@@ -4,7 +4,6 @@ import { outcomeOf, procedures, withMissingIds } from './call.ts'
 import { createHousehold, idsOf, workIdsOf } from './dataset.ts'
 import { createLeaseForNewTask, type Lease } from './dataset-leases.ts'
 import { bearer, casesOf, definitionOf, type Headers, type Matrix, openMatrix, paths } from './matrix.ts'
-import { rowsMentioning } from './tables.ts'
 
 // Leases that are for another task, or that have ended, with the owner's ids.
 
@@ -23,7 +22,7 @@ const closed = paths.filter(path => !open.includes(path))
 
 /** The owner's work, and not what the lease opens. */
 async function othersRows(taskId: string): Promise<Record<string, string[]>> {
-  const rows = rowsMentioning(await matrix.snapshot(), [...workIdsOf(matrix.owner), matrix.owner.canary])
+  const rows = await matrix.rowsMentioning([...workIdsOf(matrix.owner), matrix.owner.canary])
   return Object.fromEntries(
     Object.entries(rows).map(([name, all]) => [name, all.filter(row => !row.includes(taskId))]),
   )
@@ -38,7 +37,7 @@ async function expectAnotherTasksAnswer(
   for (const { input, stranger } of casesOf(path)) {
     const lease = await createLease()
     const before = await othersRows(lease.taskId)
-    const all = await matrix.snapshot()
+    const all = await matrix.fingerprint()
     const answer = await call(path, input(owner), bearer(lease))
     const isOwn = stranger === 'own' || definitionOf(path).permission === 'lease'
     expect(outcomeOf(answer)).toBe(isOwn ? 'OK' : 'NOT_FOUND not_found')
@@ -48,7 +47,7 @@ async function expectAnotherTasksAnswer(
     expect(await othersRows(lease.taskId)).toEqual(before)
     if (isOwn) continue
     expect(answer).toEqual(await call(path, withMissingIds(input(owner), idsOf(owner)), bearer(lease)))
-    expect(await matrix.snapshot()).toEqual(all)
+    expect(await matrix.fingerprint()).toEqual(all)
   }
 }
 

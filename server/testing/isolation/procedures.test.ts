@@ -97,7 +97,7 @@ describe('everyone is answered alike, whatever they present, and changes nothing
   test.for(publicPaths)('%s', async path => {
     const member = await createMember()
     const presented = [bearer(matrix.owner), bearer(member), bearer(matrix.owner.apiToken), ...invalid]
-    const before = await matrix.snapshot()
+    const before = await matrix.fingerprint()
     for (const { input, stranger } of casesOf(path)) {
       expect(stranger).toBe('public')
       const answer = await matrix.call(path, input(matrix.owner), {})
@@ -111,7 +111,7 @@ describe('everyone is answered alike, whatever they present, and changes nothing
         expect(await matrix.call(path, input(matrix.owner), headers)).toEqual(answer)
       }
     }
-    expect(await matrix.snapshot()).toEqual(before)
+    expect(await matrix.fingerprint()).toEqual(before)
     await leave(member)
   })
 })
@@ -131,7 +131,7 @@ describe('no input names an owner:', () => {
 
   test.for(taking)('%s', async path => {
     const stranger = await createActor(matrix.house, { name: 'Stranger' })
-    const before = await matrix.snapshot()
+    const before = await matrix.fingerprint()
     for (const { input } of casesOf(path)) {
       for (const key of ['userId', 'user_id', 'ownerId', 'createdBy', 'credential']) {
         const named = Object(input(matrix.owner))
@@ -141,7 +141,7 @@ describe('no input names an owner:', () => {
         expect(outcomeOf(answer)).toBe('BAD_REQUEST invalid_input')
       }
     }
-    expect(await matrix.snapshot()).toEqual(before)
+    expect(await matrix.fingerprint()).toEqual(before)
   })
 })
 

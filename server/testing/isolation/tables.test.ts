@@ -20,7 +20,7 @@ import {
   sampleRows,
 } from './probe.ts'
 import { createStrangers } from './strangers.ts'
-import { readTables, snapshotTables, type Table } from './tables.ts'
+import { fingerprintTables, readTables, snapshotTables, type Table } from './tables.ts'
 
 // Every table of the catalog, as each login. Nothing here goes through the server.
 
@@ -71,6 +71,25 @@ async function asApi<T>(use: (client: pg.Client) => Promise<T>): Promise<T> {
     await client.end()
   }
 }
+
+test('a fingerprint is another after any write, and after nothing else', async () => {
+  const read = () => fingerprintTables(house.owner, tables)
+  const seen = [await read()]
+  expect(await read()).toEqual(seen[0])
+  for (const statement of [
+    `insert into app.rate_limits (key, expires_at) values ('fingerprint', now())`,
+    `update app.rate_limits set expires_at = expires_at where key = 'fingerprint'`,
+    `delete from app.rate_limits where key = 'fingerprint'`,
+  ]) {
+    await house.owner.query(statement)
+    const now = await read()
+    for (const earlier of seen.slice(statement.startsWith('delete') ? 1 : 0)) {
+      expect(now['app.rate_limits']).not.toBe(earlier['app.rate_limits'])
+    }
+    expect({ ...now, 'app.rate_limits': null }).toEqual({ ...seen[0], 'app.rate_limits': null })
+    seen.push(now)
+  }
+})
 
 describe('the API login', () => {
   test('reads and writes nothing without a credential or with another’s', async () => {
