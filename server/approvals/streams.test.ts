@@ -51,7 +51,7 @@ function told({ events }: EventReader): string[] {
     })
 }
 
-async function until(isTrue: () => boolean, what: string, deadlineMs = 3_000): Promise<void> {
+async function until(isTrue: () => boolean, what: string, deadlineMs = 15_000): Promise<void> {
   for (const end = Date.now() + deadlineMs; !isTrue(); await sleep(5)) {
     if (Date.now() > end) throw new Error(`never happened: ${what}`)
   }

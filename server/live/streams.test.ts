@@ -63,7 +63,7 @@ async function lastOf(
   return { event: last?.event, data: last?.data ? (JSON.parse(last.data).json?.data ?? {}) : {} }
 }
 
-async function until(isTrue: () => boolean, what: string, deadlineMs = 3_000): Promise<void> {
+async function until(isTrue: () => boolean, what: string, deadlineMs = 15_000): Promise<void> {
   for (const end = Date.now() + deadlineMs; !isTrue(); await sleep(5)) {
     if (Date.now() > end) throw new Error(`never happened: ${what}`)
   }
