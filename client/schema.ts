@@ -35,14 +35,14 @@ export {
   type MediaAction,
   type MediaStatus,
 } from '#server/media/state.ts'
+export * as organizations from '#server/organizations/schema.ts'
 export {
   isRoleAllowed,
   type OrganizationAction,
   ROLE_PERMISSIONS,
   ROLES,
   type Role,
-} from '#server/organizations/roles.ts'
-export * as organizations from '#server/organizations/schema.ts'
+} from '#server/organizations/state.ts'
 export { SCOPES, type Scope } from '#server/scopes.ts'
 export * as settings from '#server/settings/schema.ts'
 export * as tasks from '#server/tasks/schema.ts'

@@ -4,8 +4,8 @@ import type { Identity } from '../db/identity.ts'
 import { notFound } from '../errors.ts'
 import type { Services } from '../services.ts'
 import { callOrganizations, type Organization } from './queries.ts'
-import type { Role } from './roles.ts'
 import type { CreateInvitation } from './schema.ts'
+import type { Role } from './state.ts'
 
 export interface Invitation {
   id: string

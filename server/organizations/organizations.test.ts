@@ -12,7 +12,7 @@ import {
   startSession,
 } from '../testing/actors.ts'
 import { refusalOf } from '../testing/refusal.ts'
-import { isRoleAllowed, type OrganizationAction, ROLES } from './roles.ts'
+import { isRoleAllowed, type OrganizationAction, ROLES } from './state.ts'
 
 let house: House
 let ada: Actor

@@ -2,8 +2,8 @@ import { type RawBuilder, sql } from 'kysely'
 import type { Database } from '../db/database.ts'
 import { SignInError } from '../db/errors.ts'
 import { notFound } from '../errors.ts'
-import type { Role } from './roles.ts'
 import type { CreateOrganization, UpdateMemberRole, UpdateOrganization } from './schema.ts'
+import type { Role } from './state.ts'
 
 export interface Organization {
   id: string

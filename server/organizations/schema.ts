@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { filledText, id, url } from '../inputs.ts'
-import { ROLES } from './roles.ts'
+import { ROLES } from './state.ts'
 
 const name = filledText(100)
 const slug = z
