@@ -54,7 +54,7 @@ start_postgres() {
 start_pgbouncer() {
   local port
   port=$(free_port) || return
-  mkdir "$work/pgbouncer"
+  mkdir -p "$work/pgbouncer"
   cat >"$work/pgbouncer/pgbouncer.ini" <<INI
 [databases]
 * = host=127.0.0.1 port=$postgres_port auth_user=postgres
