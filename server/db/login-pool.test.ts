@@ -25,16 +25,25 @@ afterAll(() => pooled.close())
 /** A network between a pool and its server that can begin to swallow everything. */
 async function openNetwork({ host = '', port = 0 }: pg.ClientConfig) {
   const sockets: Socket[] = []
+  const callers: Socket[] = []
+  let holdsEnds = false
   const proxy = createServer(near => {
     const far = connect(port, host)
+    callers.push(near)
     sockets.push(near, far)
     for (const socket of [near, far]) socket.on('error', () => {})
-    near.pipe(far).pipe(near)
+    near.pipe(far).pipe(near, { end: !holdsEnds })
   })
   await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
   const address = proxy.address()
   return {
     address: { host: '127.0.0.1', port: typeof address === 'object' && address ? address.port : 0 },
+    /** The pool's ends of the connections, in the order in which they were made. */
+    callers,
+    /** From now on new connections are not told that the server has ended them. */
+    holdEnds() {
+      holdsEnds = true
+    },
     swallow() {
       for (const socket of sockets) socket.unpipe().resume()
     },
@@ -84,6 +93,34 @@ describe('a connection', () => {
     await expect.poll(running).toBe(0)
     await expect(backendPid.execute(db)).rejects.toThrow(StatementAbortedError)
     expect((await backendPid.execute(scopedDatabase(pool, scopeOf(ada)))).rows).toHaveLength(1)
+  })
+
+  it('that is cancelled stays open until the request has been dealt with, and is then destroyed', async () => {
+    await using network = await openNetwork(toPgConfig(house.database.urls.api))
+    const connection = { ...toPgConfig(house.database.urls.api), ...network.address }
+    const controller = new AbortController()
+    const db = scopedDatabase(onePool({ connection }), scopeOf(ada, { signal: controller.signal }))
+    await backendPid.execute(db)
+    network.holdEnds()
+    const sleeping = sql`select pg_sleep(30) /* held */`.execute(db)
+    sleeping.catch(() => {})
+    await expect
+      .poll(async () => {
+        const { rowCount } = await superuser.query(
+          `select from pg_stat_activity
+           where datname = current_database() and query like '%/* held */%' and state = 'active' and pid <> pg_backend_pid()`,
+        )
+        return rowCount
+      })
+      .toBe(1)
+    controller.abort()
+    await expect(sleeping).rejects.toThrow(StatementAbortedError)
+    // Time enough for a goodbye to arrive.
+    await superuser.query('select pg_sleep(0.2)')
+    const [statement, request] = network.callers
+    expect([statement?.readableEnded, request?.readableEnded]).toEqual([false, false])
+    request?.end()
+    await expect.poll(() => statement?.readableEnded).toBe(true)
   })
 
   it('is given up on when the server accepts and never answers', async () => {

@@ -148,6 +148,7 @@ export class LoginConnection {
   readonly #tracked: Tracked
   readonly #options: LoginPoolOptions
   #isBroken = false
+  #cancelling: Promise<void> | undefined
   #failedStep = -1
 
   constructor(client: pg.PoolClient, tracked: Tracked, options: LoginPoolOptions) {
@@ -199,7 +200,13 @@ export class LoginConnection {
   }
 
   release(): void {
-    this.#client.release(this.#isBroken || this.#tracked.changed.size > 0)
+    if (this.#cancelling) {
+      // Not before the request is dealt with. A pooler keeps the server of who leaves earlier, and PgBouncer 1.18 ends over it:
+      // https://github.com/pgbouncer/pgbouncer/issues/822
+      void this.#cancelling.then(() => this.#client.release(true))
+    } else {
+      this.#client.release(this.#isBroken || this.#tracked.changed.size > 0)
+    }
   }
 
   /** Marks the connection as one that must not be used again. */
@@ -214,23 +221,36 @@ export class LoginConnection {
 
   #cancel(): void {
     this.#isBroken = true
-    sendCancelRequest(this.#client as unknown as Cancellable, this.#options.connection)
+    this.#cancelling = sendCancelRequest(this.#client as unknown as Cancellable, this.#options.connection)
     // The server answers a cancelled statement at once; a network that swallows the request must not keep the caller.
     setTimeout(() => this.#giveUp(), GRACE_MS).unref()
   }
 }
 
-/** https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS */
-function sendCancelRequest({ host, port, processID, secretKey }: Cancellable, config: pg.ClientConfig): void {
+/**
+ * Resolves when the other side has dealt with the request, or had its time to.
+ * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS
+ */
+function sendCancelRequest(
+  { host, port, processID, secretKey }: Cancellable,
+  config: pg.ClientConfig,
+): Promise<void> {
   const { connection: wire } = new pg.Client(config) as unknown as { connection: CancelWire }
   // The other side ends the connection when it has dealt with the request. A pooler forgets the request of who leaves first.
-  const send = () => {
-    wire.cancel(processID, secretKey)
-    setTimeout(() => wire.stream.destroy(), GRACE_MS).unref()
-  }
+  const send = () => wire.cancel(processID, secretKey)
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(() => {
+    wire.stream.destroy()
+    resolve()
+  }, GRACE_MS).unref()
+  wire.on('end', () => {
+    clearTimeout(timer)
+    resolve()
+  })
   wire.on('error', () => {})
   wire.on('connect', () => (wire.ssl ? wire.requestSsl() : send()))
   wire.on('sslconnect', send)
   if (host.startsWith('/')) wire.connect(`${host}/.s.PGSQL.${port}`)
   else wire.connect(port, host)
+  return promise
 }
