@@ -63,6 +63,8 @@ function writeOn(client: RowhouseClient, taskId: string) {
   }
   const running = Array.from({ length: WRITERS }, (_, writer) => run(writer))
   return {
+    created,
+    lines,
     async stop() {
       isOver = true
       await Promise.all(running)
@@ -122,7 +124,15 @@ test('a server killed under load loses nothing that it acknowledged, and its wor
   })
 
   for (let crash = 0; crash < CRASHES; crash++) {
-    await sleep(500 + Math.random() * 1_000)
+    // At any moment, once enough was going on to be lost.
+    await vi.waitFor(
+      () => {
+        expect(load.lines.size).toBeGreaterThan(100 * (crash + 1))
+        expect(load.created.length).toBeGreaterThan(10 * (crash + 1))
+      },
+      { timeout: 30_000, interval: 20 },
+    )
+    await sleep(Math.random() * 1_000)
     await server.stop('SIGKILL')
     server = await startServerProgram(SERVER_PROGRAM, { env })
   }
@@ -154,7 +164,6 @@ test('a server killed under load loses nothing that it acknowledged, and its wor
     const found = await Promise.all(some.map(id => writer.tasks.get.query({ id })))
     expect(found.map(task => task.id)).toEqual(some)
   }
-  // Enough was going on to be lost.
   expect(lines.size).toBeGreaterThan(100 * CRASHES)
   expect(created.length).toBeGreaterThan(10 * CRASHES)
 }, 120_000)
