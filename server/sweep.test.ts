@@ -195,35 +195,51 @@ describe('the deltas of a message', () => {
     expect(await deltasOf(first)).toHaveLength(1)
   })
 
-  it('are folded for fifty messages at a time, until none is left', async () => {
+  /** A task with agents' messages of so many deltas of a letter each, written long ago. */
+  async function writeLongAgo(messages: number, parts: number): Promise<string> {
     const { id: taskId } = await ada.caller().tasks.create({ prompt: 'x' })
     await sql(
       `with message as (
          insert into app.task_messages (user_id, task_id, seq, role, content, status, length)
-         select $1, $2, n, 'agent', 'abc', 'complete', 3 from generate_series(1, 120) n
-         returning id, seq
-       ), delta as (
-         insert into app.task_message_deltas (user_id, message_id, "offset", text)
-         select $1, id, part, substr('abc', part + 1, 1) from message, generate_series(0, 2) part
+         select $1, $2, n, 'agent', repeat('a', $4), 'complete', $4 from generate_series(1, $3) n
+         returning id
        )
-       select count(*) from message`,
-      [ada.userId, taskId],
+       insert into app.task_message_deltas (user_id, message_id, "offset", text)
+       select $1, id, part, 'a' from message, generate_series(0, $4 - 1) part`,
+      [ada.userId, taskId, messages, parts],
     )
     await sql(
       `insert into app.task_events (user_id, task_id, seq, kind, message_id, "offset")
-       select $1, $2, m.seq * 3 + part, 'delta', m.id, part
-       from app.task_messages m, generate_series(0, 2) part where m.task_id = $2`,
-      [ada.userId, taskId],
+       select $1, $2, m.seq * $3 + part, 'delta', m.id, part
+       from app.task_messages m, generate_series(0, $3 - 1) part where m.task_id = $2`,
+      [ada.userId, taskId, parts],
     )
     await age(taskId, 8)
+    return taskId
+  }
+
+  it('are folded for fifty messages at a time, until none is left', async () => {
+    const taskId = await writeLongAgo(120, 3)
     await sweep(house.services)
     const { rows } = await sql(
-      `select count(*)::int, count(*) filter (where d.text = 'abc' and e.seq % 3 = 2)::int as whole
+      `select count(*)::int, count(*) filter (where d.text = 'aaa' and e.seq % 3 = 2)::int as whole
        from app.task_events e join app.task_message_deltas d on d.message_id = e.message_id and d."offset" = e."offset"
        where e.task_id = $1`,
       [taskId],
     )
     expect(rows).toEqual([{ count: 120, whole: 120 }])
+  })
+
+  it('are folded for fewer where messages are long, so that a call ends before its deadline', async () => {
+    const taskId = await writeLongAgo(3, 10_001)
+    // All three are among the oldest.
+    await sql(`update app.task_events set at = at - interval '1 day' where task_id = $1 and "offset" = 1`, [
+      taskId,
+    ])
+    const { system } = house.services.pools
+    expect(await system.foldMessageDeltas()).toBe(2)
+    expect(await system.foldMessageDeltas()).toBe(1)
+    expect(await system.foldMessageDeltas()).toBe(0)
   })
 })
 
