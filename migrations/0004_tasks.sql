@@ -9,6 +9,58 @@
 
 -- migrate:up
 
+-- Postgres's own parser takes a path, a host name or a compound for one word, and on a server whose LC_CTYPE is C it takes every
+-- sign outside ASCII for a letter. Here the signs between words are named by their code points, so that a text has the same words
+-- on every server: those of /src/app/page.tsx are src, app, page and tsx.
+create function app.search_words(value text) returns text
+language sql immutable parallel safe
+return btrim(regexp_replace(
+  lower(value),
+  '[\u0001-\u002F\u003A-\u0040\u005B-\u0060\u007B-\u00A9\u00AB-\u00B4\u00B6-\u00B9\u00BB-\u00BF\u00D7\u00F7'
+    '\u2000-\u206F\u2190-\u2BFF\u2E00-\u2E7F\u3000-\u3004\u3008-\u3020\u3030\uFE00-\uFE6F\uFF01-\uFF0F\uFF1A-\uFF20'
+    '\uFF3B-\uFF40\uFF5B-\uFF65\uFFE0-\uFFFF\U0001F000-\U0001FAFF]+',
+  ' ', 'g'
+));
+comment on function app.search_words(text) is
+  'The words of a text in lower case, with one space between two. Signs are named by code point: no locale decides.';
+
+create function app.search_vector(value text) returns tsvector
+language sql immutable parallel safe
+return to_tsvector('simple', app.search_words(value));
+comment on function app.search_vector(text) is 'What the column search of a text holds.';
+
+-- Words that signs join must follow each other, and the last word may be the beginning of one, as it is while somebody types.
+create function app.search_query(value text) returns tsquery
+language sql immutable parallel safe
+begin atomic
+  with terms as (
+    select
+      n,
+      n = max(n) over () as is_last,
+      coalesce(term[1], '') as minus,
+      term[2] is not null as is_closed,
+      lower(term[4]) is not distinct from 'or' as is_or,
+      app.search_words(coalesce(term[2], term[3], term[4])) as words
+    from regexp_matches(value, '(?:(?<=^|\s)(-))?(?:"([^"]*)"|"([^"]*)$|([^\s"]+))', 'g') with ordinality as t (term, n)
+    where app.search_words(coalesce(term[2], term[3], term[4])) <> ''
+  )
+  select coalesce(
+    (
+      websearch_to_tsquery('simple', string_agg(
+        case when is_or and not is_last then 'or' else format('%s"%s"', minus, words) end, ' ' order by n
+      ))::text
+        || case when bool_or(is_last and minus = '' and not is_closed) then ':*' else '' end
+    )::tsquery,
+    ''
+  )
+  from terms;
+end;
+comment on function app.search_query(text) is
+  'Reads a search in web search syntax; its last word, unless quoted or excluded, matches by prefix. Empty where it has no words.';
+
+revoke execute on function app.search_words(text), app.search_vector(text), app.search_query(text) from public;
+grant execute on function app.search_words(text), app.search_vector(text), app.search_query(text) to rowhouse_api;
+
 create table app.tasks (
   user_id uuid not null default app.current_owner_id(),
   id uuid not null default app.new_id(),
@@ -39,7 +91,7 @@ create table app.tasks (
   deletion_id uuid,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
-  search tsvector not null generated always as (to_tsvector('simple', title || ' ' || prompt)) stored,
+  search tsvector not null generated always as (app.search_vector(title || ' ' || prompt)) stored,
   constraint tasks_pkey primary key (user_id, id),
   constraint tasks_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade,
   constraint tasks_organization_id_user_id_fkey foreign key (organization_id, user_id)
@@ -137,3 +189,6 @@ grant select, insert (task_id, seq, role, content, status) on app.task_messages 
 drop table app.task_messages;
 drop table app.task_logs;
 drop table app.tasks;
+drop function app.search_query(text);
+drop function app.search_vector(text);
+drop function app.search_words(text);

@@ -32,9 +32,9 @@ create table app.content (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   search tsvector not null generated always as (
-    setweight(to_tsvector('simple', title), 'A')
-      || setweight(to_tsvector('simple', coalesce(description, '')), 'B')
-      || setweight(to_tsvector('simple', coalesce(body, '')), 'C')
+    setweight(app.search_vector(title), 'A')
+      || setweight(app.search_vector(coalesce(description, '')), 'B')
+      || setweight(app.search_vector(coalesce(body, '')), 'C')
   ) stored,
   constraint content_pkey primary key (user_id, id),
   constraint content_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade,
@@ -361,7 +361,7 @@ begin
   if p_search is not null then
     -- The rank of a word that is everywhere is not worth reading everything for.
     source := format(
-      '(select c.*, ts_rank(c.search, q) as rank from app.content c, websearch_to_tsquery(''simple'', $2) q
+      '(select c.*, ts_rank(c.search, q) as rank from app.content c, app.search_query($2) q
         where c.search @@ q and c.status = ''published'' and c.deleted_at is null %s limit 10000) c',
       conditions
     );

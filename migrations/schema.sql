@@ -1845,7 +1845,7 @@ begin
   if p_search is not null then
     -- The rank of a word that is everywhere is not worth reading everything for.
     source := format(
-      '(select c.*, ts_rank(c.search, q) as rank from app.content c, websearch_to_tsquery(''simple'', $2) q
+      '(select c.*, ts_rank(c.search, q) as rank from app.content c, app.search_query($2) q
         where c.search @@ q and c.status = ''published'' and c.deleted_at is null %s limit 10000) c',
       conditions
     );
@@ -2139,6 +2139,54 @@ $function$;
 comment on function app.revoke_session(uuid) is 'Ends one session of the caller; false where they have no such session.';
 revoke all on function app.revoke_session(uuid) from public;
 grant execute on function app.revoke_session(uuid) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.search_query(value text)
+ RETURNS tsquery
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+ WITH terms AS (
+          SELECT t.n,
+             (t.n = max(t.n) OVER ()) AS is_last,
+             COALESCE(t.term[1], ''::text) AS minus,
+             (t.term[2] IS NOT NULL) AS is_closed,
+             (NOT (lower(t.term[4]) IS DISTINCT FROM 'or'::text)) AS is_or,
+             app.search_words(COALESCE(t.term[2], t.term[3], t.term[4])) AS words
+            FROM regexp_matches(search_query.value, '(?:(?<=^|\s)(-))?(?:"([^"]*)"|"([^"]*)$|([^\s"]+))'::text, 'g'::text) WITH ORDINALITY t(term, n)
+           WHERE (app.search_words(COALESCE(t.term[2], t.term[3], t.term[4])) <> ''::text)
+         )
+  SELECT COALESCE((((websearch_to_tsquery('simple'::regconfig, string_agg(
+         CASE
+             WHEN (terms.is_or AND (NOT terms.is_last)) THEN 'or'::text
+             ELSE format('%s"%s"'::text, terms.minus, terms.words)
+         END, ' '::text ORDER BY terms.n)))::text ||
+         CASE
+             WHEN bool_or((terms.is_last AND (terms.minus = ''::text) AND (NOT terms.is_closed))) THEN ':*'::text
+             ELSE ''::text
+         END))::tsquery, ''::tsquery) AS "coalesce"
+    FROM terms;
+END;
+comment on function app.search_query(text) is 'Reads a search in web search syntax; its last word, unless quoted or excluded, matches by prefix. Empty where it has no words.';
+revoke all on function app.search_query(text) from public;
+grant execute on function app.search_query(text) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.search_vector(value text)
+ RETURNS tsvector
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN to_tsvector('simple'::regconfig, app.search_words(value));
+comment on function app.search_vector(text) is 'What the column search of a text holds.';
+revoke all on function app.search_vector(text) from public;
+grant execute on function app.search_vector(text) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.search_words(value text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN btrim(regexp_replace(lower(value), '[\u0001-\u002F\u003A-\u0040\u005B-\u0060\u007B-\u00A9\u00AB-\u00B4\u00B6-\u00B9\u00BB-\u00BF\u00D7\u00F7\u2000-\u206F\u2190-\u2BFF\u2E00-\u2E7F\u3000-\u3004\u3008-\u3020\u3030\uFE00-\uFE6F\uFF01-\uFF0F\uFF1A-\uFF20\uFF3B-\uFF40\uFF5B-\uFF65\uFFE0-\uFFFF\U0001F000-\U0001FAFF]+'::text, ' '::text, 'g'::text));
+comment on function app.search_words(text) is 'The words of a text in lower case, with one space between two. Signs are named by code point: no locale decides.';
+revoke all on function app.search_words(text) from public;
+grant execute on function app.search_words(text) to rowhouse_api;
 
 CREATE OR REPLACE FUNCTION app.set_active_organization(p_id uuid)
  RETURNS SETOF app.own_organization
@@ -3315,7 +3363,7 @@ create table app.content (
   deletion_id uuid,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
-  search tsvector generated always as (((setweight(to_tsvector('simple'::regconfig, title), 'A'::"char") || setweight(to_tsvector('simple'::regconfig, COALESCE(description, ''::text)), 'B'::"char")) || setweight(to_tsvector('simple'::regconfig, COALESCE(body, ''::text)), 'C'::"char"))) stored not null,
+  search tsvector generated always as (((setweight(app.search_vector(title), 'A'::"char") || setweight(app.search_vector(COALESCE(description, ''::text)), 'B'::"char")) || setweight(app.search_vector(COALESCE(body, ''::text)), 'C'::"char"))) stored not null,
   constraint content_pkey PRIMARY KEY (user_id, id),
   constraint content_content_type_check CHECK ((content_type = ANY (ARRAY['video'::text, 'audio'::text, 'written'::text]))),
   constraint content_deleted_at_check CHECK (((deleted_at IS NULL) = (deletion_id IS NULL))),
@@ -3972,7 +4020,7 @@ create table app.tasks (
   deletion_id uuid,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
-  search tsvector generated always as (to_tsvector('simple'::regconfig, ((title || ' '::text) || prompt))) stored not null,
+  search tsvector generated always as (app.search_vector(((title || ' '::text) || prompt))) stored not null,
   result jsonb,
   lease_id uuid,
   last_event_seq integer default 0 not null,

@@ -76,7 +76,7 @@ function wordsOf({ search }: ListContent): string | null {
 function rankOf(words: string | null) {
   return words === null
     ? sql<number | null>`null::real`
-    : sql<number | null>`ts_rank(search, (select websearch_to_tsquery('simple', ${words})))`
+    : sql<number | null>`ts_rank(search, (select app.search_query(${words})))`
 }
 
 /** The filters of a list. None but the owner's key has an index here: text and tags are compared row by row. */
@@ -93,6 +93,6 @@ function filtered<O>(
   if (input.organizationId) rows = rows.where('organizationId', '=', input.organizationId)
   if (input.tags?.length) rows = rows.where(sql<boolean>`tags @> ${input.tags}::text[]`)
   // In a subquery, so that the words are read once and not for every row.
-  if (words) rows = rows.where(sql<boolean>`search @@ (select websearch_to_tsquery('simple', ${words}))`)
+  if (words) rows = rows.where(sql<boolean>`search @@ (select app.search_query(${words}))`)
   return rows
 }

@@ -11,6 +11,11 @@ describe('a slug', () => {
     ['Don’t panic', 'dont-panic'],
     ['①②③ ﬁne', '123-fine'],
     ['İstanbul', 'istanbul'],
+    ['№ 5', 'no-5'],
+    ['℡ 118 ㎏ of Ⅻ', 'tel-118-kg-of-xii'],
+    ['Ŵ ŉ', 'w-n'],
+    ['GROẞ', 'gross'],
+    ['ﬆ Ł Ǆ Ⓐ', 'st-l-dz-a'],
     ['a'.repeat(200), 'a'.repeat(80)],
     [
       `${'word '.repeat(40)}`,

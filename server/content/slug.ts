@@ -23,11 +23,12 @@ const MADE_LENGTH = 80
 /** Writes a title in letters, digits and single hyphens. One that has none of them gives a name that its text decides. */
 export function slugOf(title: string): string {
   const words = title
-    .toLowerCase()
+    // Before the letters are made small: № becomes No, and its N has to become an n.
     .normalize('NFKD')
+    .toLowerCase()
     .replace(/\p{M}+/gu, '')
     .replace(/[ßæœøđðþłħıŋĸ]/g, letter => LETTERS[letter] ?? '')
-    .replace(/['’]/g, '')
+    .replace(/['’ʼ]/g, '')
     .split(/[^a-z0-9]+/)
     .filter(word => word !== '')
   const slug = cut(words)

@@ -45,16 +45,37 @@ export async function assertIsolated(reader: CatalogReader): Promise<void> {
 /** The first minor release of each major that evaluates a policy before the `where` of an upsert. */
 const FIXED_RELEASES: Readonly<Record<number, number>> = { 15: 20, 16: 16, 17: 12, 18: 7 }
 
-/** What an operator should know about this server. Nothing here keeps us from serving. */
-export async function describeServerWarnings(reader: CatalogReader): Promise<string[]> {
-  const { rows } = await reader.query<{ version: number }>(
-    `select current_setting('server_version_num')::int as version`,
-  )
-  return warningsAbout(rows[0]?.version ?? 0)
+interface ServerFacts {
+  /** A `server_version_num` such as 180004. */
+  readonly version: number
+  readonly database: string
+  readonly encoding: string
+  /** The locale that says what a letter is, for the parser of full-text search. */
+  readonly ctype: string
+  /** Whether letters outside ASCII have a lower case here. */
+  readonly foldsCase: boolean
 }
 
-/** The same for a `server_version_num` such as 180004. */
-export function warningsAbout(version: number): string[] {
+/** What an operator should know about this server and database. Nothing here keeps us from serving. */
+export async function describeServerWarnings(reader: CatalogReader): Promise<string[]> {
+  const { rows } = await reader.query<ServerFacts>(
+    `select
+       current_setting('server_version_num')::int as version,
+       datname as database,
+       pg_encoding_to_char(encoding) as encoding,
+       datctype as ctype,
+       lower(letter) <> letter as "foldsCase"
+     from pg_database, chr(case encoding when pg_char_to_encoding('UTF8') then 196 else 65 end) letter
+     where datname = current_database()`,
+  )
+  return rows.flatMap(warningsAbout)
+}
+
+export function warningsAbout({ version, ...database }: ServerFacts): string[] {
+  return [...releaseWarnings(version), ...localeWarnings(database)]
+}
+
+function releaseWarnings(version: number): string[] {
   const major = Math.floor(version / 10_000)
   const minor = version % 10_000
   const fixed = FIXED_RELEASES[major]
@@ -64,3 +85,21 @@ export function warningsAbout(version: number): string[] {
       `No statement of ours has that form; upgrade to ${major}.${fixed} before you add SQL of your own.`,
   ]
 }
+
+function localeWarnings({ database, encoding, ctype, foldsCase }: Omit<ServerFacts, 'version'>): string[] {
+  if (encoding !== 'UTF8') {
+    return [`database "${database}" has the encoding ${encoding}: text outside it is refused. ${RECREATE}`]
+  }
+  const isAsciiOnly = /^(C|POSIX)$/i.test(ctype)
+  if (foldsCase && !isAsciiOnly) return []
+  const effect = foldsCase
+    ? 'full-text search of your own with to_tsvector takes every sign outside ASCII for a letter'
+    : 'search does not find "école" for "École"'
+  return [
+    `database "${database}" has LC_CTYPE ${ctype}, which knows ASCII letters only: ${effect}. ${RECREATE}`,
+  ]
+}
+
+const RECREATE =
+  'Locale and encoding are fixed when a database is created: dump it with pg_dump, create a new one with ' +
+  "create database … template template0 encoding 'UTF8' lc_ctype 'C.UTF-8', and restore the dump there."

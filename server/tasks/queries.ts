@@ -151,7 +151,7 @@ export async function listTasks(db: Database, input: ListTasks): Promise<Page<Ta
   if (input.cursor) query = query.where('id', '<', input.cursor)
   if (input.search?.trim()) {
     // In a subquery, so that the words are read once and not for every row.
-    query = query.where(sql<boolean>`search @@ (select websearch_to_tsquery('simple', ${input.search}))`)
+    query = query.where(sql<boolean>`search @@ (select app.search_query(${input.search}))`)
   }
   const rows = await query.execute()
   return toPage(rows.map(toTask), input.limit, task => task.id)

@@ -46,8 +46,8 @@ const LIST = `${VISIBLE.replace('%rank%', 'null').replace('%condition%', '').rep
 ${JOINED}
 order by c.id desc`
 
-const SEARCH = `${VISIBLE.replace('%rank%', `ts_rank(c.search, (select websearch_to_tsquery('simple', $3)))`)
-  .replace('%condition%', `and c.search @@ (select websearch_to_tsquery('simple', $3))`)
+const SEARCH = `${VISIBLE.replace('%rank%', `ts_rank(c.search, (select app.search_query($3)))`)
+  .replace('%condition%', `and c.search @@ (select app.search_query($3))`)
   .replace('%order%', 'rank desc,')}
 ${JOINED}
 order by c.rank desc, c.id desc`

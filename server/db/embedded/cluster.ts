@@ -65,6 +65,8 @@ export function initialiseCluster(paths: ClusterPaths, launcher: Launcher, isDur
     // Postgres's own C.UTF-8: the same order on every machine, whatever locales it has.
     '--locale-provider=builtin',
     '--builtin-locale=C.UTF-8',
+    // What counts as a letter for full-text search is still the C library's to say, and its C knows ASCII only.
+    ...(process.platform === 'linux' ? ['--lc-ctype=C.UTF-8'] : []),
     '--no-instructions',
     ...(isDurable ? [] : ['--no-sync']),
   ])

@@ -52,9 +52,10 @@ test('text is UTF-8 in one order everywhere, and time is UTC', async () => {
   const [row] = await query(
     server.url,
     `select current_setting('server_encoding') as encoding, current_setting('timezone') as zone, upper('é') as upper,
+       to_tsvector('simple', '“é”')::text as words,
        (select string_agg(x, '' order by x) from unnest(array['b', 'B', 'a', 'ä']) x) as ordered`,
   )
-  expect(row).toEqual({ encoding: 'UTF8', zone: 'UTC', upper: 'É', ordered: 'Babä' })
+  expect(row).toEqual({ encoding: 'UTF8', zone: 'UTC', upper: 'É', words: "'é':1", ordered: 'Babä' })
 })
 
 test('the server listens on this machine only, wants its password and keeps it to itself', async () => {
