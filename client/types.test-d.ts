@@ -1,5 +1,5 @@
 // Nothing here runs. tsc holds it: a line that should not compile and does is an error of its own.
-import { useQuery } from '@tanstack/react-query'
+import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { createClient, type ErrorReason, type Inputs, isRowhouseError, type Outputs } from './index.ts'
 import { createCaller } from './next.ts'
 import { useRowhouse } from './react.tsx'
@@ -76,6 +76,26 @@ export function Titles() {
   useQuery(rowhouse.tasks.list.queryOptions({ status: 'finished' }))
   // @ts-expect-error A task has a title.
   return data?.items.map(task => task.heading)
+}
+
+export function AllTitles() {
+  const rowhouse = useRowhouse()
+  const options = { getNextPageParam: (last: { nextCursor: string | null }) => last.nextCursor }
+  const tasks = useInfiniteQuery(rowhouse.tasks.list.infiniteQueryOptions({ status: 'error' }, options))
+  const titles: string[] | undefined = tasks.data?.pages.flatMap(page => page.items.map(({ title }) => title))
+  useInfiniteQuery(
+    rowhouse.content.list.infiniteQueryOptions(
+      {},
+      // By number there is no cursor.
+      { getNextPageParam: last => ('nextCursor' in last ? last.nextCursor : null) },
+    ),
+  )
+  useInfiniteQuery(rowhouse.content.published.infiniteQueryOptions({}, options))
+  useInfiniteQuery(rowhouse.approvals.list.infiniteQueryOptions({}, options))
+  useInfiniteQuery(rowhouse.media.list.infiniteQueryOptions({}, options))
+  // @ts-expect-error A task is no list.
+  useInfiniteQuery(rowhouse.tasks.get.infiniteQueryOptions({ id }, options))
+  return titles
 }
 
 export async function inProcess(request: Request) {

@@ -92,13 +92,30 @@ export const id = z.guid()
 
 export const url = z.url({ protocol: /^https?$/ }).max(2_048)
 
-export const DEFAULT_PAGE_SIZE = 20
-export const MAX_PAGE_SIZE = 100
+const DEFAULT_PAGE_SIZE = 20
+const MAX_PAGE_SIZE = 100
 
-/** The input of a list that is read page by page; `cursor` is what the page before returned. */
+/** TanStack's infinite queries send it with every page. It has no effect: a cursor leads one way. */
+const direction = z.enum(['forward', 'backward']).optional()
+
+/**
+ * The input of a list that is read page by page; `cursor` is what the page before returned, and null or nothing for the first
+ * page.
+ */
 export function page<C extends z.core.SomeType>(cursor: C) {
   return {
-    cursor: z.optional(cursor),
+    cursor: z.nullish(cursor),
+    direction,
     limit: z.int().min(1).max(MAX_PAGE_SIZE).default(DEFAULT_PAGE_SIZE),
+  }
+}
+
+/** The input of a list whose pages are asked for by number, counted from 1; a cursor can't be given as well. */
+export function numberedPage(maxPage: number) {
+  return {
+    cursor: z.null().optional(),
+    direction,
+    page: z.int().min(1).max(maxPage),
+    pageSize: z.int().min(1).max(MAX_PAGE_SIZE).default(DEFAULT_PAGE_SIZE),
   }
 }

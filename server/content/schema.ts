@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { DEFAULT_PAGE_SIZE, filledText, id, MAX_PAGE_SIZE, page, text } from '../inputs.ts'
+import { filledText, id, numberedPage, page, text } from '../inputs.ts'
 import { CONTENT_STATUSES } from './state.ts'
 
 export const CONTENT_TYPES = ['video', 'audio', 'written'] as const
@@ -72,11 +72,7 @@ const cursor = z
 /** Page by page, or by number. */
 export const listContent = z.union([
   z.strictObject({ ...filters, ...page(cursor) }),
-  z.strictObject({
-    ...filters,
-    page: z.int().min(1).max(MAX_PAGE),
-    pageSize: z.int().min(1).max(MAX_PAGE_SIZE).default(DEFAULT_PAGE_SIZE),
-  }),
+  z.strictObject({ ...filters, ...numberedPage(MAX_PAGE) }),
 ])
 
 /** When it was published, in microseconds, or its rank in a search; and an id. */
