@@ -2278,23 +2278,26 @@ begin
     pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true),
     case when p_is_read_only then pg_catalog.set_config('transaction_read_only', 'on', true) end
   );
-  -- What a statement before this one may have left on a shared connection, and what would change how ours is read.
+  -- What a statement before this one may have left on a shared connection, what would change how ours is read, and how long a
+  -- transaction that is waited for may do nothing.
   if pg_catalog.concat_ws(
     '/',
     pg_catalog.current_setting('row_security'),
     pg_catalog.current_setting('bytea_output'),
     pg_catalog.current_setting('transform_null_equals'),
     pg_catalog.current_setting('lock_timeout'),
+    pg_catalog.current_setting('idle_in_transaction_session_timeout'),
     pg_catalog.current_setting('extra_float_digits'),
     pg_catalog.current_setting('DateStyle'),
     pg_catalog.current_setting('IntervalStyle'),
     pg_catalog.current_setting('TimeZone')
-  ) operator(pg_catalog.<>) 'on/hex/off/0/1/ISO, MDY/postgres/UTC' then
+  ) operator(pg_catalog.<>) 'on/hex/off/6s/5s/1/ISO, MDY/postgres/UTC' then
     perform
       pg_catalog.set_config('row_security', 'on', true),
       pg_catalog.set_config('bytea_output', 'hex', true),
       pg_catalog.set_config('transform_null_equals', 'off', true),
-      pg_catalog.set_config('lock_timeout', '0', true),
+      pg_catalog.set_config('lock_timeout', '6s', true),
+      pg_catalog.set_config('idle_in_transaction_session_timeout', '5s', true),
       pg_catalog.set_config('extra_float_digits', '1', true),
       pg_catalog.set_config('DateStyle', 'ISO, MDY', true),
       pg_catalog.set_config('IntervalStyle', 'postgres', true),

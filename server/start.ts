@@ -8,6 +8,7 @@ import { contextFactory } from './context.ts'
 import { explainConnectionError, toPgConfig } from './db/connection-url.ts'
 import { openDatabaseServer } from './db/database-server.ts'
 import { assertIsolated, describeServerWarnings } from './db/isolation.ts'
+import { checkLoginSettings } from './db/login-settings.ts'
 import { ensureLogins, type Login, loginUrls } from './db/logins.ts'
 import {
   type ExpectedMigration,
@@ -127,11 +128,15 @@ async function checkDatabase(
   urls: LoginUrls,
   { expected, log }: { expected: ExpectedMigration[]; log: Logger },
 ): Promise<void> {
+  const checkSettings = async (client: pg.Client, login: Login) => {
+    for (const warning of await checkLoginSettings(client, login)) log.warn(warning)
+  }
   await Promise.all([
-    asLogin(urls.public, 'rowhouse_public'),
-    asLogin(urls.auth, 'rowhouse_auth'),
-    asLogin(urls.system, 'rowhouse_system'),
-    asLogin(urls.api, 'rowhouse_api', async client => {
+    asLogin(urls.public, 'rowhouse_public', checkSettings),
+    asLogin(urls.auth, 'rowhouse_auth', checkSettings),
+    asLogin(urls.system, 'rowhouse_system', checkSettings),
+    asLogin(urls.api, 'rowhouse_api', async (client, login) => {
+      await checkSettings(client, login)
       const problem = schemaProblem(await readAppliedMigrations(client), expected)
       if (problem) throw new Error(problem)
       await assertIsolated(client)
@@ -144,7 +149,7 @@ async function checkDatabase(
 async function asLogin(
   url: string,
   login: Login,
-  work?: (client: pg.Client) => Promise<void>,
+  work: (client: pg.Client, login: Login) => Promise<void>,
 ): Promise<void> {
   const client = new pg.Client({ ...toPgConfig(url), connectionTimeoutMillis: CONNECT_TIMEOUT_MS })
   // A break fails the query that waits; and when another login's check fails first, the database may be gone already.
@@ -168,7 +173,7 @@ async function asLogin(
         `this process would serve as ${name} where it must be ${login}: name ${login} in the login's URL`,
       )
     }
-    await work?.(client)
+    await work(client, login)
   } finally {
     await client.end()
   }

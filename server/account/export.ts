@@ -44,6 +44,7 @@ export async function streamExport(
     permission: 'session',
     isReadOnly: true,
     timeoutMs: DEFAULT_TIMEOUT_MS,
+    isUnhurried: true,
     signal,
   }
   const { api } = services.pools

@@ -86,6 +86,8 @@ test('a pooler says so in its URL, and pg never hears of that parameter', () => 
     port: 6432,
     database: 'shop',
     ssl: false,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
   })
 })
 

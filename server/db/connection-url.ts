@@ -145,6 +145,9 @@ export function toPgConfig(url: string): ClientConfig {
     ...address,
     password: password ?? undefined,
     ssl: toTlsOptions(params),
+    // Otherwise Node's sockets ask after a silent host every two hours.
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
     ...(applicationName ? { application_name: applicationName } : {}),
     ...(options ? { options } : {}),
     ...(timeoutSeconds > 0 ? { connectionTimeoutMillis: timeoutSeconds * 1000 } : {}),

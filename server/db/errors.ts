@@ -159,6 +159,9 @@ export function toAppError(error: unknown): AppError | null {
         ...(error.detail === undefined ? {} : { retryAt: new Date(error.detail) }),
       })
     case '57014': // statement_timeout
+    case '55P03': // lock_timeout
+    case '25P03': // idle_in_transaction_session_timeout
+    case '25P04': // transaction_timeout
     case '40001':
     case '40P01':
     case '53200':

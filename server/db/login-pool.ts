@@ -24,7 +24,7 @@ export interface ExchangeBounds {
 const GRACE_MS = 2_000
 
 /** SQLSTATE classes and codes after which the server is known to be ready for the next statement. */
-const CLEAN_ERRORS = /^(22|23|28|40|42|RH|P0)|^(25006|54)/
+const CLEAN_ERRORS = /^(22|23|28|40|42|RH|P0)|^(25006|54|55P03)/
 
 /** The connections of one login. The first is made when the first statement comes. */
 export class LoginPool {
@@ -39,7 +39,6 @@ export class LoginPool {
       max: options.maxConnections ?? 10,
       connectionTimeoutMillis: options.connectTimeoutMs ?? 5_000,
       idleTimeoutMillis: 30_000,
-      keepAlive: true,
     })
     this.#pool.on('error', error => options.onIdleError?.(error))
     this.#pool.on('connect', outliveBreaks)

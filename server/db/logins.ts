@@ -2,7 +2,9 @@ import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { explainConnectionError, parseConnectionUrl, toPgConfig, withCredentials } from './connection-url.ts'
+import { ensureLoginSettings } from './login-settings.ts'
 import type { LoginUrls } from './pools.ts'
+import { settleOwnerSession } from './session-settings.ts'
 
 /** The roles that serve. None owns anything; what each may do is in the migrations. */
 export const LOGINS = ['rowhouse_api', 'rowhouse_public', 'rowhouse_auth', 'rowhouse_system'] as const
@@ -53,9 +55,9 @@ function withCredentialsOf(url: string, other: string): string {
 }
 
 /**
- * After migrating: lets the four logins, and nobody else, connect to this database, and gives them the passwords that
- * derive from the secret. A login whose URL is overridden keeps its password. What is already so is left alone, so an
- * owner without the right to change it succeeds too. Logins are shared by all databases of a cluster.
+ * After migrating: lets the four logins, and nobody else, connect to this database, gives them their settings in it, and the
+ * passwords that derive from the secret. A login whose URL is overridden keeps its password. What is already so is left alone,
+ * so an owner without the right to change it succeeds too. Logins are shared by all databases of a cluster.
  */
 export async function ensureLogins(
   ownerUrl: string,
@@ -72,7 +74,11 @@ export async function ensureLogins(
   owner.on('error', () => {})
   await owner.connect()
   try {
+    await settleOwnerSession(owner)
     await closeDatabaseToOthers(owner)
+    await retryConcurrent(() =>
+      ensureLoginSettings(owner, { database: parseConnectionUrl(ownerUrl).database, logins: LOGINS }),
+    )
     for (const login of LOGINS) {
       if (!overridden[login]) await ensurePassword(owner, ownerUrl, { login, authSecret })
     }
@@ -199,7 +205,8 @@ async function retryConcurrent(change: () => Promise<unknown>): Promise<void> {
       await change()
       return
     } catch (error) {
-      const isRace = error instanceof Error && /tuple concurrently (updated|deleted)/.test(error.message)
+      // "tuple concurrently updated" or "deleted", in whatever language the server speaks.
+      const isRace = hasCode(error, 'XX000')
       if (!isRace || attempt === 30) throw error
       await sleep(Math.random() * 20 * Math.min(attempt, 10))
     }

@@ -62,7 +62,6 @@ export function openPools(urls: LoginUrls, { onIdleError, ...rest }: PoolOptions
     connectionTimeoutMillis: 5_000,
     query_timeout: 10_000,
     idleTimeoutMillis: 30_000,
-    keepAlive: true,
   })
   auth.on('error', options.onIdleError)
   auth.on('connect', outliveBreaks)

@@ -18,7 +18,7 @@ it.each([
   ['row_security', 'off', 'on'],
   ['bytea_output', 'escape', 'hex'],
   ['transform_null_equals', 'on', 'off'],
-  ['lock_timeout', '4000', '0'],
+  ['lock_timeout', '4000', '6s'],
   ['extra_float_digits', '-3', '1'],
   ['DateStyle', 'German', 'ISO, MDY'],
   ['IntervalStyle', 'iso_8601', 'postgres'],

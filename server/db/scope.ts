@@ -11,6 +11,8 @@ export interface StatementScope {
   readonly isReadOnly: boolean
   /** How long one statement may run, in milliseconds. */
   readonly timeoutMs: number
+  /** A transaction that only reads, as slowly as somebody takes what it reads: minutes pass between two statements. */
+  readonly isUnhurried?: boolean
   /** Cancels the running statement when it fires. */
   readonly signal?: AbortSignal | undefined
   /** Called when the credential's last use should be noted; `isSlideDue` says that its session should be prolonged. */

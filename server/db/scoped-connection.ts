@@ -4,23 +4,10 @@ import type { Step, StepResult } from './exchange.ts'
 import type { SignInRow } from './identity.ts'
 import type { LoginConnection } from './login-pool.ts'
 import type { PublicScope, StatementScope } from './scope.ts'
+import { ENTER_PUBLIC, UNHURRIED } from './session-settings.ts'
 
 const SIGN_IN = 'select is_touch_due, is_slide_due from app.sign_in($1, $2, $3, $4, $5)'
 const IDENTIFY = 'select * from app.sign_in($1, $2, $3, $4, $5)'
-
-/** In place of the sign-in, for those who need none. What a statement before may have left on a shared connection goes as well. */
-const ENTER_PUBLIC = `select
-  pg_catalog.set_config('transaction_read_only', 'on', true),
-  pg_catalog.set_config('statement_timeout', $1, true),
-  pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
-  pg_catalog.set_config('row_security', 'on', true),
-  pg_catalog.set_config('bytea_output', 'hex', true),
-  pg_catalog.set_config('transform_null_equals', 'off', true),
-  pg_catalog.set_config('lock_timeout', '0', true),
-  pg_catalog.set_config('extra_float_digits', '1', true),
-  pg_catalog.set_config('DateStyle', 'ISO, MDY', true),
-  pg_catalog.set_config('IntervalStyle', 'postgres', true),
-  pg_catalog.set_config('TimeZone', 'UTC', true)`
 
 /** Statements that leave nothing behind on a connection. Everything else, `set` and `prepare` included, is refused unsent. */
 const HARMLESS = /^[\s(]*(select|insert|update|delete|merge|with|values)\b/i
@@ -101,6 +88,9 @@ export class ScopedConnection implements DatabaseConnection {
     const level = settings.isolationLevel ? ` isolation level ${settings.isolationLevel}` : ''
     const access = settings.accessMode ? ` ${settings.accessMode}` : ''
     this.#opening = [{ sql: `begin${level}${access}`, values: [] }, signInStep(this.#scope)]
+    if (this.#scope.credential !== null && this.#scope.isUnhurried) {
+      this.#opening.push({ sql: UNHURRIED, values: [] })
+    }
   }
 
   async commit(): Promise<void> {

@@ -1,5 +1,6 @@
 import type { LoginPool } from './login-pool.ts'
 import { DEFAULT_TIMEOUT_MS } from './scope.ts'
+import { ENTER_SYSTEM } from './session-settings.ts'
 import type { SystemCall } from './system-call.ts'
 import {
   type ConsentedConnection,
@@ -17,10 +18,6 @@ import {
   type ReceivedWebhook,
   receiveWebhook,
 } from './system-webhooks.ts'
-
-const ENTER = `select
-  pg_catalog.set_config('statement_timeout', $1, true),
-  pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)`
 
 /** One caller's view of one task, or of approvals where there is none, as a stream reads it. */
 export interface WatchedStream {
@@ -56,7 +53,7 @@ export class SystemDatabase {
   readonly #call: SystemCall = async (sql, values) => {
     const connection = await this.#pool.checkOut()
     try {
-      const enter = { sql: ENTER, values: [String(DEFAULT_TIMEOUT_MS)] }
+      const enter = { sql: ENTER_SYSTEM, values: [String(DEFAULT_TIMEOUT_MS)] }
       const [, result] = await connection.exchange([enter, { sql, values }], {
         timeoutMs: DEFAULT_TIMEOUT_MS,
       })

@@ -4,6 +4,7 @@ import { type Actor, createActor, type House, openHouse } from '../testing/actor
 import { scopeOf } from '../testing/scope.ts'
 import { publicDatabase, scopedDatabase } from './database.ts'
 import { isSerializationFailure } from './errors.ts'
+import type { StatementScope } from './scope.ts'
 import { inTransaction } from './transactions.ts'
 
 let house: House
@@ -22,6 +23,30 @@ function database() {
 async function progressOf(id: string): Promise<number> {
   return (await ada.caller().tasks.get({ id })).progress
 }
+
+describe('a transaction', () => {
+  const bounds = sql<{ idle: string; locks: string; whole: string | null }>`
+    select current_setting('idle_in_transaction_session_timeout') as idle, current_setting('lock_timeout') as locks,
+      current_setting('transaction_timeout', true) as whole`
+  const boundsUnder = (overrides: Partial<StatementScope>) =>
+    scopedDatabase(house.services.pools.api, scopeOf(ada, overrides))
+      .transaction()
+      .execute(async transaction => (await bounds.execute(transaction)).rows[0])
+
+  it('may not be idle, wait for a lock or stay open for longer than others can wait for it', async () => {
+    const { whole, ...others } = (await boundsUnder({})) ?? expect.fail('no row')
+    expect(others).toEqual({ idle: '5s', locks: '6s' })
+    expect(['1min', null]).toContain(whole)
+  })
+
+  it('may be idle for minutes where it reads for somebody slow', async () => {
+    const { whole, idle } =
+      (await boundsUnder({ isReadOnly: true, isUnhurried: true })) ?? expect.fail('no row')
+    expect(idle).toBe('5min')
+    expect(['1h', null]).toContain(whole)
+    expect((await boundsUnder({}))?.idle).toBe('5s')
+  })
+})
 
 describe('work in a transaction', () => {
   it('is kept when it returns, and undone as a whole when it throws', async () => {

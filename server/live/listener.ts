@@ -39,7 +39,6 @@ export function createListener(options: ListenerOptions): Listener {
       ...toPgConfig(address),
       application_name: 'rowhouse listener',
       connectionTimeoutMillis: 5_000,
-      keepAlive: true,
     })
     client = next
     let isLost = false

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { inject } from 'vitest'
 import { toPgConfig, withDatabase } from '#server/db/connection-url.ts'
+import { ensureLoginSettings } from '#server/db/login-settings.ts'
 import { LOGINS, loginUrls } from '#server/db/logins.ts'
 import type { LoginUrls } from '#server/db/pools.ts'
 import { TEST_AUTH_SECRET } from './environment.ts'
@@ -27,10 +28,13 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   const database = describeDatabase(server)
   await createDatabase(server, [
     `create database ${database.name} owner ${ownerIdentifier(server)} template ${server.template} strategy file_copy`,
-    // Copying a database leaves its grants behind.
+    // Copying a database leaves its grants behind, and the settings of its logins.
     `revoke all on database ${database.name} from public`,
     `grant connect on database ${database.name} to ${LOGINS.join(', ')}`,
   ])
+  await asSuperuser(server, client =>
+    ensureLoginSettings(client, { database: database.name, logins: LOGINS }),
+  )
   return database
 }
 

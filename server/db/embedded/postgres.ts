@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 import { ensureDataDirectory } from '#server/data-directory.ts'
 import { formatConnectionUrl, testConnection, toPgConfig, withDatabase } from '../connection-url.ts'
+import { settleOwnerSession } from '../session-settings.ts'
 import { findLauncher, type Launcher } from './binaries.ts'
 import {
   type ClusterConnection,
@@ -197,6 +198,7 @@ async function ensureDatabase(url: string): Promise<void> {
   client.on('error', () => {})
   await client.connect()
   try {
+    await settleOwnerSession(client)
     const { rowCount } = await client.query('select from pg_database where datname = $1', [DATABASE])
     if (rowCount === 0) await client.query(`create database ${DATABASE}`)
   } finally {

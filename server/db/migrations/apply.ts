@@ -1,4 +1,5 @@
 import type { Client } from 'pg'
+import { settleOwnerSession } from '../session-settings.ts'
 import { explainStatementFailure } from './failure.ts'
 import { grantLedger, removeEntry, writeEntry } from './ledger.ts'
 import type { Step } from './plan.ts'
@@ -21,12 +22,9 @@ export async function prepareSession(client: Client): Promise<void> {
     reset role;
     reset all;
     set search_path = public;
-    set statement_timeout = 0;
-    set idle_in_transaction_session_timeout = 0;
-    set idle_session_timeout = 0;
-    set standard_conforming_strings = on;
     set client_min_messages = warning;
   `)
+  await settleOwnerSession(client)
   // Not every platform's server can watch its connections.
   await client.query("set client_connection_check_interval = '1s'").catch(() => undefined)
 }

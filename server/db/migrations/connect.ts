@@ -8,6 +8,7 @@ import {
   parseConnectionUrl,
   toPgConfig,
 } from '../connection-url.ts'
+import { settleOwnerSession } from '../session-settings.ts'
 import { MigrationError } from './errors.ts'
 
 /** What the readers of this folder need of a connection: a `pg` client or pool will do. */
@@ -24,7 +25,6 @@ export async function connectOwner(url: string, applicationName = 'kysely-migrat
     connectionTimeoutMillis: connectTimeoutMs,
     application_name: applicationName,
     ...toPgConfig(url),
-    keepAlive: true,
   })
   // A connection that is lost between two statements is reported by the next statement.
   client.on('error', () => undefined)
@@ -39,6 +39,7 @@ export async function connectOwner(url: string, applicationName = 'kysely-migrat
       : explainConnectionError(error, url, waitedMs)
     throw new MigrationError(codeOf(error), `can not connect to ${maskUrl(url)}: ${reason}`, { cause: error })
   }
+  await settleOwnerSession(client)
   return client
 }
 

@@ -255,6 +255,7 @@ describe('sign_in puts right what another program left on the connection:', () =
     ['TimeZone', 'Asia/Tokyo'],
     ['DateStyle', 'German'],
     ['lock_timeout', '1'],
+    ['idle_in_transaction_session_timeout', '0'],
     ['statement_timeout', '4000'],
   ] as const
 
