@@ -1,8 +1,8 @@
 -- Webhooks: what providers deliver, and the events that connections get of it.
 --
--- A delivery is stored once by the provider's id, in the same statement as its fan-out: one event for each active connection
--- whose workspace, installation or team the verified body names. So a thousand copies at once make one delivery and one event
--- a connection. What matches no connection stays among the deliveries, which no login reads.
+-- A delivery is stored once by the provider's id and by its body, in the same statement as its fan-out: one event for each
+-- active connection whose workspace, installation or team the verified body names. So a thousand copies at once make one
+-- delivery and one event a connection. What matches no connection stays among the deliveries, which no login reads.
 --
 -- Any process may work on events: a claim lasts until next_attempt_at, and whoever outlives theirs finds that the event is no
 -- longer at their attempt. An event's effect on its connection is decided when it is received, and made in the same
@@ -14,17 +14,21 @@ create table app.webhook_deliveries (
   id uuid not null default app.new_id(),
   provider text not null,
   delivery_id text not null,
+  body_hash bytea not null,
   event_type text not null,
   headers jsonb not null,
   payload jsonb not null,
   received_at timestamptz not null default now(),
   constraint webhook_deliveries_pkey primary key (id),
   constraint webhook_deliveries_provider_delivery_id_key unique (provider, delivery_id),
+  constraint webhook_deliveries_provider_body_hash_key unique (provider, body_hash),
   constraint webhook_deliveries_provider_check check (provider in ('notion', 'github', 'slack', 'linear'))
 );
 comment on table app.webhook_deliveries is
   'What providers delivered, once each, for thirty days. No login reads or writes it but through functions.';
 comment on column app.webhook_deliveries.delivery_id is 'The provider''s, by which a repeated delivery is recognised.';
+comment on column app.webhook_deliveries.body_hash is
+  'SHA-256 of the body as it was signed: a copy under another id, which no signature covers, is recognised by it.';
 create index webhook_deliveries_received_at_idx on app.webhook_deliveries (received_at);
 alter table app.webhook_deliveries enable row level security;
 
@@ -107,6 +111,7 @@ create trigger webhook_events_keep_transition before update on app.webhook_event
 create function app.receive_webhook(
   p_provider text,
   p_delivery_id text,
+  p_body_hash bytea,
   p_event_type text,
   p_external_ids text[],
   p_effect text,
@@ -123,9 +128,9 @@ declare
 begin
   event_count := 0;
   -- Waits for whoever stores another copy at this moment.
-  insert into app.webhook_deliveries (provider, delivery_id, event_type, headers, payload)
-  values (p_provider, p_delivery_id, p_event_type, p_headers, p_payload)
-  on conflict (provider, delivery_id) do nothing
+  insert into app.webhook_deliveries (provider, delivery_id, body_hash, event_type, headers, payload)
+  values (p_provider, p_delivery_id, p_body_hash, p_event_type, p_headers, p_payload)
+  on conflict do nothing
   returning id into stored;
   is_new := stored is not null;
   if not is_new then
@@ -143,7 +148,7 @@ begin
   get diagnostics event_count = row_count;
 end
 $$;
-comment on function app.receive_webhook(text, text, text, text[], text, jsonb, jsonb) is
+comment on function app.receive_webhook(text, text, bytea, text, text[], text, jsonb, jsonb) is
   'Stores a verified delivery and an event for each active connection that it names; a copy of one that is stored does nothing.';
 
 create function app.claim_webhook_events(p_limit integer, p_claim_seconds integer, p_max_attempts integer)
@@ -273,7 +278,7 @@ comment on function app.sweep_webhooks() is
   'Removes deliveries of more than thirty days ago with their events, at most a thousand at once, and returns how many.';
 
 grant execute on function
-  app.receive_webhook(text, text, text, text[], text, jsonb, jsonb),
+  app.receive_webhook(text, text, bytea, text, text[], text, jsonb, jsonb),
   app.claim_webhook_events(integer, integer, integer),
   app.process_webhook_event(uuid, uuid, integer),
   app.fail_webhook_event(uuid, uuid, integer, text, integer),
@@ -286,7 +291,7 @@ drop function app.sweep_webhooks();
 drop function app.fail_webhook_event(uuid, uuid, integer, text, integer);
 drop function app.process_webhook_event(uuid, uuid, integer);
 drop function app.claim_webhook_events(integer, integer, integer);
-drop function app.receive_webhook(text, text, text, text[], text, jsonb, jsonb);
+drop function app.receive_webhook(text, text, bytea, text, text[], text, jsonb, jsonb);
 drop table app.webhook_events;
 drop function app.keep_webhook_event_transition();
 drop table app.webhook_deliveries;

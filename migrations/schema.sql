@@ -1884,7 +1884,7 @@ for by slug comes with its body.';
 revoke all on function app.published_content(text, text, text, text[], uuid, text, text, uuid, integer) from public;
 grant execute on function app.published_content(text, text, text, text[], uuid, text, text, uuid, integer) to rowhouse_public;
 
-CREATE OR REPLACE FUNCTION app.receive_webhook(p_provider text, p_delivery_id text, p_event_type text, p_external_ids text[], p_effect text, p_headers jsonb, p_payload jsonb, OUT is_new boolean, OUT event_count integer)
+CREATE OR REPLACE FUNCTION app.receive_webhook(p_provider text, p_delivery_id text, p_body_hash bytea, p_event_type text, p_external_ids text[], p_effect text, p_headers jsonb, p_payload jsonb, OUT is_new boolean, OUT event_count integer)
  RETURNS record
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -1895,9 +1895,9 @@ declare
 begin
   event_count := 0;
   -- Waits for whoever stores another copy at this moment.
-  insert into app.webhook_deliveries (provider, delivery_id, event_type, headers, payload)
-  values (p_provider, p_delivery_id, p_event_type, p_headers, p_payload)
-  on conflict (provider, delivery_id) do nothing
+  insert into app.webhook_deliveries (provider, delivery_id, body_hash, event_type, headers, payload)
+  values (p_provider, p_delivery_id, p_body_hash, p_event_type, p_headers, p_payload)
+  on conflict do nothing
   returning id into stored;
   is_new := stored is not null;
   if not is_new then
@@ -1915,9 +1915,9 @@ begin
   get diagnostics event_count = row_count;
 end
 $function$;
-comment on function app.receive_webhook(text, text, text, text[], text, jsonb, jsonb) is 'Stores a verified delivery and an event for each active connection that it names; a copy of one that is stored does nothing.';
-revoke all on function app.receive_webhook(text, text, text, text[], text, jsonb, jsonb) from public;
-grant execute on function app.receive_webhook(text, text, text, text[], text, jsonb, jsonb) to rowhouse_system;
+comment on function app.receive_webhook(text, text, bytea, text, text[], text, jsonb, jsonb) is 'Stores a verified delivery and an event for each active connection that it names; a copy of one that is stored does nothing.';
+revoke all on function app.receive_webhook(text, text, bytea, text, text[], text, jsonb, jsonb) from public;
+grant execute on function app.receive_webhook(text, text, bytea, text, text[], text, jsonb, jsonb) to rowhouse_system;
 
 CREATE OR REPLACE FUNCTION app.refuse(p_reason text, p_sentence text)
  RETURNS void
@@ -4213,16 +4213,19 @@ create table app.webhook_deliveries (
   id uuid default app.new_id() not null,
   provider text not null,
   delivery_id text not null,
+  body_hash bytea not null,
   event_type text not null,
   headers jsonb not null,
   payload jsonb not null,
   received_at timestamp with time zone default now() not null,
   constraint webhook_deliveries_pkey PRIMARY KEY (id),
+  constraint webhook_deliveries_provider_body_hash_key UNIQUE (provider, body_hash),
   constraint webhook_deliveries_provider_delivery_id_key UNIQUE (provider, delivery_id),
   constraint webhook_deliveries_provider_check CHECK ((provider = ANY (ARRAY['notion'::text, 'github'::text, 'slack'::text, 'linear'::text])))
 );
 comment on table app.webhook_deliveries is 'What providers delivered, once each, for thirty days. No login reads or writes it but through functions.';
 comment on column app.webhook_deliveries.delivery_id is 'The provider''s, by which a repeated delivery is recognised.';
+comment on column app.webhook_deliveries.body_hash is 'SHA-256 of the body as it was signed: a copy under another id, which no signature covers, is recognised by it.';
 
 CREATE INDEX webhook_deliveries_received_at_idx ON app.webhook_deliveries USING btree (received_at);
 

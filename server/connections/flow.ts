@@ -84,6 +84,7 @@ export type FlowError =
   | 'wrong_provider'
   | 'access_denied'
   | 'missing_code'
+  | 'installation_requested'
   | 'missing_verifier'
   | 'provider_not_configured'
   | 'provider_refused'
@@ -129,7 +130,7 @@ async function connect(
   if (taken.provider !== name) return 'wrong_provider'
   if (query.has('error')) return query.get('error') === 'access_denied' ? 'access_denied' : 'provider_refused'
   const code = query.get('code')
-  if (!code) return 'missing_code'
+  if (!code) return provider.isRequested?.(query) ? 'installation_requested' : 'missing_code'
   if (provider.hasPkce && taken.codeVerifier === null) return 'missing_verifier'
   if (!provider.isConfigured(services.providers)) return 'provider_not_configured'
   // Before there are tokens to keep.
@@ -153,7 +154,8 @@ async function connect(
   }
 }
 
-function flowErrorOf({ kind }: ProviderError): FlowError {
+function flowErrorOf({ kind, reason }: ProviderError): FlowError {
+  if (reason === 'installation_requested') return reason
   switch (kind) {
     case 'rate_limited':
       return 'rate_limited'

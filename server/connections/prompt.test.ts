@@ -95,7 +95,7 @@ describe('as the API’s login', () => {
   })
 
   test.for([
-    `select * from app.receive_webhook('slack', 'x', 'x', '{}', 'revoke', '{}', '{}')`,
+    `select * from app.receive_webhook('slack', 'x', 'x', 'x', '{}', 'revoke', '{}', '{}')`,
     'select * from app.claim_webhook_events(1, 1, 1)',
     'select app.process_webhook_event(null, null, 1)',
     `select app.fail_webhook_event(null, null, 1, 'x', null)`,
@@ -138,7 +138,7 @@ describe('as the system’s login', () => {
     const payload = [hers.externalId]
     await run(
       system,
-      `select app.receive_webhook('slack', gen_random_uuid()::text, 'x', $1, 'revoke', '{}', '{"secret": 1}')`,
+      `select app.receive_webhook('slack', gen_random_uuid()::text, uuid_send(gen_random_uuid()), 'x', $1, 'revoke', '{}', '{"secret": 1}')`,
       [payload],
     )
     const [event] = await readEvents(house, hers.id)

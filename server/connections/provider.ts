@@ -59,6 +59,8 @@ export interface Provider {
   readonly sharesGrant?: boolean
   isConfigured(config: ProvidersConfig): boolean
   authorizeUrl(config: ProvidersConfig, input: AuthorizeInput): URL | Promise<URL>
+  /** Whether the browser comes back without a code because somebody else has yet to grant what its user asked for. */
+  isRequested?(query: URLSearchParams): boolean
   /** Trades the code for tokens, and checks that what the query names is the user's. */
   exchange(identity: Identity, config: ProvidersConfig, input: CallbackInput): Promise<Grant>
   /** Throws `revoked` only where no later attempt can succeed. */

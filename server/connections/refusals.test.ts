@@ -186,6 +186,9 @@ describe('a callback is refused', () => {
 
   test('without a code, or with what the provider calls an error', async () => {
     await expectRefusal(without(await connected.consent(ada, 'linear'), 'code'), ada, 'missing_code')
+    const requested = without(without(await connected.consent(ada, 'github'), 'code'), 'installation_id')
+    requested.searchParams.set('setup_action', 'request')
+    await expectRefusal(requested, ada, 'installation_requested')
     for (const [error, word] of [
       ['access_denied', 'access_denied'],
       ['server_error', 'provider_refused'],

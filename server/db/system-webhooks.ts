@@ -6,6 +6,8 @@ import type { SystemCall } from './system-call.ts'
 export interface ReceivedWebhook {
   readonly provider: string
   readonly deliveryId: string
+  /** SHA-256 of the body as it was signed. */
+  readonly bodyHash: Buffer
   readonly eventType: string
   readonly externalIds: readonly string[]
   readonly effect: string | null
@@ -24,9 +26,10 @@ export async function receiveWebhook(
   call: SystemCall,
   webhook: ReceivedWebhook,
 ): Promise<{ isNew: boolean; eventCount: number }> {
-  const [row] = await call('select * from app.receive_webhook($1, $2, $3, $4, $5, $6, $7)', [
+  const [row] = await call('select * from app.receive_webhook($1, $2, $3, $4, $5, $6, $7, $8)', [
     webhook.provider,
     webhook.deliveryId,
+    webhook.bodyHash,
     webhook.eventType,
     webhook.externalIds,
     webhook.effect,

@@ -505,6 +505,10 @@ export interface AppUserTools {
 
 export interface AppWebhookDeliveries {
   /**
+   * SHA-256 of the body as it was signed: a copy under another id, which no signature covers, is recognised by it.
+   */
+  bodyHash: Buffer;
+  /**
    * The provider's, by which a repeated delivery is recognised.
    */
   deliveryId: string;

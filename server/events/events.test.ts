@@ -32,8 +32,8 @@ async function createEvent(
 ): Promise<string> {
   const { id: connectionId } = await connect(actor, provider)
   const delivery = await oneOf(
-    `insert into app.webhook_deliveries (provider, delivery_id, event_type, headers, payload)
-     values ($1, $2, 'push', '{}', '{"ref": "main"}') returning id`,
+    `insert into app.webhook_deliveries (provider, delivery_id, body_hash, event_type, headers, payload)
+     values ($1, $2, sha256($2::text::bytea), 'push', '{}', '{"ref": "main"}') returning id`,
     [provider, randomUUID()],
   )
   const { id } = await oneOf(

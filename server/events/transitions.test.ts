@@ -28,8 +28,8 @@ afterAll(async () => {
 async function createEvent(status: EventStatus): Promise<string> {
   const { rows } = await house.owner.query<{ id: string }>(
     `with delivery as (
-       insert into app.webhook_deliveries (provider, delivery_id, event_type, headers, payload)
-       values ('github', gen_random_uuid()::text, 'push', '{}', '{}') returning id
+       insert into app.webhook_deliveries (provider, delivery_id, body_hash, event_type, headers, payload)
+       values ('github', gen_random_uuid()::text, uuid_send(gen_random_uuid()), 'push', '{}', '{}') returning id
      )
      insert into app.webhook_events
        (user_id, connection_id, delivery_id, provider, event_type, payload, status, attempts, next_attempt_at)

@@ -19,7 +19,19 @@ export function tooLarge(maxBytes = MAX_BODY_BYTES): AppError {
 }
 
 /** Reads a body as UTF-8 text without its byte order mark. Rejects with `too_large` past the limit. */
-export function readBody(req: IncomingMessage, maxBytes = MAX_BODY_BYTES): Promise<string> {
+export async function readBody(req: IncomingMessage, maxBytes = MAX_BODY_BYTES): Promise<string> {
+  return toText(await readBytes(req, maxBytes))
+}
+
+/**
+ * Reads a body as it came. Rejects with `too_large` past the limit, and with what `admit` throws, which is asked about the size
+ * so far before more is kept.
+ */
+export function readBytes(
+  req: IncomingMessage,
+  maxBytes: number,
+  admit?: (sizeBytes: number) => void,
+): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     let sizeBytes = 0
     let first: Buffer | undefined
@@ -38,7 +50,16 @@ export function readBody(req: IncomingMessage, maxBytes = MAX_BODY_BYTES): Promi
         settle()
         req.pause()
         reject(tooLarge(maxBytes))
-      } else if (first === undefined) {
+        return
+      }
+      try {
+        admit?.(sizeBytes)
+      } catch (error) {
+        settle()
+        req.resume()
+        return reject(error)
+      }
+      if (first === undefined) {
         first = chunk
       } else {
         rest ??= [first]
@@ -48,7 +69,7 @@ export function readBody(req: IncomingMessage, maxBytes = MAX_BODY_BYTES): Promi
     const onEnd = () => {
       settle()
       if (sizeBytes > maxBytes) reject(tooLarge(maxBytes))
-      else resolve(first === undefined ? '' : toText(rest === undefined ? first : Buffer.concat(rest)))
+      else resolve(rest === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(rest))
     }
     const onClose = () => {
       settle()

@@ -2,7 +2,7 @@ import { promises as dns, type LookupAddress } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { buildConnector } from 'undici'
 import { whyNotPublic } from './addresses.ts'
-import { OutgoingError } from './errors.ts'
+import { OutgoingError, withoutPublicAddress } from './errors.ts'
 
 /** All addresses of a name, as a connection may use them. */
 export type Resolve = (hostname: string) => Promise<readonly LookupAddress[]>
@@ -12,7 +12,8 @@ const systemResolve: Resolve = hostname => dns.lookup(hostname, { all: true })
 /**
  * Opens connections to public addresses only. A name's addresses are checked where they are used: the connection goes to one of
  * the addresses that were checked, and is looked at once more when it stands, so an answer that changes between two lookups
- * gains nothing. A name with any address that is not public is refused as a whole.
+ * gains nothing. A name with any address that is not public is refused as a whole, in the words of one that does not exist: a
+ * caller must not learn what the names of this network stand for.
  */
 export function createPublicConnector(
   timeoutMs: number,
@@ -41,16 +42,12 @@ export function createPublicConnector(
       const why = whyNotPublic(socket.remoteAddress ?? '')
       if (!why) return callback(null, socket)
       socket.destroy()
-      callback(new OutgoingError('refused', `refused: ${host} is ${why}`), null)
+      callback(new OutgoingError('refused', withoutPublicAddress(host)), null)
     })
   }
 }
 
 function refusalOfAll(host: string, addresses: readonly LookupAddress[]): OutgoingError | null {
-  if (addresses.length === 0) return new OutgoingError('unreachable', `${host} has no address`)
-  for (const { address } of addresses) {
-    const reason = whyNotPublic(address)
-    if (reason) return new OutgoingError('refused', `refused: ${host} is at ${address}, ${reason}`)
-  }
-  return null
+  if (addresses.length > 0 && addresses.every(({ address }) => whyNotPublic(address) === null)) return null
+  return new OutgoingError('refused', withoutPublicAddress(host))
 }

@@ -11,9 +11,14 @@ export class OutgoingError extends Error {
   }
 }
 
+/** The same for a name that does not exist and for one whose address is private. */
+export function withoutPublicAddress(host: string): string {
+  return `${host} ${CODES.ENOTFOUND}`
+}
+
 const CODES: Readonly<Record<string, string>> = {
-  ENOTFOUND: 'has no address',
-  EAI_AGAIN: 'could not be looked up',
+  ENOTFOUND: 'has no public address',
+  EAI_AGAIN: 'has no public address',
   ECONNREFUSED: 'refuses connections',
   ECONNRESET: 'closed the connection',
   UND_ERR_SOCKET: 'closed the connection',

@@ -63,7 +63,12 @@ export function eventOf(provider: ProviderName, externalId: string, extra: objec
     case 'github':
       return sign(
         'github',
-        JSON.stringify({ ref: 'main', installation: { id: Number(externalId) }, ...extra }),
+        JSON.stringify({
+          ref: 'main',
+          after: randomUUID(),
+          installation: { id: Number(externalId) },
+          ...extra,
+        }),
       )
     case 'slack':
       return sign('slack', JSON.stringify(slackEvent(externalId, { type: 'message', text: 'hi' }, extra)))

@@ -14,7 +14,8 @@ export function parsePayload(body: Buffer): JsonObject {
   if (text === null || nestsTooDeep(text)) throw malformed()
   const value = parseJson(text)
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed()
-  return storableObject(value as JsonObject)
+  makeStorable(value as JsonObject)
+  return value as JsonObject
 }
 
 /** What a verified body must look like. Throws `invalid_input` for one that does not. */
@@ -39,26 +40,28 @@ function parseJson(text: string): unknown {
   }
 }
 
-const UNWRITABLE_NAMES: readonly string[] = ['__proto__', 'constructor', 'prototype']
+const UNWRITABLE_NAMES: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype'])
 
-function storableObject(value: JsonObject): JsonObject {
-  return Object.fromEntries(
-    Object.entries(value).map(([name, member]) => {
-      const storableName = storableText(name)
-      return [
-        UNWRITABLE_NAMES.includes(storableName) ? `${storableName}_` : storableName,
-        storableValue(member),
-      ]
-    }),
-  )
+/** Changes a parsed value where it stands: bodies may have 25 MB, and hardly any needs a change. */
+function makeStorable(value: Json): void {
+  if (typeof value !== 'object' || value === null) return
+  // Of an array these are its indices.
+  const members = value as JsonObject
+  for (const name of Object.keys(members)) {
+    const member = members[name] as Json
+    const storableName = nameOf(name)
+    const storable = typeof member === 'string' ? storableText(member) : member
+    if (storableName !== name) delete members[name]
+    if (storableName !== name || storable !== member) members[storableName] = storable
+    makeStorable(storable)
+  }
 }
 
-function storableValue(value: Json): Json {
-  if (typeof value === 'string') return storableText(value)
-  if (typeof value !== 'object' || value === null) return value
-  return Array.isArray(value) ? value.map(storableValue) : storableObject(value)
+function nameOf(name: string): string {
+  const storable = storableText(name)
+  return UNWRITABLE_NAMES.has(storable) ? `${storable}_` : storable
 }
 
 function storableText(text: string): string {
-  return text.toWellFormed().replaceAll('\0', '\uFFFD')
+  return text.isWellFormed() && !text.includes('\0') ? text : text.toWellFormed().replaceAll('\0', '\uFFFD')
 }

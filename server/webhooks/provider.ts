@@ -8,6 +8,12 @@ export interface WebhookRequest {
   header(name: string): string | null
 }
 
+/** A request whose signature fits. */
+export interface VerifiedRequest extends WebhookRequest {
+  /** SHA-256 of the body. */
+  readonly bodyHash: Buffer
+}
+
 /** What an event does to the connections that it reaches. */
 export type ConnectionEffect = 'revoke' | 'suspend' | 'unsuspend'
 
@@ -30,12 +36,14 @@ export interface JsonObject {
 /** A delivery to store, or the text that a verified question wants for an answer. */
 export type Reading = { readonly delivery: Delivery } | { readonly answer: string }
 
-/** The one shape of `providers/<name>.ts`. What verifies a signature is imported by the first one that it is asked about. */
+/** The one shape of `providers/<name>.ts`. What a provider's library does is imported by the first request that needs it. */
 export interface WebhookProvider {
+  /** The largest body that the provider documents; everyone else's limit where it documents none. */
+  readonly maxBodyBytes?: number
   /** Headers that are stored with a delivery; never a signature. */
   readonly storedHeaders: readonly string[]
   /** Whether the request is the provider's, and recent where the scheme tells. Throws for no input whatsoever. */
   verify(request: WebhookRequest, secret: string): Promise<boolean>
   /** Reads a verified request. Throws `invalid_input` where it is not of the provider's documented form. */
-  read(request: WebhookRequest, payload: JsonObject): Reading
+  read(request: VerifiedRequest, payload: JsonObject): Reading
 }

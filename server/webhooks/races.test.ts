@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
 import { connect, readConnection, readEvents } from '../testing/webhooks.ts'
@@ -19,6 +19,7 @@ function receive(externalId: string, effect: ConnectionEffect | null): Promise<{
   return house.services.pools.system.receiveWebhook({
     provider: 'github',
     deliveryId: randomUUID(),
+    bodyHash: randomBytes(32),
     eventType: 'installation',
     externalIds: [externalId],
     effect,

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import type { WebhookSecrets } from '../config/providers.ts'
 import type { ProviderName } from '../connections/schema.ts'
 import type { SystemDatabase } from '../db/system.ts'
@@ -19,7 +20,7 @@ const MAX_STORED_HEADER = 200
 
 /**
  * Verifies, reads and stores one request, and returns the text of the answer. What it stores is committed by then. A copy of
- * what is stored already is answered alike. Throws `unauthenticated` where the signature is off.
+ * what is stored already, by its id or by its body, is answered alike. Throws `unauthenticated` where the signature is off.
  */
 export async function receiveWebhook(
   services: WebhookServices,
@@ -31,11 +32,13 @@ export async function receiveWebhook(
   if (!(await provider.verify(request, secret))) {
     throw new AppError('unauthenticated', 'the signature is missing, stale or does not fit the body')
   }
-  const reading = provider.read(request, parsePayload(request.body))
+  const bodyHash = hash('sha256', request.body, 'buffer')
+  const reading = provider.read({ ...request, bodyHash }, parsePayload(request.body))
   if ('answer' in reading) return reading.answer
   const { eventCount } = await services.system.receiveWebhook({
     provider: name,
     ...reading.delivery,
+    bodyHash,
     headers: storedHeaders(provider, request),
   })
   if (eventCount > 0) services.onEvents()

@@ -1,16 +1,24 @@
+import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { toAppError } from '../db/errors.ts'
 import { findWebhookProvider } from './providers.ts'
+import { readWebhookBody } from './read-body.ts'
 import { receiveWebhook, type WebhookServices } from './receive.ts'
 
-type Received = FastifyRequest<{ Params: { provider: string }; Body: Buffer | undefined }>
+interface Received {
+  Params: { provider: string }
+  Body: Buffer | undefined
+}
 
 /** Serves `/webhooks/:provider`. A 2xx says that the delivery is stored; anything else makes the provider send it again. */
 export function registerWebhookRoute(app: FastifyInstance, services: WebhookServices): void {
-  app.route({
-    method: 'POST',
-    url: '/webhooks/:provider',
-    handler: async (request: Received, reply: FastifyReply) => {
+  app.register(async scope => {
+    scope.removeAllContentTypeParsers()
+    scope.addContentTypeParser('*', async (request: FastifyRequest, body: IncomingMessage) => {
+      const { provider } = request.params as Received['Params']
+      return readWebhookBody(body, findWebhookProvider(provider)?.provider.maxBodyBytes)
+    })
+    scope.post('/webhooks/:provider', async (request: FastifyRequest<Received>, reply: FastifyReply) => {
       const found = findWebhookProvider(request.params.provider)
       if (!found) return reply.callNotFound()
       const body = request.body ?? Buffer.alloc(0)
@@ -22,6 +30,6 @@ export function registerWebhookRoute(app: FastifyInstance, services: WebhookServ
         throw toAppError(error) ?? error
       })
       return reply.type('text/plain; charset=utf-8').send(answer)
-    },
+    })
   })
 }

@@ -74,6 +74,8 @@ export const github: Provider = {
     url.searchParams.set('state', state)
     return url
   },
+  // A member of an organization may only request an installation; an owner makes it later.
+  isRequested: query => query.get('setup_action') === 'request',
   async exchange(identity, config, input) {
     const app = configured('github', config.github)
     const tokens = await requestTokens(identity, app, { code: input.code })
@@ -208,9 +210,7 @@ async function findInstallation(
   }
   const [only] = listed
   if (wanted === null && only && listed.length === 1) return only
-  // An organization's member may only request an installation; its owner makes it later.
-  const reason =
-    query.get('setup_action') === 'request' ? 'installation_requested' : 'installation_not_listed'
+  const reason = github.isRequested?.(query) ? 'installation_requested' : 'installation_not_listed'
   throw new ProviderError('github', 'refused', { reason })
 }
 

@@ -1,5 +1,4 @@
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js'
-import { ListToolsResultSchema } from '@modelcontextprotocol/sdk/types.js'
 import { z } from 'zod'
 import { McpFailure } from './failure.ts'
 import { storableCopies } from './storable.ts'
@@ -14,6 +13,18 @@ export interface McpTool {
 const MAX_PAGES = 100
 const MAX_TOOLS = 1_000
 const MAX_TOOLS_BYTES = 512 * 1024
+
+// The SDK's own schema wants more of an input schema than some servers write.
+const toolPage = z.looseObject({
+  tools: z.array(
+    z.looseObject({
+      name: z.string(),
+      description: z.string().optional(),
+      inputSchema: z.record(z.string(), z.unknown()).default({ type: 'object' }),
+    }),
+  ),
+  nextCursor: z.string().optional(),
+})
 
 const storedTool = z.object({
   name: z.string(),
@@ -36,7 +47,7 @@ export async function listAllTools(
   let cursor: string | undefined
   for (let page = 0; page < MAX_PAGES; page++) {
     const request = { method: 'tools/list' as const, params: cursor === undefined ? {} : { cursor } }
-    const result = await client.request(request, ListToolsResultSchema, { timeout: options.timeoutMs })
+    const result = await client.request(request, toolPage, { timeout: options.timeoutMs })
     for (const { name, description = null, inputSchema } of result.tools) {
       const tool = storedTool.parse(storable({ name, description, inputSchema }))
       sizeBytes += Buffer.byteLength(JSON.stringify(tool))
@@ -46,7 +57,8 @@ export async function listAllTools(
       tools.push(tool)
     }
     cursor = result.nextCursor
-    if (cursor === undefined) return tools
+    // Some servers end their list with an empty text.
+    if (!cursor) return tools
   }
   throw new McpFailure(`the server's tool list does not end within ${MAX_PAGES} pages`)
 }

@@ -62,6 +62,46 @@ test('a server that repeats its secrets has them masked in what is kept', async 
   })
 })
 
+test.each<[string, Record<string, unknown>, Record<string, unknown>]>([
+  ['the cursor of its last page', {}, { tools: [tool('a')], nextCursor: null }],
+  ['an empty cursor', {}, { tools: [tool('a')], nextCursor: '' }],
+  [
+    'what it does not say of its tools',
+    {},
+    { tools: [{ ...tool('a'), title: null, annotations: null, outputSchema: null }] },
+  ],
+  [
+    'what it does not say of itself',
+    { instructions: null, serverInfo: { name: 's', version: '1', title: null } },
+    { tools: [tool('a')] },
+  ],
+  [
+    'what it cannot do',
+    { capabilities: { tools: { listChanged: null }, prompts: null, logging: null } },
+    { tools: [tool('a')] },
+  ],
+  ['a tool’s metadata', {}, { tools: [{ ...tool('a'), _meta: null }] }],
+])('a server that writes null for %s is read', async (_, changes, page) => {
+  await using server = await serveHttp(scripted({ initialize: initialized(changes), 'tools/list': page }))
+  expect(await ask(server)).toEqual({
+    status: 'connected',
+    tools: [{ name: 'a', description: '', inputSchema: { type: 'object' } }],
+  })
+})
+
+test('a null in a tool’s input schema stays there', async () => {
+  const inputSchema = { type: 'object', properties: { a: { default: null } } }
+  const page = { tools: [{ ...tool('a'), description: null, inputSchema }, { name: 'b' }] }
+  await using server = await serveHttp(scripted({ initialize: initialized(), 'tools/list': page }))
+  expect(await ask(server)).toEqual({
+    status: 'connected',
+    tools: [
+      { name: 'a', description: null, inputSchema },
+      { name: 'b', description: null, inputSchema: { type: 'object' } },
+    ],
+  })
+})
+
 describe('a server inside', () => {
   test('is refused before it hears anything', async () => {
     await using server = await serveHttp(streamableTools())
@@ -73,7 +113,7 @@ describe('a server inside', () => {
     const resolve = async () => [{ address: '127.0.0.1', family: 4 }]
     expect(await ask({ url }, { allowPrivate: false, resolve })).toEqual({
       status: 'disconnected',
-      error: 'refused: inside.example.com is at 127.0.0.1, a loopback address',
+      error: 'inside.example.com has no public address',
     })
     expect(server.requests).toEqual([])
   })

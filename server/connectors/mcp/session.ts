@@ -5,6 +5,7 @@ import type { McpCheckOptions, McpCheckResult, McpTarget } from './check-server.
 import { createChildTransport, type LocalTarget } from './child-transport.ts'
 import { httpStatusOf, sentenceOf } from './failure.ts'
 import { listAllTools, type McpTool } from './list-tools.ts'
+import { tolerateNulls } from './nulls.ts'
 import {
   createRemoteTransport,
   type RemoteProtocol,
@@ -71,6 +72,7 @@ async function listOver(transport: Transport, watch: Watch, secrets: readonly st
   client.onerror = () => watch.complain()
   client.fallbackNotificationHandler = async () => watch.complain()
   const timeoutMs = watch.deadlineMs
+  tolerateNulls(transport)
   const work = async () => {
     await client.connect(transport, { timeout: timeoutMs })
     const tools = await listAllTools(client, { timeoutMs, secrets })

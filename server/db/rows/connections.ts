@@ -42,6 +42,7 @@ export const webhookDeliveries = table({
   id: defaulted(uuid),
   provider: required(z.string()),
   deliveryId: required(z.string()),
+  bodyHash: required(bytes),
   eventType: required(z.string()),
   headers: required(json),
   payload: required(json),

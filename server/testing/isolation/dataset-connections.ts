@@ -49,8 +49,8 @@ export async function createEvent(
 ): Promise<string> {
   const deliveryId = await insertOne(
     house,
-    `insert into app.webhook_deliveries (provider, delivery_id, event_type, headers, payload)
-     values ('github', $1, 'push', '{}', jsonb_build_object('ref', $1::text)) returning id`,
+    `insert into app.webhook_deliveries (provider, delivery_id, body_hash, event_type, headers, payload)
+     values ('github', $1, sha256($1::text::bytea), 'push', '{}', jsonb_build_object('ref', $1::text)) returning id`,
     [canary],
   )
   return insertOne(

@@ -1,10 +1,12 @@
-import { isUtf8 } from 'node:buffer'
 import { z } from 'zod'
 import { expectShape, shortText } from '../payload.ts'
 import type { ConnectionEffect, WebhookProvider } from '../provider.ts'
+import { isSignedWith } from '../signature.ts'
 
 // https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries
-const SIGNATURE = /^sha256=[0-9a-f]{64}$/
+const SIGNATURE = /^sha256=([0-9a-f]{64})$/
+// https://docs.github.com/en/webhooks/webhook-events-and-payloads#payload-cap
+const MAX_BODY_BYTES = 25 * 1024 * 1024
 
 const EFFECTS: Readonly<Record<string, ConnectionEffect>> = {
   'installation.deleted': 'revoke',
@@ -12,7 +14,7 @@ const EFFECTS: Readonly<Record<string, ConnectionEffect>> = {
   'installation.unsuspend': 'unsuspend',
 }
 
-const headers = z.object({ event: z.string().regex(/^[a-z_]{1,60}$/), deliveryId: shortText })
+const headers = z.object({ event: z.string().regex(/^\w{1,60}$/), deliveryId: shortText })
 
 const body = z.looseObject({
   action: z
@@ -24,16 +26,12 @@ const body = z.looseObject({
 })
 
 export const github: WebhookProvider = {
+  maxBodyBytes: MAX_BODY_BYTES,
   storedHeaders: ['x-github-event', 'x-github-delivery', 'x-github-hook-id'],
 
   async verify(request, secret) {
-    const signature = request.header('x-hub-signature-256')
-    // The verifier takes text: bytes that are none could not have the signature of theirs.
-    if (signature === null || !SIGNATURE.test(signature) || !isUtf8(request.body)) return false
-    const text = request.body.toString('utf8')
-    if (text === '') return false
-    const { verify } = await import('@octokit/webhooks-methods')
-    return verify(secret, text, signature)
+    const signature = SIGNATURE.exec(request.header('x-hub-signature-256') ?? '')?.[1]
+    return isSignedWith(secret, [request.body], signature)
   },
 
   read(request, payload) {

@@ -1,7 +1,7 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
 import { expectShape, shortText } from '../payload.ts'
 import type { WebhookProvider } from '../provider.ts'
+import { isSignedWith } from '../signature.ts'
 
 // https://docs.slack.dev/authentication/verifying-requests-from-slack
 const SIGNATURE = /^v0=([0-9a-f]{64})$/
@@ -43,10 +43,9 @@ export const slack: WebhookProvider = {
   async verify(request, secret) {
     const signature = SIGNATURE.exec(request.header('x-slack-signature') ?? '')?.[1]
     const timestamp = request.header('x-slack-request-timestamp') ?? ''
-    if (signature === undefined || !TIMESTAMP.test(timestamp)) return false
+    if (!TIMESTAMP.test(timestamp)) return false
     if (Math.abs(Date.now() / 1_000 - Number(timestamp)) > MAX_SKEW_SECONDS) return false
-    const expected = createHmac('sha256', secret).update(`v0:${timestamp}:`).update(request.body).digest()
-    return timingSafeEqual(expected, Buffer.from(signature, 'hex'))
+    return isSignedWith(secret, [`v0:${timestamp}:`, request.body], signature)
   },
 
   read(_request, payload) {
