@@ -40,6 +40,8 @@ export interface AppErrorDetails {
   length?: number
   /** What would be free, in place of what is taken. */
   suggestion?: string
+  /** The operator must mend something: the error is logged whole, though its caller hears only a sentence. */
+  isFault?: boolean
   cause?: unknown
 }
 
@@ -50,6 +52,7 @@ export class AppError extends Error {
   readonly retryAt: Date | undefined
   readonly length: number | undefined
   readonly suggestion: string | undefined
+  readonly isFault: boolean
 
   constructor(reason: Reason, message: string, details: AppErrorDetails = {}) {
     super(message, { cause: details.cause })
@@ -59,6 +62,7 @@ export class AppError extends Error {
     this.retryAt = details.retryAt
     this.length = details.length
     this.suggestion = details.suggestion
+    this.isFault = details.isFault ?? false
   }
 
   get code(): (typeof REASONS)[Reason] {

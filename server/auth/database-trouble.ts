@@ -1,19 +1,18 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import pg from 'pg'
+import { isServerDown } from '#server/db/errors.ts'
 
 // Apart from the translation of errors, which needs the library: this is loaded with the server.
 
 /** What one request met. Endpoints of the library answer a failed lookup as "not signed in", which an outage is not. */
 export const requestTrouble = new AsyncLocalStorage<{ isDatabaseUnavailable: boolean }>()
 
-/** Classes and codes of a server that is going down, coming up or full. */
-const UNAVAILABLE = /^(08|57P|53)|^25006$/
 const BROKEN_CONNECTION =
   /^Connection terminated|timeout exceeded when trying to connect|not queryable|Query read timeout/
 
 /** Whether the database could not be asked, as opposed to having refused. */
 export function isUnavailable(error: unknown): boolean {
-  if (error instanceof pg.DatabaseError) return UNAVAILABLE.test(error.code ?? '')
+  if (error instanceof pg.DatabaseError) return isServerDown(error.code)
   if (!(error instanceof Error)) return false
   if (error.name === 'DatabaseUnavailableError' || error.name === 'AggregateError') return true
   const code = 'code' in error ? String(error.code) : ''

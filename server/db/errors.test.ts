@@ -12,6 +12,7 @@ import {
   isNotNullViolation,
   isSerializationFailure,
   isUniqueViolation,
+  toAppError,
 } from './errors.ts'
 import { openPooledHouse, type PooledHouse } from './fixture.ts'
 
@@ -75,5 +76,37 @@ describe('error predicates', () => {
       })
       .catch((thrown: unknown) => thrown)
     expect(isSerializationFailure(error)).toBe(true)
+  })
+})
+
+describe('a server in trouble', () => {
+  it.each([
+    ['53100', 'database_unavailable', true],
+    ['53000', 'database_unavailable', true],
+    ['58030', 'database_unavailable', true],
+    ['58P01', 'database_unavailable', true],
+    ['53300', 'database_unavailable', false],
+    ['57P01', 'database_unavailable', false],
+    ['57P03', 'database_unavailable', false],
+    ['57P05', 'database_unavailable', false],
+    ['08006', 'database_unavailable', false],
+    ['25006', 'database_unavailable', false],
+    ['53200', 'overloaded', false],
+    ['53400', 'overloaded', false],
+    ['55P03', 'overloaded', false],
+  ])('that answers with %s is %s, to come back for', async (code, reason, isFault) => {
+    const error = await superuser
+      .query(`do $$ begin raise exception 'trouble' using errcode = '${code}'; end $$`)
+      .catch((thrown: unknown) => thrown)
+    const expected = toAppError(error)
+    expect(expected).toMatchObject({ code: 'SERVICE_UNAVAILABLE', reason, isFault, cause: error })
+    expect(expected?.retryAt?.getTime()).toBeGreaterThan(Date.now())
+  })
+
+  it('is not one whose data is broken', async () => {
+    const error = await superuser
+      .query(`do $$ begin raise exception 'trouble' using errcode = 'XX001'; end $$`)
+      .catch((thrown: unknown) => thrown)
+    expect(toAppError(error)).toBeNull()
   })
 })

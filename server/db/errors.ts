@@ -89,6 +89,9 @@ const UNIQUE_MESSAGES: Readonly<Record<string, string>> = {
   members_organization_id_user_id_key: 'this is already a member of the organization',
 }
 
+const RETRY_MS = 1_000
+const FAULT_RETRY_MS = 30_000
+
 /** What one of our functions refused: its message is the reason, its detail a sentence, its hint perhaps when to try again. */
 function toRefusal(error: pg.DatabaseError): AppError | null {
   const { message, detail, hint } = error
@@ -108,7 +111,7 @@ export function toAppError(error: unknown): AppError | null {
   if (error instanceof SignInError)
     return new AppError(error.reason, SIGN_IN_MESSAGES[error.reason], { cause: error })
   if (error instanceof DatabaseUnavailableError) {
-    const retryAt = new Date(Date.now() + 1_000)
+    const retryAt = new Date(Date.now() + RETRY_MS)
     return new AppError('database_unavailable', 'the database is not available', { cause: error, retryAt })
   }
   if (!(error instanceof pg.DatabaseError)) return null
@@ -164,22 +167,31 @@ export function toAppError(error: unknown): AppError | null {
     case '25P04': // transaction_timeout
     case '40001':
     case '40P01':
-    case '53200':
-    case '53400':
+    case '53200': // out of memory
+    case '53400': // a configured limit is exceeded
       return new AppError('overloaded', 'the database could not finish this in time; try again', {
         cause: error,
-        retryAt: new Date(Date.now() + 1_000),
-      })
-    case '53300': // too many connections
-    case '57P01': // server is shutting down
-    case '57P02':
-    case '57P03': // server is starting up
-    case '25006': // a standby, or a database set read-only
-      return new AppError('database_unavailable', 'the database is not available', {
-        cause: error,
-        retryAt: new Date(Date.now() + 1_000),
+        retryAt: new Date(Date.now() + RETRY_MS),
       })
     default:
-      return null
+      return isServerDown(error.code) ? unavailable(error) : null
   }
+}
+
+/** What only the operator can mend, such as a full disk (53100). */
+const OPERATORS = /^(53[01]00|58)/
+
+/**
+ * Whether a SQLSTATE is a server's that can't work just now: no connection (08), insufficient resources (53), going down or coming
+ * up (57P), a failure of the system below it (58), or read-only, as a standby is.
+ */
+export function isServerDown(code: string | undefined): boolean {
+  return /^(08|53|57P|58)|^25006$/.test(code ?? '')
+}
+
+function unavailable(error: pg.DatabaseError): AppError {
+  const isFault = OPERATORS.test(error.code ?? '')
+  const message = error.code === '53100' ? "the database's disk is full" : 'the database is not available'
+  const retryAt = new Date(Date.now() + (isFault ? FAULT_RETRY_MS : RETRY_MS))
+  return new AppError('database_unavailable', message, { cause: error, isFault, retryAt })
 }

@@ -73,7 +73,8 @@ export function noteError(exchange: Exchange, { error, path }: CallError, log: L
     const when = retryAt ?? new Date(Date.now() + RETRY_AFTER_SECONDS * 1000)
     if (exchange.retryAt === undefined || when > exchange.retryAt) exchange.retryAt = when
   }
-  if (error.code === 'INTERNAL_SERVER_ERROR') {
+  const isFault = error.code === 'INTERNAL_SERVER_ERROR' || (cause instanceof AppError && cause.isFault)
+  if (isFault) {
     log.error({ requestId: exchange.requestId, path, err: cause ?? error }, 'a call failed')
   } else if (log.isLevelEnabled('debug')) {
     // Without the message: a JSON parser's quotes the body.
