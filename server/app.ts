@@ -85,7 +85,7 @@ export function buildApp(options: AppOptions): App {
   const load = watchLoad({ ...DEFAULT_LOAD_LIMITS, ...options.limits })
   const streams = new Set<ServerResponse>()
   const metrics = createMetrics({
-    inFlight: () => load.inFlight,
+    inFlight: load.inFlight,
     streams: () => streams.size,
     pools: options.services && (() => options.services?.pools.usage() ?? {}),
   })
@@ -130,7 +130,7 @@ export function buildApp(options: AppOptions): App {
     for (const res of streams) res.destroy()
     await finish(app.server, closed, deadlineMs)
     const deadline = Date.now() + 1_000
-    while (load.inFlight > 0 && Date.now() < deadline) await sleep(DRAIN_CHECK_MS)
+    while (load.inFlight() > 0 && Date.now() < deadline) await sleep(DRAIN_CHECK_MS)
     load.stop()
     metrics.registry.clear()
   }

@@ -18,6 +18,8 @@ export interface Context {
   readonly organizationId: string | null
   readonly signal: AbortSignal | undefined
   readonly ipAddress: string | undefined
+  /** Runs work that waits elsewhere, in a queue or on another process, which takes no capacity from other calls meanwhile. */
+  readonly aside: <T>(work: () => Promise<T>) => Promise<T>
   /** Notes that the credential's last use is to be recorded, and whether its session is to be prolonged. */
   noteTouchDue(isSlideDue: boolean): void
   /** Headers that the procedures' outcome adds to the answer. */
@@ -32,6 +34,7 @@ export interface ContextInput {
   }
   readonly signal?: AbortSignal | undefined
   readonly ipAddress?: string | undefined
+  readonly aside?: Context['aside']
 }
 
 const SESSION_SECONDS = 7 * 24 * 60 * 60
@@ -47,6 +50,7 @@ class RequestContext implements Context {
   readonly organizationId: string | null
   readonly signal: AbortSignal | undefined
   readonly ipAddress: string | undefined
+  readonly aside: Context['aside']
   readonly #cookie: string | null
   readonly #hasAnswer: boolean
   #isTouchDue = false
@@ -57,6 +61,7 @@ class RequestContext implements Context {
     this.services = services
     this.signal = input.signal
     this.ipAddress = input.ipAddress
+    this.aside = input.aside ?? (work => work())
     this.#hasAnswer = hasAnswer
     this.organizationId = organizationOf(headers['x-organization-id'])
     // A bearer credential wins over the cookie, even one that is not genuine: the caller chose to present it.

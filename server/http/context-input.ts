@@ -8,6 +8,8 @@ export interface ContextInput {
   requestId: string
   /** Aborted when the caller leaves before the answer was given. */
   signal: AbortSignal
+  /** Runs work that waits elsewhere, which takes no capacity from other calls meanwhile. */
+  aside: <T>(work: () => Promise<T>) => Promise<T>
 }
 
 /** What the HTTP surface asks of a context, besides handing it to procedures. */

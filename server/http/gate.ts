@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '#server/errors.ts'
 import type { Logger } from '#server/logger.ts'
 import type { Metrics } from '#server/metrics.ts'
-import { type Load, overloaded } from './load.ts'
+import { type Load, overloaded, type Slot } from './load.ts'
 import { corsHeaders, isForeignCall, isPreflight, type Origins, preflightHeaders } from './origins.ts'
 
 export interface GateOptions {
@@ -21,6 +21,7 @@ export function addGate(
   fastify: FastifyInstance,
   { origins, load, metrics, log, isDraining }: GateOptions,
 ): void {
+  const slots = new WeakMap<FastifyRequest, Slot>()
   fastify.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
     const { headers, method } = request
     reply.header('x-request-id', request.id)
@@ -41,12 +42,27 @@ export function addGate(
       await load.refusalTurn()
       throw overloaded()
     }
-    // Who has left meanwhile is answered all the same, and closes no more.
+    // The client is gone: no `close` event will come.
     if (reply.raw.destroyed) return
-    load.inFlight++
-    reply.raw.on('close', () => {
-      load.inFlight--
-    })
+    const slot = load.take()
+    slots.set(request, slot)
+    reply.raw.once('close', slot.release)
+  })
+  // A `close` event alone is not enough: none comes while nobody reads the connection, as after an upload whose file failed,
+  // or while a client leaves its answers unread.
+  fastify.addHook('onSend', async (request: FastifyRequest, _reply: FastifyReply, payload: unknown) => {
+    if (!isStream(payload)) slots.get(request)?.release()
+  })
+  fastify.addHook('onRoute', route => {
+    const { handler } = route
+    route.handler = async function (request, reply) {
+      try {
+        return await handler.call(this, request, reply)
+      } finally {
+        // Nobody sends an answer after this handler.
+        if (reply.sent) slots.get(request)?.release()
+      }
+    }
   })
   fastify.addHook('onResponse', async (request: FastifyRequest, reply: FastifyReply) => {
     const { method, id } = request
@@ -56,6 +72,10 @@ export function addGate(
     metrics.countCall(route, reply.statusCode, durationMs)
     log.debug({ requestId: id, method, route, status: reply.statusCode, durationMs }, 'request')
   })
+}
+
+function isStream(payload: unknown): boolean {
+  return typeof payload === 'object' && payload !== null && ('pipe' in payload || 'getReader' in payload)
 }
 
 export function foreignOrigin(): AppError {

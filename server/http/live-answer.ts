@@ -47,7 +47,7 @@ export function createLiveAnswers(options: TrpcHandlerOptions) {
     let failure: TRPCError | undefined
     const onClose = () => controller.abort()
     res.on('close', onClose)
-    options.load.inFlight++
+    const slot = options.load.take()
     try {
       exchange.context = options.createContext({
         method: req.method ?? 'GET',
@@ -55,6 +55,7 @@ export function createLiveAnswers(options: TrpcHandlerOptions) {
         ipAddress: options.clientAddress(req),
         requestId: exchange.requestId,
         signal: controller.signal,
+        aside: slot.aside,
       })
       const data: unknown = await callProcedureChain(procedure, {
         path,
@@ -73,7 +74,7 @@ export function createLiveAnswers(options: TrpcHandlerOptions) {
     } catch (cause) {
       failure = getTRPCErrorFromUnknown(cause)
     } finally {
-      options.load.inFlight--
+      slot.release()
     }
     if (res.destroyed) {
       endExchange(exchange, 499, log)

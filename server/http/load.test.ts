@@ -57,12 +57,22 @@ it('an open subscription takes no capacity', async () => {
 
 it('bodies that come slowly take no capacity', async () => {
   const { port, app, close } = await startApp({ limits: { maxInFlight: 2 } })
+  const json = 'application/json'
+  const form = 'multipart/form-data; boundary=x'
   const slow = await Promise.all(
-    ['/api/auth/sign-in/email', '/api/auth/sign-up/email', '/trpc/write'].map(
-      path =>
+    (
+      [
+        ['/api/auth/sign-in/email', json],
+        ['/api/auth/sign-up/email', json],
+        ['/trpc/write', json],
+        ['/trpc/file', form],
+        ['/trpc/file', form],
+        ['/trpc/file', 'application/octet-stream'],
+      ] as const
+    ).map(
+      ([path, type]) =>
         new Promise<Socket>((resolve, reject) => {
-          const headers =
-            'host: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\nexpect: 100-continue'
+          const headers = `host: x\r\ncontent-type: ${type}\r\ncontent-length: 100\r\nexpect: 100-continue`
           const socket = connect(port, '127.0.0.1', () =>
             socket.write(`POST ${path} HTTP/1.1\r\n${headers}\r\n\r\n{`),
           )

@@ -19,9 +19,20 @@ export const RETRY_AFTER_SECONDS = 1
 const SAMPLE_MS = 500
 const RESOLUTION_MS = 10
 
+/** The capacity that one request holds. */
+export interface Slot {
+  /** Gives the capacity back; once, however often it is called. */
+  release: () => void
+  /** Runs work of one call that waits elsewhere, in a queue or on another process, and takes no capacity meanwhile. */
+  aside: <T>(work: () => Promise<T>) => Promise<T>
+}
+
 /** What is being worked on, and whether more may be taken. */
 export interface Load {
-  inFlight: number
+  /** Calls being worked on. */
+  inFlight: () => number
+  /** Takes the capacity of so many calls. Whoever takes it must release it when its work ends, however that ends. */
+  take: (calls?: number) => Slot
   /** Refusing early and cheaply keeps the latency of what was admitted. */
   isOverloaded: () => boolean
   /** Resolves when it is a refused caller's turn to be told. */
@@ -40,9 +51,35 @@ export function watchLoad(limits: LoadLimits = DEFAULT_LOAD_LIMITS): Load {
   }, SAMPLE_MS)
   timer.unref()
   const refusals = paceRefusals()
-  const load: Load = {
-    inFlight: 0,
-    isOverloaded: () => load.inFlight >= limits.maxInFlight || (isLate && load.inFlight > 0),
+  let inFlight = 0
+  return {
+    inFlight: () => inFlight,
+    take(calls = 1) {
+      let held = 0
+      let isReleased = false
+      const count = (change: number) => {
+        held += change
+        inFlight += change
+      }
+      count(calls)
+      return {
+        release() {
+          if (isReleased) return
+          isReleased = true
+          count(-held)
+        },
+        async aside(work) {
+          if (isReleased || held === 0) return work()
+          count(-1)
+          try {
+            return await work()
+          } finally {
+            if (!isReleased) count(1)
+          }
+        },
+      }
+    },
+    isOverloaded: () => inFlight >= limits.maxInFlight || (isLate && inFlight > 0),
     refusalTurn: refusals.turn,
     stop: () => {
       refusals.stop()
@@ -50,7 +87,6 @@ export function watchLoad(limits: LoadLimits = DEFAULT_LOAD_LIMITS): Load {
       histogram.disable()
     },
   }
-  return load
 }
 
 function paceRefusals() {

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { Readable } from 'node:stream'
 import type { AnyTRPCRouter } from '@trpc/server'
 import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http'
 import { MAX_BODY_BYTES } from './body.ts'
@@ -6,14 +7,14 @@ import { commonHeaders, type Exchange, endExchange, noteError, procedureHeaders 
 import { TRPC_PREFIX } from './plain-request.ts'
 import type { TrpcHandlerOptions } from './trpc-handler.ts'
 
-/**
- * Hands a request to tRPC's own adapter. `body` is a JSON body that was read already; without one the adapter streams
- * what is left of the request.
- */
+/** How long the client may leave its answer unread. */
+const STALL_MS = 120_000
+
+/** Hands a request to tRPC's own adapter, with its body, which was read already. */
 export function createTrpcAdapter(options: TrpcHandlerOptions, maxBatchSize: number) {
   const { router, createContext, load, metrics, log, streams, origins } = options
 
-  return function handOver(exchange: Exchange, body: string | undefined): void {
+  return function handOver(exchange: Exchange, body: string | Buffer | undefined): void {
     const { req, res } = exchange
     const path = pathOf(req.url ?? '')
     const common = commonHeaders(exchange, origins)
@@ -22,15 +23,10 @@ export function createTrpcAdapter(options: TrpcHandlerOptions, maxBatchSize: num
     }
     if (options.isDraining()) res.shouldKeepAlive = false
     const controller = new AbortController()
-    let isCounted = true
-    load.inFlight++
-    const stopCounting = () => {
-      if (isCounted) load.inFlight--
-      isCounted = false
-    }
+    const slot = load.take()
     res.on('close', () => {
       if (!res.writableEnded) controller.abort()
-      stopCounting()
+      slot.release()
       const isStream = streams.delete(res)
       if (!isStream) {
         metrics.countCall(procedureName(router, path), res.statusCode, performance.now() - exchange.startedAt)
@@ -39,7 +35,7 @@ export function createTrpcAdapter(options: TrpcHandlerOptions, maxBatchSize: num
     })
     void nodeHTTPRequestHandler({
       router,
-      req: body === undefined ? req : withBody(req, body),
+      req: withBody(req, body),
       res,
       path,
       maxBatchSize,
@@ -51,6 +47,7 @@ export function createTrpcAdapter(options: TrpcHandlerOptions, maxBatchSize: num
           ipAddress: options.clientAddress(req),
           requestId: exchange.requestId,
           signal: controller.signal,
+          aside: slot.aside,
         })
         return exchange.context
       },
@@ -58,8 +55,10 @@ export function createTrpcAdapter(options: TrpcHandlerOptions, maxBatchSize: num
       responseMeta: ({ type }) => {
         if (type === 'subscription') {
           // A subscription stays for hours and waits most of them.
-          stopCounting()
+          slot.release()
           streams.add(res)
+        } else {
+          res.setTimeout(options.stallMs ?? STALL_MS, () => res.destroy())
         }
         const headers = new Headers()
         if (req.headers.origin !== undefined) headers.append('vary', 'origin')
@@ -84,7 +83,10 @@ function procedureName(router: AnyTRPCRouter, path: string): string {
   return router._def.procedures[path] ? path : 'unknown'
 }
 
-/** The adapter takes a body that was read already from the message's property of that name. */
-function withBody(req: IncomingMessage, body: string): IncomingMessage & { body: string } {
-  return Object.assign(req, { body })
+/** The adapter takes text from the message's property of that name, and everything else from a stream. */
+function withBody(req: IncomingMessage, body: string | Buffer | undefined): IncomingMessage {
+  if (body === undefined) return req
+  if (typeof body === 'string') return Object.assign(req, { body })
+  const { method, url, headers, socket } = req
+  return Object.assign(Readable.from([body]), { method, url, headers, socket }) as unknown as IncomingMessage
 }

@@ -3,7 +3,7 @@ import { type AnyTRPCRouter, TRPCError } from '@trpc/server'
 import { AppError } from '#server/errors.ts'
 import type { Logger } from '#server/logger.ts'
 import type { Metrics } from '#server/metrics.ts'
-import { MAX_BODY_BYTES, RequestAbortedError, readBody, tooLarge } from './body.ts'
+import { MAX_BODY_BYTES, RequestAbortedError, readBody, readBytes, tooLarge } from './body.ts'
 import type { ReadClientAddress } from './client-address.ts'
 import type { CreateHttpContext } from './context-input.ts'
 import {
@@ -74,7 +74,7 @@ export function createTrpcHandler(options: TrpcHandlerOptions) {
     }
     const request = readPlainRequest(options.router, req, MAX_BATCH_SIZE)
     if (addressNestsTooDeep(req.url ?? '')) throw tooDeep()
-    const body = method === 'GET' || method === 'HEAD' ? undefined : await readJsonBody(req)
+    const body = method === 'GET' || method === 'HEAD' ? undefined : await readWhole(req)
     if (options.load.isOverloaded()) {
       await options.load.refusalTurn()
       throw overloaded()
@@ -82,7 +82,7 @@ export function createTrpcHandler(options: TrpcHandlerOptions) {
     const live = request === null ? readLiveRequest(options.router, req) : null
     if (live) await answerLive(exchange, live)
     else if (request === null) adapter(exchange, body)
-    else await answerPlain(exchange, request, body ?? '')
+    else await answerPlain(exchange, request, typeof body === 'string' ? body : '')
   }
 
   async function answerPlain(exchange: Exchange, request: PlainRequest, body: string): Promise<void> {
@@ -92,8 +92,7 @@ export function createTrpcHandler(options: TrpcHandlerOptions) {
     res.on('close', () => {
       if (!res.writableEnded) controller.abort()
     })
-    const calls = request.paths.length
-    load.inFlight += calls
+    const slot = load.take(request.paths.length)
     try {
       const answer = await answerPlainCalls({
         router,
@@ -108,6 +107,7 @@ export function createTrpcHandler(options: TrpcHandlerOptions) {
             ipAddress: options.clientAddress(req),
             requestId: exchange.requestId,
             signal: controller.signal,
+            aside: slot.aside,
           })
           return exchange.context
         },
@@ -119,19 +119,16 @@ export function createTrpcHandler(options: TrpcHandlerOptions) {
       })
       send(options, exchange, answer.status, answer.body)
     } finally {
-      load.inFlight -= calls
+      slot.release()
     }
   }
 }
 
-/** A JSON body's text, within the limits; undefined for another body, which is left to be streamed. */
-async function readJsonBody(req: IncomingMessage): Promise<string | undefined> {
+/** A body, JSON as its text, within the limits. Read before the call is counted: one that comes slowly takes no capacity. */
+async function readWhole(req: IncomingMessage): Promise<string | Buffer> {
   const contentType = req.headers['content-type']
   if (Number(req.headers['content-length']) > 8 * MAX_BODY_BYTES) throw tooLarge()
-  if (contentType === undefined || !isJson(contentType)) {
-    if (Number(req.headers['content-length']) > MAX_BODY_BYTES) await readBody(req)
-    return undefined
-  }
+  if (contentType === undefined || !isJson(contentType)) return readBytes(req, MAX_BODY_BYTES)
   const body = await readBody(req)
   if (nestsTooDeep(body)) throw tooDeep()
   return body

@@ -12,6 +12,21 @@ export function noteUpload({ socket }: IncomingMessage, res: ServerResponse): vo
   res.once('close', () => uploading.delete(socket))
 }
 
+// As long as a sender at a usual pace takes to notice the answer.
+const DISCARD_MS = 5_000
+
+/**
+ * Reads the rest of a refused body and throws it away, for a few seconds, so that its sender is there to read the answer; then
+ * closes the connection.
+ */
+export function discardRest(req: IncomingMessage): void {
+  if (req.complete || req.destroyed) return
+  const { socket } = req
+  const timer = setTimeout(() => socket.destroy(), DISCARD_MS)
+  for (const end of ['end', 'close']) req.once(end, () => clearTimeout(timer))
+  req.resume()
+}
+
 export function isUpload({ method, url }: IncomingMessage): boolean {
   return method === 'PUT' && url?.startsWith(UPLOAD_PREFIX) === true
 }

@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { createWriteStream } from 'node:fs'
 import { type FileHandle, link, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { AppError } from '../errors.ts'
 import { type Addresses, createAddresses } from './addresses.ts'
+import { codeOf, throwDiskTrouble } from './disk-trouble.ts'
 import type { FileStore } from './store.ts'
 
 /** Of a key, which never is a path to anywhere else: what names it makes are checked where they are made, and here again. */
@@ -20,8 +19,8 @@ export interface DiskStore extends FileStore {
   readonly addresses: Addresses
   /**
    * Puts an upload in its place, of which nobody sees anything before it is whole and on the disk. Throws `too_large` or
-   * `invalid_input` where the body is not of the announced size, and `illegal_transition` where another upload came first; then
-   * nothing is left behind.
+   * `invalid_input` where the body is not of the announced size, `illegal_transition` where another upload came first, and
+   * `overloaded` where the disk is full; then nothing is left behind, and the body is open where it was not read to its end.
    */
   receive(body: Readable, file: { key: string; sizeBytes: number }): Promise<void>
   has(key: string): Promise<boolean>
@@ -39,15 +38,17 @@ export function openDiskStore(
     if (!KEY.test(key)) throw new Error(`"${key}" is no key of a file`)
     return join(directory, key)
   }
-  const openFile = (key: string) => open(pathOf(key), 'r').catch(whenMissing(null))
+  const openFile = (key: string) => open(pathOf(key), 'r').catch(whenMissing(null)).catch(throwDiskTrouble)
 
   async function withDraft(use: (draft: string) => Promise<void>): Promise<void> {
-    await makeDirectory(join(directory, DRAFTS))
     const draft = join(directory, DRAFTS, randomUUID())
     try {
+      await makeDirectory(join(directory, DRAFTS))
       await use(draft)
+    } catch (error) {
+      throwDiskTrouble(error)
     } finally {
-      await rm(draft, { force: true })
+      await rm(draft, { force: true }).catch(() => {})
     }
   }
 
@@ -64,8 +65,10 @@ export function openDiskStore(
     async receive(body, { key, sizeBytes }) {
       const path = pathOf(key)
       await withDraft(async draft => {
-        const file = createWriteStream(draft, { flags: 'wx', mode: 0o600, flush: true })
-        await pipeline(body, chunks => exactly(chunks, sizeBytes), file)
+        await using file = await open(draft, 'wx', 0o600)
+        // The body stays open where the file fails: its sender is still to be answered.
+        await file.writeFile(exactly(body.iterator({ destroyOnReturn: false }), sizeBytes))
+        await file.sync()
         await makeDirectory(dirname(path))
         // Unlike a rename, a link does not replace what is there: of two uploads the first one stays.
         await link(draft, path).catch(error => {
@@ -78,7 +81,7 @@ export function openDiskStore(
     open: openFile,
     sizeOf: (_identity, key) => stat(pathOf(key)).then(({ size }) => size, whenMissing(null)),
     async read(_identity, key, { start, end }) {
-      await using file = await open(pathOf(key), 'r')
+      await using file = await open(pathOf(key), 'r').catch(throwDiskTrouble)
       const bytes = Buffer.alloc(Math.max(0, Math.min(end, (await file.stat()).size) - start))
       const { bytesRead } = await file.read(bytes, 0, bytes.length, start)
       return bytes.subarray(0, bytesRead)
@@ -142,8 +145,4 @@ function whenMissing<T>(value: T): (error: unknown) => T {
     if (codeOf(error) === 'ENOENT') return value
     throw error
   }
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
 }

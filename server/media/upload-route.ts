@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { toAppError } from '../db/errors.ts'
 import { AppError } from '../errors.ts'
-import { UPLOAD_PREFIX } from '../http/uploads.ts'
+import { discardRest, UPLOAD_PREFIX } from '../http/uploads.ts'
 import type { Services } from '../services.ts'
 import type { UploadGrant } from './addresses.ts'
 import { alreadyThere, type DiskStore } from './disk-store.ts'
@@ -16,8 +16,6 @@ export interface UploadLimits {
 
 const LIMITS: UploadLimits = { maxAtOnce: 64, stallMs: 30_000, maxDurationMs: 6 * 60 * 60_000 }
 const RETRY_MS = 5_000
-// The rest of a body that is refused is read and thrown away up to here, so that its sender is there to read the answer.
-const DISCARD_LIMIT_BYTES = 8 * 1024 ** 2
 
 type UploadServices = Pick<Services, 'pools'> & { readonly store: DiskStore }
 
@@ -43,7 +41,7 @@ export function registerUploadRoute(
       url: `${UPLOAD_PREFIX}*`,
       handler: async (request: FastifyRequest, reply: FastifyReply) => {
         const { raw } = request
-        if (Number(raw.headers['content-length']) > DISCARD_LIMIT_BYTES) reply.header('connection', 'close')
+        reply.raw.once('finish', () => discardRest(raw))
         const grant = grantOf(store, request)
         checkHeaders(grant, raw.headers)
         if (running >= maxAtOnce) {
@@ -60,14 +58,13 @@ export function registerUploadRoute(
           if (await store.has(grant.key)) throw alreadyThere()
           await store.receive(raw, grant)
         } catch (error) {
-          // There is nobody to answer.
+          // The sender is gone.
           if (raw.destroyed && !raw.complete) return reply.hijack()
           throw toAppError(error) ?? error
         } finally {
           running--
           clearTimeout(timer)
         }
-        reply.removeHeader('connection')
         return reply.code(204).header('cache-control', 'no-store').send()
       },
     })

@@ -5,11 +5,13 @@ import { readdir, rm } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { FastifyInstance } from 'fastify'
 import sharp from 'sharp'
 import { openDiskStore } from '../media/disk-store.ts'
 import type { DownloadLimits } from '../media/download-route.ts'
 import { serveMedia } from '../media/serve.ts'
 import type { UploadLimits } from '../media/upload-route.ts'
+import type { Services } from '../services.ts'
 import { type Actor, type House, openHouse } from './actors.ts'
 import { TEST_AUTH_SECRET } from './environment.ts'
 import { serveHouse } from './http-house.ts'
@@ -27,7 +29,13 @@ export interface MediaHouse extends House {
 
 /** A house whose media are on a disk of its own, behind a server. */
 export async function openMediaHouse(
-  limits: { upload?: Partial<UploadLimits>; download?: Partial<DownloadLimits>; requestMs?: number } = {},
+  limits: {
+    upload?: Partial<UploadLimits>
+    download?: Partial<DownloadLimits>
+    requestMs?: number
+    /** What the server has besides. */
+    addRoutes?: (app: FastifyInstance, services: Services) => void
+  } = {},
 ): Promise<MediaHouse> {
   const directory = join(tmpdir(), `rowhouse-media-${randomUUID()}`)
   const media = openDiskStore({ directory }, { appUrl: APP_URL, authSecret: TEST_AUTH_SECRET })
@@ -35,7 +43,10 @@ export async function openMediaHouse(
   const { requestMs = 60_000 } = limits
   const server = await serveHouse(house.services, {
     timeouts: { headersMs: Math.min(requestMs, 10_000), requestMs },
-    addRoutes: app => serveMedia(app, house.services, limits),
+    addRoutes: app => {
+      serveMedia(app, house.services, limits)
+      limits.addRoutes?.(app, house.services)
+    },
   })
   return {
     ...house,
@@ -58,6 +69,12 @@ export async function openMediaHouse(
       await rm(directory, { recursive: true, force: true })
     },
   }
+}
+
+/** What the metric says of the calls that a server is working on. */
+export async function callsInFlight({ port }: { readonly port: number }): Promise<number> {
+  const response = await fetch(`http://127.0.0.1:${port}/metrics`)
+  return Number(/^rowhouse_calls_in_flight (-?\d+)$/m.exec(await response.text())?.[1] ?? Number.NaN)
 }
 
 export interface Answer {

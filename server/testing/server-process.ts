@@ -29,12 +29,20 @@ export interface ServerProcessOptions {
   readonly urls: LoginUrls
   readonly directUrl: string
   readonly environment?: Record<string, string>
+  readonly limits?: ProcessLimits
+}
+
+/** What the operating system lets a process do. */
+export interface ProcessLimits {
+  /** The largest file that it may write; the system counts in units of 512 or 1,024 bytes. */
+  readonly maxFileBlocks: number
 }
 
 /** Starts a server on a database that is migrated already, and resolves when it listens. */
 export function startServerProcess(options: ServerProcessOptions): Promise<ServerProcess> {
-  const { urls, directUrl, environment } = options
+  const { urls, directUrl, environment, limits } = options
   return startServerProgram(SERVER_PROGRAM, {
+    ...(limits ? { limits } : {}),
     env: {
       NODE_ENV: 'test',
       HOST: '127.0.0.1',
@@ -56,9 +64,14 @@ export function startServerProcess(options: ServerProcessOptions): Promise<Serve
  */
 export async function startServerProgram(
   args: readonly string[],
-  options: { readonly env: Record<string, string>; readonly cwd?: string },
+  options: { readonly env: Record<string, string>; readonly cwd?: string; readonly limits?: ProcessLimits },
 ): Promise<ServerProcess> {
-  const child = spawn(process.execPath, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] })
+  const { limits, ...where } = options
+  const program = [process.execPath, ...args]
+  const [command = '', ...rest] = limits
+    ? ['/bin/sh', '-c', `ulimit -f ${limits.maxFileBlocks} && exec "$0" "$@"`, ...program]
+    : program
+  const child = spawn(command, rest, { ...where, stdio: ['ignore', 'pipe', 'pipe'] })
   const stop = async (signal: NodeJS.Signals = 'SIGTERM') => {
     if (child.exitCode !== null || child.signalCode !== null) return
     child.kill(signal)
