@@ -79,7 +79,8 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
   const auth = createAuth({
     config,
     pool: pools.auth,
-    takeRateLimit: (key, limit, windowSeconds) => pools.system.takeRateLimit(key, limit, windowSeconds),
+    takeRateLimit: (key, limit, windowSeconds, bounds) =>
+      pools.system.within(bounds).takeRateLimit(key, limit, windowSeconds),
     keyring,
     mailer,
     log,

@@ -4,6 +4,7 @@ import type { Context } from './context.ts'
 import { publicDatabase, scopedDatabase, signIn } from './db/database.ts'
 import { StatementAbortedError, toAppError } from './db/errors.ts'
 import { DEFAULT_TIMEOUT_MS, type StatementScope } from './db/scope.ts'
+import { TimeBudget } from './db/time-budget.ts'
 import { AppError, type Reason } from './errors.ts'
 import type { Permission } from './scopes.ts'
 import { transformer } from './transformer.ts'
@@ -83,7 +84,8 @@ export function procedure(permission: Permission) {
  */
 export const publicProcedure = t.procedure.meta({ permission: 'none' }).use(async ({ ctx, next }) => {
   const { services, signal } = ctx
-  const db = publicDatabase(services.pools.public, { timeoutMs: DEFAULT_TIMEOUT_MS, signal })
+  const scope = { timeoutMs: DEFAULT_TIMEOUT_MS, budget: new TimeBudget(), signal }
+  const db = publicDatabase(services.pools.public, scope)
   const result = await next({ ctx: { db } })
   if (!result.ok && result.error.cause) result.error = toTRPCError(result.error)
   return result
@@ -104,7 +106,8 @@ export function workerProcedure(permission: Permission) {
     if (credential === null && !ctx.isOperator)
       throw toTRPCError(new AppError('unauthenticated', 'sign in, or present a valid credential'))
     const scope = credential === null ? null : scopeOf(ctx, credential, { permission, isReadOnly: false })
-    const result = await next({ ctx: { db: scope && scopedDatabase(services.pools.api, scope) } })
+    const db = scope && scopedDatabase(services.pools.api, scope)
+    const result = await next({ ctx: { db, budget: scope?.budget ?? new TimeBudget() } })
     if (!result.ok && result.error.cause) result.error = toTRPCError(result.error)
     return result
   })
@@ -121,6 +124,7 @@ function scopeOf(
     permission,
     isReadOnly,
     timeoutMs: DEFAULT_TIMEOUT_MS,
+    budget: new TimeBudget(),
     signal: ctx.signal,
     onTouchDue: ctx.noteTouchDue,
   }

@@ -3,6 +3,7 @@ import { type Database, scopedDatabase, signIn } from '../db/database.ts'
 import { SignInError } from '../db/errors.ts'
 import type { Identity } from '../db/identity.ts'
 import { DEFAULT_TIMEOUT_MS, type StatementScope } from '../db/scope.ts'
+import { TimeBudget } from '../db/time-budget.ts'
 import type { Services } from '../services.ts'
 import { EXPORTED_TABLES, type ExportedTable } from './export-tables.ts'
 import { openExportToken, sealExportToken } from './export-token.ts'
@@ -38,6 +39,7 @@ export async function streamExport(
 ): Promise<AsyncIterable<string> | null> {
   const grant = openExportToken(token, services.authSecret)
   if (grant === null) return null
+  const budget = new TimeBudget()
   const scope: StatementScope = {
     credential: grant.credential,
     organizationId: null,
@@ -45,6 +47,7 @@ export async function streamExport(
     isReadOnly: true,
     timeoutMs: DEFAULT_TIMEOUT_MS,
     isUnhurried: true,
+    budget,
     signal,
   }
   const { api } = services.pools
@@ -54,12 +57,29 @@ export async function streamExport(
     if (error instanceof SignInError) return null
     throw error
   }
-  return readSnapshot(scopedDatabase(api, scope), () => signIn(api, scope))
+  const chunks = readSnapshot(scopedDatabase(api, scope), () => signIn(api, scope), budget)
+  // A database that does not answer is found out while the caller can still be told so.
+  return beginningWith(await chunks.next(), chunks)
+}
+
+function beginningWith<T>(first: IteratorResult<T, void>, rest: AsyncGenerator<T, void>): AsyncIterable<T> {
+  let isFirst = true
+  const iterator: AsyncIterableIterator<T> = {
+    [Symbol.asyncIterator]: () => iterator,
+    next: async () => {
+      if (!isFirst) return rest.next()
+      isFirst = false
+      return first
+    },
+    return: () => rest.return(),
+  }
+  return iterator
 }
 
 async function* readSnapshot(
   db: Database,
   recheck: () => Promise<unknown>,
+  budget: TimeBudget,
 ): AsyncGenerator<string, void, undefined> {
   const snapshot = await db
     .startTransaction()
@@ -70,6 +90,7 @@ async function* readSnapshot(
     let checkedAt = Date.now()
     for await (const chunk of readEverything(snapshot)) {
       yield chunk
+      budget.renew()
       // The snapshot goes on seeing a session that has ended since.
       if (Date.now() - checkedAt < RECHECK_MS) continue
       await recheck()

@@ -1,14 +1,16 @@
 import type { Pool } from 'pg'
 import type { Keyring } from '#server/crypto/keyring.ts'
+import { TimeBudget } from '#server/db/time-budget.ts'
 import type { Mailer } from '#server/mail.ts'
 import type { AuthConfig } from './auth-config.ts'
-import { isUnavailable, requestTrouble } from './database-trouble.ts'
+import { boundByRequest } from './bounded-pool.ts'
+import { isUnavailable, type RequestTrouble, requestTrouble } from './database-trouble.ts'
 import type { RateLimitGroup } from './endpoints.ts'
 import { type AuthLog, describeError } from './log.ts'
 import { refuseWithoutFactor } from './organization-factor.ts'
 import { createRateLimiter, defaultRateLimits, type RateLimit, type TakeRateLimit } from './rate-limits.ts'
 import { prepareRequest } from './request.ts'
-import { finishResponse, nobody, refuse, tooManyRequests, unavailable } from './response.ts'
+import { clientLeft, finishResponse, nobody, refuse, tooManyRequests, unavailable } from './response.ts'
 import { createSecondFactorStore } from './second-factor-store.ts'
 
 export interface AuthOptions {
@@ -66,7 +68,8 @@ export function createAuth(options: AuthOptions): Auth {
     take: options.takeRateLimit,
   })
   const isSecure = config.appUrl.startsWith('https://')
-  const secondFactors = createSecondFactorStore(options.pool)
+  const pool = boundByRequest(options.pool)
+  const secondFactors = createSecondFactorStore(pool)
 
   function runInBackground(work: Promise<unknown>): void {
     const guarded = work.catch(error => log.error({ error: describeError(error) }, 'background work failed'))
@@ -82,7 +85,7 @@ export function createAuth(options: AuthOptions): Auth {
       import('./second-factor.ts'),
       import('./second-factor-gate.ts'),
     ])
-    const auth = await setUpBetterAuth({ ...options, addressHeader: ADDRESS_HEADER, runInBackground })
+    const auth = await setUpBetterAuth({ ...options, pool, addressHeader: ADDRESS_HEADER, runInBackground })
     return { auth, context: await auth.$context, checkSecondFactor, factorOfRequest }
   }
   function library() {
@@ -90,7 +93,11 @@ export function createAuth(options: AuthOptions): Auth {
     return loading
   }
 
-  async function answer(request: Request, client: ClientOfRequest): Promise<Response> {
+  async function answer(
+    request: Request,
+    client: ClientOfRequest,
+    trouble: RequestTrouble,
+  ): Promise<Response> {
     const prepared = await prepareRequest(request, { isSecure, authSecret: config.authSecret })
     if (prepared instanceof Response) return prepared
     const { endpoint, email, sessionToken } = prepared
@@ -99,7 +106,7 @@ export function createAuth(options: AuthOptions): Auth {
       (await limiter.takeForClient(endpoint, client.ipAddress)) ??
       (email === null ? null : await limiter.takeForAccount(endpoint, email))
     if (wait !== null) return tooManyRequests(wait)
-    const lacking = await refuseWithoutFactor(prepared, options.pool)
+    const lacking = await refuseWithoutFactor(prepared, pool)
     if (lacking) return lacking
     const { auth, context, checkSecondFactor, factorOfRequest } = await library()
     const checked = await checkSecondFactor(prepared, {
@@ -113,11 +120,8 @@ export function createAuth(options: AuthOptions): Auth {
     if (checked instanceof Response) return checked
     const { headers, body, factor } = checked
     headers.set(ADDRESS_HEADER, client.ipAddress)
-    const trouble = { isDatabaseUnavailable: false }
-    const response = await requestTrouble.run(trouble, () =>
-      factorOfRequest.run(factor, () =>
-        auth.handler(new Request(request.url, { method: request.method, headers, body })),
-      ),
+    const response = await factorOfRequest.run(factor, () =>
+      auth.handler(new Request(request.url, { method: request.method, headers, body })),
     )
     if (trouble.isDatabaseUnavailable) return unavailable()
     return await finishResponse(await checked.finish(response))
@@ -125,10 +129,12 @@ export function createAuth(options: AuthOptions): Auth {
 
   return {
     handler: async (request, client) => {
+      const trouble = { isDatabaseUnavailable: false, budget: new TimeBudget(), signal: request.signal }
       try {
-        return await answer(request, client)
+        return await requestTrouble.run(trouble, () => answer(request, client, trouble))
       } catch (error) {
         if (isUnavailable(error)) return unavailable()
+        if (request.signal.aborted) return clientLeft()
         log.error({ error: describeError(error) }, 'a request to sign in failed unexpectedly')
         return refuse(500, 'INTERNAL_SERVER_ERROR', 'Something went wrong')
       }

@@ -4,11 +4,12 @@ import { bearer } from 'better-auth/plugins/bearer'
 import { organization } from 'better-auth/plugins/organization'
 import { twoFactor } from 'better-auth/plugins/two-factor'
 import { CamelCasePlugin, Kysely, PostgresDialect } from 'kysely'
-import type { Pool } from 'pg'
 import type { Keyring } from '#server/crypto/keyring.ts'
 import type { Mailer } from '#server/mail.ts'
 import { createAccountTokens } from './account-tokens.ts'
 import type { AuthConfig } from './auth-config.ts'
+import type { BoundedPool } from './bounded-pool.ts'
+import { requestTrouble } from './database-trouble.ts'
 import { type AuthLog, describeError, libraryLogger } from './log.ts'
 import { invitationMail, passwordResetMail, verificationMail } from './mails.ts'
 import { passGate } from './second-factor-gate.ts'
@@ -18,7 +19,7 @@ import { storeSecretsSafely } from './stored-secrets.ts'
 export interface BetterAuthSetup {
   readonly config: AuthConfig
   /** Logged in as rowhouse_auth. It stays the caller's to end. */
-  readonly pool: Pool
+  readonly pool: BoundedPool
   readonly keyring: Keyring
   readonly mailer: Mailer
   readonly log: AuthLog
@@ -70,6 +71,7 @@ function betterAuthOptions(setup: BetterAuthSetup) {
         const status =
           typeof error === 'object' && error !== null && 'statusCode' in error ? error.statusCode : 500
         if (typeof status === 'number' && status < 500) return
+        if (requestTrouble.getStore()?.signal?.aborted) return
         log.error({ error: describeError(error) }, 'signing in failed unexpectedly')
       },
     },

@@ -1,11 +1,19 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import pg from 'pg'
 import { isServerDown } from '#server/db/errors.ts'
+import type { WaitBounds } from '#server/db/time-budget.ts'
 
 // Apart from the translation of errors, which needs the library: this is loaded with the server.
 
-/** What one request met. Endpoints of the library answer a failed lookup as "not signed in", which an outage is not. */
-export const requestTrouble = new AsyncLocalStorage<{ isDatabaseUnavailable: boolean }>()
+/**
+ * How long one request may wait for the database, and what it met there. Endpoints of the library answer a failed lookup as "not
+ * signed in", which an outage is not.
+ */
+export interface RequestTrouble extends WaitBounds {
+  isDatabaseUnavailable: boolean
+}
+
+export const requestTrouble = new AsyncLocalStorage<RequestTrouble>()
 
 const BROKEN_CONNECTION =
   /^Connection terminated|timeout exceeded when trying to connect|not queryable|Query read timeout/

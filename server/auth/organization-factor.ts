@@ -1,7 +1,7 @@
 // What an organization that requires a second factor refuses to members without one, below /api/auth. The library knows of no
 // such requirement; procedures meet it in the database, when they sign in.
 
-import type { Pool } from 'pg'
+import type { BoundedPool } from './bounded-pool.ts'
 import type { PreparedRequest } from './request.ts'
 import { refuse } from './response.ts'
 import { storedSessionToken } from './session-token.ts'
@@ -21,7 +21,7 @@ const OPEN = new Set([
 /** A refusal where a request names, or acts in, an organization that requires the factor of a caller who has none. */
 export async function refuseWithoutFactor(
   { endpoint: { path }, input, query, sessionToken }: PreparedRequest,
-  pool: Pool,
+  pool: BoundedPool,
 ): Promise<Response | null> {
   if (!path.startsWith('/organization/') || OPEN.has(path) || sessionToken === null) return null
   const fields = typeof input === 'object' && input !== null ? Object.values(input) : []

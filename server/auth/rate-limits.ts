@@ -1,5 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { isIPv6 } from 'node:net'
+import type { WaitBounds } from '#server/db/time-budget.ts'
+import { requestTrouble } from './database-trouble.ts'
 import type { Endpoint, RateLimitGroup } from './endpoints.ts'
 
 export interface RateLimit {
@@ -14,6 +16,7 @@ export type TakeRateLimit = (
   key: string,
   limit: number,
   windowSeconds: number,
+  bounds: WaitBounds,
 ) => Promise<{ isAllowed: boolean; retryAfterSeconds: number }>
 
 const PRODUCTION: RateLimits = Object.freeze({
@@ -61,7 +64,12 @@ export function createRateLimiter(options: {
 
   async function count(group: RateLimitGroup, key: string): Promise<number | null> {
     const { limit, windowSeconds } = limits[group]
-    const { isAllowed, retryAfterSeconds } = await take(`auth:${group}:${key}`, limit, windowSeconds)
+    const { isAllowed, retryAfterSeconds } = await take(
+      `auth:${group}:${key}`,
+      limit,
+      windowSeconds,
+      requestTrouble.getStore() ?? {},
+    )
     return isAllowed ? null : retryAfterSeconds
   }
 

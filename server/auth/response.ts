@@ -24,6 +24,11 @@ export function unavailable(): Response {
   return response
 }
 
+/** There is nobody to read it; the status is what the log shows. */
+export function clientLeft(): Response {
+  return refuse(499, 'CLIENT_CLOSED_REQUEST', 'The caller went away')
+}
+
 /** Blanks bare session tokens in the library's answer, and gives a failure without a body one. */
 export async function finishResponse(response: Response): Promise<Response> {
   const headers = new Headers(response.headers)

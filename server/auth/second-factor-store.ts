@@ -1,7 +1,7 @@
 // What the second factor keeps in the database beside the library's own rows. As rowhouse_auth.
 
 import { createHash } from 'node:crypto'
-import type { Pool } from 'pg'
+import type { BoundedPool } from './bounded-pool.ts'
 import { storedSessionToken } from './session-token.ts'
 
 export interface SessionAndFactor {
@@ -33,7 +33,7 @@ export interface SecondFactorStore {
   }): Promise<void>
 }
 
-export function createSecondFactorStore(pool: Pool): SecondFactorStore {
+export function createSecondFactorStore(pool: BoundedPool): SecondFactorStore {
   return {
     findSession: async token => {
       const { rows } = await pool.query<SessionAndFactor>(

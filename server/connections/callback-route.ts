@@ -3,6 +3,7 @@ import { contextFactory } from '../context.ts'
 import { scopedDatabase, signIn } from '../db/database.ts'
 import { SignInError, toAppError } from '../db/errors.ts'
 import { DEFAULT_TIMEOUT_MS } from '../db/scope.ts'
+import { TimeBudget } from '../db/time-budget.ts'
 import type { Services } from '../services.ts'
 import { type FlowEnd, finishFlow } from './flow.ts'
 import { PROVIDERS, type ProviderName } from './schema.ts'
@@ -51,6 +52,7 @@ async function endFlow(
     permission: 'session',
     isReadOnly: false,
     timeoutMs: DEFAULT_TIMEOUT_MS,
+    budget: new TimeBudget(),
   }
   const db = scopedDatabase(services.pools.api, scope)
   const ctx = { db, scope, services, identity: () => signIn(services.pools.api, scope) }

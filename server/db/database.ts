@@ -93,7 +93,7 @@ class ScopedConnections implements ConnectionProvider {
 
   async provideConnection<T>(consumer: (connection: DatabaseConnection) => Promise<T>): Promise<T> {
     const scope = this.#scope ?? currentScope()
-    const connection = await this.#pool.checkOut()
+    const connection = await this.#pool.checkOut(scope)
     try {
       return await consumer(new ScopedConnection(connection, scope))
     } finally {
@@ -125,7 +125,7 @@ export function ambientDatabase(pool: LoginPool): Kysely<DB> {
 
 /** Asks the database who holds the scope's credential. Throws {@link SignInError} as any statement would. */
 export async function signIn(pool: LoginPool, scope: StatementScope): Promise<Identity> {
-  const connection = await pool.checkOut()
+  const connection = await pool.checkOut(scope)
   try {
     return identityOf(await new ScopedConnection(connection, scope).signIn())
   } finally {

@@ -2,6 +2,8 @@ import pg from 'pg'
 import { DatabaseUnavailableError, StatementAbortedError } from './errors.ts'
 import { Exchange, type Step, type StepResult } from './exchange.ts'
 import { PreparedStatements } from './prepared-statements.ts'
+import type { WaitBounds } from './time-budget.ts'
+import { outOfTime, waitForConnection } from './wait-for-connection.ts'
 
 export interface LoginPoolOptions {
   /** A Postgres URL of one of the serving logins; `?pgbouncer=true` sends statements unnamed. */
@@ -15,13 +17,20 @@ export interface LoginPoolOptions {
   readonly onStatement?: ((sql: string, durationMs: number) => void) | undefined
 }
 
-export interface ExchangeBounds {
+export interface ExchangeBounds extends WaitBounds {
   readonly timeoutMs: number
-  readonly signal?: AbortSignal | undefined
 }
 
 /** How much longer than the server's own deadline we wait before we give up on a connection. */
 const GRACE_MS = 2_000
+/** What a statement is given at least that is sent at all. */
+const MIN_TIMEOUT_MS = 100
+
+/** How long the server may work on a statement of this scope, so that its answer comes within the budget. */
+export function statementTimeoutMs({ timeoutMs, budget }: ExchangeBounds): number {
+  if (!budget) return timeoutMs
+  return Math.max(MIN_TIMEOUT_MS, Math.min(timeoutMs, Math.floor(budget.leftMs - GRACE_MS)))
+}
 
 /** SQLSTATE classes and codes after which the server is known to be ready for the next statement. */
 const CLEAN_ERRORS = /^(22|23|28|40|42|RH|P0)|^(25006|54|55P03)/
@@ -44,15 +53,32 @@ export class LoginPool {
     this.#pool.on('connect', outliveBreaks)
   }
 
-  /** Checks a connection out. It must be released. */
-  async checkOut(): Promise<LoginConnection> {
+  /**
+   * Checks a connection out. It must be released. A caller who leaves stops waiting for one: {@link StatementAbortedError}.
+   */
+  async checkOut(bounds: WaitBounds = {}): Promise<LoginConnection> {
+    const { budget, signal } = bounds
+    if (signal?.aborted) throw new StatementAbortedError()
+    if (budget && budget.leftMs <= 0) throw outOfTime()
+    budget?.begin()
     try {
-      const client = (await this.#pool.connect()) as TrackedClient
+      const client = (await this.#connect(bounds)) as TrackedClient
       client.rowhouse ??= trackClient(client, this.#options.isNamed)
       return new LoginConnection(client, client.rowhouse, this.#options)
     } catch (error) {
+      if (error instanceof StatementAbortedError || error instanceof DatabaseUnavailableError) throw error
       throw new DatabaseUnavailableError('no connection to the database', { cause: error })
+    } finally {
+      budget?.end()
     }
+  }
+
+  #connect(bounds: WaitBounds): Promise<pg.PoolClient> {
+    const connecting = this.#pool.connect()
+    // One that is idle comes at once.
+    return this.#pool.idleCount >= this.#pool.waitingCount && this.#pool.waitingCount > 0
+      ? connecting
+      : waitForConnection(connecting, bounds)
   }
 
   /** Connections in use, idle, and callers waiting for one. */
@@ -162,10 +188,13 @@ export class LoginConnection {
    * answer came in time; {@link StatementAbortedError} where the signal fired.
    */
   async exchange(steps: readonly Step[], bounds: ExchangeBounds): Promise<StepResult[]> {
-    const { signal } = bounds
+    const { signal, budget } = bounds
     if (signal?.aborted) throw new StatementAbortedError()
+    const leftMs = budget ? budget.leftMs : Number.POSITIVE_INFINITY
+    if (leftMs <= 0) throw outOfTime()
     const exchange = new Exchange(steps, this.#tracked.prepared)
-    const deadline = setTimeout(() => this.#giveUp(), bounds.timeoutMs + GRACE_MS)
+    const deadline = setTimeout(() => this.#giveUp(), Math.min(bounds.timeoutMs + GRACE_MS, leftMs))
+    budget?.begin()
     const onAbort = signal ? () => this.#cancel() : undefined
     if (onAbort) signal?.addEventListener('abort', onAbort, { once: true })
     const { onStatement } = this.#options
@@ -187,6 +216,7 @@ export class LoginConnection {
       if (error instanceof RangeError || error instanceof TypeError) throw error
       throw new DatabaseUnavailableError('the connection to the database broke', { cause: error })
     } finally {
+      budget?.end()
       clearTimeout(deadline)
       if (onAbort) signal?.removeEventListener('abort', onAbort)
       onStatement?.(steps.map(step => step.sql).join('; '), performance.now() - startedAt)

@@ -1,7 +1,9 @@
 import type { LoginPool } from './login-pool.ts'
 import type { ExpectedMigration } from './migrations/runner.ts'
+import { TimeBudget } from './time-budget.ts'
 
-const TIMEOUT_MS = 2_000
+/** Balancers ask every few seconds, and take a late answer for none. */
+const DEADLINE_MS = 3_000
 const APPLIED = `select name, checksum from public.rowhouse_migrations where state = 'applied'`
 
 /** Whether the database answers and holds exactly the migrations that this code comes with. */
@@ -21,9 +23,10 @@ export async function checkReadiness(
 }
 
 async function readApplied(pool: LoginPool): Promise<Map<unknown, unknown>> {
-  const connection = await pool.checkOut()
+  const bounds = { budget: new TimeBudget(DEADLINE_MS), timeoutMs: DEADLINE_MS }
+  const connection = await pool.checkOut(bounds)
   try {
-    const [result] = await connection.exchange([{ sql: APPLIED, values: [] }], { timeoutMs: TIMEOUT_MS })
+    const [result] = await connection.exchange([{ sql: APPLIED, values: [] }], bounds)
     return new Map(result?.rows.map(row => [row.name, row.checksum]))
   } finally {
     connection.release()

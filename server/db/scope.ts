@@ -1,7 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { WaitBounds } from './time-budget.ts'
 
 /** What a statement carries besides itself: who asks, and within which bounds it runs. */
-export interface StatementScope {
+export interface StatementScope extends WaitBounds {
   /** Kind and SHA-256 of the caller's secret: `s:<hex>` for a session, `t:<hex>` for an API token. */
   readonly credential: string
   /** The organization named by the call; null leaves it to the session or the token. */
@@ -9,21 +10,20 @@ export interface StatementScope {
   /** What the credential must allow: a scope such as `tasks:read`, `session`, or `any`. */
   readonly permission: string
   readonly isReadOnly: boolean
-  /** How long one statement may run, in milliseconds. */
+  /** How long one statement may run, in milliseconds; less where the budget of the request is used up sooner. */
   readonly timeoutMs: number
   /** A transaction that only reads, as slowly as somebody takes what it reads: minutes pass between two statements. */
   readonly isUnhurried?: boolean
-  /** Cancels the running statement when it fires. */
+  /** Cancels the running statement when it fires, and the wait for a connection. */
   readonly signal?: AbortSignal | undefined
   /** Called when the credential's last use should be noted; `isSlideDue` says that its session should be prolonged. */
   readonly onTouchDue?: ((isSlideDue: boolean) => void) | undefined
 }
 
 /** What a statement carries that anyone may make: it runs as the public login, and reads only. */
-export interface PublicScope {
+export interface PublicScope extends WaitBounds {
   readonly credential: null
   readonly timeoutMs: number
-  readonly signal?: AbortSignal | undefined
 }
 
 export const DEFAULT_TIMEOUT_MS = 10_000

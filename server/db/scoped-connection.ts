@@ -2,7 +2,7 @@ import type { CompiledQuery, DatabaseConnection, QueryResult, TransactionSetting
 import { isSignInRefusal, SignInError } from './errors.ts'
 import type { Step, StepResult } from './exchange.ts'
 import type { SignInRow } from './identity.ts'
-import type { LoginConnection } from './login-pool.ts'
+import { type ExchangeBounds, type LoginConnection, statementTimeoutMs } from './login-pool.ts'
 import type { PublicScope, StatementScope } from './scope.ts'
 import { ENTER_PUBLIC, UNHURRIED } from './session-settings.ts'
 
@@ -50,10 +50,11 @@ function checkStatement(text: string): void {
 }
 
 function signInStep(scope: StatementScope | PublicScope, sql = SIGN_IN): Step {
-  if (scope.credential === null) return { sql: ENTER_PUBLIC, values: [String(scope.timeoutMs)] }
+  const timeoutMs = statementTimeoutMs(scope)
+  if (scope.credential === null) return { sql: ENTER_PUBLIC, values: [String(timeoutMs)] }
   return {
     sql,
-    values: [scope.credential, scope.organizationId, scope.permission, scope.isReadOnly, scope.timeoutMs],
+    values: [scope.credential, scope.organizationId, scope.permission, scope.isReadOnly, timeoutMs],
   }
 }
 
@@ -150,8 +151,10 @@ export class ScopedConnection implements DatabaseConnection {
     }
   }
 
-  #bounds(isAbortable: boolean): { timeoutMs: number; signal?: AbortSignal | undefined } {
-    return { timeoutMs: this.#scope.timeoutMs, signal: isAbortable ? this.#scope.signal : undefined }
+  /** A rollback goes on although the caller has left or waited long enough. */
+  #bounds(isAbortable: boolean): ExchangeBounds {
+    const { timeoutMs, signal, budget } = this.#scope
+    return isAbortable ? { timeoutMs, signal, budget } : { timeoutMs }
   }
 
   #noteSignIn(result: StepResult | undefined): SignInRow {

@@ -1,4 +1,4 @@
-import type { LoginPool } from './login-pool.ts'
+import { type LoginPool, statementTimeoutMs } from './login-pool.ts'
 import { DEFAULT_TIMEOUT_MS } from './scope.ts'
 import { ENTER_SYSTEM } from './session-settings.ts'
 import type { SystemCall } from './system-call.ts'
@@ -18,6 +18,7 @@ import {
   type ReceivedWebhook,
   receiveWebhook,
 } from './system-webhooks.ts'
+import { TimeBudget, type WaitBounds } from './time-budget.ts'
 
 /** One caller's view of one task, or of approvals where there is none, as a stream reads it. */
 export interface WatchedStream {
@@ -50,21 +51,29 @@ export type WatchedStreamState =
  */
 export class SystemDatabase {
   readonly #pool: LoginPool
+  readonly #bounds: WaitBounds
   readonly #call: SystemCall = async (sql, values) => {
-    const connection = await this.#pool.checkOut()
+    // Without a request's budget, a call has one of its own.
+    const { budget = new TimeBudget(), signal } = this.#bounds
+    const bounds = { budget, signal, timeoutMs: DEFAULT_TIMEOUT_MS }
+    const connection = await this.#pool.checkOut(bounds)
     try {
-      const enter = { sql: ENTER_SYSTEM, values: [String(DEFAULT_TIMEOUT_MS)] }
-      const [, result] = await connection.exchange([enter, { sql, values }], {
-        timeoutMs: DEFAULT_TIMEOUT_MS,
-      })
+      const enter = { sql: ENTER_SYSTEM, values: [String(statementTimeoutMs(bounds))] }
+      const [, result] = await connection.exchange([enter, { sql, values }], bounds)
       return result?.rows ?? []
     } finally {
       connection.release()
     }
   }
 
-  constructor(pool: LoginPool) {
+  constructor(pool: LoginPool, bounds: WaitBounds = {}) {
     this.#pool = pool
+    this.#bounds = bounds
+  }
+
+  /** The same, within the bounds of a request. */
+  within(bounds: WaitBounds): SystemDatabase {
+    return new SystemDatabase(this.#pool, bounds)
   }
 
   /** Counts one call under `key` and tells whether it is within `limit` for the window; the same over all processes. */

@@ -68,7 +68,12 @@ function addAuth(fastify: FastifyInstance, { auth, appUrl, clientAddress }: Rout
     ) => {
       const body = request.method === 'POST' ? request.body : undefined
       const ipAddress = clientAddress(request.raw) ?? ''
-      const response = await auth.handler(toWebRequest(request.raw, appUrl, body), { ipAddress })
+      const left = new AbortController()
+      reply.raw.once('close', () => {
+        if (!reply.raw.writableEnded) left.abort()
+      })
+      const webRequest = toWebRequest(request.raw, { appUrl, body, signal: left.signal })
+      const response = await auth.handler(webRequest, { ipAddress })
       return sendWebResponse(reply, response)
     },
   })

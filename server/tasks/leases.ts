@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import { createSecret, credentialOf, storedSecret } from '../bearer-secrets.ts'
 import { type Database, scopedDatabase } from '../db/database.ts'
 import { DEFAULT_TIMEOUT_MS } from '../db/scope.ts'
+import type { TimeBudget } from '../db/time-budget.ts'
 import { AppError } from '../errors.ts'
 import type { Services } from '../services.ts'
 import { COLUMNS, getTask, type Task, toTask } from './queries.ts'
@@ -15,40 +16,40 @@ export interface Claim {
   expiresAt: Date
 }
 
-type ClaimServices = Pick<Services, 'pools'>
+interface ClaimContext {
+  readonly services: Pick<Services, 'pools'>
+  readonly budget: TimeBudget
+}
 
 /** Whom this process served last, so that the operator's workers take users in turn. A hint: losing it loses nothing. */
 let lastServedUserId: string | null = null
 
 /** Claims the caller's oldest waiting task, or one whose lease has lapsed; null where there is none. */
-export async function claimOwnTask(
-  db: Database,
-  services: ClaimServices,
-  input: ClaimTask,
-): Promise<Claim | null> {
+export async function claimOwnTask(db: Database, ctx: ClaimContext, input: ClaimTask): Promise<Claim | null> {
   const lease = createSecret('rhl_')
   const { rows } = await sql<{ taskId: string | null; expiresAt: Date }>`
     select * from app.claim_task(${input.worker}, ${input.leaseSeconds}, ${storedSecret(lease)})
   `.execute(db)
   const [claimed] = rows
   return claimed?.taskId
-    ? openClaim(services, { lease, taskId: claimed.taskId, expiresAt: claimed.expiresAt })
+    ? openClaim(ctx, { lease, taskId: claimed.taskId, expiresAt: claimed.expiresAt })
     : null
 }
 
 /** The same for the operator's workers, over all users in turn. */
-export async function claimAnyTask(services: ClaimServices, input: ClaimTask): Promise<Claim | null> {
+export async function claimAnyTask(ctx: ClaimContext, input: ClaimTask): Promise<Claim | null> {
   const lease = createSecret('rhl_')
   const claim = { ...input, credentialHash: storedSecret(lease) }
-  const claimed = await services.pools.system.claimTask(claim, lastServedUserId)
+  const { services, budget } = ctx
+  const claimed = await services.pools.system.within({ budget }).claimTask(claim, lastServedUserId)
   if (!claimed) return null
   lastServedUserId = claimed.userId
-  return openClaim(services, { lease, ...claimed })
+  return openClaim(ctx, { lease, ...claimed })
 }
 
 /** Reads the task under its new lease: the worker gets what the lease opens, and no more. */
 async function openClaim(
-  services: ClaimServices,
+  { services, budget }: ClaimContext,
   { lease, taskId, expiresAt }: { lease: string; taskId: string; expiresAt: Date },
 ): Promise<Claim> {
   const db = scopedDatabase(services.pools.api, {
@@ -57,6 +58,7 @@ async function openClaim(
     permission: 'tasks:read+lease',
     isReadOnly: true,
     timeoutMs: DEFAULT_TIMEOUT_MS,
+    budget,
   })
   return { task: await getTask(db, taskId), lease, expiresAt }
 }

@@ -59,11 +59,7 @@ export const tasksRouter = router({
   claim: work
     .input(schema.claimTask)
     .mutation(({ ctx, input }) =>
-      announcing(
-        ctx,
-        ctx.db ? claimOwnTask(ctx.db, ctx.services, input) : claimAnyTask(ctx.services, input),
-        announceClaim,
-      ),
+      announcing(ctx, ctx.db ? claimOwnTask(ctx.db, ctx, input) : claimAnyTask(ctx, input), announceClaim),
     ),
   heartbeat: lease.mutation(({ ctx }) => extendLease(ctx.db)),
   complete: lease

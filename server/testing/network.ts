@@ -1,0 +1,58 @@
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { formatConnectionUrl, parseConnectionUrl } from '#server/db/connection-url.ts'
+
+/** A network between a server and its Postgres that can be slow, and can begin to swallow everything. */
+export interface Network extends AsyncDisposable {
+  /** The same URL, by way of the network. All URLs given must name the same server. */
+  through(url: string): string
+  /** From now on, each answer of Postgres comes so much later. */
+  delay(ms: number): void
+  /** From now on, connections are accepted and nothing is passed on. */
+  swallow(): void
+}
+
+export async function startNetwork(targetUrl: string): Promise<Network> {
+  const { host, port } = parseConnectionUrl(targetUrl)
+  const sockets = new Set<Socket>()
+  let delayMs = 0
+  let isSwallowing = false
+  const proxy = createServer(near => {
+    const far = connect(port, host)
+    for (const socket of [near, far]) {
+      sockets.add(socket.setNoDelay())
+      socket.on('error', () => {})
+      socket.on('close', () => {
+        sockets.delete(socket)
+        near.destroy()
+        far.destroy()
+      })
+    }
+    near.on('data', chunk => {
+      if (!isSwallowing) far.write(chunk)
+    })
+    far.on('data', chunk => {
+      setTimeout(() => {
+        if (!isSwallowing) near.write(chunk)
+      }, delayMs)
+    })
+  })
+  await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
+  const address = proxy.address() as AddressInfo
+  return {
+    through(url) {
+      const parts = parseConnectionUrl(url)
+      if (parts.host !== host || parts.port !== port) throw new Error('the URL names another server')
+      return formatConnectionUrl({ ...parts, host: '127.0.0.1', port: address.port })
+    },
+    delay(ms) {
+      delayMs = ms
+    },
+    swallow() {
+      isSwallowing = true
+    },
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise(resolve => proxy.close(resolve))
+    },
+  }
+}
