@@ -3,6 +3,7 @@
 import { type Connection, type ConnectionOptions, connect, originOf, readJson } from './connection.ts'
 import {
   type ErrorDetails,
+  type ErrorReason,
   NoAnswerError,
   RowhouseError,
   requestIdOf,
@@ -117,7 +118,7 @@ const BY_STATUS: Record<number, Pick<ErrorDetails, 'code' | 'reason'>> = {
 
 /** Says a refusal of Better Auth's in the words of this client. */
 function refusal({ path, response, body }: Answer): Error {
-  const { code, message } = readRefusal(body)
+  const { code, message, reason } = readRefusal(body)
   const words = code.startsWith('USER_ALREADY_EXISTS')
     ? ({ code: 'CONFLICT', reason: 'unique_violation' } as const)
     : BY_STATUS[response.status]
@@ -126,6 +127,8 @@ function refusal({ path, response, body }: Answer): Error {
   }
   return new RowhouseError(message, {
     ...words,
+    // What is refused in front of the library says why by itself.
+    reason: reason ?? words.reason,
     path,
     httpStatus: response.status,
     retryAt: retryTime(response),
@@ -133,7 +136,12 @@ function refusal({ path, response, body }: Answer): Error {
   })
 }
 
-function readRefusal(body: unknown): { code: string; message: string } {
-  const { code, message } = typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {}
-  return { code: String(code ?? ''), message: String(message ?? '') }
+function readRefusal(body: unknown): { code: string; message: string; reason: ErrorReason | undefined } {
+  const { code, message, reason } =
+    typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {}
+  return {
+    code: String(code ?? ''),
+    message: String(message ?? ''),
+    reason: typeof reason === 'string' ? (reason as ErrorReason) : undefined,
+  }
 }

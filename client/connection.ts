@@ -40,9 +40,39 @@ export function connect(options: ConnectionOptions): Connection {
         return await send(url, { ...init, credentials: cookies ? 'include' : 'omit' })
       } catch (cause) {
         init.signal?.throwIfAborted()
+        const refusal = await withheldRefusal(send, url, init.signal)
+        if (refusal) return refusal
         throw new NoAnswerError(`${originOf(url)} is unreachable`, { cause })
       }
     },
+  }
+}
+
+const PROBE_MS = 5_000
+
+/**
+ * The server's refusal of this page's origin, if that is why a call failed. A browser withholds answers to calls with a
+ * credential from a page that is not allowed, so this asks again without one, by a request that changes nothing.
+ */
+async function withheldRefusal(
+  send: NonNullable<ConnectionOptions['fetch']>,
+  url: string,
+  signal: AbortSignal | null | undefined,
+): Promise<Response | null> {
+  const page = (globalThis as { location?: Location }).location?.origin
+  if (page === undefined || page === originOf(url)) return null
+  const [address = url] = url.split('?', 1)
+  const timeout = AbortSignal.timeout(PROBE_MS)
+  try {
+    const response = await send(address, {
+      credentials: 'omit',
+      cache: 'no-store',
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+    })
+    const isRefusal = response.status === 403 && (await response.clone().text()).includes('foreign_origin')
+    return isRefusal ? response : null
+  } catch {
+    return null
   }
 }
 

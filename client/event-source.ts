@@ -28,7 +28,9 @@ class FailureEvent extends Event {
 /** What went wrong, where tRPC wrapped this module's `error` event; anything else as it is. */
 export function unwrapFailure(error: unknown): unknown {
   if (!(error instanceof TRPCClientError)) return error
-  const cause: unknown = error.cause
+  let cause: unknown = error.cause
+  // tRPC also cancels the stream that has failed, which fails in the same way.
+  if (cause instanceof Error && 'suppressed' in cause) cause = cause.suppressed
   return cause instanceof FailureEvent ? cause.failure : error
 }
 

@@ -12,7 +12,7 @@ import type { CreateHttpContext } from './http/context-input.ts'
 import { addGate } from './http/gate.ts'
 import { listen } from './http/listen.ts'
 import { DEFAULT_LOAD_LIMITS, type LoadLimits, watchLoad } from './http/load.ts'
-import { readOrigins } from './http/origins.ts'
+import { createOrigins } from './http/origins.ts'
 import { TRPC_PREFIX } from './http/plain-request.ts'
 import { requestId } from './http/request-id.ts'
 import { type AuthHandler, addRoutes, type Readiness } from './http/routes.ts'
@@ -81,7 +81,7 @@ function withoutSchemas(): never {
 /** The HTTP surface. Connects to nothing and listens when told to. */
 export function buildApp(options: AppOptions): App {
   const { config, log } = options
-  const origins = readOrigins(config.appUrl, config.allowedOrigins)
+  const origins = createOrigins(config, log)
   const load = watchLoad({ ...DEFAULT_LOAD_LIMITS, ...options.limits })
   const streams = new Set<ServerResponse>()
   const metrics = createMetrics({

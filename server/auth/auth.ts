@@ -30,6 +30,8 @@ export interface AuthOptions {
 export interface ClientOfRequest {
   /** The peer's address as the HTTP layer knows it. Headers of the request itself are not believed. */
   readonly ipAddress: string
+  /** The port that the request came in at. */
+  readonly port?: number | undefined
 }
 
 export interface Auth {
@@ -57,6 +59,7 @@ export class TooManyAttemptsError extends Error {
 }
 
 const ADDRESS_HEADER = 'x-rowhouse-client-address'
+const PORT_HEADER = 'x-rowhouse-port'
 
 /** Signing up and in, sessions and organizations: Better Auth behind a list of served endpoints, limits and hashed secrets. */
 export function createAuth(options: AuthOptions): Auth {
@@ -85,7 +88,13 @@ export function createAuth(options: AuthOptions): Auth {
       import('./second-factor.ts'),
       import('./second-factor-gate.ts'),
     ])
-    const auth = await setUpBetterAuth({ ...options, pool, addressHeader: ADDRESS_HEADER, runInBackground })
+    const auth = await setUpBetterAuth({
+      ...options,
+      pool,
+      addressHeader: ADDRESS_HEADER,
+      portHeader: PORT_HEADER,
+      runInBackground,
+    })
     return { auth, context: await auth.$context, checkSecondFactor, factorOfRequest }
   }
   function library() {
@@ -120,6 +129,7 @@ export function createAuth(options: AuthOptions): Auth {
     if (checked instanceof Response) return checked
     const { headers, body, factor } = checked
     headers.set(ADDRESS_HEADER, client.ipAddress)
+    headers.set(PORT_HEADER, String(client.port ?? ''))
     const response = await factorOfRequest.run(factor, () =>
       auth.handler(new Request(request.url, { method: request.method, headers, body })),
     )

@@ -5,6 +5,7 @@ import { organization } from 'better-auth/plugins/organization'
 import { twoFactor } from 'better-auth/plugins/two-factor'
 import { CamelCasePlugin, Kysely, PostgresDialect } from 'kysely'
 import type { Keyring } from '#server/crypto/keyring.ts'
+import { allowedOrigins } from '#server/http/origins.ts'
 import type { Mailer } from '#server/mail.ts'
 import { createAccountTokens } from './account-tokens.ts'
 import type { AuthConfig } from './auth-config.ts'
@@ -25,6 +26,8 @@ export interface BetterAuthSetup {
   readonly log: AuthLog
   /** Where the client's address is read from: a header that we overwrite on every request. */
   readonly addressHeader: string
+  /** Where the port that the request came in at is read from, in the same way. */
+  readonly portHeader: string
   /** Takes over what need not be waited for, such as a mail. */
   readonly runInBackground: (work: Promise<unknown>) => void
 }
@@ -62,7 +65,8 @@ function betterAuthOptions(setup: BetterAuthSetup) {
     secret: config.authSecret,
     // Named as well, so that a stray variable of the library's own cannot put another secret in its place.
     secrets: [{ version: 1, value: config.authSecret }],
-    trustedOrigins: [appUrl, ...config.allowedOrigins],
+    trustedOrigins: request =>
+      allowedOrigins(config, Number(request?.headers.get(setup.portHeader)) || undefined),
     telemetry: { enabled: false },
     logger: libraryLogger(log),
     onAPIError: {

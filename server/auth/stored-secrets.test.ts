@@ -28,6 +28,7 @@ beforeAll(async () => {
     mailer: { send: async () => true, close: async () => {} },
     log: pino({ level: 'warn' }, { write: line => logged.push(line) }),
     addressHeader: 'x-test-address',
+    portHeader: 'x-port',
     runInBackground: () => {},
   })
   adapter = (await auth.$context).adapter

@@ -261,7 +261,7 @@ export const CASES: Record<string, TestRequest[]> = {
     get('null', { accept: 'application/jsonl' }),
     get('null', { accept: 'application/json, application/jsonl' }),
     get('null', { accept: 'text/event-stream' }),
-    get('null', { origin: 'https://stranger.example.com' }),
+    get('null', { origin: 'https://stranger.example.com', authorization: 'Bearer x' }),
     get('null', { 'accept-encoding': 'gzip, br' }),
     get('null', { 'if-none-match': '*' }),
     get('null', { 'content-length': '0' }),

@@ -12,7 +12,7 @@ import {
 } from './testing-servers.ts'
 
 // Where ours differs on purpose, and the suite that holds it:
-// - a cookie call from a foreign origin, a preflight, CORS headers and `vary: origin` (origins.test.ts);
+// - a call from a foreign origin, a preflight, CORS headers and `vary: origin` (origins.test.ts);
 // - bodies over 1 MiB, also where the procedure would not have read them, JSON nested over 200 levels, and methods
 //   that HTTP knows and tRPC does not, which are errors of its own there (limits.test.ts);
 // - 503 past the capacity (load.test.ts), and the headers below.

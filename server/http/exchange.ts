@@ -3,7 +3,7 @@ import { AppError } from '#server/errors.ts'
 import type { Logger } from '#server/logger.ts'
 import type { HttpContext } from './context-input.ts'
 import { RETRY_AFTER_SECONDS } from './load.ts'
-import { corsHeaders, type Origins } from './origins.ts'
+import type { Origins } from './origins.ts'
 import type { CallError } from './plain-calls.ts'
 import { requestId } from './request-id.ts'
 
@@ -43,7 +43,7 @@ export function commonHeaders({ req, requestId }: Exchange, origins: Origins): s
     'no-store',
   ]
   if (req.headers.origin === undefined) return headers
-  const cors = corsHeaders(req.headers.origin, origins)
+  const cors = origins.headersFor(req)
   if (cors) for (const name in cors) headers.push(name, cors[name] ?? '')
   return headers
 }

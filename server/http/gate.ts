@@ -1,9 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { AppError } from '#server/errors.ts'
 import type { Logger } from '#server/logger.ts'
 import type { Metrics } from '#server/metrics.ts'
 import { type Load, overloaded, type Slot } from './load.ts'
-import { corsHeaders, isForeignCall, isPreflight, type Origins, preflightHeaders } from './origins.ts'
+import { isPreflight, type Origins } from './origins.ts'
 
 export interface GateOptions {
   origins: Origins
@@ -28,11 +27,12 @@ export function addGate(
     reply.header('x-content-type-options', 'nosniff')
     if (isDraining()) reply.header('connection', 'close')
     if (isPreflight(method, headers)) {
-      return reply.code(204).headers(preflightHeaders(headers.origin, origins)).send()
+      return reply.code(204).headers(origins.preflightHeaders(request.raw)).send()
     }
-    const cors = corsHeaders(headers.origin, origins)
+    const cors = origins.headersFor(request.raw)
     if (cors) reply.headers({ ...cors, vary: 'origin' })
-    if (isForeignCall(method, headers, origins)) throw foreignOrigin()
+    const refusal = origins.refusalOf(request.raw)
+    if (refusal) throw refusal
   })
   // Once the body is there: whoever sends theirs slowly is no work, and must not keep others out.
   fastify.addHook('preHandler', async (request: FastifyRequest, reply: FastifyReply) => {
@@ -76,11 +76,4 @@ export function addGate(
 
 function isStream(payload: unknown): boolean {
   return typeof payload === 'object' && payload !== null && ('pipe' in payload || 'getReader' in payload)
-}
-
-export function foreignOrigin(): AppError {
-  return new AppError(
-    'foreign_origin',
-    'a call with a cookie that changes something must name an allowed origin',
-  )
 }

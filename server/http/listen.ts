@@ -8,7 +8,9 @@ interface Address {
 /** Listens, or throws an error that names the variable to change. */
 export async function listen(app: FastifyInstance, { host, port }: Address): Promise<string> {
   try {
-    return await app.listen({ host, port })
+    const url = await app.listen({ host, port })
+    // Every address of this machine, and none that a browser could open.
+    return url.replace('//[::]', '//localhost')
   } catch (error) {
     const problem = problemOf(error, { host, port })
     throw problem === null ? error : new Error(problem, { cause: error })

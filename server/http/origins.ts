@@ -1,49 +1,103 @@
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { AppError } from '#server/errors.ts'
+import type { Logger } from '#server/logger.ts'
 
 // A browser adds cookies to whatever page asks. Which page asked is in `Origin`, which pages cannot forge.
 
-export type Origins = ReadonlySet<string>
-
-/** The origins whose pages may change something with a visitor's cookie: the app's own and the configured ones. */
-export function readOrigins(appUrl: string, allowedOrigins: readonly string[]): Origins {
-  return new Set([appUrl, ...allowedOrigins].map(url => new URL(url).origin))
+export interface OriginConfig {
+  readonly appUrl: string
+  readonly allowedOrigins: readonly string[]
 }
 
-const BEARER = /^bearer /i
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 
 /**
- * Whether a call that changes something must be refused: it carries a cookie and does not come from an allowed
- * origin, or does not say where it comes from. A bearer credential wins over the cookie, and no page can make a
- * browser add one.
+ * The origins whose pages may call with a visitor's cookie: the app's, the configured ones and, where the app is on this
+ * machine, the addresses at which its browsers reach `port`, which the request came in at.
  */
-export function isForeignCall(
-  method: string | undefined,
-  headers: IncomingHttpHeaders,
-  origins: Origins,
-): boolean {
-  if (headers.cookie === undefined || method === 'GET' || method === 'HEAD' || method === 'OPTIONS')
-    return false
-  const { authorization, origin } = headers
-  if (authorization !== undefined && BEARER.test(authorization)) return false
-  return origin === undefined || !origins.has(origin)
+export function allowedOrigins(config: OriginConfig, port: number | undefined): string[] {
+  const { origin, hostname } = new URL(config.appUrl)
+  const own = LOOPBACK.test(hostname) && port !== undefined ? ['localhost', '127.0.0.1', '[::1]'] : []
+  return [origin, ...config.allowedOrigins, ...own.map(host => new URL(`http://${host}:${port}`).origin)]
 }
 
-const EXPOSED = 'set-auth-token, set-two-factor-token, retry-after, x-request-id'
-const PREFLIGHT_MAX_AGE_SECONDS = '600'
-const ALLOWED_HEADERS =
-  'authorization, content-type, last-event-id, trpc-accept, x-organization-id, x-request-id, x-two-factor-token'
+/** Which pages may call, and the refusal of the others. */
+export interface Origins {
+  /** The error for a request that must be refused; null for one that may pass. */
+  refusalOf(req: Request): AppError | null
+  /** What lets an allowed page read its answer, and a refused page its refusal; undefined for every other request. */
+  headersFor(req: Request): Record<string, string> | undefined
+  /** The answer to a preflight's question. */
+  preflightHeaders(req: Request): Record<string, string>
+}
 
-/** What lets pages of an allowed origin read an answer; undefined for the others and for callers without one. */
-export function corsHeaders(
-  origin: string | undefined,
-  origins: Origins,
-): Record<string, string> | undefined {
-  if (origin === undefined || !origins.has(origin)) return undefined
-  return {
-    'access-control-allow-origin': origin,
-    'access-control-allow-credentials': 'true',
-    'access-control-expose-headers': EXPOSED,
+type Request = Pick<IncomingMessage, 'method' | 'url' | 'headers' | 'socket'>
+
+/** A page of a foreign origin could not read what it asks for below these: it is told so instead. */
+const REFUSED_READS = /^\/(trpc|api\/auth)\//
+const SAFE_METHODS = new Set<string | undefined>(['GET', 'HEAD', 'OPTIONS'])
+const BEARER = /^bearer /i
+
+const EXPOSED = 'set-auth-token, set-two-factor-token, retry-after, x-request-id'
+const METHODS = 'GET, POST, PUT'
+const PREFLIGHT_MAX_AGE_SECONDS = '600'
+/** What a foreign page may send, to be refused: nothing that could be a credential. */
+const FOREIGN_HEADERS = 'content-type, last-event-id, trpc-accept, x-organization-id, x-request-id'
+const ALLOWED_HEADERS = `authorization, ${FOREIGN_HEADERS}, x-two-factor-token`
+
+/** A refused origin is logged once, with the variable that allows it. */
+export function createOrigins(config: OriginConfig, log: Pick<Logger, 'warn'>): Origins {
+  const noteRefused = refusedOriginLog(log)
+  const allowedByPort = new Map<number | undefined, Set<string>>()
+
+  function isAllowed(origin: string, { socket: { localPort } }: Request): boolean {
+    let allowed = allowedByPort.get(localPort)
+    if (!allowed) {
+      allowed = new Set(allowedOrigins(config, localPort))
+      allowedByPort.set(localPort, allowed)
+    }
+    return allowed.has(origin)
   }
+
+  function refusalOf(req: Request): AppError | null {
+    const { method, headers, url = '' } = req
+    const { authorization, cookie, origin } = headers
+    // A bearer credential wins over the cookie, and no foreign page can make a browser send one: see FOREIGN_HEADERS.
+    if (authorization !== undefined && BEARER.test(authorization)) return null
+    const isSafe = SAFE_METHODS.has(method)
+    if (origin === undefined) return isSafe || cookie === undefined ? null : foreignOrigin(undefined)
+    if (isAllowed(origin, req) || (isSafe && !REFUSED_READS.test(url))) return null
+    noteRefused(origin)
+    return foreignOrigin(origin)
+  }
+
+  return {
+    refusalOf,
+    headersFor(req) {
+      const { origin } = req.headers
+      if (origin === undefined) return undefined
+      if (isAllowed(origin, req)) return { ...readableBy(origin), 'access-control-allow-credentials': 'true' }
+      return refusalOf(req) ? readableBy(origin) : undefined
+    },
+    preflightHeaders(req) {
+      const { origin = '' } = req.headers
+      const answer = { ...readableBy(origin), 'access-control-allow-methods': METHODS, vary: 'origin' }
+      if (!isAllowed(origin, req)) {
+        noteRefused(origin)
+        return { ...answer, 'access-control-allow-headers': FOREIGN_HEADERS }
+      }
+      return {
+        ...answer,
+        'access-control-allow-credentials': 'true',
+        'access-control-allow-headers': ALLOWED_HEADERS,
+        'access-control-max-age': PREFLIGHT_MAX_AGE_SECONDS,
+      }
+    },
+  }
+}
+
+function readableBy(origin: string): Record<string, string> {
+  return { 'access-control-allow-origin': origin, 'access-control-expose-headers': EXPOSED }
 }
 
 export function isPreflight(method: string | undefined, headers: IncomingHttpHeaders): boolean {
@@ -54,15 +108,34 @@ export function isPreflight(method: string | undefined, headers: IncomingHttpHea
   )
 }
 
-/** The answer to a preflight's question; a foreign origin gets none of the permissions. */
-export function preflightHeaders(origin: string | undefined, origins: Origins): Record<string, string> {
-  const cors = corsHeaders(origin, origins)
-  if (cors === undefined) return { vary: 'origin' }
-  return {
-    ...cors,
-    'access-control-allow-methods': 'GET, POST, PUT',
-    'access-control-allow-headers': ALLOWED_HEADERS,
-    'access-control-max-age': PREFLIGHT_MAX_AGE_SECONDS,
-    vary: 'origin',
+function foreignOrigin(origin: string | undefined): AppError {
+  const message =
+    origin === undefined
+      ? 'a call with a cookie that changes something must name an allowed origin'
+      : `${shortened(origin)} is not an allowed origin: the operator of this server can add it to ALLOWED_ORIGINS`
+  return new AppError('foreign_origin', message)
+}
+
+const MAX_LOGGED_ORIGINS = 100
+const MAX_ORIGIN_LENGTH = 200
+
+function shortened(origin: string): string {
+  return origin.length > MAX_ORIGIN_LENGTH ? `${origin.slice(0, MAX_ORIGIN_LENGTH)}…` : origin
+}
+
+/** Logs each origin once. Callers choose what they send, so that the log and its memory end after a hundred. */
+function refusedOriginLog(log: Pick<Logger, 'warn'>): (origin: string) => void {
+  const logged = new Set<string>()
+  return given => {
+    const origin = shortened(given)
+    if (logged.size > MAX_LOGGED_ORIGINS || logged.has(origin)) return
+    logged.add(origin)
+    if (logged.size > MAX_LOGGED_ORIGINS) {
+      log.warn(`pages of more than ${MAX_LOGGED_ORIGINS} origins were refused; further ones are not logged`)
+    } else if (origin === 'null') {
+      log.warn('a page without an origin of its own (a file, or a sandboxed frame) was refused')
+    } else {
+      log.warn({ origin }, `a page of ${origin} was refused; to allow its calls, add it to ALLOWED_ORIGINS`)
+    }
   }
 }

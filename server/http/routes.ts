@@ -6,7 +6,7 @@ import type { ReadClientAddress } from './client-address.ts'
 import { sendWebResponse, toWebRequest } from './web-request.ts'
 
 export interface AuthHandler {
-  handler: (request: Request, client: { ipAddress: string }) => Promise<Response>
+  handler: (request: Request, client: { ipAddress: string; port: number | undefined }) => Promise<Response>
 }
 
 export interface Readiness {
@@ -73,7 +73,10 @@ function addAuth(fastify: FastifyInstance, { auth, appUrl, clientAddress }: Rout
         if (!reply.raw.writableEnded) left.abort()
       })
       const webRequest = toWebRequest(request.raw, { appUrl, body, signal: left.signal })
-      const response = await auth.handler(webRequest, { ipAddress })
+      const response = await auth.handler(webRequest, {
+        ipAddress,
+        port: request.raw.socket.localPort,
+      })
       return sendWebResponse(reply, response)
     },
   })

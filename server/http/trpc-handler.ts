@@ -15,12 +15,11 @@ import {
   procedureHeaders,
   VARY,
 } from './exchange.ts'
-import { foreignOrigin } from './gate.ts'
 import { MAX_JSON_DEPTH, nestsTooDeep } from './json-depth.ts'
 import { createLiveAnswers } from './live-answer.ts'
 import { readLiveRequest } from './live-request.ts'
 import { type Load, overloaded } from './load.ts'
-import { isForeignCall, isPreflight, type Origins, preflightHeaders } from './origins.ts'
+import { isPreflight, type Origins } from './origins.ts'
 import { answerPlainCalls, describeError } from './plain-calls.ts'
 import { isJson, type PlainRequest, readPlainRequest, TRPC_PREFIX } from './plain-request.ts'
 import { createTrpcAdapter } from './trpc-adapter.ts'
@@ -63,15 +62,14 @@ export function createTrpcHandler(options: TrpcHandlerOptions) {
     const { req, res } = exchange
     const { method = 'GET', headers } = req
     if (isPreflight(method, headers)) {
-      res.writeHead(204, preflightHeaders(headers.origin, options.origins)).end()
+      res.writeHead(204, options.origins.preflightHeaders(req)).end()
       return
     }
     if (!METHODS.has(method)) {
       throw new TRPCError({ code: 'METHOD_NOT_SUPPORTED', message: `Unsupported method ${method}` })
     }
-    if (isForeignCall(method, headers, options.origins)) {
-      throw foreignOrigin()
-    }
+    const refusal = options.origins.refusalOf(req)
+    if (refusal) throw refusal
     const request = readPlainRequest(options.router, req, MAX_BATCH_SIZE)
     if (addressNestsTooDeep(req.url ?? '')) throw tooDeep()
     const body = method === 'GET' || method === 'HEAD' ? undefined : await readWhole(req)
