@@ -12,7 +12,8 @@ import {
   type Transaction,
 } from 'kysely'
 import { SnakeCaseCompiler } from './columns.ts'
-import { type Identity, identityOf } from './identity.ts'
+import type { Claimant } from './connection-shares.ts'
+import { type Identity, identityOf, lastKnownUser } from './identity.ts'
 import type { LoginPool } from './login-pool.ts'
 import { currentScope, type PublicScope, type StatementScope } from './scope.ts'
 import { ScopedConnection } from './scoped-connection.ts'
@@ -93,13 +94,19 @@ class ScopedConnections implements ConnectionProvider {
 
   async provideConnection<T>(consumer: (connection: DatabaseConnection) => Promise<T>): Promise<T> {
     const scope = this.#scope ?? currentScope()
-    const connection = await this.#pool.checkOut(scope)
+    const connection = await this.#pool.checkOut(claimantOf(scope))
     try {
       return await consumer(new ScopedConnection(connection, scope))
     } finally {
       connection.release()
     }
   }
+}
+
+function claimantOf(scope: StatementScope | PublicScope): Claimant {
+  if (scope.credential === null) return scope
+  const { credential, isReadOnly, signal, budget } = scope
+  return { caller: lastKnownUser(credential) ?? credential, isReadOnly, signal, budget }
 }
 
 function kysely(pool: LoginPool, scope: StatementScope | PublicScope | null): Kysely<DB> {
@@ -125,7 +132,8 @@ export function ambientDatabase(pool: LoginPool): Kysely<DB> {
 
 /** Asks the database who holds the scope's credential. Throws {@link SignInError} as any statement would. */
 export async function signIn(pool: LoginPool, scope: StatementScope): Promise<Identity> {
-  const connection = await pool.checkOut(scope)
+  // Nobody's share: who holds a transaction and asks again must not wait for themselves.
+  const connection = await pool.checkOut({ signal: scope.signal, budget: scope.budget })
   try {
     return identityOf(await new ScopedConnection(connection, scope).signIn())
   } finally {

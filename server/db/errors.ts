@@ -51,6 +51,14 @@ export class DatabaseUnavailableError extends Error {
   }
 }
 
+/** The caller has so many statements waiting already that this one found no connection. */
+export class CallerBusyError extends Error {
+  constructor() {
+    super('too many statements of this caller wait for a connection or for a row')
+    this.name = 'CallerBusyError'
+  }
+}
+
 /** The caller went away, so the statement was cancelled. */
 export class StatementAbortedError extends Error {
   constructor() {
@@ -113,6 +121,13 @@ export function toAppError(error: unknown): AppError | null {
   if (error instanceof DatabaseUnavailableError) {
     const retryAt = new Date(Date.now() + RETRY_MS)
     return new AppError('database_unavailable', 'the database is not available', { cause: error, retryAt })
+  }
+  if (error instanceof CallerBusyError) {
+    const retryAt = new Date(Date.now() + 1_000)
+    return new AppError('overloaded', 'too many of your calls wait already; try again', {
+      cause: error,
+      retryAt,
+    })
   }
   if (!(error instanceof pg.DatabaseError)) return null
   const constraint = error.constraint

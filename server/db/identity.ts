@@ -30,3 +30,18 @@ export function identityOf(row: SignInRow): Identity {
     scopes,
   } as unknown as Identity
 }
+
+const MAX_KNOWN = 10_000
+const users = new Map<string, string>()
+
+/** Remembers whose credential it was, to share connections out by user. Nothing else may believe it: it can be out of date. */
+export function noteUser(credential: string, { userId }: SignInRow): void {
+  if (typeof userId !== 'string' || users.get(credential) === userId) return
+  if (users.size >= MAX_KNOWN) users.clear()
+  users.set(credential, userId)
+}
+
+/** Whose credential it was when it last signed in; undefined where it has not, or was forgotten. */
+export function lastKnownUser(credential: string): string | undefined {
+  return users.get(credential)
+}

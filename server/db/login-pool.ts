@@ -1,5 +1,7 @@
 import pg from 'pg'
-import { DatabaseUnavailableError, StatementAbortedError } from './errors.ts'
+import { type Cancellable, sendCancelRequest } from './cancel-request.ts'
+import { type Claimant, ConnectionShares, NoConnectionError } from './connection-shares.ts'
+import { CallerBusyError, DatabaseUnavailableError, StatementAbortedError } from './errors.ts'
 import { Exchange, type Step, type StepResult } from './exchange.ts'
 import { PreparedStatements } from './prepared-statements.ts'
 import type { WaitBounds } from './time-budget.ts'
@@ -32,6 +34,9 @@ export function statementTimeoutMs({ timeoutMs, budget }: ExchangeBounds): numbe
   return Math.max(MIN_TIMEOUT_MS, Math.min(timeoutMs, Math.floor(budget.leftMs - GRACE_MS)))
 }
 
+const DEFAULT_MAX_CONNECTIONS = 10
+const DEFAULT_CONNECT_TIMEOUT_MS = 5_000
+
 /** SQLSTATE classes and codes after which the server is known to be ready for the next statement. */
 const CLEAN_ERRORS = /^(22|23|28|40|42|RH|P0)|^(25006|54|55P03)/
 
@@ -39,14 +44,18 @@ const CLEAN_ERRORS = /^(22|23|28|40|42|RH|P0)|^(25006|54|55P03)/
 export class LoginPool {
   readonly #pool: pg.Pool
   readonly #options: LoginPoolOptions
+  readonly #shares: ConnectionShares
 
   constructor(options: LoginPoolOptions) {
+    const { maxConnections = DEFAULT_MAX_CONNECTIONS, connectTimeoutMs = DEFAULT_CONNECT_TIMEOUT_MS } =
+      options
     this.#options = options
+    this.#shares = new ConnectionShares(maxConnections, connectTimeoutMs)
     this.#pool = new pg.Pool({
       ...options.connection,
       Client: ReportingClient,
-      max: options.maxConnections ?? 10,
-      connectionTimeoutMillis: options.connectTimeoutMs ?? 5_000,
+      max: maxConnections,
+      connectionTimeoutMillis: connectTimeoutMs,
       idleTimeoutMillis: 30_000,
     })
     this.#pool.on('error', error => options.onIdleError?.(error))
@@ -54,22 +63,37 @@ export class LoginPool {
   }
 
   /**
-   * Checks a connection out. It must be released. A caller who leaves stops waiting for one: {@link StatementAbortedError}.
+   * Checks a connection out, within the share of its caller. It must be released. Throws {@link CallerBusyError} where the
+   * caller's own statements are in the way, and {@link StatementAbortedError} where the caller leaves meanwhile.
    */
-  async checkOut(bounds: WaitBounds = {}): Promise<LoginConnection> {
-    const { budget, signal } = bounds
+  async checkOut(claimant: Claimant = {}): Promise<LoginConnection> {
+    const { budget, signal } = claimant
     if (signal?.aborted) throw new StatementAbortedError()
     if (budget && budget.leftMs <= 0) throw outOfTime()
     budget?.begin()
     try {
-      const client = (await this.#connect(bounds)) as TrackedClient
-      client.rowhouse ??= trackClient(client, this.#options.isNamed)
-      return new LoginConnection(client, client.rowhouse, this.#options)
-    } catch (error) {
-      if (error instanceof StatementAbortedError || error instanceof DatabaseUnavailableError) throw error
-      throw new DatabaseUnavailableError('no connection to the database', { cause: error })
+      const giveBack = await this.#takeShare(claimant)
+      try {
+        const client = (await this.#connect(claimant)) as TrackedClient
+        client.rowhouse ??= trackClient(client, this.#options.isNamed)
+        return new LoginConnection(client, { tracked: client.rowhouse, options: this.#options, giveBack })
+      } catch (error) {
+        giveBack()
+        if (error instanceof StatementAbortedError || error instanceof DatabaseUnavailableError) throw error
+        throw new DatabaseUnavailableError('no connection to the database', { cause: error })
+      }
     } finally {
       budget?.end()
+    }
+  }
+
+  async #takeShare(claimant: Claimant): Promise<() => void> {
+    try {
+      return await this.#shares.take(claimant)
+    } catch (error) {
+      if (!(error instanceof NoConnectionError)) throw new StatementAbortedError()
+      if (error.isOwnFault) throw new CallerBusyError()
+      throw new DatabaseUnavailableError('no connection to the database', { cause: error })
     }
   }
 
@@ -83,7 +107,7 @@ export class LoginPool {
 
   /** Connections in use, idle, and callers waiting for one. */
   get usage(): { total: number; idle: number; waiting: number } {
-    return { total: this.#pool.totalCount, idle: this.#pool.idleCount, waiting: this.#pool.waitingCount }
+    return { total: this.#pool.totalCount, idle: this.#pool.idleCount, waiting: this.#shares.waiting }
   }
 
   end(): Promise<void> {
@@ -142,22 +166,6 @@ interface ClientInternals {
   readonly connection: NodeJS.EventEmitter & { stream: { destroy(): void } }
 }
 
-/** The parts of pg's connection that a cancel request takes; it is sent in place of a start-up message. */
-interface CancelWire extends NodeJS.EventEmitter {
-  readonly ssl: unknown
-  readonly stream: { destroy(): void }
-  connect(portOrPath: number | string, host?: string): void
-  requestSsl(): void
-  cancel(processId: number, secretKey: number): void
-}
-
-interface Cancellable {
-  readonly host: string
-  readonly port: number
-  readonly processID: number
-  readonly secretKey: number
-}
-
 function trackClient(client: pg.PoolClient, isNamed: boolean): Tracked {
   if (!(client instanceof ReportingClient)) throw new Error('not a connection of this pool')
   return { prepared: isNamed ? new PreparedStatements() : null, changed: client.changed }
@@ -167,19 +175,28 @@ function internals(client: pg.ClientBase): ClientInternals {
   return client as unknown as ClientInternals
 }
 
+interface Loan {
+  readonly tracked: Tracked
+  readonly options: LoginPoolOptions
+  /** Lets the next claimant have it. */
+  readonly giveBack: () => void
+}
+
 /** A checked-out connection. One whose exchange did not end cleanly is destroyed on release. */
 export class LoginConnection {
   readonly #client: pg.PoolClient
   readonly #tracked: Tracked
   readonly #options: LoginPoolOptions
+  readonly #giveBack: () => void
   #isBroken = false
   #cancelling: Promise<void> | undefined
   #failedStep = -1
 
-  constructor(client: pg.PoolClient, tracked: Tracked, options: LoginPoolOptions) {
+  constructor(client: pg.PoolClient, { tracked, options, giveBack }: Loan) {
     this.#client = client
     this.#tracked = tracked
     this.#options = options
+    this.#giveBack = giveBack
   }
 
   /**
@@ -232,10 +249,15 @@ export class LoginConnection {
     if (this.#cancelling) {
       // Not before the request is dealt with. A pooler keeps the server of who leaves earlier, and PgBouncer 1.18 ends over it:
       // https://github.com/pgbouncer/pgbouncer/issues/822
-      void this.#cancelling.then(() => this.#client.release(true))
+      void this.#cancelling.then(() => this.#return(true))
     } else {
-      this.#client.release(this.#isBroken || this.#tracked.changed.size > 0)
+      this.#return(this.#isBroken || this.#tracked.changed.size > 0)
     }
+  }
+
+  #return(isSpoiled: boolean): void {
+    this.#client.release(isSpoiled)
+    this.#giveBack()
   }
 
   /** Marks the connection as one that must not be used again. */
@@ -254,32 +276,4 @@ export class LoginConnection {
     // The server answers a cancelled statement at once; a network that swallows the request must not keep the caller.
     setTimeout(() => this.#giveUp(), GRACE_MS).unref()
   }
-}
-
-/**
- * Resolves when the other side has dealt with the request, or had its time to.
- * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS
- */
-function sendCancelRequest(
-  { host, port, processID, secretKey }: Cancellable,
-  config: pg.ClientConfig,
-): Promise<void> {
-  const { connection: wire } = new pg.Client(config) as unknown as { connection: CancelWire }
-  // The other side ends the connection when it has dealt with the request. A pooler forgets the request of who leaves first.
-  const send = () => wire.cancel(processID, secretKey)
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const timer = setTimeout(() => {
-    wire.stream.destroy()
-    resolve()
-  }, GRACE_MS).unref()
-  wire.on('end', () => {
-    clearTimeout(timer)
-    resolve()
-  })
-  wire.on('error', () => {})
-  wire.on('connect', () => (wire.ssl ? wire.requestSsl() : send()))
-  wire.on('sslconnect', send)
-  if (host.startsWith('/')) wire.connect(`${host}/.s.PGSQL.${port}`)
-  else wire.connect(port, host)
-  return promise
 }

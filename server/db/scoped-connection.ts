@@ -1,12 +1,12 @@
 import type { CompiledQuery, DatabaseConnection, QueryResult, TransactionSettings } from 'kysely'
 import { isSignInRefusal, SignInError } from './errors.ts'
 import type { Step, StepResult } from './exchange.ts'
-import type { SignInRow } from './identity.ts'
+import { noteUser, type SignInRow } from './identity.ts'
 import { type ExchangeBounds, type LoginConnection, statementTimeoutMs } from './login-pool.ts'
 import type { PublicScope, StatementScope } from './scope.ts'
 import { ENTER_PUBLIC, UNHURRIED } from './session-settings.ts'
 
-const SIGN_IN = 'select is_touch_due, is_slide_due from app.sign_in($1, $2, $3, $4, $5)'
+const SIGN_IN = 'select user_id, is_touch_due, is_slide_due from app.sign_in($1, $2, $3, $4, $5)'
 const IDENTIFY = 'select * from app.sign_in($1, $2, $3, $4, $5)'
 
 /** Statements that leave nothing behind on a connection. Everything else, `set` and `prepare` included, is refused unsent. */
@@ -161,8 +161,10 @@ export class ScopedConnection implements DatabaseConnection {
     const row = result?.rows[0]
     if (!row) throw new Error('app.sign_in returned no row')
     const scope = this.#scope
-    if (scope.credential !== null && (row.isTouchDue || row.isSlideDue))
-      scope.onTouchDue?.(row.isSlideDue === true)
+    if (scope.credential !== null) {
+      noteUser(scope.credential, row)
+      if (row.isTouchDue || row.isSlideDue) scope.onTouchDue?.(row.isSlideDue === true)
+    }
     return row
   }
 }
