@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { json, jsonObject } from './inputs.ts'
+import { json, jsonObject, url } from './inputs.ts'
 
 function nested(depth: number): unknown {
   let value: unknown = 1
@@ -60,5 +60,19 @@ describe('JSON inputs', () => {
     for (const value of [[], null, 'x', undefined, new Date()]) {
       expect(jsonObject().safeParse(value).success).toBe(false)
     }
+  })
+})
+
+describe('addresses', () => {
+  it('are taken as they are written', () => {
+    expect(url.parse('https://a.b/ü?c=%ff')).toBe('https://a.b/ü?c=%ff')
+  })
+
+  it.each([
+    ['a lone surrogate', 'https://a.b/\ud800'],
+    ['NUL', 'https://a.b/\0'],
+    ['another protocol', 'javascript:alert(1)'],
+  ])('are refused with %s', (_, value) => {
+    expect(url.safeParse(value).success).toBe(false)
   })
 })

@@ -6,8 +6,10 @@ import { z } from 'zod'
  * to UTF-8, so both are refused.
  */
 export function text(max: number) {
-  return z.string().max(max).refine(isStorable, 'must be well-formed text without NUL')
+  return z.string().max(max).refine(isStorable, UNSTORABLE)
 }
+
+const UNSTORABLE = 'must be well-formed text without NUL'
 
 function isStorable(value: string): boolean {
   return value.isWellFormed() && !value.includes('\0')
@@ -90,7 +92,10 @@ function isPlain(value: object): boolean {
 
 export const id = z.guid()
 
-export const url = z.url({ protocol: /^https?$/ }).max(2_048)
+export const url = z
+  .url({ protocol: /^https?$/ })
+  .max(2_048)
+  .refine(isStorable, UNSTORABLE)
 
 const DEFAULT_PAGE_SIZE = 20
 const MAX_PAGE_SIZE = 100

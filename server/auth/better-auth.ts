@@ -6,6 +6,7 @@ import { twoFactor } from 'better-auth/plugins/two-factor'
 import { CamelCasePlugin, Kysely, PostgresDialect } from 'kysely'
 import type { Keyring } from '#server/crypto/keyring.ts'
 import { allowedOrigins } from '#server/http/origins.ts'
+import { decodeHeader } from '#server/http/utf8.ts'
 import type { Mailer } from '#server/mail.ts'
 import { createAccountTokens } from './account-tokens.ts'
 import type { AuthConfig } from './auth-config.ts'
@@ -124,8 +125,10 @@ function betterAuthOptions(setup: BetterAuthSetup) {
     databaseHooks: {
       session: {
         create: {
-          before: async ({ userId }, endpoint) => ({
+          before: async ({ userId, userAgent }, endpoint) => ({
             data: {
+              // A header's bytes, each as a character.
+              userAgent: userAgent && decodeHeader(userAgent),
               secondFactorAt: await passGate({
                 userId,
                 // In the transaction of whoever makes the session, which may have made the user as well.

@@ -1,3 +1,4 @@
+import { decodeHeader, isReadableQuery } from '#server/http/utf8.ts'
 import { type Endpoint, findEndpoint } from './endpoints.ts'
 import { refuse } from './response.ts'
 import { readSessionCookie, sessionCookieName, verifySessionToken } from './session-token.ts'
@@ -31,7 +32,10 @@ export async function prepareRequest(
   const path = url.pathname.startsWith(`${BASE_PATH}/`) ? url.pathname.slice(BASE_PATH.length) : ''
   const endpoint = findEndpoint(request.method, path)
   if (!endpoint) return refuse(404, 'NOT_FOUND', 'Not found')
+  if (!isReadableQuery(request.url)) return invalidText()
   if (![...url.searchParams.values()].every(isStorable)) return invalidText()
+  // Sessions keep it.
+  if (decodeHeader(request.headers.get('user-agent') ?? '') === null) return invalidText()
 
   const body = request.method === 'GET' ? null : await readBody(request)
   if (body instanceof Response) return body
@@ -65,7 +69,11 @@ async function readBody(request: Request): Promise<string | null | Response> {
   // A form can be sent from any page without asking; JSON cannot.
   const type = request.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
   if (type !== 'application/json') return refuse(415, 'UNSUPPORTED_MEDIA_TYPE', 'Send application/json')
-  return new TextDecoder().decode(bytes)
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    return invalidText()
+  }
 }
 
 function parseJson(text: string): unknown | Response {
@@ -130,5 +138,9 @@ function tooLarge(): Response {
 }
 
 function invalidText(): Response {
-  return refuse(400, 'INVALID_INPUT', 'Text may hold neither NUL nor a lone surrogate')
+  return refuse(
+    400,
+    'INVALID_INPUT',
+    'Text must be valid UTF-8, and may hold neither NUL nor a lone surrogate',
+  )
 }

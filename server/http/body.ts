@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { AppError } from '#server/errors.ts'
+import { decodeBody } from './utf8.ts'
 
 export const MAX_BODY_BYTES = 1024 * 1024
 
@@ -18,9 +19,9 @@ export function tooLarge(maxBytes = MAX_BODY_BYTES): AppError {
   return new AppError('too_large', `the request body is larger than ${maxBytes} bytes`)
 }
 
-/** Reads a body as UTF-8 text without its byte order mark. Rejects with `too_large` past the limit. */
+/** Reads a body as text. Rejects with `too_large` past the limit, and with `invalid_input` where it is not valid UTF-8. */
 export async function readBody(req: IncomingMessage, maxBytes = MAX_BODY_BYTES): Promise<string> {
-  return toText(await readBytes(req, maxBytes))
+  return decodeBody(await readBytes(req, maxBytes))
 }
 
 /**
@@ -79,9 +80,4 @@ export function readBytes(
     req.on('end', onEnd)
     req.on('close', onClose)
   })
-}
-
-function toText(bytes: Buffer): string {
-  const hasMark = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
-  return bytes.toString('utf8', hasMark ? 3 : 0)
 }

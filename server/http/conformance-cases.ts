@@ -8,11 +8,7 @@ const encode = (value: unknown) => encodeURIComponent(JSON.stringify(value))
 const wrap = (value: unknown) => encode(superjson.serialize(value))
 const id = '0198c0de-0000-7000-8000-000000000001'
 const get = (path: string, headers = {}): TestRequest => ({ path: `/trpc/${path}`, headers })
-const post = (
-  path: string,
-  body: string | Uint8Array = '',
-  headers: Record<string, string> = json,
-): TestRequest => ({
+const post = (path: string, body = '', headers: Record<string, string> = json): TestRequest => ({
   method: 'POST',
   path: `/trpc/${path}`,
   headers,
@@ -47,7 +43,6 @@ export const CASES: Record<string, TestRequest[]> = {
     post('write', '{"json":"é😀\\u0000"}'),
     post('write', '\ufeff{"json":1}'),
     post('write', ' {"json":1}\n'),
-    post('write', Uint8Array.from([0x22, 0xff, 0xfe, 0xc3, 0x22])),
     post('write?input=ignored', '{"json":1}'),
     post('write', '{"json":1}', { 'content-type': 'application/json; charset=utf-8' }),
     post('write', '{"json":1}', { 'content-type': 'Application/JSON' }),
@@ -229,11 +224,9 @@ export const CASES: Record<string, TestRequest[]> = {
     get('null?x#batch=1'),
     get('null?input=%'),
     get('null?input=%zz'),
-    get('echo?input=%22%ff%22'),
     get('echo?input=%22+a%2Bb+%22'),
     get('echo?input=%22%ef%bb%bf%22'),
     get('echo?input=%ef%bb%bf1'),
-    get('echo?input=%22%ed%a0%80%22'),
     get('echo?inp%75t=1'),
     get('echo?+input=1'),
     get('echo?input'),

@@ -15,6 +15,7 @@ import {
 // - a call from a foreign origin, a preflight, CORS headers and `vary: origin` (origins.test.ts);
 // - bodies over 1 MiB, also where the procedure would not have read them, JSON nested over 200 levels, and methods
 //   that HTTP knows and tRPC does not, which are errors of its own there (limits.test.ts);
+// - text that is not valid UTF-8, in a body or a query, which tRPC reads as U+FFFD (utf8.test.ts);
 // - 503 past the capacity (load.test.ts), and the headers below.
 // A batch has at most 20 calls, which is tRPC's own option.
 
@@ -107,7 +108,7 @@ const queryPart = fc.oneof(
     'input=+',
     'x=1',
     'connectionParams=null',
-    'input=%c3%28',
+    'input=%c3%bc',
   ),
 )
 const header = fc.constantFrom<Record<string, string>>(

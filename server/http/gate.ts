@@ -3,6 +3,7 @@ import type { Logger } from '#server/logger.ts'
 import type { Metrics } from '#server/metrics.ts'
 import { type Load, overloaded, type Slot } from './load.ts'
 import { isPreflight, type Origins } from './origins.ts'
+import { checkQuery } from './utf8.ts'
 
 export interface GateOptions {
   origins: Origins
@@ -33,6 +34,7 @@ export function addGate(
     if (cors) reply.headers({ ...cors, vary: 'origin' })
     const refusal = origins.refusalOf(request.raw)
     if (refusal) throw refusal
+    checkQuery(request.raw.url ?? '')
   })
   // Once the body is there: whoever sends theirs slowly is no work, and must not keep others out.
   fastify.addHook('preHandler', async (request: FastifyRequest, reply: FastifyReply) => {

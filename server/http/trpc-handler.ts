@@ -23,6 +23,7 @@ import { isPreflight, type Origins } from './origins.ts'
 import { answerPlainCalls, describeError } from './plain-calls.ts'
 import { isJson, type PlainRequest, readPlainRequest, TRPC_PREFIX } from './plain-request.ts'
 import { createTrpcAdapter } from './trpc-adapter.ts'
+import { checkQuery } from './utf8.ts'
 
 /** Calls in one batch. */
 export const MAX_BATCH_SIZE = 20
@@ -70,6 +71,7 @@ export function createTrpcHandler(options: TrpcHandlerOptions) {
     }
     const refusal = options.origins.refusalOf(req)
     if (refusal) throw refusal
+    checkQuery(req.url ?? '')
     const request = readPlainRequest(options.router, req, MAX_BATCH_SIZE)
     if (addressNestsTooDeep(req.url ?? '')) throw tooDeep()
     const body = method === 'GET' || method === 'HEAD' ? undefined : await readWhole(req)

@@ -3,7 +3,8 @@ import type { WebhookSecrets } from '../config/providers.ts'
 import type { ProviderName } from '../connections/schema.ts'
 import type { SystemDatabase } from '../db/system.ts'
 import { AppError } from '../errors.ts'
-import { parsePayload } from './payload.ts'
+import { decodeHeader } from '../http/utf8.ts'
+import { malformed, parsePayload } from './payload.ts'
 import type { WebhookProvider, WebhookRequest } from './provider.ts'
 import { verificationTokenOf } from './providers/notion.ts'
 
@@ -63,7 +64,10 @@ function storedHeaders(provider: WebhookProvider, request: WebhookRequest): Reco
   const headers: Record<string, string> = {}
   for (const header of ['content-type', 'user-agent', ...provider.storedHeaders]) {
     const value = request.header(header)
-    if (value !== null) headers[header] = value.slice(0, MAX_STORED_HEADER)
+    if (value === null) continue
+    const text = decodeHeader(value)
+    if (text === null) throw malformed()
+    headers[header] = text.slice(0, MAX_STORED_HEADER).toWellFormed()
   }
   return headers
 }
