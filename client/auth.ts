@@ -121,7 +121,9 @@ function refusal({ path, response, body }: Answer): Error {
   const { code, message, reason } = readRefusal(body)
   const words = code.startsWith('USER_ALREADY_EXISTS')
     ? ({ code: 'CONFLICT', reason: 'unique_violation' } as const)
-    : BY_STATUS[response.status]
+    : isOverloaded(body)
+      ? ({ code: 'SERVICE_UNAVAILABLE', reason: 'overloaded' } as const)
+      : BY_STATUS[response.status]
   if (!words || message === '') {
     return new NoAnswerError(`${originOf(response.url)} answered ${response.status}`, { response })
   }
@@ -134,6 +136,11 @@ function refusal({ path, response, body }: Answer): Error {
     retryAt: retryTime(response),
     requestId: requestIdOf(response),
   })
+}
+
+/** More callers at once than the server can serve; the database is there. */
+function isOverloaded(body: unknown): boolean {
+  return typeof body === 'object' && body !== null && 'reason' in body && body.reason === 'overloaded'
 }
 
 function readRefusal(body: unknown): { code: string; message: string; reason: ErrorReason | undefined } {

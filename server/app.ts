@@ -119,8 +119,14 @@ export function buildApp(options: AppOptions): App {
     },
     clientErrorHandler: answerClientError,
   })
-  addGate(app, shared)
-  addRoutes(app, { ...shared, appUrl: config.appUrl, auth: options.auth, readiness: options.readiness })
+  const gate = addGate(app, shared)
+  addRoutes(app, {
+    ...shared,
+    ...gate,
+    appUrl: config.appUrl,
+    auth: options.auth,
+    readiness: options.readiness,
+  })
 
   async function drain(deadlineMs: number): Promise<void> {
     const announceMs = options.announceMs ?? (config.environment === 'production' ? ANNOUNCE_MS : 0)

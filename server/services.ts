@@ -1,5 +1,6 @@
 import { type Auth, createAuth, TooManyAttemptsError } from './auth/auth.ts'
 import { invitationMail } from './auth/mails.ts'
+import { PasswordsBusyError } from './auth/password-turns.ts'
 import { defaultRateLimits } from './auth/rate-limits.ts'
 import type { ProvidersConfig } from './config/providers.ts'
 import type { Config, ConnectorRules } from './config.ts'
@@ -100,7 +101,7 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
     media: openMediaStore(config.media, config),
     connectors: config.connectors,
     quotas: config.quotas,
-    verifyPassword: (userId, password) => auth.verifyPassword(userId, password).catch(asRateLimited),
+    verifyPassword: (userId, password) => auth.verifyPassword(userId, password).catch(asRefusal),
     maxMailsPerHour: defaultRateLimits(config.environment).accountMail.limit,
     mailInvitation: (_inviter, { id, email, inviterName, organizationName }) => {
       const url = `${new URL(config.appUrl).origin}/accept-invitation/${id}`
@@ -116,7 +117,10 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
   }
 }
 
-function asRateLimited(error: unknown): never {
+function asRefusal(error: unknown): never {
+  if (error instanceof PasswordsBusyError) {
+    throw new AppError('overloaded', error.message, { retryAt: error.retryAt, cause: error })
+  }
   if (!(error instanceof TooManyAttemptsError)) throw error
   const retryAt = new Date(Date.now() + error.retryAfterSeconds * 1_000)
   throw new AppError('rate_limited', 'too many attempts; try again later', { retryAt, cause: error })

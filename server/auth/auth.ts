@@ -8,9 +8,11 @@ import { isUnavailable, type RequestTrouble, requestTrouble } from './database-t
 import type { RateLimitGroup } from './endpoints.ts'
 import { type AuthLog, describeError } from './log.ts'
 import { refuseWithoutFactor } from './organization-factor.ts'
+import { createPasswordHashing, type PasswordHashing } from './password-hashing.ts'
+import { PasswordsBusyError, type TurnWait } from './password-turns.ts'
 import { createRateLimiter, defaultRateLimits, type RateLimit, type TakeRateLimit } from './rate-limits.ts'
-import { prepareRequest } from './request.ts'
-import { clientLeft, finishResponse, nobody, refuse, tooManyRequests, unavailable } from './response.ts'
+import { BASE_PATH, prepareRequest } from './request.ts'
+import { busy, clientLeft, finishResponse, nobody, refuse, tooManyRequests, unavailable } from './response.ts'
 import { createSecondFactorStore } from './second-factor-store.ts'
 
 export interface AuthOptions {
@@ -25,6 +27,8 @@ export interface AuthOptions {
   readonly log: AuthLog
   /** Overrides the limits of the environment, group by group. */
   readonly rateLimits?: Partial<Record<RateLimitGroup, RateLimit>>
+  /** Where passwords are hashed, in place of threads of its own. It is closed with the rest. */
+  readonly hashing?: PasswordHashing
 }
 
 export interface ClientOfRequest {
@@ -32,6 +36,8 @@ export interface ClientOfRequest {
   readonly ipAddress: string
   /** The port that the request came in at. */
   readonly port?: number | undefined
+  /** Runs what waits in a queue so that it takes no capacity from other calls. */
+  readonly aside?: TurnWait['aside']
 }
 
 export interface Auth {
@@ -39,7 +45,7 @@ export interface Auth {
   handler(request: Request, client: ClientOfRequest): Promise<Response>
   /**
    * Whether this is the user's password; false as well for a user who has none. Counts as an attempt; throws
-   * {@link TooManyAttemptsError} past the limit.
+   * {@link TooManyAttemptsError} past the limit, and {@link PasswordsBusyError} where too many passwords wait to be hashed.
    */
   verifyPassword(userId: string, password: string): Promise<boolean>
   /** Loads the library ahead of the first request. */
@@ -73,6 +79,7 @@ export function createAuth(options: AuthOptions): Auth {
   const isSecure = config.appUrl.startsWith('https://')
   const pool = boundByRequest(options.pool)
   const secondFactors = createSecondFactorStore(pool)
+  const hashing = options.hashing ?? createPasswordHashing()
 
   function runInBackground(work: Promise<unknown>): void {
     const guarded = work.catch(error => log.error({ error: describeError(error) }, 'background work failed'))
@@ -91,6 +98,7 @@ export function createAuth(options: AuthOptions): Auth {
     const auth = await setUpBetterAuth({
       ...options,
       pool,
+      hashing,
       addressHeader: ADDRESS_HEADER,
       portHeader: PORT_HEADER,
       runInBackground,
@@ -130,8 +138,10 @@ export function createAuth(options: AuthOptions): Auth {
     const { headers, body, factor } = checked
     headers.set(ADDRESS_HEADER, client.ipAddress)
     headers.set(PORT_HEADER, String(client.port ?? ''))
-    const response = await factorOfRequest.run(factor, () =>
-      auth.handler(new Request(request.url, { method: request.method, headers, body })),
+    const response = await hashing.hashingFirst(prepared.endpoint.path, prepared.input, () =>
+      factorOfRequest.run(factor, () =>
+        auth.handler(new Request(request.url, { method: request.method, headers, body })),
+      ),
     )
     if (trouble.isDatabaseUnavailable) return unavailable()
     return await finishResponse(await checked.finish(response))
@@ -141,8 +151,13 @@ export function createAuth(options: AuthOptions): Auth {
     handler: async (request, client) => {
       const trouble = { isDatabaseUnavailable: false, budget: new TimeBudget(), signal: request.signal }
       try {
-        return await requestTrouble.run(trouble, () => answer(request, client, trouble))
+        const path = new URL(request.url).pathname.slice(BASE_PATH.length)
+        const wait = { signal: request.signal, aside: client.aside }
+        return await requestTrouble.run(trouble, () =>
+          hashing.inTurn(path, wait, () => answer(request, client, trouble)),
+        )
       } catch (error) {
+        if (error instanceof PasswordsBusyError) return busy(error)
         if (isUnavailable(error)) return unavailable()
         if (request.signal.aborted) return clientLeft()
         log.error({ error: describeError(error) }, 'a request to sign in failed unexpectedly')
@@ -162,6 +177,7 @@ export function createAuth(options: AuthOptions): Auth {
     },
     close: async () => {
       await Promise.all(background)
+      await hashing.close()
     },
   }
 }

@@ -14,6 +14,7 @@ import type { BoundedPool } from './bounded-pool.ts'
 import { requestTrouble } from './database-trouble.ts'
 import { type AuthLog, describeError, libraryLogger } from './log.ts'
 import { invitationMail, passwordResetMail, verificationMail } from './mails.ts'
+import { PASSWORD_LENGTH, type PasswordHashing } from './password-hashing.ts'
 import { passGate } from './second-factor-gate.ts'
 import { createSecondFactorStore } from './second-factor-store.ts'
 import { storeSecretsSafely } from './stored-secrets.ts'
@@ -22,6 +23,7 @@ export interface BetterAuthSetup {
   readonly config: AuthConfig
   /** Logged in as rowhouse_auth. It stays the caller's to end. */
   readonly pool: BoundedPool
+  readonly hashing: Pick<PasswordHashing, 'hash' | 'verify'>
   readonly keyring: Keyring
   readonly mailer: Mailer
   readonly log: AuthLog
@@ -84,8 +86,9 @@ function betterAuthOptions(setup: BetterAuthSetup) {
     rateLimit: { enabled: false },
     emailAndPassword: {
       enabled: true,
-      minPasswordLength: 8,
-      maxPasswordLength: 128,
+      minPasswordLength: PASSWORD_LENGTH.min,
+      maxPasswordLength: PASSWORD_LENGTH.max,
+      password: { hash: setup.hashing.hash, verify: setup.hashing.verify },
       // One may sign in before the address is confirmed: a server without mail works from the first call on. What hangs on
       // the address itself, such as accepting an invitation, waits for the confirmation.
       requireEmailVerification: false,

@@ -3,7 +3,7 @@ import { type Endpoint, findEndpoint } from './endpoints.ts'
 import { refuse } from './response.ts'
 import { readSessionCookie, sessionCookieName, verifySessionToken } from './session-token.ts'
 
-const BASE_PATH = '/api/auth'
+export const BASE_PATH = '/api/auth'
 const MAX_BODY_BYTES = 64 * 1024
 
 export interface PreparedRequest {

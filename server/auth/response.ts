@@ -1,4 +1,5 @@
 import type { Endpoint } from './endpoints.ts'
+import type { PasswordsBusyError } from './password-turns.ts'
 
 /** An answer in the library's shape. */
 export function refuse(status: number, code: string, message: string): Response {
@@ -22,6 +23,14 @@ export function unavailable(): Response {
   const response = refuse(503, 'DATABASE_UNAVAILABLE', 'The database is not available')
   response.headers.set('retry-after', '1')
   return response
+}
+
+/** The passwords that wait to be hashed are as many as can be hashed in a few seconds. */
+export function busy({ message, retryAt, retryAfterSeconds }: PasswordsBusyError): Response {
+  return Response.json(
+    { code: 'SERVICE_UNAVAILABLE', message, reason: 'overloaded', retryAt },
+    { status: 503, headers: { 'cache-control': 'no-store', 'retry-after': String(retryAfterSeconds) } },
+  )
 }
 
 /** There is nobody to read it; the status is what the log shows. */

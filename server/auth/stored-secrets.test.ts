@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { open } from '#server/crypto/envelope.ts'
 import { setUpBetterAuth } from './better-auth.ts'
 import { type AuthFixture, createAuthFixture, KEYRING, ORIGIN, SECRET, type SignedUp } from './fixture.ts'
+import { createPasswordHashing } from './password-hashing.ts'
 import { storedSessionToken } from './session-token.ts'
 
 let fixture: AuthFixture
@@ -27,6 +28,7 @@ beforeAll(async () => {
     keyring: KEYRING,
     mailer: { send: async () => true, close: async () => {} },
     log: pino({ level: 'warn' }, { write: line => logged.push(line) }),
+    hashing: createPasswordHashing(),
     addressHeader: 'x-test-address',
     portHeader: 'x-port',
     runInBackground: () => {},

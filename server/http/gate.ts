@@ -13,6 +13,11 @@ export interface GateOptions {
   isDraining: () => boolean
 }
 
+export interface Gate {
+  /** Runs what waits in a queue so that it takes no capacity from other calls. */
+  readonly asideOf: (request: FastifyRequest) => Slot['aside']
+}
+
 /** Asked by those who watch the server, above all when it is busy. */
 const ALWAYS_ADMITTED = new Set(['/healthz', '/readyz', '/metrics'])
 
@@ -20,7 +25,7 @@ const ALWAYS_ADMITTED = new Set(['/healthz', '/readyz', '/metrics'])
 export function addGate(
   fastify: FastifyInstance,
   { origins, load, metrics, log, isDraining }: GateOptions,
-): void {
+): Gate {
   const slots = new WeakMap<FastifyRequest, Slot>()
   fastify.addHook('onRequest', async (request: FastifyRequest, reply: FastifyReply) => {
     const { headers, method } = request
@@ -74,6 +79,7 @@ export function addGate(
     metrics.countCall(route, reply.statusCode, durationMs)
     log.debug({ requestId: id, method, route, status: reply.statusCode, durationMs }, 'request')
   })
+  return { asideOf: request => slots.get(request)?.aside ?? (work => work()) }
 }
 
 function isStream(payload: unknown): boolean {

@@ -3,10 +3,15 @@ import { AppError } from '#server/errors.ts'
 import type { Metrics } from '#server/metrics.ts'
 import { MAX_BODY_BYTES, tooLarge } from './body.ts'
 import type { ReadClientAddress } from './client-address.ts'
+import type { Gate } from './gate.ts'
+import type { Slot } from './load.ts'
 import { sendWebResponse, toWebRequest } from './web-request.ts'
 
 export interface AuthHandler {
-  handler: (request: Request, client: { ipAddress: string; port: number | undefined }) => Promise<Response>
+  handler: (
+    request: Request,
+    client: { ipAddress: string; port: number | undefined; aside: Slot['aside'] },
+  ) => Promise<Response>
 }
 
 export interface Readiness {
@@ -15,7 +20,7 @@ export interface Readiness {
   reason?: string
 }
 
-export interface RouteOptions {
+export interface RouteOptions extends Gate {
   appUrl: string
   auth: AuthHandler
   clientAddress: ReadClientAddress
@@ -50,7 +55,7 @@ export function addRoutes(fastify: FastifyInstance, options: RouteOptions): void
   fastify.setErrorHandler(answerError)
 }
 
-function addAuth(fastify: FastifyInstance, { auth, appUrl, clientAddress }: RouteOptions): void {
+function addAuth(fastify: FastifyInstance, { auth, appUrl, clientAddress, asideOf }: RouteOptions): void {
   // The body goes on as it came: the library reads it.
   fastify.removeAllContentTypeParsers()
   fastify.addContentTypeParser(
@@ -76,6 +81,7 @@ function addAuth(fastify: FastifyInstance, { auth, appUrl, clientAddress }: Rout
       const response = await auth.handler(webRequest, {
         ipAddress,
         port: request.raw.socket.localPort,
+        aside: asideOf(request),
       })
       return sendWebResponse(reply, response)
     },

@@ -12,6 +12,8 @@ import { type SmtpSink, startSmtpSink } from './smtp-sink.ts'
 export const ORIGIN = 'http://localhost:3000'
 
 export interface FrontDoor {
+  /** Where the server listens. */
+  readonly url: string
   readonly mails: SmtpSink
   /** The owner's connections, to look at rows and to change them behind the server's back. */
   readonly owner: pg.Pool
@@ -100,6 +102,7 @@ export async function openFrontDoor(): Promise<FrontDoor> {
   }
 
   return {
+    url: server.url,
     mails,
     owner,
     signUp,
