@@ -135,7 +135,9 @@ describe('a wrong value is refused by name, with what is wrong and an example', 
     ['SMTP_URL', 'mail.example.com', 'smtp:// or smtps://'],
     ['EMAIL_FROM', 'nobody', 'an address'],
     ['DB_METHOD', 'NEON', 'LOCAL_PROXY, NEON_BRANCH or PRODUCTION'],
-    ['DATABASE_URL', 'postgres://ann@host/shop', 'names no port'],
+    ['DATABASE_URL', 'postgres://ann@host:5432', 'names no database'],
+    ['DATABASE_URL', `${URL_A}?service=shop`, 'has the service "shop", and pg_service.conf is not read'],
+    ['EMBEDDED_POSTGRES', 'yes', 'true or false'],
     ['DIRECT_URL', 'mysql://ann@host:1/shop', 'has the protocol "mysql"'],
     ['API_DATABASE_URL', 'postgres://host:1/shop', 'names no user'],
   ])('%s=%s', (name, value, reason) => {
@@ -277,7 +279,7 @@ describe('in production', () => {
   test('it listens on every address and leaves migrating to the deployment', () => {
     expect(load(PRODUCTION)).toMatchObject({ host: '0.0.0.0', migrateOnStart: false, authSecret: STRONG })
     expect(load({ ...PRODUCTION, MIGRATE_ON_START: 'true' }).migrateOnStart).toBe(true)
-    expect(load({ ...PRODUCTION, DATABASE_URL: '' })).toMatchObject({
+    expect(load({ ...PRODUCTION, DATABASE_URL: '', EMBEDDED_POSTGRES: 'true' })).toMatchObject({
       database: { kind: 'embedded' },
       migrateOnStart: true,
     })

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { z } from 'zod'
@@ -19,8 +18,10 @@ import {
   MIN_SECRET_LENGTH,
   weaknessOf,
 } from './config/secrets.ts'
+import { isHexKey } from './crypto/keyring.ts'
 import type { TrustedProxies } from './http/client-address.ts'
 
+export { loadEnvFile } from './config/env-file.ts'
 export { ConfigError } from './config/reader.ts'
 export type { DatabaseConfig, LoginUrlOverrides }
 
@@ -130,7 +131,7 @@ function readConfig(reader: ConfigReader): ReadConfig {
       must: 'a port from 1 to 65535, or 0 for any free one',
       example: '3000',
     }) ?? 3000
-  const { database, loginUrls } = readDatabase(reader)
+  const { database, loginUrls } = readDatabase(reader, { isProduction: isProduction(reader) })
   const appUrl =
     reader.read('APP_URL', {
       schema: origin,
@@ -195,11 +196,6 @@ function readConfig(reader: ConfigReader): ReadConfig {
       maxMessagesPerDay: readQuota(reader, 'MAX_MESSAGES_PER_DAY') ?? 2000,
     },
   }
-}
-
-/** Adds what `.env` in the working directory says to the environment, which wins; entry points call it first. */
-export function loadEnvFile(path = '.env'): void {
-  if (existsSync(path)) process.loadEnvFile(path)
 }
 
 function readAllowedOrigins(reader: ConfigReader): string[] {
@@ -269,13 +265,37 @@ function readAuthSecret(reader: ConfigReader): string | undefined {
 }
 
 function readEncryptionKeys(reader: ConfigReader): string | undefined {
-  const text = reader.text('ENCRYPTION_KEYS')
+  const name = reader.nameOf('ENCRYPTION_KEYS', 'ENCRYPTION_KEY', holdsKey)
+  const text = reader.text(name)
+  if (name === 'ENCRYPTION_KEY' && text !== undefined && !isHexKey(text)) {
+    reader.refuse(
+      name,
+      'must be one key of 64 hex digits; several are ENCRYPTION_KEYS',
+      '$(openssl rand -hex 32)',
+    )
+    return undefined
+  }
+  const keys = name === 'ENCRYPTION_KEY' && text !== undefined ? `${ALIAS_KEY_ID}:${text}` : text
   const problem =
-    text === undefined
+    keys === undefined
       ? isProduction(reader) && 'is missing; production wants a key that seals the secrets of its users'
-      : keysProblem(text, isProduction(reader))
-  if (problem) reader.refuse('ENCRYPTION_KEYS', problem, 'k1:$(openssl rand -hex 32)')
-  return text
+      : keysProblem(keys, isProduction(reader))
+  if (problem) reader.refuse(name, problem, 'k1:$(openssl rand -hex 32)')
+  return keys
+}
+
+/** What the key of ENCRYPTION_KEY is called in a keyring. */
+const ALIAS_KEY_ID = 'k1'
+
+/** Whether the keyring is of this key, perhaps among others. */
+function holdsKey(keys: string, key: string): boolean {
+  return keys.split(',').some(
+    item =>
+      item
+        .slice(item.indexOf(':') + 1)
+        .trim()
+        .toLowerCase() === key.toLowerCase(),
+  )
 }
 
 function generateSecret(generate: () => string): string {

@@ -5,7 +5,7 @@ export { type Caller, type CallerInput, createCaller, headersOf } from './caller
 export { type Config, ConfigError, loadConfig } from './config.ts'
 export { Keyring, KeyringError, parseKeyring } from './crypto/keyring.ts'
 export { openOlder, UnknownFormatError } from './crypto/older.ts'
-export { type ConnectionTest, testConnection } from './db/connection-url.ts'
+export { type ConnectionTest, testConnection } from './db/connection-test.ts'
 export { ambientDatabase } from './db/database.ts'
 export {
   getConstraintName,

@@ -7,7 +7,6 @@ const PARENT_CHECK_MS = 500
 
 let isStopping = false
 
-loadEnvFile()
 const config = readConfig()
 const log = createLogger({ level: config.logLevel })
 
@@ -53,6 +52,7 @@ function whenOrphaned(react: () => void): void {
 
 function readConfig() {
   try {
+    loadEnvFile()
     return loadConfig()
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error

@@ -5,7 +5,7 @@ import { expireApprovals } from './approvals/streams.ts'
 import type { Config } from './config.ts'
 import { registerCallbackRoute } from './connections/callback-route.ts'
 import { contextFactory } from './context.ts'
-import { explainConnectionError, toPgConfig } from './db/connection-url.ts'
+import { explainConnectionError } from './db/connection-test.ts'
 import { openDatabaseServer } from './db/database-server.ts'
 import { assertIsolated, describeServerWarnings } from './db/isolation.ts'
 import { checkLoginSettings } from './db/login-settings.ts'
@@ -18,6 +18,7 @@ import {
   schemaProblem,
 } from './db/migrations/runner.ts'
 import type { LoginUrls } from './db/pools.ts'
+import { PostgresClient, toPgConfig } from './db/postgres-client.ts'
 import { checkReadiness } from './db/readiness.ts'
 import type { Logger } from './logger.ts'
 import { serveMedia } from './media/serve.ts'
@@ -151,7 +152,7 @@ async function asLogin(
   login: Login,
   work: (client: pg.Client, login: Login) => Promise<void>,
 ): Promise<void> {
-  const client = new pg.Client({ ...toPgConfig(url), connectionTimeoutMillis: CONNECT_TIMEOUT_MS })
+  const client = new PostgresClient({ ...toPgConfig(url), connectionTimeoutMillis: CONNECT_TIMEOUT_MS })
   // A break fails the query that waits; and when another login's check fails first, the database may be gone already.
   client.on('error', () => {})
   try {

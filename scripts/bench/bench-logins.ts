@@ -1,5 +1,6 @@
 import { Client } from 'pg'
-import { toPgConfig, withCredentials } from '#server/db/connection-url.ts'
+import { withCredentials } from '#server/db/connection-url.ts'
+import { toPgConfig } from '#server/db/postgres-client.ts'
 
 /** Logins that only this benchmark's own cluster has. */
 export interface BenchLogins {

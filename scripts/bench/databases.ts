@@ -2,10 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client } from 'pg'
-import { toPgConfig, withDatabase } from '#server/db/connection-url.ts'
+import { withDatabase } from '#server/db/connection-url.ts'
 import { startEmbeddedPostgres } from '#server/db/embedded/postgres.ts'
 import { ensureLogins } from '#server/db/logins.ts'
 import { migrateToLatest } from '#server/db/migrations/runner.ts'
+import { toPgConfig } from '#server/db/postgres-client.ts'
 import { type Dataset, loadDataset } from './dataset.ts'
 
 /** A throwaway Postgres with the settings of `npm start`: nothing is switched off that keeps data safe. */

@@ -3,7 +3,7 @@
 import pg from 'pg'
 import pino from 'pino'
 import { parseKeyring } from '#server/crypto/keyring.ts'
-import { toPgConfig } from '#server/db/connection-url.ts'
+import { toPgConfig } from '#server/db/postgres-client.ts'
 import { createMailer } from '#server/mail.ts'
 import { createTestDatabase, openOwnerPool } from '#server/testing/database.ts'
 import { TEST_ENCRYPTION_KEYS } from '#server/testing/environment.ts'

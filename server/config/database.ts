@@ -1,13 +1,15 @@
 import { z } from 'zod'
+import { PLACE_VARIABLES, readConnectionDefaults } from '#server/db/connection-params.ts'
 import {
   CONNECTION_URL_EXAMPLE,
+  type ConnectionDefaults,
   ConnectionUrlError,
   formatConnectionUrl,
   insistOnTls,
   parseConnectionUrl,
   withoutTls,
 } from '#server/db/connection-url.ts'
-import { type ConfigReader, wholeNumber } from './reader.ts'
+import { type ConfigReader, flag, wholeNumber } from './reader.ts'
 
 export type DatabaseMethod = 'LOCAL_PROXY' | 'NEON_BRANCH' | 'PRODUCTION'
 
@@ -46,17 +48,22 @@ export function readPoolSize(reader: ConfigReader): number {
 
 const METHODS = ['LOCAL_PROXY', 'NEON_BRANCH', 'PRODUCTION'] as const
 
-export function readDatabase(reader: ConfigReader): {
-  database: DatabaseConfig
-  loginUrls: LoginUrlOverrides
-} {
+export function readDatabase(
+  reader: ConfigReader,
+  { isProduction }: { isProduction: boolean },
+): { database: DatabaseConfig; loginUrls: LoginUrlOverrides } {
   const method = reader.read('DB_METHOD', {
     schema: z.enum(METHODS),
     must: 'LOCAL_PROXY, NEON_BRANCH or PRODUCTION',
     example: 'NEON_BRANCH',
   })
-  const readUrl = (name: string) => readConnectionUrl(reader, name, method)
-  const urlName = method === 'LOCAL_PROXY' ? 'DATABASE_URL_LOCAL_PROXY' : 'DATABASE_URL'
+  const isEmbedded = reader.read('EMBEDDED_POSTGRES', flag)
+  const { defaults, problems } = readConnectionDefaults(name => reader.text(name))
+  const readUrl = (name: string) => readConnectionUrl(reader, name, { method, defaults })
+  const urlName =
+    method === 'LOCAL_PROXY'
+      ? 'DATABASE_URL_LOCAL_PROXY'
+      : reader.nameOf('DATABASE_URL', 'POSTGRES_URL', isSameUrl)
   const url = readUrl(urlName)
   const directUrl = readUrl('DIRECT_URL')
   const loginUrls = {
@@ -71,7 +78,13 @@ export function readDatabase(reader: ConfigReader): {
 
   if (!hasOwner && missing.length === loginNames.length) {
     if (method) reader.refuse(urlName, `is missing, and DB_METHOD=${method} reads it`, CONNECTION_URL_EXAMPLE)
+    else refuseUnmeantEmbedded(reader, { isProduction, isEmbedded })
     return { database: { kind: 'embedded' }, loginUrls }
+  }
+  for (const [variable, problem] of problems) reader.reject(variable, problem)
+  if (isEmbedded) {
+    const named = [urlName, 'DIRECT_URL', ...loginNames].find(name => reader.text(name) !== undefined)
+    reader.reject('EMBEDDED_POSTGRES', `is true, and ${named} names another database: leave one of them out`)
   }
   if (!hasOwner) {
     for (const name of missing) {
@@ -87,17 +100,50 @@ export function readDatabase(reader: ConfigReader): {
   return { database: { kind: 'external', url: serving, directUrl: owner, method: method ?? null }, loginUrls }
 }
 
+/** An embedded database is a new and empty one: it must not take the place of one that was meant. */
+function refuseUnmeantEmbedded(
+  reader: ConfigReader,
+  { isProduction, isEmbedded }: { isProduction: boolean; isEmbedded: boolean | undefined },
+): void {
+  if (isEmbedded) return
+  const place = PLACE_VARIABLES.find(name => reader.text(name) !== undefined)
+  if (isEmbedded === false) {
+    reader.refuse('DATABASE_URL', 'is missing, and EMBEDDED_POSTGRES is false', CONNECTION_URL_EXAMPLE)
+  } else if (isProduction) {
+    reader.refuse(
+      'DATABASE_URL',
+      'is missing, and production starts no embedded database unless EMBEDDED_POSTGRES=true asks for it',
+      CONNECTION_URL_EXAMPLE,
+    )
+  } else if (place) {
+    reader.refuse(
+      'DATABASE_URL',
+      `is missing, and ${place} names a database: write the whole URL, or EMBEDDED_POSTGRES=true for the embedded one`,
+      CONNECTION_URL_EXAMPLE,
+    )
+  }
+}
+
+function isSameUrl(url: string, other: string): boolean {
+  try {
+    const [one, two] = [url, other].map(text => formatConnectionUrl(parseConnectionUrl(text)))
+    return one === two
+  } catch {
+    return url === other
+  }
+}
+
 function readConnectionUrl(
   reader: ConfigReader,
   name: string,
-  method: DatabaseMethod | undefined,
+  { method, defaults }: { method: DatabaseMethod | undefined; defaults: ConnectionDefaults },
 ): string | undefined {
   const text = reader.text(name)
   if (text === undefined) return undefined
   try {
-    if (method === 'LOCAL_PROXY') return withoutTls(text)
-    if (method) return insistOnTls(text)
-    return formatConnectionUrl(parseConnectionUrl(text))
+    if (method === 'LOCAL_PROXY') return withoutTls(text, defaults)
+    if (method) return insistOnTls(text, defaults)
+    return formatConnectionUrl(parseConnectionUrl(text, defaults))
   } catch (error) {
     if (!(error instanceof ConnectionUrlError)) throw error
     const example = method && method !== 'LOCAL_PROXY' ? '?sslmode=require' : ''

@@ -57,7 +57,24 @@ export class ConfigReader {
   }
 
   refuse(name: string, problem: string, example: string): void {
-    this.#problems.push(`${name} ${problem}. Example: ${name}=${example}`)
+    this.reject(name, `${problem}. Example: ${name}=${example}`)
+  }
+
+  /** The same for a variable of which no value would be right. */
+  reject(name: string, problem: string): void {
+    this.#problems.push(`${name} ${problem}`)
+  }
+
+  /** Which of two names of one variable is set. Two different values are a problem that names both. */
+  nameOf(name: string, alias: string, isSame = (value: string, other: string) => value === other): string {
+    const [value, other] = [this.text(name), this.text(alias)]
+    if (value !== undefined && other !== undefined && !isSame(value, other)) {
+      this.reject(
+        alias,
+        `and ${name} are two names of one variable and say different things: set one of them`,
+      )
+    }
+    return value === undefined && other !== undefined ? alias : name
   }
 
   /** Throws ConfigError when anything was refused so far. */

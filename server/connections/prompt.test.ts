@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { toPgConfig } from '../db/connection-url.ts'
 import { newId } from '../db/new-id.ts'
+import { toPgConfig } from '../db/postgres-client.ts'
 import { type Actor, createActor, createApiToken, type House, openHouse } from '../testing/actors.ts'
 import { sessionCredential, tokenCredential } from '../testing/isolation/dataset.ts'
 import { connect, newExternalId, readConnection, readEvents } from '../testing/webhooks.ts'

@@ -1,20 +1,11 @@
-import pg from 'pg'
+import type { ConnectionPlan } from './connection-plan.ts'
+import { Wire } from './wire.ts'
 
 /** How long the other side has to deal with the request. */
 const PATIENCE_MS = 2_000
 
-/** The parts of pg's connection that a cancel request takes; it is sent in place of a start-up message. */
-interface CancelWire extends NodeJS.EventEmitter {
-  readonly ssl: unknown
-  readonly stream: { destroy(): void }
-  connect(portOrPath: number | string, host?: string): void
-  requestSsl(): void
-  cancel(processId: number, secretKey: number): void
-}
-
 export interface Cancellable {
-  readonly host: string
-  readonly port: number
+  readonly wire: Wire
   readonly processID: number
   readonly secretKey: number
 }
@@ -24,12 +15,10 @@ export interface Cancellable {
  * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS
  */
 export function sendCancelRequest(
-  { host, port, processID, secretKey }: Cancellable,
-  config: pg.ClientConfig,
+  { wire: busy, processID, secretKey }: Cancellable,
+  plan: ConnectionPlan,
 ): Promise<void> {
-  const { connection: wire } = new pg.Client(config) as unknown as { connection: CancelWire }
-  // The other side ends the connection when it has dealt with the request. A pooler forgets the request of who leaves first.
-  const send = () => wire.cancel(processID, secretKey)
+  const wire = new Wire(plan)
   const { promise, resolve } = Promise.withResolvers<void>()
   const timer = setTimeout(() => {
     wire.stream.destroy()
@@ -40,9 +29,7 @@ export function sendCancelRequest(
     resolve()
   })
   wire.on('error', () => {})
-  wire.on('connect', () => (wire.ssl ? wire.requestSsl() : send()))
-  wire.on('sslconnect', send)
-  if (host.startsWith('/')) wire.connect(`${host}/.s.PGSQL.${port}`)
-  else wire.connect(port, host)
+  // The other side ends the connection when it has dealt with the request. A pooler forgets the request of who leaves first.
+  wire.connectLike(busy, () => wire.cancel(processID, secretKey))
   return promise
 }

@@ -1,17 +1,19 @@
 import { createServer, type Server } from 'node:net'
 import { describe, expect, test } from 'vitest'
+import { testConnection } from './connection-test.ts'
 import {
   ConnectionUrlError,
+  formatConnectionUrl,
+  hostsOf,
   insistOnTls,
   isPgbouncer,
   maskUrl,
   parseConnectionUrl,
-  testConnection,
-  toPgConfig,
   withCredentials,
   withDatabase,
   withoutTls,
 } from './connection-url.ts'
+import { toPgConfig } from './postgres-client.ts'
 
 const URL = 'postgres://ann:s3cret@db.example.com:6432/shop?pgbouncer=true'
 
@@ -36,14 +38,22 @@ describe('reading a URL', () => {
     ['postgres://host:5432/shop', 'names no user in'],
     ['postgres://:s3cret@host:5432/shop', 'names no user in'],
     ['postgres://ann:s3cret@:5432/shop', 'names no host in'],
-    ['postgres://ann:s3cret@host/shop', 'names no port in'],
     ['postgres://ann:s3cret@host:5432', 'names no database in'],
     ['postgres://ann:s3cret@host:5432/', 'names no database in'],
-    ['postgres://ann:s3cret@host', 'names no port and database in'],
+    ['postgres://ann:s3cret@host', 'names no database in'],
+    ['postgres://ann:s3cret@host,/shop', 'an empty place in its list of hosts'],
+    ['postgres://ann:s3cret@host:54a2/shop', 'no port from 1 to 65535'],
+    ['postgres://ann:s3cret@[::1/shop', 'no port from 1 to 65535'],
+    ['postgres://ann:s3cret@host/shop?sslmode', 'a parameter without a "="'],
+    [
+      'postgres://ann:s3cret@host/shop?hostaddr=10.0.0.1,10.0.0.2',
+      'names 1 in its host where it names 2 hosts',
+    ],
+    ['postgres://ann:s3cret@%40socket/shop', 'abstract namespace'],
     ['mysql://ann:s3cret@host:5432/shop', 'protocol "mysql"'],
     ['postgres://ann:s3cret@host:99999/shop', 'no port from 1 to 65535'],
     ['postgres://ann:s3cret%@host:5432/shop', 'stray %'],
-    ['', 'names no protocol, user, host, port and database'],
+    ['', 'names no protocol, user, host and database'],
   ])('%s is refused with the reason and without the password', (url, reason) => {
     const attempt = () => parseConnectionUrl(url)
     expect(attempt).toThrow(ConnectionUrlError)
@@ -53,8 +63,119 @@ describe('reading a URL', () => {
 
   test('a password with reserved characters in plain is understood and written back encoded', () => {
     const url = 'postgres://ann:p@s/s#w:rd@host:5432/shop'
-    expect(parseConnectionUrl(url)).toMatchObject({ user: 'ann', password: 'p@s/s#w:rd', host: 'host' })
+    expect(parseConnectionUrl(url)).toMatchObject({
+      user: 'ann',
+      password: 'p@s/s#w:rd',
+      host: 'host',
+    })
     expect(withDatabase(url, 'other')).toBe('postgres://ann:p%40s%2Fs%23w%3Ard@host:5432/other')
+  })
+})
+
+describe("libpq's forms of a URL", () => {
+  test.each([
+    ['postgres://ann:x@ep-cool-1.neon.tech/shop?sslmode=require', 'ann x ep-cool-1.neon.tech:5432 shop'],
+    ['postgresql://ann:x@host:/shop', 'ann x host:5432 shop'],
+    ['postgres://ann:@host/shop', 'ann null host:5432 shop'],
+    ['postgres://ann@one,two:2,[::1]:3/shop', 'ann null one:5432 two:2 ::1:3 shop'],
+    ['postgres://ann@%2Fvar%2Frun%2Fpostgresql/shop', 'ann null /var/run/postgresql:5432 shop'],
+    ['postgres:///shop?host=/tmp&user=ann&port=1&password=a%26b', 'ann a&b /tmp:1 shop'],
+    ['postgres://bob:y@old:1/x?host=one,two&port=2&dbname=shop&user=ann', 'ann y one:2 two:2 shop'],
+    ['postgres://ann@fe80::1/shop', 'has no port'],
+    ['postgres://ann@[fe80::1%25eth0]:1/shop', 'ann null fe80::1%eth0:1 shop'],
+    ['postgres://ann:p@ss/w@host:5432/shop', 'ann p@ss/w host:5432 shop'],
+    ['postgres://ann:p@ss@host/shop', 'ann p@ss host:5432 shop'],
+    ['postgres://ann:p?w@host/shop?sslmode=require', 'ann p?w host:5432 shop'],
+    ['postgres://ann:x@host/shop?sslrootcert=/home/me@corp/ca.pem', 'ann x host:5432 shop'],
+    ['postgres://ann:x@host/shop@home', 'ann x host:5432 shop@home'],
+    ['postgres://%61nn:%40@h%6Fst/sh%6Fp', 'ann @ host:5432 shop'],
+  ])('%s', (url, expected) => {
+    const read = () => {
+      const parts = parseConnectionUrl(url)
+      const { user, password, database } = parts
+      return [user, password, ...hostsOf(parts).map(({ host, port }) => `${host}:${port}`), database].join(
+        ' ',
+      )
+    }
+    if (expected.startsWith('has')) expect(read).toThrow(expected)
+    else {
+      expect(read().replace('ann  ', 'ann null ')).toBe(expected)
+      const again = formatConnectionUrl(parseConnectionUrl(url))
+      expect(formatConnectionUrl(parseConnectionUrl(again))).toBe(again)
+    }
+  })
+
+  test('hostaddr is where to connect to, and host what the certificate names', () => {
+    const { ssl, host } = toPgConfig('postgres://ann@db.test/shop?hostaddr=10.0.0.1&sslmode=verify-full')
+    expect(host).toBe('10.0.0.1')
+    expect(ssl).toMatchObject({ servername: 'db.test', host: 'db.test' })
+  })
+
+  test('a + is a plus sign, and of a name that comes twice the last value counts', () => {
+    const url = 'postgres://ann@host/shop?application_name=x&application_name=a+b&options=-c%20x%3D1'
+    expect(toPgConfig(url)).toMatchObject({ application_name: 'a+b', options: '-c x=1' })
+    expect(toPgConfig(withDatabase(url, 'other'))).toMatchObject({
+      application_name: 'a+b',
+      options: '-c x=1',
+    })
+  })
+
+  test.each([
+    'service=x',
+    'servicefile=x',
+    'gssencmode=require',
+    'krbsrvname=x',
+    'gsslib=gssapi',
+    'gssdelegation=1',
+    'requirepeer=postgres',
+    'tcp_user_timeout=1000',
+    'keepalives_interval=5',
+    'keepalives_count=5',
+    'keepalives_idle=soon',
+    'client_encoding=LATIN1',
+    'sslcompression=1',
+    'sslsni=0',
+    'sslcertmode=require',
+    'sslkeylogfile=/tmp/keys',
+    'sslnegotiation=direct',
+    'sslrootcert=system&sslmode=require',
+    'ssl_min_protocol_version=SSLv3',
+    'ssl_max_protocol_version=TLSv1.1',
+    'min_protocol_version=3.2',
+    'require_auth=kerberos',
+    'require_auth=md5,!password',
+    'channel_binding=yes',
+    'replication=database',
+    'target_session_attrs=master',
+    'load_balance_hosts=1',
+    'scram_client_key=s3cret',
+    'oauth_client_secret=s3cret',
+    'oauth_issuer=https://id.example.com',
+    'connect_timeout=soon',
+    'sslmod=require',
+    'schema=mine',
+    'pgbouncer=yes',
+  ])('%s is refused by name', params => {
+    const attempt = () => parseConnectionUrl(`postgres://ann@host/shop?${params}`)
+    expect(attempt).toThrow(ConnectionUrlError)
+    expect(attempt).toThrow(params.split(/[=&]/)[0])
+    expect(attempt).not.toThrow(/s3cret/)
+  })
+
+  test.each([
+    'keepalives=0',
+    'keepalives_idle=30',
+    'tcp_user_timeout=0',
+    'gssencmode=prefer',
+    'client_encoding=UTF8',
+    'sslcompression=0',
+    'max_protocol_version=latest',
+    'fallback_application_name=x',
+    'connection_limit=1',
+    'schema=public',
+    'sslsni=1',
+  ])('%s is taken', params => {
+    expect(parseConnectionUrl(`postgres://ann@host/shop?${params}`).params.size).toBe(1)
   })
 })
 
@@ -79,7 +200,8 @@ test('masking hides the password and nothing else', () => {
 test('a pooler says so in its URL, and pg never hears of that parameter', () => {
   expect(isPgbouncer(URL)).toBe(true)
   expect(isPgbouncer(withCredentials('postgres://a@h:1/d', 'b', null))).toBe(false)
-  expect(toPgConfig(URL)).toEqual({
+  const { plan, ...rest } = toPgConfig(URL)
+  expect(rest).toEqual({
     user: 'ann',
     password: 's3cret',
     host: 'db.example.com',
@@ -153,8 +275,8 @@ describe('testing a connection', () => {
   })
 
   test('a bad URL is a reason and not an exception', async () => {
-    const outcome = await testConnection('postgres://ann:s3cret@host/shop')
-    expect(outcome).toEqual({ ok: false, reason: 'the URL names no port in "postgres://ann:***@host/shop"' })
+    const outcome = await testConnection('postgres://ann:s3cret@host')
+    expect(outcome).toEqual({ ok: false, reason: 'the URL names no database in "postgres://ann:***@host"' })
   })
 })
 

@@ -1,13 +1,21 @@
-import { readFileSync } from 'node:fs'
-import { Client, type ClientConfig } from 'pg'
+import { checkParams, listWords, TLS_MODES } from './connection-params.ts'
 
-/** The parts of a Postgres URL, decoded. */
-export interface ConnectionParts {
+/** One place to connect to: a name, an address, or the directory of a Unix socket. */
+export interface Host {
+  readonly host: string
+  /** The address to connect to in place of looking `host` up, which then only names the certificate. */
+  readonly address?: string | null
+  readonly port: number
+}
+
+/** The parts of a Postgres URL, decoded; `host` and `port` are the first host's. */
+export interface ConnectionParts extends Host {
   readonly user: string
   readonly password: string | null
-  readonly host: string
-  readonly port: number
+  /** Tried in this order where the first one does not answer. */
+  readonly otherHosts: readonly Host[]
   readonly database: string
+  /** libpq's parameters, checked, without the ones that are parts of their own, and ours. */
   readonly params: ReadonlyMap<string, string>
 }
 
@@ -17,56 +25,104 @@ export class ConnectionUrlError extends Error {
 }
 
 export const CONNECTION_URL_EXAMPLE = 'postgres://user:password@host:5432/database'
+export const DEFAULT_PORT = 5432
 
-// Not WHATWG's parser: it can't tell which part is missing, and it reads a `#` or `/` in a password as
-// the end of the authority. Here a password ends at the last `@` that leaves a well-formed rest.
-const SHAPE =
-  /^(?:(?<protocol>[a-z][\w+.-]*):\/\/)?(?:(?<user>[^:@/?#]*)(?::(?<password>.*?))?@)?(?<host>\[[^\]]*\]|[^:/?#@]*)(?::(?<port>[^/?#]*))?(?:\/(?<database>[^?#]*))?(?:\?(?<query>[^#]*))?$/i
+const PARTS = ['protocol', 'user', 'host', 'database']
 
-const TLS_MODES: readonly string[] = ['require', 'no-verify', 'verify-ca', 'verify-full']
-const SSL_MODES: readonly string[] = ['disable', 'allow', 'prefer', ...TLS_MODES]
+// Not WHATWG's parser: it can't tell which part is missing, and it reads a `#` or `/` in a password as the
+// end of the authority. Here a password ends at the first `@` that leaves a well-formed rest, in which every
+// other `@` is inside of a parameter's value.
+const HOST = String.raw`(?:\[[^\]]*\]|[^:/?#@,[\]]*)(?::\d*)?`
+const PROTOCOL = String.raw`(?<protocol>[a-z][\w+.-]*):\/\/`
+const HOSTS = `(?<hosts>${HOST}(?:,${HOST})*)`
+const QUERY = String.raw`(?:\?(?<query>(?:\w+=[^&]*(?:&|$))*))?`
+const LOOSE = String.raw`(?<hosts>[^/?@]*)(?:\/(?<database>[^?]*))?(?:\?(?<query>.*))?`
+const SHAPES = [
+  String.raw`(?:(?<user>[^:@/?#]*)(?::(?<password>.*?))?@)?${HOSTS}\/(?<database>[^?#@]*)${QUERY}`,
+  // As libpq reads it: the first `@` ends the credentials, and another one may be in the database's name.
+  `(?<user>[^:@/?#]*)(?::(?<password>[^@/]*))?@${LOOSE}`,
+  // What follows lacks a part, or has one that is wrong; the error says which.
+  `(?:(?<user>[^:@/?#]*)(?::(?<password>.*?))?@)?${HOSTS}${QUERY}`,
+  LOOSE,
+].map(shape => new RegExp(`^${PROTOCOL}${shape}$`, 'is'))
 
-/** Reads a URL that names protocol, user, host, port and database; throws ConnectionUrlError that says which is missing. */
-export function parseConnectionUrl(url: string): ConnectionParts {
-  const groups = SHAPE.exec(url.trim())?.groups
+/** What the environment says where a URL is silent, by libpq's names of parameters. */
+export type ConnectionDefaults = ReadonlyMap<string, string>
+
+/**
+ * Reads a URL that names protocol, user, host and database; throws ConnectionUrlError that says which is
+ * missing.
+ */
+export function parseConnectionUrl(url: string, defaults: ConnectionDefaults = new Map()): ConnectionParts {
+  const text = url.trim()
+  if (!/^[a-z][\w+.-]*:\/\//i.test(text)) throw missing(text === '' ? PARTS : PARTS.slice(0, 1), url)
+  const groups = SHAPES.map(shape => shape.exec(text)?.groups).find(found => found !== undefined)
   if (!groups) {
     throw new ConnectionUrlError(
-      'cannot be read as a Postgres URL; write characters such as @ : / ? # % in the password percent-encoded',
+      `cannot be read as a Postgres URL in "${maskUrl(url)}"; write @ : / ? # % [ and ] in a user, password or ` +
+        'database percent-encoded (@ is %40), and a port in digits',
     )
   }
-  const { protocol, user, password, host, port, database, query } = groups
-  const missing = Object.entries({ protocol, user, host, port, database })
-    .filter(([, value]) => !value)
-    .map(([part]) => part)
-  if (missing.length > 0) {
-    throw new ConnectionUrlError(`names no ${listWords(missing)} in "${maskUrl(url)}"`)
-  }
-  if (!/^postgres(ql)?$/i.test(protocol ?? '')) {
+  const { protocol = '', user = '', password = '', database = '', hosts = '', query = '' } = groups
+  if (!/^postgres(ql)?$/i.test(protocol)) {
     throw new ConnectionUrlError(`has the protocol "${protocol}" instead of postgres or postgresql`)
   }
-  const portNumber = /^\d{1,5}$/.test(port ?? '') ? Number(port) : 0
-  if (portNumber < 1 || portNumber > 65535) {
-    throw new ConnectionUrlError(`has no port from 1 to 65535 in "${maskUrl(url)}"`)
+  const given = readQuery(query)
+  const named = hosts.split(',').map(splitHost)
+  const fromUrl: [string, string][] = [
+    ['user', decode(user, 'user')],
+    ['password', decode(password, 'password')],
+    ['dbname', decode(database, 'database')],
+    ['host', named.map(({ host }) => host).join(',')],
+    ['port', named.map(({ port }) => port).join(',')],
+  ]
+  const params = new Map(defaults)
+  for (const [name, value] of [...fromUrl, ...given]) {
+    // An empty value counts as absent, but for the mode of TLS: it may have been meant to be a strict one.
+    if (/[^,]/.test(value) || (name === 'sslmode' && value === '')) params.set(name, value)
   }
+  const take = (name: string): string => {
+    const value = params.get(name) ?? ''
+    params.delete(name)
+    return value
+  }
+  const [userName, secret, databaseName, host] = ['user', 'password', 'dbname', 'host'].map(take)
+  const [addresses = '', ports = ''] = ['hostaddr', 'port'].map(take)
+  const absent = Object.entries({ user: userName, host: host || addresses, database: databaseName })
+  const names = absent.filter(([, value]) => !value).map(([part]) => part)
+  if (names.length > 0) throw missing(names, url)
+  const problem = checkParams(params)
+  if (problem) throw new ConnectionUrlError(problem)
+  const [first, ...otherHosts] = toHosts(host ?? '', addresses, ports)
   return {
-    user: decode(user ?? '', 'user'),
-    password: password === undefined ? null : decode(password, 'password'),
-    host: decode((host ?? '').replace(/^\[(.*)\]$/, '$1'), 'host'),
-    port: portNumber,
-    database: decode(database ?? '', 'database'),
-    params: readParams(query ?? ''),
+    user: userName ?? '',
+    password: secret || null,
+    ...first,
+    otherHosts,
+    database: databaseName ?? '',
+    params,
   }
 }
 
-/** Taken for no mode at all, a slip of the pen would send everything in plain text. */
-function readParams(query: string): Map<string, string> {
-  const params = new Map(new URLSearchParams(query))
-  const mode = params.get('sslmode')
-  if (mode !== undefined && !SSL_MODES.includes(mode)) {
-    throw new ConnectionUrlError(`has the sslmode "${mode}", which is none of ${listWords(SSL_MODES)}`)
+function missing(parts: readonly string[], url: string): ConnectionUrlError {
+  return new ConnectionUrlError(`names no ${listWords(parts)} in "${maskUrl(url)}"`)
+}
+
+// libpq's escapes are percent-encoding alone: a + is a plus sign. Of a name that comes twice the last value
+// counts.
+function readQuery(query: string): Map<string, string> {
+  const params = new Map<string, string>()
+  for (const item of query.split('&')) {
+    if (item === '') continue
+    const [, name = '', value] = /^([^=]*)(?:=(.*))?$/s.exec(item) ?? []
+    if (value === undefined)
+      throw new ConnectionUrlError('has a parameter without a "=" in front of its value')
+    params.set(decode(name, 'parameters'), decode(value, `parameter ${name}`))
   }
-  const ssl = params.get('ssl')
-  if (mode !== undefined) params.delete('ssl')
+  const [ssl, requireSsl] = [params.get('ssl'), params.get('requiressl')]
+  params.delete('requiressl')
+  if (params.has('sslmode')) params.delete('ssl')
+  else if (requireSsl !== undefined) params.set('sslmode', requireSsl.startsWith('1') ? 'require' : 'prefer')
   else if (ssl !== undefined && ssl !== 'true') {
     const meant = ssl === 'false' ? 'disable' : 'require, or another mode'
     throw new ConnectionUrlError(`has ssl=${ssl}; write sslmode=${meant}`)
@@ -74,18 +130,84 @@ function readParams(query: string): Map<string, string> {
   return params
 }
 
+function splitHost(text: string): { host: string; port: string } {
+  const [, host = '', port = ''] = /^(\[[^\]]*\]|[^:]*):?(.*)$/s.exec(text) ?? []
+  return { host: decode(host.replace(/^\[(.*)\]$/s, '$1'), 'host'), port }
+}
+
+/** Lists of one length, as libpq wants them; one port is everybody's. */
+function toHosts(hosts: string, addresses: string, ports: string): [Host, ...Host[]] {
+  const [names, numbers, portTexts] = [hosts.split(','), addresses.split(','), ports.split(',')]
+  const count = Math.max(hosts === '' ? 0 : names.length, addresses === '' ? 0 : numbers.length)
+  for (const [part, list] of [
+    ['host', hosts && names],
+    ['hostaddr', addresses && numbers],
+    ['port', portTexts.length > 1 && portTexts],
+  ] as const) {
+    if (list && list.length !== count) {
+      throw new ConnectionUrlError(`names ${list.length} in its ${part} where it names ${count} hosts`)
+    }
+  }
+  const toHost = (index: number): Host => {
+    const host = names[index] || numbers[index] || ''
+    if (host === '') throw new ConnectionUrlError('has an empty place in its list of hosts')
+    if (host.startsWith('@')) {
+      throw new ConnectionUrlError('names a socket in the abstract namespace; name a directory or a host')
+    }
+    return { host, address: numbers[index] || null, port: toPort(portTexts[index] ?? portTexts[0] ?? '') }
+  }
+  const [, ...others] = Array.from({ length: count }, (_, index) => index)
+  return [toHost(0), ...others.map(toHost)]
+}
+
+function toPort(text: string): number {
+  if (text === '') return DEFAULT_PORT
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0
+  // The text is left out: it may be a part of the password.
+  if (port < 1 || port > 65535) throw new ConnectionUrlError('has no port from 1 to 65535 behind its host')
+  return port
+}
+
 /** Writes the parts back as a URL that every client reads alike. */
 export function formatConnectionUrl(parts: ConnectionParts): string {
+  const { params } = parts
+  const hosts = hostsOf(parts)
   const password = parts.password === null ? '' : `:${encodeURIComponent(parts.password)}`
-  const host = parts.host.includes(':') ? `[${parts.host}]` : encodeURIComponent(parts.host)
-  const query = parts.params.size > 0 ? `?${new URLSearchParams([...parts.params])}` : ''
+  const authority = hosts.map(({ host, port }) => `${formatHost(host)}:${port}`).join(',')
+  const addresses: [string, string][] = hosts.some(({ address }) => address)
+    ? [['hostaddr', hosts.map(({ address }) => address ?? '').join(',')]]
+    : []
+  const query = [...addresses, ...params].map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
   const user = encodeURIComponent(parts.user)
-  return `postgres://${user}${password}@${host}:${parts.port}/${encodeURIComponent(parts.database)}${query}`
+  const path = encodeURIComponent(parts.database)
+  return `postgres://${user}${password}@${authority}/${path}${query.length > 0 ? `?${query.join('&')}` : ''}`
+}
+
+/** Every host of a URL, in the order in which they are tried. */
+export function hostsOf({ host, address, port, otherHosts }: ConnectionParts): [Host, ...Host[]] {
+  return [{ host, address, port }, ...otherHosts]
+}
+
+function formatHost(host: string): string {
+  return host.includes(':') && !host.startsWith('/')
+    ? `[${host.replaceAll('%', '%25')}]`
+    : encodeURIComponent(host)
+}
+
+/** How messages name the place of a host. */
+export function describeHost({ host, address, port }: Host): string {
+  if (host.startsWith('/')) return `the socket ${socketPath(host, port)}`
+  const name = `${host.includes(':') ? `[${host}]` : host}:${port}`
+  return !address || address === host ? name : `${name} (${address})`
+}
+
+export function socketPath(directory: string, port: number): string {
+  return `${directory}/.s.PGSQL.${port}`
 }
 
 /**
- * The URL with its password replaced by `***`, for messages and logs. It masks too much rather than too little:
- * a URL that names no host may hold its password where the port would be.
+ * The URL with its password replaced by `***`, for messages and logs. It masks too much rather than too
+ * little: a URL that names no host may hold its password where the port would be.
  */
 export function maskUrl(url: string): string {
   const [scheme = ''] = /^([a-z][\w+.-]*:)?\/\//i.exec(url.trim()) ?? []
@@ -93,13 +215,18 @@ export function maskUrl(url: string): string {
     .trim()
     .slice(scheme.length)
     .replace(/^([^:@/?#]*):.*@/s, '$1:***@')
-    .replace(/^([^:@/?#]*):(?!\d*([/?]|$))[^@/?]*([/?]|$)/s, '$1:***$3')
+    .replace(/^([^:@/?#]*):(?!\d*([,/?]|$))[^@/?]*([/?]|$)/s, '$1:***$3')
     .replace(/([?&](?:ssl)?password=)[^&]*/gi, '$1***')
   return scheme + rest
 }
 
 export function withCredentials(url: string, user: string, password: string | null): string {
   return formatConnectionUrl({ ...parseConnectionUrl(url), user, password })
+}
+
+/** The URL with another host in place of all of its own: a proxy that leads there. */
+export function withHost(url: string, host: string, port: number): string {
+  return formatConnectionUrl({ ...parseConnectionUrl(url), host, port, address: null, otherHosts: [] })
 }
 
 export function withDatabase(url: string, database: string): string {
@@ -112,8 +239,8 @@ export function isPgbouncer(url: string): boolean {
 }
 
 /** The URL with TLS made sure of: an unnamed sslmode becomes verify-full, a weaker one throws. */
-export function insistOnTls(url: string): string {
-  const parts = parseConnectionUrl(url)
+export function insistOnTls(url: string, defaults?: ConnectionDefaults): string {
+  const parts = parseConnectionUrl(url, defaults)
   const mode = parts.params.get('sslmode')
   if (mode !== undefined && !TLS_MODES.includes(mode)) {
     throw new ConnectionUrlError(`asks for sslmode=${mode}, which allows a connection without TLS`)
@@ -122,8 +249,8 @@ export function insistOnTls(url: string): string {
 }
 
 /** The URL with TLS turned off, for a proxy on this machine. */
-export function withoutTls(url: string): string {
-  return withMode(parseConnectionUrl(url), 'disable')
+export function withoutTls(url: string, defaults?: ConnectionDefaults): string {
+  return withMode(parseConnectionUrl(url, defaults), 'disable')
 }
 
 function withMode(parts: ConnectionParts, mode: string): string {
@@ -132,123 +259,10 @@ function withMode(parts: ConnectionParts, mode: string): string {
   return formatConnectionUrl({ ...parts, params })
 }
 
-/**
- * What `pg` connects with. sslmode means what libpq documents: `require` encrypts without checking the certificate
- * unless sslrootcert names an authority; verify-ca and verify-full check it. Parameters that are ours are left out.
- */
-export function toPgConfig(url: string): ClientConfig {
-  const { params, password, ...address } = parseConnectionUrl(url)
-  const timeoutSeconds = Number(params.get('connect_timeout'))
-  const applicationName = params.get('application_name')
-  const options = params.get('options')
-  return {
-    ...address,
-    password: password ?? undefined,
-    ssl: toTlsOptions(params),
-    // Otherwise Node's sockets ask after a silent host every two hours.
-    keepAlive: true,
-    keepAliveInitialDelayMillis: 10_000,
-    ...(applicationName ? { application_name: applicationName } : {}),
-    ...(options ? { options } : {}),
-    ...(timeoutSeconds > 0 ? { connectionTimeoutMillis: timeoutSeconds * 1000 } : {}),
-    ...(params.get('channel_binding') === 'require' ? { enableChannelBinding: true } : {}),
-  }
-}
-
-function toTlsOptions(params: ReadonlyMap<string, string>): ClientConfig['ssl'] {
-  // ssl=true is libpq's other word for require; it names no mode where one is insisted on.
-  const mode = params.get('sslmode') ?? (params.get('ssl') === 'true' ? 'require' : undefined)
-  if (mode === undefined || !TLS_MODES.includes(mode)) return false
-  const file = (name: string) => {
-    const path = params.get(name)
-    return path ? readFileSync(path, 'utf8') : undefined
-  }
-  const ca = file('sslrootcert')
-  const isVerified = mode.startsWith('verify') || (mode === 'require' && ca !== undefined)
-  return {
-    rejectUnauthorized: isVerified,
-    ca,
-    cert: file('sslcert'),
-    key: file('sslkey'),
-    // verify-ca trusts any certificate of the authority, whatever host it names.
-    ...(mode === 'verify-full' ? {} : { checkServerIdentity: () => undefined }),
-  }
-}
-
-export type ConnectionTest = { ok: true; version: string; latencyMs: number } | { ok: false; reason: string }
-
-/** Tells whether a URL can be connected to and queried, or in one sentence why not. Never throws. */
-export async function testConnection(
-  url: string,
-  { timeoutMs = 5000 }: { timeoutMs?: number } = {},
-): Promise<ConnectionTest> {
-  let client: Client | undefined
-  try {
-    client = new Client({
-      ...toPgConfig(url),
-      connectionTimeoutMillis: timeoutMs,
-      query_timeout: timeoutMs,
-    })
-    client.on('error', () => {})
-    await client.connect()
-    const startedAt = performance.now()
-    const { rows } = await client.query<{ version: string }>(
-      `select current_setting('server_version') as version`,
-    )
-    const latencyMs = Math.round((performance.now() - startedAt) * 10) / 10
-    return { ok: true, version: rows[0]?.version ?? 'unknown', latencyMs }
-  } catch (error) {
-    return { ok: false, reason: explainConnectionError(error, url, timeoutMs) }
-  } finally {
-    // A server that stopped answering would keep a polite goodbye waiting.
-    client?.end().catch(() => {})
-  }
-}
-
-/** Says in one sentence what stands between us and the database at this URL. */
-export function explainConnectionError(error: unknown, url: string, timeoutMs = 0): string {
-  if (error instanceof ConnectionUrlError) return `the URL ${error.message}`
-  const { user, host, port, database } = parseConnectionUrl(url)
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  const message = error instanceof Error ? error.message : String(error)
-  switch (code) {
-    case 'ECONNREFUSED':
-      return `nothing is listening on ${host}:${port}`
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return `the host "${host}" is not known`
-    case 'EHOSTUNREACH':
-    case 'ENETUNREACH':
-      return `there is no way to ${host}:${port} from this machine`
-    case 'ETIMEDOUT':
-      return `${host}:${port} did not answer in time`
-    case 'ECONNRESET':
-      return `${host}:${port} closed the connection`
-    case '28P01':
-      return `the password for user "${user}" is wrong, or there is no such user`
-    case '3D000':
-      return `the server has no database "${database}"`
-    case '53300':
-      return 'the server has no free connection'
-    case '57P03':
-      return `the server is not ready: ${message}`
-    default:
-      if (/timeout/i.test(message)) return `${host}:${port} did not answer within ${timeoutMs} ms`
-      if (/password must be a string/.test(message))
-        return 'the server asks for a password, and the URL has none'
-      if (/does not support SSL/i.test(message)) return `${host}:${port} does not speak TLS`
-      return message
-  }
-}
-
 function decode(text: string, part: string): string {
   try {
     return decodeURIComponent(text)
   } catch {
     throw new ConnectionUrlError(`has a stray % in its ${part}; write it as %25`)
   }
-}
-
-function listWords(words: readonly string[]): string {
-  return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`
 }

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { throwawayDirectory } from '#server/testing/throwaway-directory.ts'
-import { testConnection } from './connection-url.ts'
+import { testConnection } from './connection-test.ts'
 import { openDatabaseServer } from './database-server.ts'
 
 let dataDir: string

@@ -2,8 +2,9 @@
 import { sql } from 'kysely'
 import pg from 'pg'
 import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
-import { isPgbouncer, toPgConfig } from './connection-url.ts'
+import { isPgbouncer } from './connection-url.ts'
 import { LoginPool, type LoginPoolOptions } from './login-pool.ts'
+import { toPgConfig } from './postgres-client.ts'
 
 export interface PooledHouse {
   readonly house: House

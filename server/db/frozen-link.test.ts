@@ -4,9 +4,10 @@ import { type Actor, createActor, type House, openHouse } from '../testing/actor
 import { startNetwork } from '../testing/network.ts'
 import { reasonOf } from '../testing/refusal.ts'
 import { scopeOf } from '../testing/scope.ts'
-import { isPgbouncer, toPgConfig } from './connection-url.ts'
+import { isPgbouncer } from './connection-url.ts'
 import { scopedDatabase } from './database.ts'
 import { LoginPool } from './login-pool.ts'
+import { toPgConfig } from './postgres-client.ts'
 
 // A server whose link froze in the middle of a transaction, and what its locked row costs those who come by another server.
 

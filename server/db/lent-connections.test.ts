@@ -2,11 +2,11 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
 import { scopeOf } from '../testing/scope.ts'
-import { toPgConfig } from './connection-url.ts'
 import { scopedDatabase } from './database.ts'
 import { StatementAbortedError } from './errors.ts'
 import { backendPid } from './fixture.ts'
 import { LoginPool } from './login-pool.ts'
+import { toPgConfig } from './postgres-client.ts'
 
 let house: House
 let pool: LoginPool

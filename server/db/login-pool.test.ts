@@ -4,10 +4,11 @@ import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Actor, House } from '../testing/actors.ts'
 import { scopeOf } from '../testing/scope.ts'
-import { isPgbouncer, toPgConfig } from './connection-url.ts'
+import { isPgbouncer, withHost } from './connection-url.ts'
 import { scopedDatabase } from './database.ts'
 import { DatabaseUnavailableError, StatementAbortedError } from './errors.ts'
 import { backendPid, openPooledHouse, type PooledHouse } from './fixture.ts'
+import { toPgConfig } from './postgres-client.ts'
 
 let pooled: PooledHouse
 let house: House
@@ -37,7 +38,8 @@ async function openNetwork({ host = '', port = 0 }: pg.ClientConfig) {
   await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
   const address = proxy.address()
   return {
-    address: { host: '127.0.0.1', port: typeof address === 'object' && address ? address.port : 0 },
+    through: (url: string) =>
+      withHost(url, '127.0.0.1', typeof address === 'object' && address ? address.port : 0),
     /** The pool's ends of the connections, in the order in which they were made. */
     callers,
     /** From now on new connections are not told that the server has ended them. */
@@ -97,7 +99,7 @@ describe('a connection', () => {
 
   it('that is cancelled stays open until the request has been dealt with, and is then destroyed', async () => {
     await using network = await openNetwork(toPgConfig(house.database.urls.api))
-    const connection = { ...toPgConfig(house.database.urls.api), ...network.address }
+    const connection = toPgConfig(network.through(house.database.urls.api))
     const controller = new AbortController()
     const db = scopedDatabase(onePool({ connection }), scopeOf(ada, { signal: controller.signal }))
     await backendPid.execute(db)
@@ -129,7 +131,7 @@ describe('a connection', () => {
     await new Promise<void>(resolve => silent.listen(0, '127.0.0.1', resolve))
     const address = silent.address()
     const port = typeof address === 'object' && address ? address.port : 0
-    const connection = { ...toPgConfig(house.database.urls.api), host: '127.0.0.1', port }
+    const connection = toPgConfig(withHost(house.database.urls.api, '127.0.0.1', port))
     const pool = onePool({ connection, connectTimeoutMs: 200 })
     await expect(backendPid.execute(scopedDatabase(pool, scopeOf(ada)))).rejects.toThrow(
       DatabaseUnavailableError,
@@ -166,7 +168,7 @@ describe('a connection', () => {
 
   it('is given up on when the server stops answering in the middle', async () => {
     await using network = await openNetwork(toPgConfig(house.database.urls.api))
-    const pool = onePool({ connection: { ...toPgConfig(house.database.urls.api), ...network.address } })
+    const pool = onePool({ connection: toPgConfig(network.through(house.database.urls.api)) })
     await backendPid.execute(scopedDatabase(pool, scopeOf(ada)))
     network.swallow()
     const hasty = scopedDatabase(pool, scopeOf(ada, { timeoutMs: 100 }))

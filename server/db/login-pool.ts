@@ -3,13 +3,14 @@ import { type Cancellable, sendCancelRequest } from './cancel-request.ts'
 import { type Claimant, ConnectionShares, NoConnectionError } from './connection-shares.ts'
 import { CallerBusyError, DatabaseUnavailableError, StatementAbortedError } from './errors.ts'
 import { Exchange, type Step, type StepResult } from './exchange.ts'
+import { PostgresClient, type PostgresConfig } from './postgres-client.ts'
 import { PreparedStatements } from './prepared-statements.ts'
 import type { WaitBounds } from './time-budget.ts'
 import { outOfTime, waitForConnection } from './wait-for-connection.ts'
 
 export interface LoginPoolOptions {
   /** A Postgres URL of one of the serving logins; `?pgbouncer=true` sends statements unnamed. */
-  readonly connection: pg.ClientConfig
+  readonly connection: PostgresConfig
   readonly isNamed: boolean
   readonly maxConnections?: number
   readonly connectTimeoutMs?: number
@@ -35,7 +36,8 @@ export function statementTimeoutMs({ timeoutMs, budget }: ExchangeBounds): numbe
 }
 
 const DEFAULT_MAX_CONNECTIONS = 10
-const DEFAULT_CONNECT_TIMEOUT_MS = 5_000
+/** How long a pool waits for a connection where its URL names no connect_timeout. */
+export const CONNECT_TIMEOUT_MS = 5_000
 
 /** SQLSTATE classes and codes after which the server is known to be ready for the next statement. */
 const CLEAN_ERRORS = /^(22|23|28|40|42|RH|P0)|^(25006|54|55P03)/
@@ -47,13 +49,14 @@ export class LoginPool {
   readonly #shares: ConnectionShares
 
   constructor(options: LoginPoolOptions) {
-    const { maxConnections = DEFAULT_MAX_CONNECTIONS, connectTimeoutMs = DEFAULT_CONNECT_TIMEOUT_MS } =
-      options
+    const { maxConnections = DEFAULT_MAX_CONNECTIONS, connection } = options
+    const connectTimeoutMs =
+      options.connectTimeoutMs ?? connection.connectionTimeoutMillis ?? CONNECT_TIMEOUT_MS
     this.#options = options
     this.#shares = new ConnectionShares(maxConnections, connectTimeoutMs)
     this.#pool = new pg.Pool({
-      ...options.connection,
-      Client: ReportingClient,
+      ...connection,
+      Client: ReportingClient as unknown as new () => pg.Client,
       max: maxConnections,
       connectionTimeoutMillis: connectTimeoutMs,
       idleTimeoutMillis: 30_000,
@@ -138,10 +141,10 @@ interface TrackedClient extends pg.PoolClient {
  * Keeps what the server reports of its settings. What sign_in sets for a transaction is reported as well, and reported as it was
  * when the transaction ends; of what is still changed by then, nothing is ours.
  */
-class ReportingClient extends pg.Client {
+class ReportingClient extends PostgresClient {
   readonly changed = new Set<string>()
 
-  constructor(config?: string | pg.ClientConfig) {
+  constructor(config: PostgresConfig) {
     super(config)
     const { connection } = internals(this)
     const initial = new Map<string, string>()
@@ -272,7 +275,10 @@ export class LoginConnection {
 
   #cancel(): void {
     this.#isBroken = true
-    this.#cancelling = sendCancelRequest(this.#client as unknown as Cancellable, this.#options.connection)
+    this.#cancelling = sendCancelRequest(
+      this.#client as unknown as Cancellable,
+      this.#options.connection.plan,
+    )
     // The server answers a cancelled statement at once; a network that swallows the request must not keep the caller.
     setTimeout(() => this.#giveUp(), GRACE_MS).unref()
   }

@@ -1,9 +1,11 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Client } from 'pg'
-import { explainConnectionError, parseConnectionUrl, toPgConfig, withCredentials } from './connection-url.ts'
+import type { Client } from 'pg'
+import { explainConnectionError } from './connection-test.ts'
+import { parseConnectionUrl, withCredentials } from './connection-url.ts'
 import { ensureLoginSettings } from './login-settings.ts'
 import type { LoginUrls } from './pools.ts'
+import { PostgresClient, toPgConfig } from './postgres-client.ts'
 import { settleOwnerSession } from './session-settings.ts'
 
 /** The roles that serve. None owns anything; what each may do is in the migrations. */
@@ -70,7 +72,7 @@ export async function ensureLogins(
     rowhouse_auth: overrides.auth !== undefined,
     rowhouse_system: overrides.system !== undefined,
   }
-  const owner = new Client(toPgConfig(ownerUrl))
+  const owner = new PostgresClient(toPgConfig(ownerUrl))
   owner.on('error', () => {})
   await owner.connect()
   try {
@@ -172,7 +174,7 @@ async function ensurePassword(
 
 /** Why the login fails; null when it succeeds. Throws when the server, and not the login, is at fault. */
 async function tryLogin(url: string): Promise<string | null> {
-  const client = new Client({ ...toPgConfig(url), connectionTimeoutMillis: 10_000 })
+  const client = new PostgresClient({ ...toPgConfig(url), connectionTimeoutMillis: 10_000 })
   client.on('error', () => {})
   try {
     await client.connect()

@@ -1,6 +1,7 @@
 import pg from 'pg'
-import { isPgbouncer, toPgConfig } from './connection-url.ts'
-import { LoginPool, outliveBreaks } from './login-pool.ts'
+import { isPgbouncer } from './connection-url.ts'
+import { CONNECT_TIMEOUT_MS, LoginPool, outliveBreaks } from './login-pool.ts'
+import { poolConfig, toPgConfig } from './postgres-client.ts'
 import { SystemDatabase } from './system.ts'
 
 export interface LoginUrls {
@@ -57,9 +58,9 @@ export function openPools(urls: LoginUrls, { onIdleError, ...rest }: PoolOptions
   const publicPool = loginPool(urls.public, options)
   const system = loginPool(urls.system, { ...options, maxConnections: 4 })
   const auth = new pg.Pool({
-    ...toPgConfig(urls.auth),
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    ...poolConfig(urls.auth),
     max: options.maxConnections ?? 10,
-    connectionTimeoutMillis: 5_000,
     query_timeout: 10_000,
     idleTimeoutMillis: 30_000,
   })

@@ -1,9 +1,9 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type House, openHouse } from '../testing/actors.ts'
-import { toPgConfig } from './connection-url.ts'
 import { publicDatabase } from './database.ts'
 import { LoginPool } from './login-pool.ts'
+import { toPgConfig } from './postgres-client.ts'
 
 let house: House
 

@@ -11,9 +11,10 @@ import { definitionOf } from '../testing/isolation/matrix.ts'
 import type { Case, ProcedurePath } from '../testing/isolation/procedure-cases/case.ts'
 import { CASES } from '../testing/isolation/procedure-cases.ts'
 import { scopeOf } from '../testing/scope.ts'
-import { isPgbouncer, toPgConfig } from './connection-url.ts'
+import { isPgbouncer } from './connection-url.ts'
 import { type Database, scopedDatabase } from './database.ts'
 import { LoginPool } from './login-pool.ts'
+import { toPgConfig } from './postgres-client.ts'
 import type { StatementScope } from './scope.ts'
 
 // A whole server, over HTTP, with a proxy between it and its Postgres. Waiting for the database is most of a call's time, so

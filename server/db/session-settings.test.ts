@@ -7,12 +7,12 @@ import { type RunningServer, startServer } from '#server/start.ts'
 import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '#server/testing/environment.ts'
 import { type SmtpSink, startSmtpSink } from '#server/testing/smtp-sink.ts'
 import { throwawayDirectory } from '#server/testing/throwaway-directory.ts'
-import { toPgConfig } from './connection-url.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded/postgres.ts'
 import { checkLoginSettings } from './login-settings.ts'
 import { LOGINS, loginUrls } from './logins.ts'
 import { readCatalog } from './migrations/catalog.ts'
 import { connectOwner } from './migrations/connect.ts'
+import { toPgConfig } from './postgres-client.ts'
 import { settingsOf, settleOwnerSession } from './session-settings.ts'
 
 // Settings of a server, a database and a role belong to a whole cluster, so these have one of their own.

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { toPgConfig } from '../db/connection-url.ts'
+import { toPgConfig } from '../db/postgres-client.ts'
 import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
 import { sessionCredential } from '../testing/isolation/dataset.ts'
 import { connect } from '../testing/webhooks.ts'

@@ -1,5 +1,6 @@
-import pg from 'pg'
-import { isPgbouncer, toPgConfig } from '../db/connection-url.ts'
+import type pg from 'pg'
+import { isPgbouncer } from '../db/connection-url.ts'
+import { PostgresClient, toPgConfig } from '../db/postgres-client.ts'
 import type { Logger } from '../logger.ts'
 import { recurringFailure, toError } from '../recurring-failure.ts'
 import { CHANNEL, fromPayload, type Topic } from './topics.ts'
@@ -35,7 +36,7 @@ export function createListener(options: ListenerOptions): Listener {
   const failure = recurringFailure({ log, message: 'the connection that listens for news was lost' })
 
   async function connect(address: string): Promise<void> {
-    const next = new pg.Client({
+    const next = new PostgresClient({
       ...toPgConfig(address),
       application_name: 'rowhouse listener',
       connectionTimeoutMillis: 5_000,

@@ -1,5 +1,5 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
-import { formatConnectionUrl, parseConnectionUrl } from '#server/db/connection-url.ts'
+import { parseConnectionUrl, withHost, withoutTls } from '#server/db/connection-url.ts'
 
 /** Stands between a server and its Postgres, and counts how often the one waits for the other. */
 export interface CountingProxy {
@@ -42,9 +42,10 @@ export async function startCountingProxy(targetUrl: string): Promise<CountingPro
   const address = server.address() as AddressInfo
   return {
     through(url) {
-      const parts = parseConnectionUrl(url)
-      if (parts.host !== host || parts.port !== port) throw new Error('the URL names another server')
-      return formatConnectionUrl({ ...parts, host: '127.0.0.1', port: address.port })
+      const named = parseConnectionUrl(url)
+      if (named.host !== host || named.port !== port) throw new Error('the URL names another server')
+      // The proxy reads the messages, whose order an offer of TLS would hide.
+      return withoutTls(withHost(url, '127.0.0.1', address.port))
     },
     take() {
       const taken = trips.map(({ messages }) => messages)

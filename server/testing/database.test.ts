@@ -1,6 +1,7 @@
 import { Client } from 'pg'
 import { expect, inject, test } from 'vitest'
-import { testConnection, toPgConfig } from '#server/db/connection-url.ts'
+import { testConnection } from '#server/db/connection-test.ts'
+import { toPgConfig } from '#server/db/postgres-client.ts'
 import { createEmptyDatabase, createTestDatabase } from './database.ts'
 import { asSuperuser } from './test-server.ts'
 

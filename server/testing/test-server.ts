@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { Client, escapeIdentifier, escapeLiteral } from 'pg'
-import { isPgbouncer, toPgConfig, withCredentials, withDatabase } from '#server/db/connection-url.ts'
+import { isPgbouncer, withCredentials, withDatabase } from '#server/db/connection-url.ts'
 import { startEmbeddedPostgres } from '#server/db/embedded/postgres.ts'
 import { ensureLogins, LOGINS } from '#server/db/logins.ts'
 import { migrateToLatest } from '#server/db/migrations/runner.ts'
+import { toPgConfig } from '#server/db/postgres-client.ts'
 import { readTestEnvironment, TEST_AUTH_SECRET } from './environment.ts'
 import { throwawayDirectory } from './throwaway-directory.ts'
 

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { createApiToken, shownPrefix, storedApiToken } from '#server/api-tokens/format.ts'
-import { toPgConfig } from '#server/db/connection-url.ts'
 import { startEmbeddedPostgres } from '#server/db/embedded/postgres.ts'
 import { ensureLogins, loginPassword } from '#server/db/logins.ts'
 import { migrateToLatest } from '#server/db/migrations/runner.ts'
+import { toPgConfig } from '#server/db/postgres-client.ts'
 import { startRowhouseProcess } from '../servers.ts'
 
 /** A throwaway database with the settings of `npm start`, and a server on it in a process of its own. */

@@ -2,9 +2,10 @@ import type { ChildProcess } from 'node:child_process'
 import { existsSync, mkdirSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Client } from 'pg'
 import { ensureDataDirectory } from '#server/data-directory.ts'
-import { formatConnectionUrl, testConnection, toPgConfig, withDatabase } from '../connection-url.ts'
+import { testConnection } from '../connection-test.ts'
+import { formatConnectionUrl, withDatabase } from '../connection-url.ts'
+import { PostgresClient, toPgConfig } from '../postgres-client.ts'
 import { settleOwnerSession } from '../session-settings.ts'
 import { findLauncher, type Launcher } from './binaries.ts'
 import {
@@ -194,7 +195,7 @@ async function superviseServer(options: Supervision): Promise<EmbeddedPostgres> 
 }
 
 async function ensureDatabase(url: string): Promise<void> {
-  const client = new Client(toPgConfig(withDatabase(url, 'postgres')))
+  const client = new PostgresClient(toPgConfig(withDatabase(url, 'postgres')))
   client.on('error', () => {})
   await client.connect()
   try {
@@ -227,6 +228,7 @@ function urlOf({ port, password }: ClusterConnection): string {
     password,
     host: '127.0.0.1',
     port,
+    otherHosts: [],
     database: DATABASE,
     params: new Map(),
   })

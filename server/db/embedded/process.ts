@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { testConnection } from '../connection-url.ts'
+import { testConnection } from '../connection-test.ts'
 import type { Launcher } from './binaries.ts'
 import type { ClusterPaths } from './cluster.ts'
 import { EmbeddedPostgresError } from './error.ts'

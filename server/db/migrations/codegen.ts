@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Kysely, PostgresDialect } from 'kysely'
 import { Pool } from 'pg'
-import { toPgConfig } from '../connection-url.ts'
+import { poolConfig } from '../postgres-client.ts'
 import { lineDifference, readCatalog, renderCatalog } from './catalog.ts'
 import { connectOwner } from './connect.ts'
 import { MigrationError } from './errors.ts'
@@ -92,7 +92,7 @@ async function generateTypes(url: string): Promise<string> {
   })
   // Tables of a default schema lose their prefix; naming one that does not exist keeps it everywhere.
   const defaultSchemas = ['none']
-  const pool = new Pool({ ...toPgConfig(url), max: 1 })
+  const pool = new Pool({ ...poolConfig(url), max: 1 })
   // A pool is done with a connection before the server is: dropping the scratch database may still end it.
   pool.on('error', () => undefined)
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) })

@@ -1,13 +1,13 @@
-import { Client } from 'pg'
+import type { Client } from 'pg'
+import { explainConnectionError } from '../connection-test.ts'
 import {
   CONNECTION_URL_EXAMPLE,
   ConnectionUrlError,
-  explainConnectionError,
   isPgbouncer,
   maskUrl,
   parseConnectionUrl,
-  toPgConfig,
 } from '../connection-url.ts'
+import { PostgresClient, toPgConfig } from '../postgres-client.ts'
 import { settleOwnerSession } from '../session-settings.ts'
 import { MigrationError } from './errors.ts'
 
@@ -21,7 +21,7 @@ const connectTimeoutMs = 10_000
 /** Opens one connection for migrations; what can go wrong is explained without the password. */
 export async function connectOwner(url: string, applicationName = 'kysely-migrate'): Promise<Client> {
   refuseBadUrl(url)
-  const client = new Client({
+  const client = new PostgresClient({
     connectionTimeoutMillis: connectTimeoutMs,
     application_name: applicationName,
     ...toPgConfig(url),

@@ -1,0 +1,112 @@
+import type { ConnectFailure, FailedAttempt } from './connect-failure.ts'
+import { ConnectionUrlError, describeHost, hostsOf, parseConnectionUrl } from './connection-url.ts'
+import { PostgresClient, toPgConfig } from './postgres-client.ts'
+
+export type ConnectionTest = { ok: true; version: string; latencyMs: number } | { ok: false; reason: string }
+
+/** Tells whether a URL can be connected to and queried, or in one sentence why not. Never throws. */
+export async function testConnection(
+  url: string,
+  { timeoutMs = 5000 }: { timeoutMs?: number } = {},
+): Promise<ConnectionTest> {
+  let client: PostgresClient | undefined
+  try {
+    client = new PostgresClient({
+      ...toPgConfig(url),
+      connectionTimeoutMillis: timeoutMs,
+      query_timeout: timeoutMs,
+    })
+    client.on('error', () => {})
+    await client.connect()
+    const startedAt = performance.now()
+    const { rows } = await client.query<{ version: string }>(
+      `select current_setting('server_version') as version`,
+    )
+    const latencyMs = Math.round((performance.now() - startedAt) * 10) / 10
+    return { ok: true, version: rows[0]?.version ?? 'unknown', latencyMs }
+  } catch (error) {
+    return { ok: false, reason: explainConnectionError(error, url, timeoutMs) }
+  } finally {
+    // A server that stopped answering would keep a polite goodbye waiting.
+    client?.end().catch(() => {})
+  }
+}
+
+/** Says in one sentence what stands between us and the database at this URL. */
+export function explainConnectionError(error: unknown, url: string, timeoutMs = 0): string {
+  if (error instanceof ConnectionUrlError) return `the URL ${error.message}`
+  const parts = parseConnectionUrl(url)
+  const { user, database } = parts
+  const hosts = hostsOf(parts)
+  const known = error instanceof Error ? (error as ConnectFailure).attempts : undefined
+  const attempts = known ?? [{ host: hosts[0], stage: 'connecting', error } as FailedAttempt]
+  // Several hosts may each have a reason; with TLS and without, one host often has the same one twice.
+  const reasons = attempts.map(attempt => {
+    const reason = explainAttempt(attempt, { user, database, timeoutMs })
+    return hosts.length > 1 && !reason.includes(describeHost(attempt.host))
+      ? `${describeHost(attempt.host)}: ${reason}`
+      : reason
+  })
+  return [...new Set(reasons)].join('; ')
+}
+
+interface Wanted {
+  readonly user: string
+  readonly database: string
+  readonly timeoutMs: number
+}
+
+function explainAttempt({ host, stage, error }: FailedAttempt, wanted: Wanted): string {
+  const { user, database, timeoutMs } = wanted
+  const place = describeHost(host)
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  const message = error instanceof Error ? error.message : String(error)
+  switch (code) {
+    case 'ECONNREFUSED':
+      return `nothing is listening on ${place}`
+    case 'ENOENT':
+      return `there is no ${place.replace('the ', '')}`
+    case 'EACCES':
+      return `this process may not use ${place}`
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return `the host "${host.host}" is not known`
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+      return `there is no way to ${place} from this machine`
+    case 'ETIMEDOUT':
+      return `${place} did not answer in time`
+    case 'ECONNRESET':
+      return `${place} closed the connection`
+    case '28P01':
+      return `the password for user "${user}" is wrong, or there is no such user`
+    case '3D000':
+      return `the server has no database "${database}"`
+    case '53300':
+      return 'the server has no free connection'
+    case '57P03':
+      return `the server is not ready: ${message}`
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+      return `the certificate of ${place} is another host's: ${message}`
+    case 'CERT_HAS_EXPIRED':
+      return `the certificate of ${place} has expired`
+    case 'DEPTH_ZERO_SELF_SIGNED_CERT':
+    case 'SELF_SIGNED_CERT_IN_CHAIN':
+    case 'UNABLE_TO_GET_ISSUER_CERT':
+    case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
+    case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
+      return `the certificate of ${place} is not trusted: name its authority's file in sslrootcert (${message})`
+    default:
+      if (/timeout/i.test(message)) {
+        return stage === 'logging in'
+          ? `${place} took the connection and did not answer the login within ${timeoutMs} ms; if a pooler is there, its log says ` +
+              `why: the role that it looks logins up with may not be allowed to connect to the database "${database}"`
+          : `${place} did not answer within ${timeoutMs} ms`
+      }
+      if (/password must be a (non-empty )?string/.test(message))
+        return 'the server asks for a password, and the URL has none'
+      if (/does not support SSL/i.test(message)) return `${place} does not speak TLS`
+      if (/terminated unexpectedly/.test(message)) return `${place} closed the connection`
+      return message
+  }
+}

@@ -1,0 +1,78 @@
+import pg from 'pg'
+import { type ConnectionPlan, planConnection } from './connection-plan.ts'
+import { Wire } from './wire.ts'
+
+/** What a {@link PostgresClient} connects with, and a pool whose `Client` it is. */
+export interface PostgresConfig extends pg.ClientConfig {
+  readonly plan: ConnectionPlan
+}
+
+/**
+ * Everything that a URL says about connecting. A plain `pg.Client` takes it, too, and then connects to the
+ * first host only, without TLS where the URL does not insist on it. Throws ConnectionUrlError, also for files
+ * that can't be read.
+ */
+export function toPgConfig(url: string): PostgresConfig {
+  const plan = planConnection(url)
+  const [first] = plan.order()
+  const { host, address, port } = first?.host ?? { host: '', address: null, port: 0 }
+  const tls = first && !first.mayStayPlain ? first.tls : null
+  return {
+    plan,
+    user: plan.user,
+    database: plan.database,
+    host: address ?? host,
+    port,
+    password: plan.password ?? undefined,
+    ssl: tls ?? false,
+    keepAlive: plan.keepAlive,
+    keepAliveInitialDelayMillis: plan.keepAliveIdleMs,
+    ...(plan.applicationName === null ? {} : { application_name: plan.applicationName }),
+    ...(plan.options === null ? {} : { options: plan.options }),
+    ...(plan.timeoutMs === null ? {} : { connectionTimeoutMillis: plan.timeoutMs * countHosts(plan) }),
+  }
+}
+
+function countHosts(plan: ConnectionPlan): number {
+  return new Set(plan.order().map(({ host }) => host)).size
+}
+
+/** The same for a pool of {@link PostgresClient}s. */
+export function poolConfig(url: string): pg.PoolConfig {
+  return { ...toPgConfig(url), Client: PostgresClient as unknown as new () => pg.Client }
+}
+
+interface ClientInternals {
+  readonly connectionParameters: Record<string, unknown>
+}
+
+/** A client of `pg` that connects as libpq would. */
+export class PostgresClient extends pg.Client {
+  readonly wire: Wire
+
+  constructor(config: PostgresConfig) {
+    const { plan, connectionTimeoutMillis = 0 } = config
+    // A host that swallows packets must leave time for the next one.
+    const shareMs = connectionTimeoutMillis > 0 ? connectionTimeoutMillis / countHosts(plan) : Infinity
+    const attemptMs = Math.min(plan.timeoutMs ?? Infinity, shareMs)
+    const wire = new Wire(plan, attemptMs === Infinity ? null : attemptMs)
+    const password = () => (wire.host && plan.passwordFor(wire.host)) ?? undefined
+    super({
+      ...config,
+      ssl: false,
+      password: config.password ?? (password as () => string),
+      enableChannelBinding: plan.channelBinding !== 'disable',
+      connection: wire,
+    } as pg.ClientConfig)
+    this.wire = wire
+    // pg reads libpq's variables behind our back, also for the embedded server.
+    const { connectionParameters } = this as unknown as ClientInternals
+    const { application_name: name, options, replication } = { replication: undefined, ...config }
+    Object.assign(connectionParameters, {
+      application_name: name,
+      options,
+      replication,
+      client_encoding: 'UTF8',
+    })
+  }
+}
