@@ -70,7 +70,7 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
       ? (sql, durationMs) => log.debug({ sql, durationMs }, 'statement')
       : undefined,
   })
-  const live = createLive({ pools, listenUrl: urls.listen, log })
+  const live = createLive({ pools, listenUrl: urls.listen, authSecret: config.authSecret, log })
   const mailer = createMailer({
     smtpUrl: config.smtpUrl,
     from: config.emailFrom,

@@ -114,7 +114,8 @@ describe('a stream of approvals', () => {
     const ada = await createActor(house)
     const { approvals } = ada.caller()
     const { pools, log } = house.services
-    const live = createLive({ pools, listenUrl: house.database.urls.listen, log })
+    const { authSecret } = house.services
+    const live = createLive({ pools, listenUrl: house.database.urls.listen, authSecret, log })
     const other = await serveHouse({ ...house.services, live })
     const { id } = await approvals.request({ ...asked, title: 'a' })
     await approvals.request({ ...asked, title: 'b' })

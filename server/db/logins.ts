@@ -1,6 +1,7 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
+import { closeCatalog } from './catalog-rights.ts'
 import { explainConnectionError } from './connection-test.ts'
 import { parseConnectionUrl, withCredentials } from './connection-url.ts'
 import { ensureLoginSettings } from './login-settings.ts'
@@ -57,8 +58,8 @@ function withCredentialsOf(url: string, other: string): string {
 }
 
 /**
- * After migrating: lets the four logins, and nobody else, connect to this database, gives them their settings in it, and the
- * passwords that derive from the secret. A login whose URL is overridden keeps its password. What is already so is left alone,
+ * After migrating: lets the four logins, and nobody else, connect to this database, closes what Postgres opens to everyone where
+ * the owner may, gives the logins their settings here, and the passwords that derive from the secret. A login whose URL is overridden keeps its password. What is already so is left alone,
  * so an owner without the right to change it succeeds too. Logins are shared by all databases of a cluster.
  */
 export async function ensureLogins(
@@ -78,6 +79,7 @@ export async function ensureLogins(
   try {
     await settleOwnerSession(owner)
     await closeDatabaseToOthers(owner)
+    await retryConcurrent(() => closeCatalog(owner))
     await retryConcurrent(() =>
       ensureLoginSettings(owner, { database: parseConnectionUrl(ownerUrl).database, logins: LOGINS }),
     )

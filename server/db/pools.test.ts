@@ -1,5 +1,7 @@
+import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
+import { toPgConfig } from './connection-url.ts'
 import { openPools } from './pools.ts'
 
 let database: TestDatabase
@@ -24,7 +26,10 @@ test('idle connections that the database ends are told of, but not while the poo
   const [idle, client] = await Promise.all([pools.auth.connect(), pools.auth.connect()])
   const backend = await idle.query<{ id: number }>('select pg_backend_pid() as id')
   idle.release()
-  await client.query('select pg_terminate_backend($1)', [backend.rows[0]?.id])
+  const superuser = new pg.Client(toPgConfig(database.superuserUrl))
+  await superuser.connect()
+  await superuser.query('select pg_terminate_backend($1)', [backend.rows[0]?.id])
+  await superuser.end()
   await first.promise
   client.release()
 

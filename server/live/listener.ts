@@ -3,7 +3,7 @@ import { isPgbouncer } from '../db/connection-url.ts'
 import { PostgresClient, toPgConfig } from '../db/postgres-client.ts'
 import type { Logger } from '../logger.ts'
 import { recurringFailure, toError } from '../recurring-failure.ts'
-import { CHANNEL, fromPayload, type Topic } from './topics.ts'
+import { CHANNEL, fromPayload } from './topics.ts'
 
 export interface Listener {
   /** Connects, unless it has. */
@@ -16,7 +16,7 @@ export interface ListenerOptions {
   readonly url: string | null
   /** Not told of what it sent itself. */
   readonly ownSender: string
-  readonly onTopics: (topics: readonly Topic[]) => void
+  readonly onNews: (pseudonyms: readonly string[]) => void
   /** Listening (again): what was said before went unheard. */
   readonly onListening: () => void
   readonly log: Pick<Logger, 'info' | 'warn'>
@@ -56,8 +56,8 @@ export function createListener(options: ListenerOptions): Listener {
     next.on('error', onLost)
     next.on('end', () => onLost())
     next.on('notification', ({ payload = '' }) => {
-      const { sender, topics } = fromPayload(payload)
-      if (sender !== options.ownSender) options.onTopics(topics)
+      const { sender, pseudonyms } = fromPayload(payload)
+      if (sender !== options.ownSender) options.onNews(pseudonyms)
     })
     try {
       await next.connect()

@@ -11,7 +11,7 @@ import { LiveStream } from './live-stream.ts'
 import { createNews } from './news.ts'
 import { createRightsCheck } from './rights-check.ts'
 import type { LiveFeed, LiveSource } from './source.ts'
-import type { Topic } from './topics.ts'
+import { pseudonyms, type Topic } from './topics.ts'
 
 /** The streams of this process: who follows what, and who has news. */
 export interface Live {
@@ -35,6 +35,8 @@ export interface LiveOptions {
   readonly pools: Pick<Pools, 'api' | 'system'>
   /** Where the system's login can listen, past poolers; null leaves streams to their poll. */
   readonly listenUrl: string | null
+  /** Hides from other listeners what news is about. The same in every process. */
+  readonly authSecret: string
   readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>
   readonly checkIntervalMs?: number
 }
@@ -44,18 +46,27 @@ export function createLive(options: LiveOptions): Live {
   const { pools, log } = options
   const feeds = new Map<Topic, Map<string, LiveFeed>>()
   const feedOf = new WeakMap<Reader, LiveFeed>()
+  /** What the streams that are followed here are called on the channel. */
+  const topicOf = new Map<string, Topic>()
+  const pseudonymOf = pseudonyms(options.authSecret)
   const sender = randomUUID()
   let isClosed = false
 
   const news = createNews({
     sender,
+    pseudonymOf,
     notify: payloads => pools.system.notify(payloads),
     onFailure: error => log.debug({ err: error }, 'news could not be sent'),
   })
   const listener = createListener({
     url: options.listenUrl,
     ownSender: sender,
-    onTopics: topics => topics.forEach(wake),
+    onNews: heard => {
+      for (const pseudonym of heard) {
+        const topic = topicOf.get(pseudonym)
+        if (topic) wake(topic)
+      }
+    },
     onListening: () => [...feeds.keys()].forEach(wake),
     log,
   })
@@ -80,6 +91,7 @@ export function createLive(options: LiveOptions): Live {
     if (!byUser) {
       byUser = new Map()
       feeds.set(source.topic, byUser)
+      topicOf.set(pseudonymOf(source.topic), source.topic)
     }
     let entry = byUser.get(userId)
     if (!entry) {
@@ -109,7 +121,10 @@ export function createLive(options: LiveOptions): Live {
     const byUser = feeds.get(topic)
     if (byUser?.get(entry.userId) !== entry) return
     byUser.delete(entry.userId)
-    if (byUser.size === 0) feeds.delete(topic)
+    if (byUser.size === 0) {
+      feeds.delete(topic)
+      topicOf.delete(pseudonymOf(topic))
+    }
     if (feeds.size === 0) rights.stop()
   }
 

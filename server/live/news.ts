@@ -1,4 +1,4 @@
-import { type Topic, toPayloads } from './topics.ts'
+import { type Pseudonym, type Topic, toPayloads } from './topics.ts'
 
 /** News for the other processes: collected, deduplicated, and sent at most once in an interval. */
 export interface News {
@@ -9,6 +9,7 @@ export interface News {
 
 export interface NewsOptions {
   readonly sender: string
+  readonly pseudonymOf: Pseudonym
   /** Makes one statement of the payloads. */
   readonly notify: (payloads: readonly string[]) => Promise<void>
   readonly onFailure: (error: unknown) => void
@@ -19,7 +20,7 @@ export interface NewsOptions {
  * Notifying takes a lock that all notifying commits share, so that it must not be a part of anybody's transaction: one statement
  * of our own speaks for all commits of an interval. News that can't be sent is dropped: readers poll as well.
  */
-export function createNews({ sender, notify, onFailure, intervalMs = 20 }: NewsOptions): News {
+export function createNews({ sender, pseudonymOf, notify, onFailure, intervalMs = 20 }: NewsOptions): News {
   const waiting = new Set<Topic>()
   let sending: Promise<void> | undefined
   let timer: NodeJS.Timeout | undefined
@@ -35,7 +36,7 @@ export function createNews({ sender, notify, onFailure, intervalMs = 20 }: NewsO
     clearTimeout(timer)
     timer = undefined
     if (sending || waiting.size === 0) return sending
-    const payloads = toPayloads(sender, waiting)
+    const payloads = toPayloads(sender, Array.from(waiting, pseudonymOf))
     waiting.clear()
     lastSentAt = performance.now()
     sending = notify(payloads).catch(onFailure)

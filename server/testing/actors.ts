@@ -98,7 +98,12 @@ export function testServices(
     providers: NO_PROVIDERS,
     isSecure: false,
     workerKey: WORKER_KEY,
-    live: createLive({ pools, listenUrl: database.urls.listen, log }),
+    live: createLive({
+      pools,
+      listenUrl: database.urls.listen,
+      authSecret: TEST_AUTH_SECRET,
+      log,
+    }),
     media: openMediaStore(
       // Nothing is there before a test uploads something.
       { kind: 'disk', directory: join(tmpdir(), `rowhouse-media-${randomUUID()}`) },

@@ -202,9 +202,20 @@ async function ensureDatabase(url: string): Promise<void> {
     await settleOwnerSession(client)
     const { rowCount } = await client.query('select from pg_database where datname = $1', [DATABASE])
     if (rowCount === 0) await client.query(`create database ${DATABASE}`)
+    await closeOtherDatabases(client)
   } finally {
     await client.end()
   }
+}
+
+/** Keeps the serving logins out of the databases that come with a cluster, where they could make tables of their own. */
+async function closeOtherDatabases(client: Client): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    `select datname::text as name from pg_database
+     where datname in ('postgres', 'template1')
+       and exists (select from aclexplode(coalesce(datacl, acldefault('d', datdba))) where grantee = 0)`,
+  )
+  for (const { name } of rows) await client.query(`revoke all on database ${name} from public`)
 }
 
 async function findFreePort(preferred: number): Promise<number> {

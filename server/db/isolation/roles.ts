@@ -36,7 +36,7 @@ from login
 join pg_shdepend d on d.refclassid = 'pg_authid'::regclass and d.refobjid = login.oid and d.deptype = 'o'
 cross join db
 where (d.dbid = db.oid or d.classid = 'pg_database'::regclass and d.objid = db.oid)
-  -- A large object is nobody's row, and whoever runs SQL can make one.
+  -- A large object is nobody's row, and where no superuser migrates, whoever runs SQL can make one.
   and d.classid <> 'pg_largeobject'::regclass
 
 union all

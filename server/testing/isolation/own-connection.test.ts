@@ -265,9 +265,10 @@ describe('with the credential of one user, nothing is seen of another:', () => {
         true,
         5_000,
       ])
-      const { rows } = await client.query('select * from pg_stat_activity')
-      expect(rows.some(row => String(row.query).includes('app.sign_in'))).toBe(true)
-      expect(JSON.stringify(rows)).not.toContain(credential.slice(2))
+      const answer = await run('select * from pg_stat_activity')
+      // Where a superuser owns the database, this is closed as well.
+      if (!answer.startsWith('42501: ')) expect(answer).toContain('app.sign_in')
+      expect(answer).not.toContain(credential.slice(2))
     } finally {
       await server.end()
     }

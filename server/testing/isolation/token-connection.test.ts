@@ -2,6 +2,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { SCOPES } from '../../scopes.ts'
 import { createApiToken, type House, openHouse } from '../actors.ts'
+import { reasonOf } from '../refusal.ts'
 import { createHousehold, type Household, sessionCredential, tokenCredential } from './dataset.ts'
 import { connectAsApi } from './lease-prompt.ts'
 
@@ -56,6 +57,20 @@ test.for(attempts)('a session %s, and a token does not', async ([, sqlOf, refusa
   expect(await run(tokenCredential(token), 'select id from app.tasks')).toContain('something')
   expect(await run(sessionCredential(owner), sqlOf())).not.toBe(refusal)
   expect(await run(tokenCredential(token), sqlOf())).toBe(refusal)
+})
+
+test('at a prompt a token reads its user’s rows whatever its scopes, which are the procedures’, and nobody else’s', async () => {
+  const token = await createApiToken(owner, { scopes: ['tasks:read'] })
+  const stranger = await createHousehold(house, 'Stranger')
+  await client.query('begin')
+  await client.query(`select set_config('app.credential', $1, true)`, [tokenCredential(token)])
+  const { rows } = await client.query<{ ids: string[] }>(
+    'select array(select user_id::text from app.connectors union select user_id::text from app.settings) as ids',
+  )
+  await client.query('rollback')
+  expect(rows).toEqual([{ ids: [owner.userId] }])
+  expect(rows[0]?.ids).not.toContain(stranger.userId)
+  expect(await reasonOf(token.caller().connectors.list())).toBe('missing_scope')
 })
 
 test('a token ends no sessions, its user’s included', async () => {
