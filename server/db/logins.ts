@@ -59,8 +59,9 @@ function withCredentialsOf(url: string, other: string): string {
 
 /**
  * After migrating: lets the four logins, and nobody else, connect to this database, closes what Postgres opens to everyone where
- * the owner may, gives the logins their settings here, and the passwords that derive from the secret. A login whose URL is overridden keeps its password. What is already so is left alone,
- * so an owner without the right to change it succeeds too. Logins are shared by all databases of a cluster.
+ * the owner may, and gives the logins their settings here and the passwords that derive from the secret. A login whose URL is
+ * overridden keeps its password. What is already so is left alone, so an owner without the right to change it succeeds too.
+ * Logins are shared by all databases of a cluster.
  */
 export async function ensureLogins(
   ownerUrl: string,
@@ -209,8 +210,8 @@ async function retryConcurrent(change: () => Promise<unknown>): Promise<void> {
       await change()
       return
     } catch (error) {
-      // "tuple concurrently updated" or "deleted", in whatever language the server speaks.
-      const isRace = hasCode(error, 'XX000')
+      // "tuple concurrently updated" or "deleted", in whatever language the server speaks, and rows of the catalog made twice.
+      const isRace = hasCode(error, 'XX000') || hasCode(error, '23505')
       if (!isRace || attempt === 30) throw error
       await sleep(Math.random() * 20 * Math.min(attempt, 10))
     }

@@ -1,8 +1,8 @@
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../testing/database.ts'
-import { toPgConfig } from './connection-url.ts'
 import { openPools } from './pools.ts'
+import { toPgConfig } from './postgres-client.ts'
 
 let database: TestDatabase
 

@@ -209,7 +209,7 @@ async function ensureDatabase(url: string): Promise<void> {
 }
 
 /** Keeps the serving logins out of the databases that come with a cluster, where they could make tables of their own. */
-async function closeOtherDatabases(client: Client): Promise<void> {
+async function closeOtherDatabases(client: PostgresClient): Promise<void> {
   const { rows } = await client.query<{ name: string }>(
     `select datname::text as name from pg_database
      where datname in ('postgres', 'template1')
