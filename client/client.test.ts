@@ -57,6 +57,15 @@ describe('calls', () => {
     }
   })
 
+  test('an input may hold one object twice, and members without a value', async () => {
+    const { client } = watchedClient({ token: await server.newToken() })
+    const task = await client.tasks.create.mutate({ prompt: 'x', title: undefined })
+    const entry = { type: 'info', message: 'again' } as const
+    await client.tasks.logs.append.mutate({ taskId: task.id, entries: [entry, entry] })
+    const { items } = await client.tasks.logs.list.query({ taskId: task.id, after: undefined })
+    expect(items.map(({ message }) => message)).toEqual(['again', 'again'])
+  })
+
   test('calls of one tick share a request, at most twenty of them', async () => {
     const { client, requests } = watchedClient()
     await Promise.all(Array.from({ length: 25 }, () => client.usage.today.query()))

@@ -1,9 +1,10 @@
 import { AppError } from './errors.ts'
 
-// superjson revives whatever a caller names: Sets, Maps, RegExps, Errors, shared objects. Before anyone has signed in, 349 kB of
-// that take it 15 seconds. Input schemas hold Dates and optional fields, so this reads those kinds alone, in linear time.
+// superjson revives every kind of value that a caller names: Sets, Maps, RegExps, Errors, shared objects. 349 kB
+// of paths into one Set take it 15 seconds, and inputs are read before a credential is looked up. Input schemas
+// take Dates and optional fields, so this reads those kinds alone, in linear time.
 
-/** What `meta.values` may name: the kind, and how its value is made of the JSON. */
+/** The kinds that `meta.values` may name, each with the function that makes its value of the JSON. */
 const KINDS: Readonly<Record<string, (written: unknown) => unknown>> = {
   undefined: () => undefined,
   Date: readDate,
@@ -11,15 +12,16 @@ const KINDS: Readonly<Record<string, (written: unknown) => unknown>> = {
 }
 
 const MAX_VALUES = 10_000
-/** As deep as JSON may nest, and a little longer than what `toISOString` writes. */
+/** Names in a path: as many as JSON may nest. */
 const MAX_PATH_LENGTH = 200
+/** `toISOString` writes at most 27 characters. */
 const MAX_DATE_LENGTH = 64
 const MAX_QUOTED_LENGTH = 60
 
 /**
- * Reads an input as superjson writes it, in place: the JSON becomes the input. Throws `invalid_input` for what superjson could
- * revive and no input schema takes. Shared objects (`meta.referentialEqualities`) are written out in the JSON, so they are left
- * as they are: equal, but not the same.
+ * Reads an input as superjson writes it. Changes the payload: its JSON becomes the input. Throws `invalid_input` for
+ * kinds that no input schema takes. Does not apply `meta.referentialEqualities`: superjson writes a shared object
+ * out at each place, so the places get equal objects, though not the same one.
  */
 export function readInput(payload: unknown): unknown {
   const { json, meta } = payload as { json: unknown; meta?: Meta | null }
@@ -61,7 +63,7 @@ function readValues(root: Root, values: unknown, isLegacy: boolean): void {
   }
 }
 
-/** How the value at a path is read. superjson writes `["Date"]`, and `["set", {…}]` for what holds more values. */
+/** The function that reads the value at a path. superjson writes `["Date"]`, and `["set", {…}]` for a container. */
 function kindOf(annotation: unknown, path: string): (written: unknown) => unknown {
   if (!Array.isArray(annotation)) throw refused(`meta.values must name a kind for ${quote(path)}`)
   const [kind, inner] = annotation
@@ -96,8 +98,8 @@ function readNumber(written: unknown): number {
 }
 
 /**
- * Checks that what is shared is written out wherever it occurs. superjson's `dedupe`, and an object that holds itself, write null
- * in its place, which would be taken for the value.
+ * Throws where a shared object is not written out. With `dedupe`, and for an object that holds itself, superjson
+ * writes null in its place, which would be stored as the value.
  */
 function checkShared(root: Root, equalities: unknown, isLegacy: boolean): void {
   const [ofRoot, others] = Array.isArray(equalities) ? equalities : [[], equalities]
@@ -140,7 +142,7 @@ function holderOf(root: Root, path: string, isLegacy: boolean): Holder {
 const FORBIDDEN_NAMES: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype'])
 const ARRAY_INDEX = /^(?:0|[1-9]\d{0,9})$/
 
-/** Whether it is an object or an array that has this member. An array's members are within its length: none makes it longer. */
+/** Whether an object or an array has this member. An index behind an array's end is none: it would make it longer. */
 function hasMember(parent: unknown, key: string): parent is Record<string, unknown> {
   if (typeof parent !== 'object' || parent === null) return false
   if (Array.isArray(parent)) return ARRAY_INDEX.test(key) && Number(key) < parent.length

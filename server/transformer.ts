@@ -6,8 +6,8 @@ import { readInput } from './superjson-input.ts'
 // text is not left to JSON.stringify, which takes ten times as long for objects that hold a Date anywhere.
 
 /**
- * Serializes to the same JSON as superjson. The result shares the value's objects: stringify it before changing them. Deserializes
- * inputs, of which it takes less than superjson does.
+ * Serializes to the same JSON as superjson. The result shares the value's objects: stringify it before changing
+ * them. Deserializes inputs, and fewer kinds of values than superjson does.
  */
 export const transformer = { serialize, deserialize: readInput }
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
 import { refusalOf } from '../testing/refusal.ts'
-import type { CreateConnector, UpdateConnector } from './schema.ts'
+import { type CreateConnector, createConnector, type UpdateConnector } from './schema.ts'
 
 let house: House
 let ada: Actor
@@ -56,6 +56,12 @@ describe('refused is a connector', () => {
     const { code } = await refusalOf(ada.caller().connectors.create(input as CreateConnector))
     expect(code).toBe('BAD_REQUEST')
     expect(await ada.caller().connectors.list()).toEqual([])
+  })
+
+  it('with a thousand variables, for their number alone', () => {
+    const env = Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`not-${index}`, 1]))
+    const { error } = createConnector.safeParse({ ...local, env })
+    expect(error?.issues.map(({ message }) => message)).toEqual(['must have at most 50 names'])
   })
 
   it.each([

@@ -25,25 +25,32 @@ const TRANSPORT_HEADERS = [
 ]
 
 function pairs(name: RegExp, value: z.core.$ZodType<string, string>) {
-  return z
-    .custom<Record<string, string>>(hasNoProto, 'must not have a member named __proto__')
-    .pipe(
-      z.record(
-        z
-          .string()
-          .max(200)
-          .regex(name)
-          .refine(key => !UNWRITABLE_NAMES.includes(key), 'is a reserved name'),
-        value,
-      ),
-    )
-    .refine(record => Object.keys(record).length <= MAX_PAIRS, `must have at most ${MAX_PAIRS} names`)
-    .refine(record => lengthOf(record) <= MAX_PAIRS_LENGTH, 'is too large')
+  return (
+    z
+      .custom<Record<string, string>>(hasNoProto, 'must not have a member named __proto__')
+      // Before the names: each that is refused adds an issue to the answer.
+      .refine(hasFewNames, `must have at most ${MAX_PAIRS} names`)
+      .pipe(
+        z.record(
+          z
+            .string()
+            .max(200)
+            .regex(name)
+            .refine(key => !UNWRITABLE_NAMES.includes(key), 'is a reserved name'),
+          value,
+        ),
+      )
+      .refine(record => lengthOf(record) <= MAX_PAIRS_LENGTH, 'is too large')
+  )
 }
 
 /** Zod's record would leave it out without a word. */
 function hasNoProto(value: unknown): boolean {
   return typeof value !== 'object' || value === null || !Object.hasOwn(value, '__proto__')
+}
+
+function hasFewNames(value: unknown): boolean {
+  return typeof value !== 'object' || value === null || Object.keys(value).length <= MAX_PAIRS
 }
 
 function lengthOf(record: Readonly<Record<string, string>>): number {

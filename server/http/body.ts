@@ -19,7 +19,7 @@ export function tooLarge(maxBytes = MAX_BODY_BYTES): AppError {
   return new AppError('too_large', `the request body is larger than ${maxBytes} bytes`)
 }
 
-/** Reads a body as text. Rejects with `too_large` past the limit, and with `invalid_input` where it is not valid UTF-8. */
+/** Reads a body as text. Rejects with `too_large` past the limit, and with `invalid_input` for invalid UTF-8. */
 export async function readBody(req: IncomingMessage, maxBytes = MAX_BODY_BYTES): Promise<string> {
   return decodeBody(await readBytes(req, maxBytes))
 }

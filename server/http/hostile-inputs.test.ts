@@ -19,7 +19,7 @@ afterAll(async () => {
   await house.close()
 })
 
-/** A token that nobody was given, whose checksum is right: inputs are read before the database is asked about it. */
+/** A token that nobody was given, with a right checksum: inputs are read before the database looks it up. */
 const forged = { authorization: `Bearer ${createSecret('rht_')}` }
 const streamed = { ...forged, 'trpc-accept': 'application/jsonl' }
 

@@ -1,7 +1,8 @@
 import { isUtf8 } from 'node:buffer'
 import { AppError } from '#server/errors.ts'
 
-// Decoders put U+FFFD in the place of bytes that are no UTF-8, and a caller's text would be stored changed, without a word.
+// Decoders replace bytes that are not valid UTF-8 with U+FFFD: a caller's text would be stored changed, without an
+// error.
 
 /** A body as text, without its byte order mark. Throws `invalid_input` where it is not valid UTF-8. */
 export function decodeBody(bytes: Buffer): string {
@@ -10,7 +11,7 @@ export function decodeBody(bytes: Buffer): string {
   return bytes.toString('utf8', hasMark ? 3 : 0)
 }
 
-/** A header as text; null where its bytes are not valid UTF-8. Node reads each byte as a character. */
+/** A header as text; null where its bytes are not valid UTF-8. Node gives each byte as one character. */
 export function decodeHeader(value: string): string | null {
   const bytes = Buffer.from(value, 'latin1')
   return isUtf8(bytes) ? bytes.toString('utf8') : null
@@ -25,7 +26,7 @@ export function checkQuery(url: string): void {
   }
 }
 
-/** Whether the bytes that an address's query stands for are valid UTF-8. Node refuses those that are not percent-encoded. */
+/** Whether an address's query decodes to valid UTF-8. Node itself refuses bytes that are not percent-encoded. */
 export function isReadableQuery(url: string): boolean {
   const question = url.indexOf('?')
   if (question === -1) return true

@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { appRouter } from '#server/router.ts'
+import { placesOf, sampleOf } from './places.ts'
+
+interface Definition {
+  readonly _def: { readonly inputs: z.core.$ZodType[] }
+}
+
+const PROCEDURES = Object.entries(appRouter._def.procedures as unknown as Record<string, Definition>).flatMap(
+  ([path, { _def }]) => _def.inputs.map(schema => ({ path, schema })),
+)
+
+/** What Postgres refuses or stores as something else, in every form that a schema may look for. */
+const UNSTORABLE = ['\0', '\ud800', '\udfff', '\udc00\ud800'].flatMap(sign =>
+  ['a?', '?a', 'https://a.b/?', 'https://?.b/', 'a@b.de?', 'en?', '1?', 'normal:?', 'text/plain?'].map(text =>
+    text.replace('?', sign),
+  ),
+)
+
+describe.each(PROCEDURES)('the input of $path', ({ schema }) => {
+  const places = placesOf(schema)
+
+  it('is taken with the values that stand around a place', () => {
+    expect(z.safeParse(schema, sampleOf(schema)).error).toBeUndefined()
+  })
+
+  it.each(places)('takes no NUL and no lone surrogate in $name', ({ before, after }) => {
+    for (const text of UNSTORABLE) {
+      const input = before + JSON.stringify(text) + after
+      expect(takesText(schema, input), input).toBe(false)
+    }
+  })
+})
+
+function takesText(schema: z.core.$ZodType, json: string): boolean {
+  return z.safeParse(schema, JSON.parse(json)).success
+}
