@@ -1,5 +1,8 @@
+import { IncomingMessage } from 'node:http'
+import { Socket } from 'node:net'
 import { TRPCError } from '@trpc/server'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { createCaller as createCallerOf } from '#server/caller.ts'
 import { AppError } from '#server/errors.ts'
 import {
   type Actor,
@@ -9,7 +12,7 @@ import {
   type House,
   openHouse,
 } from '#server/testing/actors.ts'
-import { createCaller } from './next.ts'
+import { createCaller, reasonOf, respond } from './next.ts'
 
 let house: House
 let ada: Actor
@@ -51,6 +54,136 @@ test("a server component calls with the visitor's headers", async () => {
   const session = new Headers({ authorization: ada.authorization, 'x-organization-id': organization.id })
   const me = await createCaller(session, { services }).account.me()
   expect(me.organization).toEqual({ id: organization.id, role: 'owner' })
+})
+
+describe('a call is made as the sender, whose headers are', () => {
+  /** What Next's `headers()` gives: a sealed view that claims to have everything. */
+  function sealed(headers: Headers): Headers {
+    return new Proxy(headers, {
+      has: () => true,
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name)
+        return typeof value === 'function' ? value.bind(target) : value
+      },
+    })
+  }
+  function incoming(headers: Record<string, string>): IncomingMessage {
+    return Object.assign(new IncomingMessage(new Socket()), { headers })
+  }
+
+  test.each<[string, (cookie: string) => Parameters<typeof createCaller>[0]]>([
+    ["a Request's", cookie => new Request('http://localhost', { headers: { cookie } })],
+    ['Headers', cookie => new Headers({ cookie })],
+    ["Next's, sealed", cookie => sealed(new Headers({ cookie }))],
+    ['those of a Request with sealed headers', cookie => ({ headers: sealed(new Headers({ cookie })) })],
+    [
+      'those of a proxied Request',
+      cookie => {
+        const request = new Request('http://localhost', { headers: { cookie } })
+        return new Proxy(request, { get: (target, name) => Reflect.get(target, name, target) })
+      },
+    ],
+    ['of an object that can only get', cookie => ({ get: name => (name === 'cookie' ? cookie : null) })],
+    ["Node's", cookie => ({ host: 'localhost', cookie })],
+    ["Node's message", cookie => incoming({ cookie })],
+    ['named with capitals', cookie => ({ Host: 'localhost', Cookie: cookie })],
+    ['pairs', cookie => [['Cookie', cookie]]],
+    [
+      'pairs with several cookies',
+      cookie => [
+        ['cookie', 'theme=dark'],
+        ['cookie', cookie],
+      ],
+    ],
+    ['lists of values', cookie => ({ cookie: ['theme=dark', cookie] })],
+    ['a map', cookie => new Map([['cookie', cookie]])],
+    ['of no prototype', cookie => Object.assign(Object.create(null), { cookie })],
+  ])('%s', async (_what, make) => {
+    const cookie = `${COOKIE}=${encodeURIComponent(ada.token)}`
+    const caller = createCaller(make(cookie), { services: house.services })
+    expect((await caller.account.me()).user.id).toBe(ada.userId)
+  })
+
+  test.each<[string, unknown, string]>([
+    ['nothing', undefined, 'expected a request, or its headers'],
+    ['null', null, 'expected a request, or its headers'],
+    ['text', 'cookie: x', 'expected a request, or its headers'],
+    ['a promise', Promise.resolve(new Headers()), 'await headers() first'],
+  ])('not %s', (_what, given, message) => {
+    expect(() => createCaller(given as Headers)).toThrow(message)
+  })
+})
+
+test("the server's own caller takes headers in the same forms", async () => {
+  const headers = new Headers({ authorization: ada.authorization })
+  expect((await createCallerOf(house.services, { headers }).account.me()).user.id).toBe(ada.userId)
+})
+
+test('a caller opens nothing before its first call, and reads the headers at once', async () => {
+  let isRead = false
+  const request = {
+    get headers(): Headers {
+      isRead = true
+      return new Headers()
+    },
+  }
+  vi.stubEnv('NODE_ENV', 'production')
+  vi.stubEnv('AUTH_SECRET', '')
+  const caller = createCaller(request)
+  expect(isRead).toBe(true)
+  await expect(caller.account.me()).rejects.toThrow('AUTH_SECRET is missing')
+  vi.unstubAllEnvs()
+})
+
+describe('a route handler', () => {
+  const answerOf = async (work: () => unknown) => {
+    const response = await respond(work)
+    return { status: response.status, body: await response.json(), headers: response.headers }
+  }
+
+  test('responds with what a call returns', async () => {
+    const { services } = house
+    const call = () => createCaller(requestOf(grace), { services }).tasks.list()
+    expect(await answerOf(call)).toMatchObject({ status: 200, body: { items: [], nextCursor: null } })
+    expect(await answerOf(() => undefined)).toMatchObject({ status: 200, body: null })
+    expect(await answerOf(() => Response.json(1, { status: 201 }))).toMatchObject({ status: 201, body: 1 })
+  })
+
+  test('responds with the status and reason of a failed call', async () => {
+    const { services } = house
+    const caller = createCaller(requestOf(ada), { services })
+    const id = '0198c1de-0000-7000-8000-000000000000'
+    const failures = [
+      [() => createCaller(new Headers(), { services }).tasks.list(), 401, 'unauthenticated'],
+      [() => caller.tasks.get({ id }), 404, 'not_found'],
+      [() => caller.tasks.get({ id: 'x' }), 400, 'invalid_input'],
+      [() => caller.organizations.get({ organizationId: id }), 404, 'not_found'],
+      [
+        () => caller.connections.authorize({ provider: 'github', returnTo: '/' }),
+        412,
+        'provider_not_configured',
+      ],
+    ] as const
+    for (const [call, status, reason] of failures) {
+      const error = await call().catch((error: unknown) => error)
+      expect(reasonOf(error)).toBe(reason)
+      const { body, ...answer } = await answerOf(call)
+      expect(answer.status).toBe(status)
+      expect(answer.headers.get('cache-control')).toBe('no-store')
+      expect(body).toMatchObject({
+        error: { message: expect.any(String), data: { httpStatus: status, reason } },
+      })
+      expect(body.error.data.path).toMatch(/^\w+\.\w+$/)
+      expect(JSON.stringify(body)).not.toContain('stack')
+    }
+  })
+
+  test('throws on what is no refusal of a call', async () => {
+    const redirect = Object.assign(new Error('NEXT_REDIRECT'), { digest: 'NEXT_REDIRECT;replace;/;307;' })
+    await expect(respond(() => Promise.reject(redirect))).rejects.toBe(redirect)
+    expect(reasonOf(redirect)).toBeUndefined()
+    expect(reasonOf(undefined)).toBeUndefined()
+  })
 })
 
 test('a visitor without a credential is refused with the reason', async () => {

@@ -1,31 +1,111 @@
 // Next.js route handlers and server components call the router in their own process: no request to oneself, and the same
-// procedures under the visitor's own credential.
-import { type Caller, createCaller as createCallerOf, headersOf } from '#server/caller.ts'
-import { processServices } from '#server/process-services.ts'
+// procedures under the visitor's own credential. Next bundles this module, and nothing of the server: that is loaded from
+// node_modules at the first call, native modules and all, when the visitor's headers are there.
+import { createTRPCRecursiveProxy } from '@trpc/server'
+import type { Caller } from '#server/caller.ts'
+import type { Reason } from '#server/errors.ts'
+import { type HeadersLike, headersOf, type RequestLike, signalOf } from '#server/request-headers.ts'
 import type { Services } from '#server/services.ts'
 
 export interface CallerOptions {
-  /** What the procedures work with; by default what this process opened from its environment. */
+  /** What the procedures work with; by default what this process opens from its environment at the first call. */
   readonly services?: Services
   /** Given the session's cookie again, as a `set-cookie` value, where a call prolonged the session. */
   readonly onSetCookie?: (value: string) => void
 }
 
-type RequestLike = Pick<Request, 'headers' | 'signal'>
-type HeadersLike = Pick<Headers, 'get'>
-
 /**
- * Calls procedures as whoever sent `request`: `createCaller(request)` in a route handler, `createCaller(await headers())` in a
- * server component. Expected failures are thrown as TRPCError, with an AppError, which has the reason, as their cause. A request
- * that is aborted cancels its statements.
+ * Calls procedures as the sender of `request`: `createCaller(request)` in a route handler, `createCaller(await headers())` in a
+ * server component or action. A request that is aborted cancels its statements.
+ *
+ * Expected failures are thrown as TRPCError, with an AppError, which has the reason, as their cause. Next answers those that
+ * are UNAUTHORIZED, FORBIDDEN and NOT_FOUND with 401, 403 and 404, as if its own functions had thrown them; {@link respond}
+ * gives every failure its status.
  */
 export function createCaller(request: RequestLike | HeadersLike, options: CallerOptions = {}): Caller {
-  const isRequest = 'headers' in request
-  return createCallerOf(options.services ?? processServices(), {
-    headers: headersOf(isRequest ? request.headers : request),
-    signal: isRequest ? request.signal : undefined,
-    onSetCookie: options.onSetCookie,
+  // At once: Next learns from it that the answer depends on its visitor, and ends a prerender here.
+  const input = { headers: headersOf(request), signal: signalOf(request), onSetCookie: options.onSetCookie }
+  let opening: Promise<Opened> | undefined
+  async function open(): Promise<Opened> {
+    const server = await loadServer()
+    const caller = server.createCaller(options.services ?? server.processServices(), input)
+    return { caller, errorShape: server.errorShape }
+  }
+  return createTRPCRecursiveProxy<Caller>(async ({ path, args }) => {
+    opening ??= open()
+    const { caller, errorShape } = await opening
+    const procedure = path.reduce<unknown>((at, name) => Reflect.get(Object(at), name), caller)
+    try {
+      return await (procedure as (...args: unknown[]) => unknown)(...args)
+    } catch (error) {
+      if (isCallError(error)) describe(error, errorShape(error, path.join('.')))
+      throw error
+    }
   })
 }
+
+type Server = typeof import('#server/index.ts')
+type CallError = Parameters<Server['errorShape']>[0]
+type ErrorShape = ReturnType<Server['errorShape']>
+type Opened = { readonly caller: Caller; readonly errorShape: Server['errorShape'] }
+
+async function loadServer(): Promise<Server> {
+  try {
+    return await import(/* webpackIgnore: true */ '#server/index.ts')
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')) throw error
+    const message =
+      "rowhouse is not installed where this app runs: add serverExternalPackages: ['rowhouse'] to next.config, so that Next.js copies it"
+    throw new Error(message, { cause: error })
+  }
+}
+
+/** By name: Next bundles another copy of tRPC than the one that throws. */
+function isCallError(error: unknown): error is CallError {
+  return error instanceof Error && error.name === 'TRPCError'
+}
+
+const SHAPE = Symbol.for('rowhouse.errorShape')
+/** The failures that Next has pages for. */
+const NEXT_STATUSES = new Set<unknown>([401, 403, 404])
+
+/** Adds what callers are told, and the mark of the errors that Next's `unauthorized`, `forbidden` and `notFound` throw. */
+function describe(error: CallError, shape: ErrorShape): void {
+  const { httpStatus } = shape.data
+  Object.defineProperty(error, SHAPE, { value: shape })
+  if (NEXT_STATUSES.has(httpStatus)) {
+    Object.defineProperty(error, 'digest', { value: `NEXT_HTTP_ERROR_FALLBACK;${httpStatus}` })
+  }
+}
+
+function shapeOf(error: unknown): ErrorShape | undefined {
+  return error instanceof Error ? (Reflect.get(error, SHAPE) as ErrorShape | undefined) : undefined
+}
+
+/** The stable word for why a call of {@link createCaller} failed, such as `unauthenticated`; undefined for any other error. */
+export function reasonOf(error: unknown): Reason | undefined {
+  return shapeOf(error)?.data.reason
+}
+
+/**
+ * Answers a route handler's request with what `work` returns, as JSON, or with the failure of its call: the status, and
+ * `{ error: { message, code, data } }` as over HTTP. What nobody expects is thrown on, for Next to log and to answer with 500.
+ */
+export async function respond(work: () => unknown): Promise<Response> {
+  try {
+    const result = await work()
+    return result instanceof Response ? result : Response.json(result ?? null, { headers: NO_STORE })
+  } catch (error) {
+    const shape = shapeOf(error)
+    if (shape === undefined || shape.data.httpStatus === 500) throw error
+    const { httpStatus: status, retryAt } = shape.data
+    const headers = new Headers(NO_STORE)
+    if (retryAt)
+      headers.set('retry-after', String(Math.max(1, Math.ceil((retryAt.getTime() - Date.now()) / 1000))))
+    return Response.json({ error: shape }, { status, headers })
+  }
+}
+
+const NO_STORE = { 'cache-control': 'no-store' }
 
 export type { Caller }

@@ -49,7 +49,7 @@ test('every entry of the installed package loads', async () => {
     expect.arrayContaining(['createClient', 'RowhouseError', 'signUp']),
   )
   expect(await namesIn('rowhouse/react')).toEqual(expect.arrayContaining(['RowhouseProvider', 'useRowhouse']))
-  expect(await namesIn('rowhouse/next')).toEqual(['createCaller'])
+  expect(await namesIn('rowhouse/next')).toEqual(['createCaller', 'reasonOf', 'respond'])
   expect(await namesIn('rowhouse/schema')).toEqual(expect.arrayContaining(['tasks', 'isTaskActionAllowed']))
   expect(await namesIn('rowhouse/worker')).toEqual(['work'])
   expect(await namesIn('rowhouse/server')).toEqual(expect.arrayContaining(['startServer', 'createCaller']))
@@ -112,5 +112,8 @@ test('aliases and sources become what was emitted', () => {
   expect(published(`export * from "#client/deep/x.tsx";`)).toBe(`export * from "./x.js";`)
   expect(published(`const b = await import('./b.js')`)).toBe(`const b = await import('./b.js')`)
   expect(published(`type C = import("../c.ts").C`)).toBe(`type C = import("../c.js").C`)
+  expect(published(`await import(/* webpackIgnore: true */ '#server/index.ts')`)).toBe(
+    `await import(/* webpackIgnore: true */ 'rowhouse/server')`,
+  )
   expect(published(`import x from 'kysely/helpers.ts'`)).toBe(`import x from 'kysely/helpers.ts'`)
 })

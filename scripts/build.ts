@@ -18,6 +18,8 @@ export function build(outDir: string): void {
   cpSync(join(root, 'migrations'), join(outDir, 'migrations'), { recursive: true })
 }
 
+/** An import that bundlers are to leave alone finds its module in node_modules, wherever the bundle with it lies. */
+const UNBUNDLED = /(\bimport\(\s*\/\* webpackIgnore: true \*\/\s*)(['"])#server\/index\.ts\2/g
 const SPECIFIER =
   /(\bfrom |\bimport |\bimport\()(['"])(#(?:client|server|scripts)|\.\.?)(\/[^'"]+?)\.(?:tsx?|js)\2/g
 
@@ -26,7 +28,8 @@ const SPECIFIER =
  * aliases nor what declarations import.
  */
 export function withPublishedSpecifiers(source: string, file: string): string {
-  return source.replace(SPECIFIER, (_match, before, quote, base, path) => {
+  const external = source.replace(UNBUNDLED, '$1$2rowhouse/server$2')
+  return external.replace(SPECIFIER, (_match, before, quote, base, path) => {
     const target = base.startsWith('#') ? relativePath(file, base.slice(1) + path) : base + path
     return `${before}${quote}${target}.js${quote}`
   })

@@ -1,4 +1,6 @@
+import { getTRPCErrorShape, type TRPCError } from '@trpc/server'
 import { type ContextInput, callerContext } from './context.ts'
+import { type HeadersLike, headersOf } from './request-headers.ts'
 import { type AppRouter, appRouter } from './router.ts'
 import type { Services } from './services.ts'
 import { createCallerFactory } from './trpc.ts'
@@ -7,7 +9,8 @@ const callerOf = createCallerFactory(appRouter)
 
 export type Caller = ReturnType<AppRouter['createCaller']>
 
-export interface CallerInput extends ContextInput {
+export interface CallerInput extends Omit<ContextInput, 'headers'> {
+  readonly headers: HeadersLike
   /** Given the session's cookie again, as a `set-cookie` value, where a call prolongs the session. */
   readonly onSetCookie?: ((value: string) => void) | undefined
 }
@@ -17,7 +20,7 @@ export interface CallerInput extends ContextInput {
  * `input.headers`. Expected failures are thrown as TRPCError, with an AppError as their cause.
  */
 export function createCaller(services: Services, input: CallerInput): Caller {
-  const context = callerContext(services, input)
+  const context = callerContext(services, { ...input, headers: headersOf(input.headers) })
   const { onSetCookie } = input
   if (onSetCookie) {
     const { noteTouchDue } = context
@@ -30,11 +33,8 @@ export function createCaller(services: Services, input: CallerInput): Caller {
   return callerOf(context)
 }
 
-/** The headers of a web Request, a Fetch API Headers object or Next's `headers()`, as {@link createCaller} takes them. */
-export function headersOf(headers: Pick<Headers, 'get'>): ContextInput['headers'] {
-  return {
-    authorization: headers.get('authorization') ?? undefined,
-    cookie: headers.get('cookie') ?? undefined,
-    'x-organization-id': headers.get('x-organization-id') ?? undefined,
-  }
+/** What a call's error looks like to its caller over HTTP. */
+export function errorShape(error: TRPCError, path?: string) {
+  const config = appRouter._def._config
+  return getTRPCErrorShape({ config, error, path, type: 'unknown', input: undefined, ctx: undefined })
 }

@@ -1,7 +1,7 @@
 // What the package gives to programs that run on a server: the router in this process, the server itself, and what it takes to
 // extend or embed either.
 
-export { type Caller, type CallerInput, createCaller, headersOf } from './caller.ts'
+export { type Caller, type CallerInput, createCaller, errorShape } from './caller.ts'
 export { type Config, ConfigError, loadConfig } from './config.ts'
 export { Keyring, KeyringError, parseKeyring } from './crypto/keyring.ts'
 export { openOlder, UnknownFormatError } from './crypto/older.ts'
@@ -28,6 +28,7 @@ export {
 export { AppError, REASONS, type Reason } from './errors.ts'
 export { createLogger, type Logger } from './logger.ts'
 export { processServices } from './process-services.ts'
+export { type HeadersLike, headersOf, type RequestLike } from './request-headers.ts'
 export { type AppRouter, appRouter } from './router.ts'
 export { createServices, type Services } from './services.ts'
 export { type RunningServer, startServer } from './start.ts'

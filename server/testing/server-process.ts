@@ -64,9 +64,15 @@ export function startServerProcess(options: ServerProcessOptions): Promise<Serve
  */
 export async function startServerProgram(
   args: readonly string[],
-  options: { readonly env: Record<string, string>; readonly cwd?: string; readonly limits?: ProcessLimits },
+  options: {
+    readonly env: Record<string, string>
+    readonly cwd?: string
+    readonly limits?: ProcessLimits
+    /** What a server of another kind says when it listens: its URL, and the port in it. */
+    readonly isListening?: RegExp
+  },
 ): Promise<ServerProcess> {
-  const { limits, ...where } = options
+  const { limits, isListening = /listening on (http:\/\/[^\s"]*:(\d+))/, ...where } = options
   const program = [process.execPath, ...args]
   const [command = '', ...rest] = limits
     ? ['/bin/sh', '-c', `ulimit -f ${limits.maxFileBlocks} && exec "$0" "$@"`, ...program]
@@ -84,7 +90,7 @@ export async function startServerProgram(
     stream.setEncoding('utf8').on('data', (text: string) => {
       if (output.length > 20_000) return
       output += text
-      const listening = /listening on (http:\/\/[^\s"]*:(\d+))/.exec(output)
+      const listening = isListening.exec(output)
       if (listening) resolve(listening)
     })
   }
