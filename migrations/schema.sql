@@ -1108,6 +1108,44 @@ $function$;
 comment on function app.hold_page() is 'Lets nobody bring content to the creator''s own page while a slug is being written there, and the other way round.';
 revoke all on function app.hold_page() from public;
 
+CREATE OR REPLACE FUNCTION app.hold_places(p_process_id uuid, p_holders text[], p_counts integer[], p_is_taking boolean, OUT holder text, OUT others integer)
+ RETURNS SETOF record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+begin
+  -- Nothing here outlives the processes for long, so no commit waits for the disk.
+  perform set_config('synchronous_commit', 'off', true);
+  if p_is_taking then
+    -- Until the end of the transaction: of two processes that take for the same user, the second sees the first.
+    perform pg_advisory_xact_lock(hashtextextended(named.holder, 24))
+    from (select distinct unnest(p_holders) as holder order by 1) named;
+  end if;
+  delete from app.held_places p
+  using unnest(p_holders, p_counts) as announced (holder, count)
+  where p.holder = announced.holder and p.process_id = p_process_id and announced.count = 0;
+  insert into app.held_places as p (holder, process_id, count, expires_at)
+  select announced.holder, p_process_id, announced.count, now() + interval '30 seconds'
+  from unnest(p_holders, p_counts) as announced (holder, count)
+  where announced.count > 0
+  order by announced.holder
+  on conflict (holder, process_id) do update set count = excluded.count, expires_at = excluded.expires_at;
+  if p_is_taking then
+    return query
+    select announced.holder, coalesce(sum(p.count), 0)::integer
+    from unnest(p_holders) as announced (holder)
+    left join app.held_places p
+      on p.holder = announced.holder and p.process_id <> p_process_id and p.expires_at > now()
+    group by announced.holder;
+  end if;
+end
+$function$;
+comment on function app.hold_places(uuid, text[], integer[], boolean) is 'Announces what callers of a process hold, for half a minute, and tells a process that takes more what the other processes'' callers hold of it. Locks its holders then, in order.';
+revoke all on function app.hold_places(uuid, text[], integer[], boolean) from public;
+grant execute on function app.hold_places(uuid, text[], integer[], boolean) to rowhouse_system;
+
 CREATE OR REPLACE FUNCTION app.holds_lease()
  RETURNS boolean
  LANGUAGE sql
@@ -2381,6 +2419,24 @@ comment on function app.store_refreshed_tokens(uuid, uuid, uuid, text, text, tim
 revoke all on function app.store_refreshed_tokens(uuid, uuid, uuid, text, text, timestamp with time zone) from public;
 grant execute on function app.store_refreshed_tokens(uuid, uuid, uuid, text, text, timestamp with time zone) to rowhouse_system;
 
+CREATE OR REPLACE FUNCTION app.sweep_held_places()
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  swept integer;
+begin
+  delete from app.held_places p where p.expires_at < now() - interval '1 minute';
+  get diagnostics swept = row_count;
+  return swept;
+end
+$function$;
+comment on function app.sweep_held_places() is 'Removes what ended processes held and returns how many rows that were.';
+revoke all on function app.sweep_held_places() from public;
+grant execute on function app.sweep_held_places() to rowhouse_system;
+
 CREATE OR REPLACE FUNCTION app.sweep_leases()
  RETURNS TABLE(user_id uuid, task_id uuid)
  LANGUAGE plpgsql
@@ -3490,6 +3546,22 @@ comment on column app.file_removals.repeat_at is 'When to remove it once more; n
 CREATE INDEX file_removals_due_at_idx ON app.file_removals USING btree (due_at);
 
 alter table app.file_removals enable row level security;
+
+-- app.held_places
+
+create table app.held_places (
+  holder text not null,
+  process_id uuid not null,
+  count integer not null,
+  expires_at timestamp with time zone not null,
+  constraint held_places_pkey PRIMARY KEY (holder, process_id),
+  constraint held_places_count_check CHECK ((count > 0))
+);
+comment on table app.held_places is 'What users hold at a time, as each process announces it, by kind and user. No login reads or writes it but through app.hold_places.';
+comment on column app.held_places.holder is 'The kind of what is held, and the user: "streams:<id>".';
+comment on column app.held_places.expires_at is 'When it counts no more unless the process announces it again.';
+
+alter table app.held_places enable row level security;
 
 -- app.keyring_checks
 

@@ -20,6 +20,7 @@ import {
 } from './config/secrets.ts'
 import { isHexKey } from './crypto/keyring.ts'
 import type { TrustedProxies } from './http/client-address.ts'
+import { DEFAULT_PLACE_LIMITS } from './places.ts'
 
 export { loadEnvFile } from './config/env-file.ts'
 export { ConfigError } from './config/reader.ts'
@@ -76,6 +77,8 @@ export interface Config {
   readonly workerKey: string | null
   readonly connectors: ConnectorRules
   readonly media: MediaConfig
+  /** How many streams one user may have open at a time, over all processes. */
+  readonly maxStreamsPerUser: number
   readonly quotas: { readonly maxTasksPerDay: number; readonly maxMessagesPerDay: number }
 }
 
@@ -191,6 +194,7 @@ function readConfig(reader: ConfigReader): ReadConfig {
       allowPrivate: reader.read('ALLOW_PRIVATE_ADDRESSES', flag) ?? false,
     },
     media: readMedia(reader, dataDir),
+    maxStreamsPerUser: readQuota(reader, 'MAX_STREAMS_PER_USER') ?? DEFAULT_PLACE_LIMITS.streams,
     quotas: {
       maxTasksPerDay: readQuota(reader, 'MAX_TASKS_PER_DAY') ?? 500,
       maxMessagesPerDay: readQuota(reader, 'MAX_MESSAGES_PER_DAY') ?? 2000,

@@ -13,6 +13,7 @@ import { createLive, type Live } from './live/live.ts'
 import type { Logger } from './logger.ts'
 import { createMailer } from './mail.ts'
 import { type MediaStore, openMediaStore } from './media/store.ts'
+import { createPlaces, type Places } from './places.ts'
 
 /** What procedures need besides their caller: made once a process. */
 export interface Services {
@@ -33,6 +34,8 @@ export interface Services {
   /** The operator's worker key; null where no worker may claim across users. */
   readonly workerKey: string | null
   readonly live: Live
+  /** What each user holds at a time: streams, uploads, exports. */
+  readonly places: Places
   /** Where the files of media items are kept. */
   readonly media: MediaStore
   /** What users' connectors may do from this machine. */
@@ -70,7 +73,8 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
       ? (sql, durationMs) => log.debug({ sql, durationMs }, 'statement')
       : undefined,
   })
-  const live = createLive({ pools, listenUrl: urls.listen, authSecret: config.authSecret, log })
+  const places = createPlaces({ system: pools.system, limits: { streams: config.maxStreamsPerUser } })
+  const live = createLive({ pools, listenUrl: urls.listen, authSecret: config.authSecret, log, places })
   const mailer = createMailer({
     smtpUrl: config.smtpUrl,
     from: config.emailFrom,
@@ -98,6 +102,7 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
     isSecure: config.appUrl.startsWith('https:'),
     workerKey: config.workerKey,
     live,
+    places,
     media: openMediaStore(config.media, config),
     connectors: config.connectors,
     quotas: config.quotas,

@@ -22,6 +22,7 @@ export async function sweep(services: Swept, isStopped: () => boolean = () => fa
   const { system } = services.pools
   const sweeps: Readonly<Record<string, () => Promise<unknown>>> = {
     'rate limits': () => system.sweepRateLimits(),
+    'held places': () => system.sweepHeldPlaces(),
     'connect flows': () => system.sweepOAuthStates(),
     'media files': () => sweepMedia(services),
     webhooks: () => repeat(() => system.sweepWebhooks(), isStopped),

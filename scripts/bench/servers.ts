@@ -60,6 +60,7 @@ export async function startRowhouseProcess(options: RowhouseOptions): Promise<Se
       AUTH_SECRET: authSecret,
       ENCRYPTION_KEYS: `bench:${hash('sha256', authSecret)}`,
       MAX_TASKS_PER_DAY: String(MAX_TASKS_PER_DAY),
+      MAX_STREAMS_PER_USER: '100000',
     },
   })
   server.child.stderr?.pipe(process.stderr)

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { fastify } from 'fastify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createActor, type House, openHouse } from '../testing/actors.ts'
+import { serveHouse } from '../testing/http-house.ts'
 import { addLogs, busyConnections, exportTokenOf, readLines, rowsIn } from './export-fixture.ts'
 import { type ExportLimits, registerExportRoute } from './export-route.ts'
 import { openExportToken, sealExportToken } from './export-token.ts'
@@ -87,16 +88,40 @@ describe('GET /media/exports', () => {
 
   it('lets two downloads run at once and tells a third to come back', async () => {
     await using server = disposable(await serve())
-    const ada = await createActor(house)
-    await addLogs(ada, 2_000, 'x'.repeat(20_000))
-    const token = await exportTokenOf(ada)
-    const running = [await open(server.url(token)), await open(server.url(token))]
+    const running: IncomingMessage[] = []
+    for (let n = 0; n < 2; n++) {
+      const reader = await createActor(house)
+      await addLogs(reader, 2_000, 'x'.repeat(20_000))
+      running.push(await open(server.url(await exportTokenOf(reader))))
+    }
     await expect.poll(() => busyConnections(house)).toBe(2)
-    const refused = await fetch(server.url(token))
+    const refused = await fetch(server.url(await exportTokenOf(await createActor(house))))
     expect(refused.ok).toBe(false)
     expect(await refused.text()).toContain('too many exports')
     for (const response of running) response.destroy()
     await expect.poll(async () => (await fetch(server.url('x'))).status, { timeout: 5_000 }).toBe(404)
+  })
+
+  it('lets a user run one at a time, so that nobody takes all of them', async () => {
+    await using server = await serveHouse(house.services, {
+      addRoutes: app => registerExportRoute(app, house.services),
+    }).then(disposable)
+    const url = (token: string) => `http://127.0.0.1:${server.port}/media/exports/${token}`
+    const ada = await createActor(house)
+    await addLogs(ada, 2_000, 'x'.repeat(20_000))
+    const token = await exportTokenOf(ada)
+    const running = await open(url(token))
+    const refused = await fetch(url(token))
+    expect(refused.status).toBe(429)
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+    expect(await refused.json()).toMatchObject({ code: 'TOO_MANY_REQUESTS', reason: 'rate_limited' })
+    running.destroy()
+    const again = async () => {
+      const response = await fetch(url(token))
+      await response.body?.cancel()
+      return response.status
+    }
+    await expect.poll(again).toBe(200)
   })
 })
 

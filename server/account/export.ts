@@ -15,7 +15,7 @@ const MAX_BATCH_ROWS = 500
 const TARGET_BATCH_CHARS = 2 * 1024 * 1024
 const RECHECK_MS = 1_000
 
-export type ExportServices = Pick<Services, 'pools' | 'authSecret' | 'appUrl'>
+export type ExportServices = Pick<Services, 'pools' | 'places' | 'authSecret' | 'appUrl'>
 
 /** A URL that gives its bearer the caller's whole account for ten minutes, or until the session ends. */
 export function createExportUrl(
@@ -51,13 +51,13 @@ export async function streamExport(
     signal,
   }
   const { api } = services.pools
-  try {
-    await signIn(api, scope)
-  } catch (error) {
+  const identity = await signIn(api, scope).catch((error: unknown) => {
     if (error instanceof SignInError) return null
     throw error
-  }
-  const chunks = readSnapshot(scopedDatabase(api, scope), () => signIn(api, scope), budget)
+  })
+  if (identity === null) return null
+  const giveBack = await services.places.take('exports', identity.userId)
+  const chunks = readSnapshot(scopedDatabase(api, scope), () => signIn(api, scope), { budget, giveBack })
   // A database that does not answer is found out while the caller can still be told so.
   return beginningWith(await chunks.next(), chunks)
 }
@@ -79,8 +79,9 @@ function beginningWith<T>(first: IteratorResult<T, void>, rest: AsyncGenerator<T
 async function* readSnapshot(
   db: Database,
   recheck: () => Promise<unknown>,
-  budget: TimeBudget,
+  { budget, giveBack }: { budget: TimeBudget; giveBack: () => void },
 ): AsyncGenerator<string, void, undefined> {
+  using _place = { [Symbol.dispose]: giveBack }
   const snapshot = await db
     .startTransaction()
     .setIsolationLevel('repeatable read')

@@ -114,5 +114,5 @@ function toEventPage(rows: readonly EventRow[]): EventPage<Approval> {
   const [first] = rows
   if (!first) throw new Error('a stream of approvals has a row for its reader')
   const events = rows.flatMap(row => (row.seq === null ? [] : [{ seq: row.seq, data: toApproval(row) }]))
-  return { userId: first.readerId, events, lastSeq: first.lastSeq, isOver: false }
+  return { userId: first.readerId, readerId: first.readerId, events, lastSeq: first.lastSeq, isOver: false }
 }

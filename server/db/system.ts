@@ -167,6 +167,25 @@ export class SystemDatabase {
     return isAccountConnected(this.#call, account)
   }
 
+  /**
+   * Announces for half a minute how many places of each name a process holds. When it takes more, tells how many the other
+   * processes hold of the same, by name.
+   */
+  async holdPlaces(
+    processId: string,
+    names: readonly string[],
+    { counts, isTaking }: { counts: readonly number[]; isTaking: boolean },
+  ): Promise<(readonly [name: string, others: number])[]> {
+    const sql = 'select holder, others from app.hold_places($1, $2, $3, $4)'
+    const rows = await this.#call(sql, [processId, names, counts, isTaking])
+    return rows.map(({ holder, others }) => [String(holder), Number(others)] as const)
+  }
+
+  /** Removes what processes held that ended without a word; returns how many rows that were. */
+  sweepHeldPlaces(): Promise<number> {
+    return this.#count('select app.sweep_held_places() as count')
+  }
+
   /** Removes states of connect flows that nobody came back with. */
   async sweepOAuthStates(): Promise<void> {
     await this.#call('select app.sweep_oauth_states()', [])

@@ -255,6 +255,19 @@ export interface AppFileRemovals {
   storageKey: string;
 }
 
+export interface AppHeldPlaces {
+  count: number;
+  /**
+   * When it counts no more unless the process announces it again.
+   */
+  expiresAt: Timestamp;
+  /**
+   * The kind of what is held, and the user: "streams:<id>".
+   */
+  holder: string;
+  processId: string;
+}
+
 export interface AppKeyringChecks {
   createdAt: Generated<Timestamp>;
   keyId: string;
@@ -674,6 +687,7 @@ export interface DB {
   "app.content": AppContent;
   "app.dailyUsage": AppDailyUsage;
   "app.fileRemovals": AppFileRemovals;
+  "app.heldPlaces": AppHeldPlaces;
   "app.keyringChecks": AppKeyringChecks;
   "app.mediaItems": AppMediaItems;
   "app.oauthStates": AppOauthStates;

@@ -77,6 +77,7 @@ export function createLiveAnswers(options: TrpcHandlerOptions) {
       slot.release()
     }
     if (res.destroyed) {
+      stream?.discard()
       endExchange(exchange, 499, log)
       return
     }

@@ -3,7 +3,10 @@ import { Batch, type LiveEvent } from './batch.ts'
 
 /** A part of a stream as one statement saw it. */
 export interface EventPage<T = unknown> {
+  /** Whose the stream is. */
   readonly userId: string
+  /** Who has read it. */
+  readonly readerId: string
   readonly events: readonly LiveEvent<T>[]
   /** The stream's last number at that time. */
   readonly lastSeq: number

@@ -27,7 +27,12 @@ export interface LiveStreamOptions {
   readonly first: EventPage
   readonly join: (reader: Reader, userId: string) => Feed
   readonly leave: (reader: Reader) => void
+  /** Says that the stream takes no place of its user's any more. Called once it has ended, and perhaps again. */
+  readonly giveBack: () => void
 }
+
+/** How long an opened stream keeps its place while nobody begins to read. */
+const UNREAD_MS = 30_000
 
 /**
  * What a live subscription returns: an async iterable of tracked events, as tRPC's adapters and callers in this process read
@@ -35,12 +40,21 @@ export interface LiveStreamOptions {
  */
 export class LiveStream<T> implements AsyncIterable<TrackedEnvelope<T>, void, undefined> {
   readonly #options: LiveStreamOptions
+  readonly #unread: NodeJS.Timeout
 
   constructor(options: LiveStreamOptions) {
     this.#options = options
+    this.#unread = setTimeout(options.giveBack, UNREAD_MS).unref()
+  }
+
+  /** For a stream whose reader left before it began. */
+  discard(): void {
+    clearTimeout(this.#unread)
+    this.#options.giveBack()
   }
 
   deliverTo(receiver: Receiver): Delivery {
+    clearTimeout(this.#unread)
     const { scope, position, join, leave } = this.#options
     // Let go as soon as it is delivered: streams are open for hours.
     let first: EventPage | null = this.#options.first

@@ -5,6 +5,7 @@ import type { Pools } from '../db/pools.ts'
 import { DEFAULT_TIMEOUT_MS, type StatementScope } from '../db/scope.ts'
 import { AppError } from '../errors.ts'
 import type { Logger } from '../logger.ts'
+import { createPlaces, type Places } from '../places.ts'
 import { Feed, type Reader } from './feed.ts'
 import { createListener } from './listener.ts'
 import { LiveStream } from './live-stream.ts'
@@ -20,7 +21,10 @@ export interface Live {
    * fails and waits for nothing.
    */
   announce(topic: Topic): void
-  /** Lets a caller in, under their own scope, to what lies behind `after` and what will come. Throws as `source.read` does. */
+  /**
+   * Lets a caller in, under their own scope, to what lies behind `after` and what will come. Throws as `source.read` does,
+   * and `rate_limited` where the user follows as many streams as a user may.
+   */
   open<T>(caller: Caller, source: LiveSource<T>, after: number): Promise<LiveStream<T>>
   /** Ends all streams and stops listening. Safe to call twice. */
   close(): Promise<void>
@@ -38,6 +42,8 @@ export interface LiveOptions {
   /** Hides from other listeners what news is about. The same in every process. */
   readonly authSecret: string
   readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>
+  /** Counts each user's streams. It is closed with the rest. */
+  readonly places?: Places
   readonly checkIntervalMs?: number
 }
 
@@ -49,6 +55,7 @@ export function createLive(options: LiveOptions): Live {
   /** What the streams that are followed here are called on the channel. */
   const topicOf = new Map<string, Topic>()
   const pseudonymOf = pseudonyms(options.authSecret)
+  const places = options.places ?? createPlaces({ system: pools.system })
   const sender = randomUUID()
   let isClosed = false
 
@@ -137,13 +144,18 @@ export function createLive(options: LiveOptions): Live {
     async open(caller, source, after) {
       if (isClosed) throw goingAway()
       const first = await source.read(caller.db, after)
+      const giveBack = await places.take('streams', first.readerId)
       return new LiveStream({
         scope: caller.scope,
         // Behind the end there is nothing to have seen.
         position: Math.min(after, first.lastSeq),
         first,
         join: (reader, userId) => join(reader, source, userId),
-        leave,
+        leave: reader => {
+          leave(reader)
+          giveBack()
+        },
+        giveBack,
       })
     },
     async close() {
@@ -151,7 +163,7 @@ export function createLive(options: LiveOptions): Live {
       isClosed = true
       rights.stop()
       for (const { feed } of allFeeds()) for (const reader of [...feed.readers]) reader.end(goingAway())
-      await Promise.all([listener.close(), news.close()])
+      await Promise.all([listener.close(), news.close(), places.close()])
     },
   }
 }

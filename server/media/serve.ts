@@ -6,10 +6,10 @@ import { registerUploadRoute, type UploadLimits } from './upload-route.ts'
 /** Serves the addresses of files that are kept here. A bucket serves its own. */
 export function serveMedia(
   app: FastifyInstance,
-  { media, pools }: Pick<Services, 'media' | 'pools'>,
+  { media, pools, places }: Pick<Services, 'media' | 'pools' | 'places'>,
   limits: { upload?: Partial<UploadLimits>; download?: Partial<DownloadLimits> } = {},
 ): void {
   if (media.kind !== 'disk') return
-  registerUploadRoute(app, { pools, store: media }, limits.upload)
+  registerUploadRoute(app, { pools, places, store: media }, limits.upload)
   registerDownloadRoute(app, media, limits.download)
 }

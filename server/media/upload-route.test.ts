@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { DEFAULT_PLACE_LIMITS } from '../places.ts'
 import { type Actor, createActor } from '../testing/actors.ts'
 import { TEST_AUTH_SECRET } from '../testing/environment.ts'
 import { ask, beginUpload, type MediaHouse, openMediaHouse, textFile } from '../testing/media.ts'
@@ -218,6 +219,22 @@ describe('an upload is refused, and leaves nothing', () => {
       expect((await ask(house, url, { method, headers, ...body })).status).toBe(404)
     }
     expect(await filesOf(id)).toEqual([])
+  })
+})
+
+describe('past what a user may hold at once', () => {
+  it('an upload is refused until another of the user’s has ended', async () => {
+    const { places } = house.services
+    const { url, headers, bytes, grant } = await begin()
+    const held: (() => void)[] = []
+    for (let n = 0; n < DEFAULT_PLACE_LIMITS.uploads; n++)
+      held.push(await places.take('uploads', grant.userId))
+    const refused = await put(url, headers, bytes)
+    expect([refused.status, JSON.parse(refused.body.toString()).reason]).toEqual([429, 'rate_limited'])
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)
+    held.pop()?.()
+    expect((await put(url, headers, bytes)).status).toBe(204)
+    for (const giveBack of held) giveBack()
   })
 })
 

@@ -17,7 +17,7 @@ export interface UploadLimits {
 const LIMITS: UploadLimits = { maxAtOnce: 64, stallMs: 30_000, maxDurationMs: 6 * 60 * 60_000 }
 const RETRY_MS = 5_000
 
-type UploadServices = Pick<Services, 'pools'> & { readonly store: DiskStore }
+type UploadServices = Pick<Services, 'pools' | 'places'> & { readonly store: DiskStore }
 
 /**
  * Takes the files whose addresses `media.createUpload` gives out. The address is all that an upload needs, and takes one file of
@@ -53,8 +53,10 @@ export function registerUploadRoute(
         raw.setTimeout(stallMs, () => raw.destroy())
         // Writing the last of it to the disk takes the time it takes.
         raw.once('end', () => raw.setTimeout(0))
+        let giveBack: (() => void) | undefined
         try {
           await assertOpen(services, grant)
+          giveBack = await services.places.take('uploads', grant.userId)
           if (await store.has(grant.key)) throw alreadyThere()
           await store.receive(raw, grant)
         } catch (error) {
@@ -63,6 +65,7 @@ export function registerUploadRoute(
           throw toAppError(error) ?? error
         } finally {
           running--
+          giveBack?.()
           clearTimeout(timer)
         }
         return reply.code(204).header('cache-control', 'no-store').send()

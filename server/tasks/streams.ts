@@ -84,6 +84,7 @@ function messageTopic(taskId: string): Topic {
 
 interface TaskState {
   userId: string
+  readerId: string
   taskStatus: TaskStatus
   lastSeq: number
 }
@@ -91,7 +92,7 @@ interface TaskState {
 /** One statement reads the task's state and the events, so that "ended, and this was the last" is true of one moment. */
 async function readLogEvents(db: Database, taskId: string, after: number): Promise<EventPage<LogEntry>> {
   const { rows } = await sql<TaskState & (LogEntry | { seq: null })>`
-    select task.user_id, task.status as task_status, task.last_log_seq as last_seq,
+    select task.user_id, (select app.current_user_id()) as reader_id, task.status as task_status, task.last_log_seq as last_seq,
       line.seq, line.type, line.message, line.at
     from app.tasks task
     left join lateral (
@@ -129,7 +130,8 @@ async function readMessageEvents(
   after: number,
 ): Promise<EventPage<MessageEvent>> {
   const { rows } = await sql<TaskState & (MessageEventRow | { seq: null })>`
-    select task.user_id, task.status as task_status, task.last_event_seq as last_seq, event.*, task.id as task_id
+    select task.user_id, (select app.current_user_id()) as reader_id, task.status as task_status,
+      task.last_event_seq as last_seq, event.*, task.id as task_id
     from app.tasks task
     left join lateral (
       select page.*, sum(octet_length(page.content) + octet_length(page.delta)) over (order by page.seq)
@@ -178,9 +180,9 @@ function toPage<R extends { seq: number }, T>(
 ): EventPage<T> {
   const [task] = rows
   if (!task) throw notFound('task')
-  const { userId, taskStatus, lastSeq } = task
+  const { userId, readerId, taskStatus, lastSeq } = task
   const events = rows
     .filter((row): row is TaskState & R => row.seq !== null)
     .map(row => ({ seq: row.seq, data: toData(row) }))
-  return { userId, events, lastSeq, isOver: isOver(taskStatus) }
+  return { userId, readerId, events, lastSeq, isOver: isOver(taskStatus) }
 }

@@ -14,6 +14,7 @@ import { parseKeyring } from '../crypto/keyring.ts'
 import { openPools } from '../db/pools.ts'
 import { createLive } from '../live/live.ts'
 import { openMediaStore } from '../media/store.ts'
+import { createPlaces } from '../places.ts'
 import type { Scope } from '../scopes.ts'
 import type { Services } from '../services.ts'
 import { createTestDatabase, openOwnerPool, type TestDatabase } from './database.ts'
@@ -86,6 +87,7 @@ export function testServices(
   const pools = openPools(database.urls)
   const log = pino({ level: 'silent' })
   const keyring = parseKeyring(TEST_ENCRYPTION_KEYS)
+  const places = createPlaces({ system: pools.system })
   return {
     pools,
     log,
@@ -103,7 +105,9 @@ export function testServices(
       listenUrl: database.urls.listen,
       authSecret: TEST_AUTH_SECRET,
       log,
+      places,
     }),
+    places,
     media: openMediaStore(
       // Nothing is there before a test uploads something.
       { kind: 'disk', directory: join(tmpdir(), `rowhouse-media-${randomUUID()}`) },

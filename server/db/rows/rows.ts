@@ -15,7 +15,7 @@ import {
 import { connections, oauthStates, webhookDeliveries, webhookEvents } from './connections.ts'
 import { content, fileRemovals, mediaItems } from './content.ts'
 import { aiProviderConfigs, connectors, providerKeys } from './secrets.ts'
-import { keyringChecks, rateLimits } from './server.ts'
+import { heldPlaces, keyringChecks, rateLimits } from './server.ts'
 import {
   taskConnectors,
   taskEvents,
@@ -39,6 +39,7 @@ export const rows = {
   'app.content': content,
   'app.dailyUsage': dailyUsage,
   'app.fileRemovals': fileRemovals,
+  'app.heldPlaces': heldPlaces,
   'app.keyringChecks': keyringChecks,
   'app.mediaItems': mediaItems,
   'app.oauthStates': oauthStates,

@@ -16,3 +16,10 @@ export const keyringChecks = table({
   value: required(envelope),
   createdAt: timestamp.defaulted,
 })
+
+export const heldPlaces = table({
+  holder: required(z.string()),
+  processId: required(z.uuid()),
+  count: required(z.int().positive()),
+  expiresAt: timestamp.required,
+})

@@ -125,6 +125,11 @@ export async function createHousehold(house: House, name: string): Promise<House
     ],
     [`insert into app.rate_limits (key, expires_at) values ($1, now() + interval '1 hour')`, [canary]],
     [
+      `insert into app.held_places (holder, process_id, count, expires_at)
+       values ($1, gen_random_uuid(), 1, now() + interval '1 hour')`,
+      [canary],
+    ],
+    [
       `insert into app.keyring_checks (key_id, value) values (md5($1), 'rh1.' || md5($1) || '.' || $1)`,
       [canary],
     ],
