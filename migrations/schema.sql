@@ -112,7 +112,8 @@ begin
       s.slides and s.expires_at < now() + interval '6 days', coalesce(p_organization, s.active_organization_id)
     into caller.user_id, caller.kind, caller.credential_id, caller.is_touch_due, caller.is_slide_due, wanted
     from auth.sessions s
-    where s.token = encode(sha256(decode(substr(p_credential, 3), 'hex')), 'hex') and s.expires_at > now();
+    where s.token = encode(sha256(decode(substr(p_credential, 3), 'hex')), 'hex') and s.expires_at > now()
+      and not exists (select from auth.users u where u.id = s.user_id and u.removed_at is not null);
   elsif starts_with(p_credential, 't:') then
     select
       t.user_id, 'token', t.id, t.last_used_at is null or t.last_used_at < now() - interval '1 minute',
@@ -125,7 +126,8 @@ begin
       and t.revoked_at is null
       and (t.expires_at is null or t.expires_at > now())
       and (t.grace_until is null or t.grace_until > now())
-      and t.deletion_id is null;
+      and t.deletion_id is null
+      and not exists (select from auth.users u where u.id = t.user_id and u.removed_at is not null);
   elsif starts_with(p_credential, 'l:') then
     select l.user_id, 'lease', l.lease_id, false, false, '{}'
     into caller.user_id, caller.kind, caller.credential_id, caller.is_touch_due, caller.is_slide_due, caller.scopes
@@ -187,6 +189,17 @@ $function$;
 comment on function app.authenticate(text, uuid, text) is 'Turns a credential into a caller, or raises: 28000 unauthenticated or lease_lost; 42501 missing_scope, not_a_member or two_factor_required.';
 revoke all on function app.authenticate(text, uuid, text) from public;
 grant execute on function app.authenticate(text, uuid, text) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.begin_erasure(p_parent text, p_key jsonb)
+ RETURNS uuid
+ LANGUAGE sql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  -- By the clock: what is made under a membership that comes back while this goes on is made later, and stays.
+  insert into app.erasures (parent, key, created_at) values (p_parent, p_key, clock_timestamp()) returning id
+$function$;
+comment on function app.begin_erasure(text, jsonb) is 'Notes that a row is removed and that its dependent rows are to be deleted.';
+revoke all on function app.begin_erasure(text, jsonb) from public;
 
 CREATE OR REPLACE FUNCTION app.cancel_invitation(p_id uuid)
  RETURNS SETOF app.invitation
@@ -343,6 +356,12 @@ begin
       limit 1
       for update skip locked;
       exit when task_id is null;
+      if exists (select from auth.users u where u.id = user_id and u.removed_at is not null) then
+        after_user := user_id;
+        after_task := everybody;
+        task_id := null;
+        continue;
+      end if;
       -- Looked up anew under the lock: the row may have been claimed since the statement above took its snapshot.
       if not app.is_leased(user_id, task_id) then
         expires_at := app.lease_task(user_id, task_id, p_worker, p_lease_seconds, p_credential_hash, null, null);
@@ -471,6 +490,82 @@ $function$;
 comment on function app.claim_webhook_events(integer, integer, integer) is 'Claims events that are due, those of whoever did not come to an end among them, which die after their last attempt.';
 revoke all on function app.claim_webhook_events(integer, integer, integer) from public;
 grant execute on function app.claim_webhook_events(integer, integer, integer) to rowhouse_system;
+
+CREATE OR REPLACE FUNCTION app.close_account(p_user_id uuid)
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  mine uuid[];
+  jobs uuid[];
+begin
+  perform from auth.organizations o
+  where o.id in (select m.organization_id from auth.members m where m.user_id = p_user_id and m.role = 'owner')
+  order by o.id
+  for update;
+  mine := array(
+    select m.organization_id from auth.members m
+    where m.user_id = p_user_id and m.role = 'owner'
+      and not exists (
+        select from auth.members other
+        where other.organization_id = m.organization_id and other.role = 'owner' and other.user_id <> p_user_id
+      )
+  );
+  if exists (
+    select from auth.members m
+    join auth.organizations o on o.id = m.organization_id and o.deleted_at is null
+    where m.organization_id = any (mine) and m.user_id <> p_user_id
+  ) then
+    raise exception 'an organization keeps at least one owner'
+      using errcode = 'check_violation', constraint = 'members_last_owner_check', table = 'members', schema = 'auth';
+  end if;
+  -- The address is free at once, and nothing that is kept says whose row this was.
+  update auth.users u
+  set
+    removed_at = now(), name = 'removed', email = 'removed-' || u.id || '@removed.invalid', email_verified = false, image = null
+  where u.id = p_user_id and u.removed_at is null;
+  if not found then
+    return '{}';
+  end if;
+  jobs := array(select app.begin_erasure('auth.organizations', jsonb_build_object('id', id)) from unnest(mine) id)
+    || app.begin_erasure('auth.users', jsonb_build_object('id', p_user_id));
+  update auth.organizations o
+  set deleted_at = coalesce(o.deleted_at, now()), deletion_id = coalesce(o.deletion_id, app.new_id())
+  where o.id = any (mine);
+  -- Every credential is dead from the moment that removed_at is set. These go at once, so that what signs in can be used for
+  -- another account.
+  delete from auth.members m where m.user_id = p_user_id;
+  delete from auth.accounts a where a.user_id = p_user_id;
+  delete from auth.two_factors t where t.user_id = p_user_id;
+  delete from auth.trusted_devices d where d.user_id = p_user_id;
+  delete from auth.sessions s where s.id in (select old.id from auth.sessions old where old.user_id = p_user_id limit 1000);
+  return jobs;
+end
+$function$;
+comment on function app.close_account(uuid) is 'Hides a user from everybody and ends all they sign in with; returns the jobs that delete what they own, organizations without other members included. Raises members_last_owner_check where others would be left without an owner.';
+revoke all on function app.close_account(uuid) from public;
+
+CREATE OR REPLACE FUNCTION app.close_account_instead()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  jobs uuid[];
+begin
+  if old.removed_at is not null then
+    return old;
+  end if;
+  jobs := app.close_account(old.id);
+  perform app.erase_batch(job, 1000) from unnest(jobs[:10]) job;
+  return null;
+end
+$function$;
+comment on function app.close_account_instead() is 'Makes deleting a user the same for everybody: it removes them, and their row goes at once where they have little, else last.';
+revoke all on function app.close_account_instead() from public;
 
 CREATE OR REPLACE FUNCTION app.create_invitation(p_id uuid, p_email text, p_role text, p_mails_per_hour integer)
  RETURNS SETOF app.invitation
@@ -684,6 +779,7 @@ begin
       return (
         select s.user_id from auth.sessions s
         where s.token = encode(sha256(decode(substr(credential, 3), 'hex')), 'hex') and s.expires_at > now()
+          and not exists (select from auth.users u where u.id = s.user_id and u.removed_at is not null)
       );
     when 't:' then
       return (
@@ -693,6 +789,7 @@ begin
           and (t.expires_at is null or t.expires_at > now())
           and (t.grace_until is null or t.grace_until > now())
           and t.deletion_id is null
+          and not exists (select from auth.users u where u.id = t.user_id and u.removed_at is not null)
       );
     else
       return null;
@@ -770,15 +867,29 @@ CREATE OR REPLACE FUNCTION app.end_credential_leases()
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
+declare
+  tasks uuid[];
 begin
-  -- The task first, as everyone does who needs both.
-  perform from app.tasks t
-  join app.task_leases l on l.user_id = t.user_id and l.task_id = t.id
-  where l.user_id = old.user_id and (l.session_id = old.id or l.api_token_id = old.id) and l.ended_at is null
-  order by t.id
-  for update of t;
+  -- Those of a removed user have ended.
+  if exists (select from auth.users u where u.id = old.user_id and u.removed_at is not null) then
+    return old;
+  end if;
+  -- The task first, as everyone does who needs both. Of a worker with more tasks than these, the other leases open nothing
+  -- any more, and lapse.
+  tasks := array(
+    select t.id from app.tasks t
+    where t.user_id = old.user_id and t.id in (
+      select l.task_id from app.task_leases l
+      where l.user_id = old.user_id and (l.session_id = old.id or l.api_token_id = old.id) and l.ended_at is null
+      order by l.task_id
+      limit 1000
+    )
+    order by t.id
+    for update
+  );
   update app.task_leases l set ended_at = now()
-  where l.user_id = old.user_id and (l.session_id = old.id or l.api_token_id = old.id) and l.ended_at is null;
+  where l.user_id = old.user_id and l.task_id = any (tasks)
+    and (l.session_id = old.id or l.api_token_id = old.id) and l.ended_at is null;
   return old;
 end
 $function$;
@@ -799,6 +910,205 @@ end
 $function$;
 comment on function app.end_task_lease() is 'Ends the lease of a task that is over, stopped or removed.';
 revoke all on function app.end_task_lease() from public;
+
+CREATE OR REPLACE FUNCTION app.erase_batch(p_id uuid, p_limit integer, OUT parent text, OUT key jsonb, OUT step text, OUT erased integer, OUT row_count bigint, OUT is_finished boolean, OUT created_at timestamp with time zone)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_sort TO 'off'
+AS $function$
+#variable_conflict use_column
+declare
+  job app.erasures;
+  key_columns text[];
+  target record;
+  is_bounded boolean;
+  condition text;
+  place text;
+  after text;
+  chosen text;
+  wanted integer;
+  found_rows integer;
+  last jsonb;
+begin
+  -- Another process may be at it.
+  select * into job from app.erasures e where e.id = p_id and e.finished_at is null for update skip locked;
+  if not found then
+    return;
+  end if;
+  erased := 0;
+  key_columns := array(select jsonb_object_keys(job.key));
+  -- The same membership may begin again.
+  is_bounded := exists (select from app.slow_references() s where s.parent = job.parent::regclass);
+  for target in
+    with steps as materialized (
+      select * from app.erasure_steps(job.parent::regclass, key_columns)
+        with ordinality s (step, target, columns, cleared, place, place_types, n)
+    )
+    -- From the beginning where a migration has taken the step away meanwhile.
+    select * from steps where n >= coalesce((select n from steps where step = job.step), 1) order by n
+  loop
+    if target.step is distinct from job.step then
+      job.step := target.step;
+      job.position := null;
+    end if;
+    wanted := p_limit - erased;
+    select string_agg(format('t.%I = %L', c.name, job.key ->> key_columns[c.n]), ' and ')
+    into condition
+    from unnest(target.columns) with ordinality c (name, n);
+    if is_bounded then
+      condition := condition || format(' and t.created_at <= %L', job.created_at);
+    end if;
+    if target.place is null then
+      chosen := format('select t.ctid, null::jsonb as place from %s t where %s limit %s', target.target, condition, wanted);
+    else
+      select
+        string_agg(format('t.%I', c.name), ', ' order by c.n),
+        string_agg(format('%L::%s', job.position ->> (c.n - 1)::integer, target.place_types[c.n]), ', ' order by c.n)
+      into place, after
+      from unnest(target.place) with ordinality c (name, n);
+      if job.position is not null then
+        condition := format('%s and (%s) > (%s)', condition, place, after);
+      end if;
+      chosen := format(
+        'select t.ctid, jsonb_build_array(%1$s) as place from %2$s t where %3$s order by %1$s limit %4$s',
+        place, target.target, condition, wanted
+      );
+    end if;
+    execute format(
+      'with chosen as materialized (%s), changed as (%s returning 1)
+       select (select count(*) from changed), (select c.place from chosen c offset %s)',
+      chosen,
+      case
+        when target.cleared is null
+          then format('delete from %s t where t.ctid = any (array(select c.ctid from chosen c))', target.target)
+        else format(
+          'update %s t set %s where t.ctid = any (array(select c.ctid from chosen c))', target.target,
+          (select string_agg(format('%I = null', name), ', ') from unnest(target.cleared) name)
+        )
+      end,
+      wanted - 1
+    ) into found_rows, last;
+    erased := erased + found_rows;
+    job.position := last;
+    exit when found_rows >= wanted;
+  end loop;
+  step := job.step;
+  parent := job.parent;
+  key := job.key;
+  created_at := job.created_at;
+  row_count := job.row_count + erased;
+  is_finished := erased < p_limit;
+  -- Of what has no foreign key the row itself went first, and may be there anew.
+  if is_finished and not is_bounded then
+    -- What came in while the removal itself committed goes along by cascade.
+    execute format(
+      'delete from %s t where %s', job.parent::regclass,
+      (select string_agg(format('t.%I = %L', name, job.key ->> name), ' and ') from unnest(key_columns) name)
+    );
+  end if;
+  update app.erasures e
+  set
+    step = job.step,
+    position = job.position,
+    row_count = job.row_count + erased,
+    due_at = clock_timestamp(),
+    last_error = null,
+    finished_at = case when is_finished then clock_timestamp() end
+  where e.id = job.id;
+end
+$function$;
+comment on function app.erase_batch(uuid, integer) is 'Deletes up to p_limit of the rows that depend on a removed row, and once none is left, the row itself. Nulls where there is no such job, or another process is at it.';
+revoke all on function app.erase_batch(uuid, integer) from public;
+grant execute on function app.erase_batch(uuid, integer) to rowhouse_system;
+
+CREATE OR REPLACE FUNCTION app.erasure_steps(p_parent regclass, p_columns text[])
+ RETURNS TABLE(step text, target regclass, columns text[], cleared text[], place text[], place_types text[])
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  with recursive
+  edges as (
+    select
+      k.conrelid as child,
+      k.confrelid as parent,
+      array(
+        select a.attname::text collate "default" from unnest(k.conkey) with ordinality c (num, n)
+        join pg_attribute a on a.attrelid = k.conrelid and a.attnum = c.num order by c.n
+      ) as columns,
+      array(
+        select a.attname::text collate "default" from unnest(k.confkey) with ordinality c (num, n)
+        join pg_attribute a on a.attrelid = k.confrelid and a.attnum = c.num order by c.n
+      ) as parent_columns,
+      case when k.confdeltype = 'n' then array(
+        select a.attname::text collate "default" from unnest(coalesce(k.confdelsetcols, k.conkey)) num
+        join pg_attribute a on a.attrelid = k.conrelid and a.attnum = num
+      ) end as cleared
+    from pg_constraint k
+    where k.contype = 'f' and k.confdeltype in ('c', 'n') and k.conrelid <> k.confrelid
+    union all
+    select s.child, s.parent, s.columns, s.parent_columns, s.cleared from app.slow_references() s
+  ),
+  reached as (
+    select p_parent::oid as relid, p_columns as columns, null::text[] as cleared, 0 as depth, 'delete' as effect
+    union
+    select
+      e.child,
+      array(
+        select e.columns[array_position(e.parent_columns, c.name)]
+        from unnest(r.columns) with ordinality c (name, n) order by c.n
+      ),
+      e.cleared,
+      r.depth + 1,
+      case when r.effect <> 'delete' then 'none' when e.cleared is null then 'delete' else 'clear' end
+    from reached r
+    join edges e on e.parent = r.relid and r.columns <@ e.parent_columns
+    where r.depth < 20
+  ),
+  -- A table comes before every table that it refers to, by whatever way.
+  depths as (
+    select r.relid, max(r.depth) as depth from reached r group by r.relid
+  ),
+  steps as (
+    select distinct r.relid, r.columns, null::text[] as cleared from reached r where r.effect = 'delete' and r.depth > 0
+    union all
+    select distinct r.relid, r.columns, r.cleared from reached r
+    where r.effect = 'clear' and not exists (
+      select from reached other
+      where other.relid = r.relid and other.columns = r.columns and other.effect = 'delete'
+    )
+  )
+  select
+    format('%s (%s)', s.relid::regclass, array_to_string(s.columns, ', ')),
+    s.relid::regclass, s.columns, s.cleared,
+    case when leads then pk.columns[cardinality(s.columns) + 1:] end,
+    case when leads then pk.types[cardinality(s.columns) + 1:] end
+  from steps s
+  join depths d on d.relid = s.relid
+  join lateral (
+    select
+      array_agg(a.attname::text collate "default" order by c.n) as columns,
+      array_agg(format_type(a.atttypid, a.atttypmod) order by c.n) as types
+    from pg_index i
+    cross join unnest(i.indkey) with ordinality c (num, n)
+    join pg_attribute a on a.attrelid = i.indrelid and a.attnum = c.num
+    where i.indrelid = s.relid and i.indisprimary
+  ) pk on true
+  cross join lateral (
+    values (
+      s.cleared is null
+      and pk.columns[:cardinality(s.columns)] = s.columns
+      and cardinality(pk.columns) > cardinality(s.columns)
+    )
+  ) ordered (leads)
+  order by d.depth desc, 1
+$function$;
+comment on function app.erasure_steps(regclass, text[]) is 'What is deleted, or has columns set to null (cleared), before a row of p_parent goes, in this order: by the columns that hold its p_columns, and in the order of what follows them in the primary key (place), where that leads with them. Read from the catalog.';
+revoke all on function app.erasure_steps(regclass, text[]) from public;
 
 CREATE OR REPLACE FUNCTION app.expire_approval(OUT user_id uuid, OUT organization_id uuid)
  RETURNS record
@@ -1065,6 +1375,34 @@ comment on function app.follow_deletion() is 'Marks the rows that hang on a remo
 Arguments: the child''s table, its column with the parent''s id, and user_id where both tables belong to a user.';
 revoke all on function app.follow_deletion() from public;
 
+CREATE OR REPLACE FUNCTION app.follow_in_batches()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  job uuid;
+  is_finished boolean;
+begin
+  -- What a removed user had goes with their own erasure.
+  if exists (select from auth.users u where u.id = old.user_id and u.removed_at is null) then
+    job := app.begin_erasure(
+      format('%I.%I', tg_table_schema, tg_table_name),
+      (select jsonb_object_agg(name, to_jsonb(old) -> name) from unnest(tg_argv) name)
+    );
+    select b.is_finished into is_finished from app.erase_batch(job, 1000) b;
+    if is_finished then
+      -- Begun and done in one transaction: there is nothing to tell.
+      delete from app.erasures e where e.id = job;
+    end if;
+  end if;
+  return null;
+end
+$function$;
+comment on function app.follow_in_batches() is 'Deletes or changes what depends on a removed row: a thousand rows at once, the rest in later batches. Arguments: the columns of its key.';
+revoke all on function app.follow_in_batches() from public;
+
 CREATE OR REPLACE FUNCTION app.free_slug_on_org_delete()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1164,6 +1502,7 @@ AS $function$
   select exists (
     select from app.connections c
     where c.provider = p_provider and c.external_id = p_external_id and c.status <> 'revoked'
+      and not exists (select from auth.users u where u.id = c.user_id and u.removed_at is not null)
   )
 $function$;
 comment on function app.is_account_connected(text, text) is 'Whether anybody is connected to the account, whose access would end with it.';
@@ -1196,6 +1535,7 @@ begin
   return exists (
     select from app.media_items m
     where m.user_id = p_user and m.id = p_id and m.status = 'uploading' and m.deleted_at is null
+      and not exists (select from auth.users u where u.id = m.user_id and u.removed_at is not null)
   );
 end
 $function$;
@@ -1484,6 +1824,7 @@ begin
     and l.credential_hash = sha256(decode(substr(p_credential, 3), 'hex'))
     and l.ended_at is null
     and l.expires_at > now()
+    and not exists (select from auth.users u where u.id = l.user_id and u.removed_at is not null)
     and (
       l.api_token_id is null
       or exists (
@@ -1694,6 +2035,20 @@ $function$;
 comment on function app.next_approval_seq(uuid) is 'The next number of a user''s approvals. Locks their sequence until the commit.';
 revoke all on function app.next_approval_seq(uuid) from public;
 
+CREATE OR REPLACE FUNCTION app.next_erasure(OUT id uuid, OUT open_count integer)
+ RETURNS record
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select
+    (select e.id from app.erasures e where e.finished_at is null and e.due_at <= now() order by e.due_at limit 1),
+    (select count(*)::integer from app.erasures e where e.finished_at is null)
+$function$;
+comment on function app.next_erasure() is 'The job whose next batch has waited longest; null where none is due. And how many are not finished.';
+revoke all on function app.next_erasure() from public;
+grant execute on function app.next_erasure() to rowhouse_system;
+
 CREATE OR REPLACE FUNCTION app.next_organization_approval_seq(p_organization_id uuid)
  RETURNS integer
  LANGUAGE plpgsql
@@ -1713,6 +2068,23 @@ end
 $function$;
 comment on function app.next_organization_approval_seq(uuid) is 'The same for an organization''s; null for none. Taken after the requester''s.';
 revoke all on function app.next_organization_approval_seq(uuid) from public;
+
+CREATE OR REPLACE FUNCTION app.note_erasure_failure(p_id uuid, p_error text, p_retry_after_ms integer)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  update app.erasures e
+  set
+    failure_count = e.failure_count + 1,
+    last_error = left(p_error, 500),
+    due_at = now() + p_retry_after_ms * interval '1 ms'
+  where e.id = p_id and e.finished_at is null
+$function$;
+comment on function app.note_erasure_failure(uuid, text, integer) is 'Notes why a batch failed, and when to try again.';
+revoke all on function app.note_erasure_failure(uuid, text, integer) from public;
+grant execute on function app.note_erasure_failure(uuid, text, integer) to rowhouse_system;
 
 CREATE OR REPLACE FUNCTION app.open_task_secrets(OUT user_id uuid, OUT keys jsonb, OUT connectors jsonb)
  RETURNS record
@@ -1859,6 +2231,7 @@ declare
   place text := '(extract(epoch from c.published_at) * 1000000)::bigint::text';
   after text := $sql$timestamptz 'epoch' + $7::bigint * interval '1 microsecond'$sql$;
   source text := 'app.content c';
+  removed uuid[] := app.removed_user_ids();
 begin
   -- The pieces are this function's own; what the caller gives travels in parameters.
   if p_slug is not null then
@@ -1879,6 +2252,9 @@ begin
   elsif p_creator_id is not null then
     -- A creator's page shows what is theirs, and nothing of an organization's.
     conditions := conditions || ' and c.organization_id is null';
+  end if;
+  if cardinality(removed) > 0 then
+    conditions := conditions || ' and c.user_id <> all ($10)';
   end if;
   if p_search is not null then
     -- The rank of a word that is everywhere is not worth reading everything for.
@@ -1914,7 +2290,8 @@ begin
      order by p.sort desc, p.id desc',
     place, sort, source, conditions
   )
-  using p_slug, p_search, p_type, p_tags, p_creator_id, p_organization_slug, p_after, p_after_id, least(p_limit, 101);
+  using p_slug, p_search, p_type, p_tags, p_creator_id, p_organization_slug, p_after, p_after_id, least(p_limit, 101),
+    removed;
 end
 $function$;
 comment on function app.published_content(text, text, text, text[], uuid, text, text, uuid, integer) is 'Published content with its creator, organization and media item, newest or, in a search, best match first. Only what is asked
@@ -1945,6 +2322,7 @@ begin
     -- Locked, so that none is removed between being found and getting its event.
     select c.user_id, c.id from app.connections c
     where c.provider = p_provider and c.external_id = any (p_external_ids) and c.status = 'active'
+      and not exists (select from auth.users u where u.id = c.user_id and u.removed_at is not null)
     for key share
   )
   insert into app.webhook_events (user_id, connection_id, delivery_id, provider, event_type, payload, effect)
@@ -1970,44 +2348,21 @@ comment on function app.refuse(text, text) is 'Raises an expected failure.';
 revoke all on function app.refuse(text, text) from public;
 
 CREATE OR REPLACE FUNCTION app.remove_account()
- RETURNS void
+ RETURNS uuid[]
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
   caller uuid := app.current_session_user_id();
-  mine uuid[];
 begin
   if caller is null then
     raise exception 'unauthenticated' using errcode = 'invalid_authorization_specification';
   end if;
-  perform from auth.organizations o
-  where o.id in (select m.organization_id from auth.members m where m.user_id = caller and m.role = 'owner')
-  order by o.id
-  for update;
-  mine := array(
-    select m.organization_id from auth.members m
-    where m.user_id = caller and m.role = 'owner'
-      and not exists (
-        select from auth.members other
-        where other.organization_id = m.organization_id and other.role = 'owner' and other.user_id <> caller
-      )
-  );
-  if exists (
-    select from auth.members m
-    join auth.organizations o on o.id = m.organization_id and o.deleted_at is null
-    where m.organization_id = any (mine) and m.user_id <> caller
-  ) then
-    raise exception 'an organization keeps at least one owner'
-      using errcode = 'check_violation', constraint = 'members_last_owner_check', table = 'members', schema = 'auth';
-  end if;
-  delete from auth.organizations o where o.id = any (mine);
-  delete from auth.users u where u.id = caller;
+  return app.close_account(caller);
 end
 $function$;
-comment on function app.remove_account() is 'Removes the caller and everything they own, organizations without other members included. Raises members_last_owner_check
-where others would be left without an owner.';
+comment on function app.remove_account() is 'Removes the caller, as app.close_account does. Their rows are deleted in batches.';
 revoke all on function app.remove_account() from public;
 grant execute on function app.remove_account() to rowhouse_api;
 
@@ -2068,6 +2423,43 @@ $function$;
 comment on function app.remove_organization(uuid) is 'Hides an organization from everyone and marks what is bound to it. Nulls where it is not the caller''s.';
 revoke all on function app.remove_organization(uuid) from public;
 grant execute on function app.remove_organization(uuid) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.removed_user_ids()
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return array(select u.id from auth.users u where u.removed_at is not null);
+end
+$function$;
+comment on function app.removed_user_ids() is 'The users who are removed and whose rows are not all deleted yet. For policies that show rows of others.';
+revoke all on function app.removed_user_ids() from public;
+grant execute on function app.removed_user_ids() to rowhouse_api;
+grant execute on function app.removed_user_ids() to rowhouse_public;
+
+CREATE OR REPLACE FUNCTION app.require_membership()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  -- Locked as a foreign key would: a membership that ends at this moment waits, and then sees this row.
+  perform from auth.members m
+  where m.organization_id = new.organization_id and m.user_id = new.user_id
+  for key share;
+  if not found then
+    raise exception 'a row of % names an organization that its owner does not belong to', tg_table_name using
+      errcode = 'foreign_key_violation', constraint = tg_table_name || '_organization_id_user_id_fkey',
+      table = tg_table_name, schema = tg_table_schema;
+  end if;
+  return null;
+end
+$function$;
+comment on function app.require_membership() is 'Refuses a row that names an organization to which its owner does not belong, as a foreign key would.';
+revoke all on function app.require_membership() from public;
 
 CREATE OR REPLACE FUNCTION app.require_pending(p_status text, p_expires_at timestamp with time zone)
  RETURNS void
@@ -2284,6 +2676,7 @@ begin
     )
     from app.media_items m
     where m.user_id = p_user_id and m.id = p_media_item_id
+      and not exists (select from auth.users u where u.id = m.user_id and u.removed_at is not null)
       and exists (
         select from app.content c
         where c.user_id = p_user_id and c.media_item_id = p_media_item_id and c.deleted_at is null
@@ -2347,6 +2740,25 @@ $function$;
 comment on function app.sign_in(text, uuid, text, boolean, integer) is 'Rides in front of every statement: authenticates its caller and sets, for this transaction only, all that policies read.';
 revoke all on function app.sign_in(text, uuid, text, boolean, integer) from public;
 grant execute on function app.sign_in(text, uuid, text, boolean, integer) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.slow_references()
+ RETURNS TABLE(child regclass, columns text[], parent regclass, parent_columns text[], cleared text[])
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  values
+    (
+      'app.api_tokens'::regclass, '{organization_id,user_id}'::text[],
+      'auth.members'::regclass, '{organization_id,user_id}'::text[], null::text[]
+    ),
+    ('app.connections', '{organization_id,user_id}', 'auth.members', '{organization_id,user_id}', '{organization_id}'),
+    ('app.content', '{organization_id,user_id}', 'auth.members', '{organization_id,user_id}', '{organization_id}'),
+    ('app.tasks', '{organization_id,user_id}', 'auth.members', '{organization_id,user_id}', '{organization_id}'),
+    ('app.webhook_events', '{user_id,connection_id}', 'app.connections', '{user_id,id}', null)
+$function$;
+comment on function app.slow_references() is 'References that no foreign key holds, since their children are deleted, or have columns set to null, in batches.';
+revoke all on function app.slow_references() from public;
 
 CREATE OR REPLACE FUNCTION app.start_tool_call()
  RETURNS trigger
@@ -2419,6 +2831,31 @@ comment on function app.store_refreshed_tokens(uuid, uuid, uuid, text, text, tim
 revoke all on function app.store_refreshed_tokens(uuid, uuid, uuid, text, text, timestamp with time zone) from public;
 grant execute on function app.store_refreshed_tokens(uuid, uuid, uuid, text, text, timestamp with time zone) to rowhouse_system;
 
+CREATE OR REPLACE FUNCTION app.sweep_erasures()
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  swept integer;
+begin
+  delete from app.erasures e
+  where e.id in (
+    select old.id from app.erasures old
+    where old.finished_at < now() - interval '30 days'
+    order by old.finished_at
+    limit 1000
+    for update skip locked
+  );
+  get diagnostics swept = row_count;
+  return swept;
+end
+$function$;
+comment on function app.sweep_erasures() is 'Deletes jobs that were finished more than thirty days ago, at most a thousand, and returns how many.';
+revoke all on function app.sweep_erasures() from public;
+grant execute on function app.sweep_erasures() to rowhouse_system;
+
 CREATE OR REPLACE FUNCTION app.sweep_held_places()
  RETURNS integer
  LANGUAGE plpgsql
@@ -2451,6 +2888,7 @@ begin
       where t.deleted_at is null
         and t.status = 'processing'
         and app.task_deadline(t.started_at, t.options) <= now()
+        and not exists (select from auth.users u where u.id = t.user_id and u.removed_at is not null)
       for update skip locked
     )
     update app.tasks t
@@ -2464,6 +2902,7 @@ begin
       select l.user_id, l.id from app.task_leases l
       join app.tasks t on t.user_id = l.user_id and t.id = l.task_id
       where l.ended_at is null and l.expires_at <= now()
+        and not exists (select from auth.users u where u.id = l.user_id and u.removed_at is not null)
       for update of t skip locked
     )
     update app.task_leases l set ended_at = l.expires_at
@@ -2984,13 +3423,8 @@ begin
   ) then
     return coalesce(new, old);
   end if;
-  -- A user who is being deleted takes the membership along where nobody else is left behind.
-  if tg_op = 'DELETE'
-    and not exists (select from auth.users u where u.id = old.user_id)
-    and not exists (
-      select from auth.members m where m.organization_id = old.organization_id and m.id <> old.id
-    )
-  then
+  -- Nobody is left behind: app.close_account has looked, under the lock of the organization.
+  if tg_op = 'DELETE' and not exists (select from auth.users u where u.id = old.user_id and u.removed_at is null) then
     return old;
   end if;
   raise exception 'an organization keeps at least one owner'
@@ -3175,6 +3609,8 @@ create policy update_owner on app.api_tokens
 
 CREATE TRIGGER api_tokens_end_leases BEFORE DELETE ON app.api_tokens FOR EACH ROW EXECUTE FUNCTION app.end_credential_leases();
 
+CREATE TRIGGER api_tokens_require_membership AFTER INSERT OR UPDATE OF organization_id ON app.api_tokens FOR EACH ROW WHEN ((new.organization_id IS NOT NULL)) EXECUTE FUNCTION app.require_membership();
+
 CREATE TRIGGER api_tokens_touch_updated_at BEFORE UPDATE ON app.api_tokens FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
 
 grant insert (organization_id, name, prefix, token_hash, scopes, expires_at),
@@ -3264,7 +3700,7 @@ alter table app.approvals enable row level security;
 
 create policy select_member on app.approvals
   for select to rowhouse_api
-  using ((organization_id = ANY (( SELECT app.member_organization_ids() AS member_organization_ids)::uuid[])));
+  using (((organization_id = ANY (( SELECT app.member_organization_ids() AS member_organization_ids)::uuid[])) AND (user_id <> ALL (( SELECT app.removed_user_ids() AS removed_user_ids)::uuid[]))));
 
 create policy select_owner on app.approvals
   for select to rowhouse_api
@@ -3335,6 +3771,10 @@ create policy update_owner on app.connections
   for update to rowhouse_api
   using (((user_id = ( SELECT app.current_user_id() AS current_user_id)) AND (status <> 'revoked'::text)))
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+CREATE TRIGGER connections_follow_in_batches AFTER DELETE ON app.connections FOR EACH ROW EXECUTE FUNCTION app.follow_in_batches('user_id', 'id');
+
+CREATE TRIGGER connections_require_membership AFTER INSERT OR UPDATE OF organization_id ON app.connections FOR EACH ROW WHEN ((new.organization_id IS NOT NULL)) EXECUTE FUNCTION app.require_membership();
 
 CREATE TRIGGER connections_touch_updated_at BEFORE UPDATE ON app.connections FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
 
@@ -3471,7 +3911,7 @@ END));
 
 create policy select_member on app.content
   for select to rowhouse_api
-  using (((organization_id = ANY (( SELECT app.member_organization_ids() AS member_organization_ids)::uuid[])) AND (deleted_at IS NULL)));
+  using (((organization_id = ANY (( SELECT app.member_organization_ids() AS member_organization_ids)::uuid[])) AND (deleted_at IS NULL) AND (user_id <> ALL (( SELECT app.removed_user_ids() AS removed_user_ids)::uuid[]))));
 
 create policy select_owner on app.content
   for select to rowhouse_api
@@ -3479,7 +3919,7 @@ create policy select_owner on app.content
 
 create policy select_published on app.content
   for select to rowhouse_public
-  using (((status = 'published'::text) AND (deleted_at IS NULL)));
+  using (((status = 'published'::text) AND (deleted_at IS NULL) AND (user_id <> ALL (( SELECT app.removed_user_ids() AS removed_user_ids)::uuid[]))));
 
 create policy update_owner on app.content
   for update to rowhouse_api
@@ -3495,6 +3935,8 @@ CREATE TRIGGER content_free_slug_on_org_delete BEFORE UPDATE ON app.content FOR 
 CREATE TRIGGER content_hold_page_on_insert BEFORE INSERT ON app.content FOR EACH ROW WHEN ((new.organization_id IS NULL)) EXECUTE FUNCTION app.hold_page();
 
 CREATE TRIGGER content_hold_page_on_update BEFORE UPDATE ON app.content FOR EACH ROW WHEN (((old.organization_id IS NULL) AND (new.organization_id IS NULL) AND ((old.slug <> new.slug) OR ((old.deleted_at IS NOT NULL) AND (new.deleted_at IS NULL))))) EXECUTE FUNCTION app.hold_page();
+
+CREATE TRIGGER content_require_membership AFTER INSERT OR UPDATE OF organization_id ON app.content FOR EACH ROW WHEN ((new.organization_id IS NOT NULL)) EXECUTE FUNCTION app.require_membership();
 
 CREATE TRIGGER content_touch_updated_at BEFORE UPDATE ON app.content FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
 
@@ -3529,6 +3971,36 @@ create policy select_owner on app.daily_usage
 CREATE TRIGGER daily_usage_touch_updated_at BEFORE UPDATE ON app.daily_usage FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
 
 grant select on app.daily_usage to rowhouse_api;
+
+-- app.erasures
+
+create table app.erasures (
+  id uuid default app.new_id() not null,
+  parent text not null,
+  key jsonb not null,
+  step text,
+  "position" jsonb,
+  row_count bigint default 0 not null,
+  due_at timestamp with time zone default now() not null,
+  failure_count integer default 0 not null,
+  last_error text,
+  created_at timestamp with time zone default now() not null,
+  finished_at timestamp with time zone,
+  constraint erasures_pkey PRIMARY KEY (id)
+);
+comment on table app.erasures is 'Removed rows whose dependent rows are deleted in batches, and how far that is. No login reads or writes it but through functions.';
+comment on column app.erasures.parent is 'The table of the removed row.';
+comment on column app.erasures.key is 'The columns of the removed row that dependent rows refer to, with their values.';
+comment on column app.erasures.step is 'The step of app.erasure_steps at which the next batch begins; null for the first one.';
+comment on column app.erasures."position" is 'The last row that this step deleted, by its place; null before its first batch.';
+comment on column app.erasures.row_count is 'How many dependent rows were deleted or changed so far.';
+comment on column app.erasures.due_at is 'When the next batch may run; later after a failure.';
+
+CREATE INDEX erasures_due_at_idx ON app.erasures USING btree (due_at) WHERE (finished_at IS NULL);
+
+CREATE INDEX erasures_finished_at_idx ON app.erasures USING btree (finished_at) WHERE (finished_at IS NOT NULL);
+
+alter table app.erasures enable row level security;
 
 -- app.file_removals
 
@@ -3930,9 +4402,9 @@ comment on table app.task_leases is 'Who works on a task, until when. Without a 
 
 CREATE INDEX task_leases_expires_at_idx ON app.task_leases USING btree (expires_at) WHERE (ended_at IS NULL);
 
-CREATE INDEX task_leases_user_id_api_token_id_idx ON app.task_leases USING btree (user_id, api_token_id);
+CREATE INDEX task_leases_user_id_api_token_id_idx ON app.task_leases USING btree (user_id, api_token_id) WHERE (ended_at IS NULL);
 
-CREATE INDEX task_leases_user_id_session_id_idx ON app.task_leases USING btree (user_id, session_id);
+CREATE INDEX task_leases_user_id_session_id_idx ON app.task_leases USING btree (user_id, session_id) WHERE (ended_at IS NULL);
 
 CREATE INDEX task_leases_user_id_task_id_idx ON app.task_leases USING btree (user_id, task_id);
 
@@ -4147,6 +4619,8 @@ create policy update_owner on app.tasks
 CREATE TRIGGER tasks_end_lease AFTER UPDATE OF status, deleted_at ON app.tasks FOR EACH ROW WHEN (((old.status = 'processing'::text) AND ((new.status <> 'processing'::text) OR (new.deleted_at IS NOT NULL)))) EXECUTE FUNCTION app.end_task_lease();
 
 CREATE TRIGGER tasks_mark_approvals AFTER UPDATE OF deleted_at ON app.tasks FOR EACH ROW WHEN (((old.deleted_at IS NULL) <> (new.deleted_at IS NULL))) EXECUTE FUNCTION app.mark_approvals_with_task();
+
+CREATE TRIGGER tasks_require_membership AFTER INSERT OR UPDATE OF organization_id ON app.tasks FOR EACH ROW WHEN ((new.organization_id IS NOT NULL)) EXECUTE FUNCTION app.require_membership();
 
 CREATE TRIGGER tasks_touch_updated_at BEFORE UPDATE ON app.tasks FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
 
@@ -4457,6 +4931,8 @@ create policy select_member on auth.members
 
 CREATE TRIGGER members_cancel_invitations AFTER DELETE OR UPDATE OF role ON auth.members FOR EACH ROW WHEN ((old.role <> 'member'::text)) EXECUTE FUNCTION auth.cancel_former_inviters_invitations();
 
+CREATE TRIGGER members_follow_in_batches AFTER DELETE ON auth.members FOR EACH ROW EXECUTE FUNCTION app.follow_in_batches('organization_id', 'user_id');
+
 CREATE TRIGGER members_keep_last_owner BEFORE DELETE OR UPDATE ON auth.members FOR EACH ROW EXECUTE FUNCTION auth.keep_last_owner();
 
 CREATE TRIGGER members_touch_updated_at BEFORE UPDATE ON auth.members FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
@@ -4636,21 +5112,27 @@ create table auth.users (
   two_factor_enabled boolean default false not null,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
+  removed_at timestamp with time zone,
   constraint users_pkey PRIMARY KEY (id),
   constraint users_email_key UNIQUE (email)
 );
 comment on table auth.users is 'People who can sign in.';
+comment on column auth.users.removed_at is 'When the user was removed. Nobody signs in as them or sees them from then on; their rows are deleted in batches, this one last.';
+
+CREATE INDEX users_removed_idx ON auth.users USING btree (id) WHERE (removed_at IS NOT NULL);
 
 alter table auth.users enable row level security;
 
 create policy all_auth on auth.users
   for all to rowhouse_auth
-  using (true)
-  with check (true);
+  using ((removed_at IS NULL))
+  with check ((removed_at IS NULL));
 
 create policy select_known on auth.users
   for select to rowhouse_api
   using ((id = ANY (( SELECT app.known_user_ids() AS known_user_ids)::uuid[])));
+
+CREATE TRIGGER users_close_account BEFORE DELETE ON auth.users FOR EACH ROW EXECUTE FUNCTION app.close_account_instead();
 
 CREATE TRIGGER users_follow_two_factor AFTER UPDATE OF two_factor_enabled ON auth.users FOR EACH ROW WHEN ((old.two_factor_enabled IS DISTINCT FROM new.two_factor_enabled)) EXECUTE FUNCTION auth.follow_two_factor();
 
@@ -4707,6 +5189,7 @@ begin
   select a.user_id into requester
   from app.approvals a
   where a.id = p_id and a.deletion_id is null
+    and not exists (select from auth.users u where u.id = a.user_id and u.removed_at is not null)
     and (a.user_id = caller or a.organization_id = any (app.member_organization_ids()));
   if not found then
     return;
@@ -4743,6 +5226,7 @@ begin
   select a.user_id, a.organization_id into target
   from app.approvals a
   where a.id = p_id and a.deletion_id is null
+    and not exists (select from auth.users u where u.id = a.user_id and u.removed_at is not null)
     and (a.user_id = caller or a.organization_id = any (app.member_organization_ids()));
   if not found then
     return;
@@ -4987,7 +5471,6 @@ alter table app.agent_runs add constraint agent_runs_user_id_task_id_fkey FOREIG
 
 alter table app.ai_provider_configs add constraint ai_provider_configs_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES auth.organizations(id) ON DELETE CASCADE;
 
-alter table app.api_tokens add constraint api_tokens_organization_id_user_id_fkey FOREIGN KEY (organization_id, user_id) REFERENCES auth.members(organization_id, user_id) ON DELETE CASCADE;
 alter table app.api_tokens add constraint api_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 alter table app.api_tokens add constraint api_tokens_user_id_replaced_by_fkey FOREIGN KEY (user_id, replaced_by) REFERENCES app.api_tokens(user_id, id) ON DELETE SET NULL (replaced_by);
 
@@ -4999,12 +5482,10 @@ alter table app.approvals add constraint approvals_user_id_fkey FOREIGN KEY (use
 alter table app.approvals add constraint approvals_user_id_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES app.tasks(user_id, id) ON DELETE CASCADE;
 alter table app.approvals add constraint approvals_user_id_tool_call_id_fkey FOREIGN KEY (user_id, tool_call_id) REFERENCES app.tool_calls(user_id, id) ON DELETE CASCADE;
 
-alter table app.connections add constraint connections_organization_id_user_id_fkey FOREIGN KEY (organization_id, user_id) REFERENCES auth.members(organization_id, user_id) ON DELETE SET NULL (organization_id);
 alter table app.connections add constraint connections_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
 alter table app.connectors add constraint connectors_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
-alter table app.content add constraint content_organization_id_user_id_fkey FOREIGN KEY (organization_id, user_id) REFERENCES auth.members(organization_id, user_id) ON DELETE SET NULL (organization_id);
 alter table app.content add constraint content_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 alter table app.content add constraint content_user_id_media_item_id_fkey FOREIGN KEY (user_id, media_item_id) REFERENCES app.media_items(user_id, id) ON DELETE SET NULL (media_item_id);
 
@@ -5029,8 +5510,6 @@ alter table app.task_events add constraint task_events_user_id_task_id_message_i
 
 alter table app.task_keys add constraint task_keys_user_id_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES app.tasks(user_id, id) ON DELETE CASCADE;
 
-alter table app.task_leases add constraint task_leases_user_id_api_token_id_fkey FOREIGN KEY (user_id, api_token_id) REFERENCES app.api_tokens(user_id, id) ON DELETE CASCADE;
-alter table app.task_leases add constraint task_leases_user_id_session_id_fkey FOREIGN KEY (user_id, session_id) REFERENCES auth.sessions(user_id, id) ON DELETE CASCADE;
 alter table app.task_leases add constraint task_leases_user_id_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES app.tasks(user_id, id) ON DELETE CASCADE;
 
 alter table app.task_logs add constraint task_logs_user_id_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES app.tasks(user_id, id) ON DELETE CASCADE;
@@ -5039,7 +5518,6 @@ alter table app.task_message_deltas add constraint task_message_deltas_user_id_m
 
 alter table app.task_messages add constraint task_messages_user_id_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES app.tasks(user_id, id) ON DELETE CASCADE;
 
-alter table app.tasks add constraint tasks_organization_id_user_id_fkey FOREIGN KEY (organization_id, user_id) REFERENCES auth.members(organization_id, user_id) ON DELETE SET NULL (organization_id);
 alter table app.tasks add constraint tasks_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
 alter table app.tool_calls add constraint tool_calls_user_id_run_id_fkey FOREIGN KEY (user_id, run_id) REFERENCES app.agent_runs(user_id, id) ON DELETE CASCADE;
@@ -5048,7 +5526,7 @@ alter table app.user_tools add constraint user_tools_tool_id_fkey FOREIGN KEY (t
 alter table app.user_tools add constraint user_tools_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
 alter table app.webhook_events add constraint webhook_events_delivery_id_fkey FOREIGN KEY (delivery_id) REFERENCES app.webhook_deliveries(id) ON DELETE CASCADE;
-alter table app.webhook_events add constraint webhook_events_user_id_connection_id_fkey FOREIGN KEY (user_id, connection_id) REFERENCES app.connections(user_id, id) ON DELETE CASCADE;
+alter table app.webhook_events add constraint webhook_events_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
 alter table auth.accounts add constraint accounts_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 

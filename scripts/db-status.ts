@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { readServerStatus } from '#server/db/migrations/connections.ts'
+import { erasureLines, readErasures } from '#server/db/migrations/erasures.ts'
 import { MigrationError } from '#server/db/migrations/errors.ts'
 import { type Check, checkDrift } from '#server/db/migrations/verify.ts'
 import { readStatus, statusLines, type Task } from './migrate/commands.ts'
@@ -12,11 +13,11 @@ interface StatusOptions extends OutputOptions {
   directory?: string
 }
 
-/** `npm run db:status`: versions, drift and connections. */
+/** `npm run db:status`: versions, drift, connections and removals under way. */
 export function createProgram(signal: AbortSignal): Command {
   return new Command('db:status')
     .description(
-      'Says at which version the database is, whether it has drifted from its migrations, and who is connected.',
+      'Says at which version the database is, whether it has drifted from its migrations, who is connected, and how far removals are.',
     )
     .option('--url <url>', "the database owner's URL")
     .option('--json', 'print one JSON object on stdout')
@@ -36,7 +37,8 @@ async function report(task: Task): Promise<void> {
   const server = await readServerStatus(task.database.url)
   const migrations = await readStatus(task)
   const drift = await readDrift(task)
-  const result = { database: task.database.label, server, migrations, drift }
+  const erasures = await readErasures(task.database.url)
+  const result = { database: task.database.label, server, migrations, drift, erasures }
   const total = server.connections.reduce((sum, { active, idle }) => sum + active + idle, 0)
   const lines = [
     ...statusLines(task, migrations),
@@ -47,6 +49,7 @@ async function report(task: Task): Promise<void> {
     ...server.connections.map(
       ({ role, active, idle }) => `          ${role}: ${active} active, ${idle} idle`,
     ),
+    ...erasureLines(erasures),
   ]
   const problems = migrations.problems.map(problem => problem.message)
   if (problems.length === 0 && drift.ok !== false) return task.output.done(result, lines)

@@ -7,6 +7,7 @@ import {
   LogController,
   type RawServerDefault,
 } from 'fastify'
+import type { ErasureCounts } from './eraser.ts'
 import { clientAddressReader, type TrustedProxies } from './http/client-address.ts'
 import type { CreateHttpContext } from './http/context-input.ts'
 import { addGate } from './http/gate.ts'
@@ -53,6 +54,8 @@ export interface AppOptions {
   createContext: CreateHttpContext
   auth: AuthHandler
   readiness: () => Promise<Readiness>
+  /** How far removals are, for the metrics. */
+  erasures?: () => ErasureCounts
   services?: { readonly pools: { usage(): Record<string, PoolCounts> } }
   limits?: Partial<LoadLimits>
   timeouts?: Timeouts
@@ -88,6 +91,7 @@ export function buildApp(options: AppOptions): App {
     inFlight: load.inFlight,
     streams: () => streams.size,
     pools: options.services && (() => options.services?.pools.usage() ?? {}),
+    ...(options.erasures && { erasures: options.erasures }),
   })
   let draining: Promise<void> | undefined
   const isDraining = () => draining !== undefined

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { ErasureCounts } from './eraser.ts'
 
 const SECONDS_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
@@ -16,6 +17,8 @@ export interface MetricsOptions {
   streams: () => number
   /** Pools by role, read at every scrape. */
   pools?: () => Record<string, PoolCounts>
+  /** How far removals are, read at every scrape. */
+  erasures?: () => ErasureCounts
 }
 
 export interface Metrics {
@@ -33,7 +36,7 @@ interface Bound {
   observe: (seconds: number) => void
 }
 
-export function createMetrics({ inFlight, streams, pools }: MetricsOptions): Metrics {
+export function createMetrics({ inFlight, streams, pools, erasures }: MetricsOptions): Metrics {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
@@ -63,6 +66,7 @@ export function createMetrics({ inFlight, streams, pools }: MetricsOptions): Met
   gauge(registers, 'rowhouse_calls_in_flight', 'Calls being worked on.', inFlight)
   gauge(registers, 'rowhouse_streams_open', 'Subscriptions being served.', streams)
   if (pools) poolGauge(registers, pools)
+  if (erasures) erasureMetrics(registers, erasures)
 
   const bound = new Map<string, Map<number, Bound>>()
   return {
@@ -111,6 +115,46 @@ function poolGauge(registers: Registry[], pools: () => Record<string, PoolCounts
         this.set({ pool, state: 'idle' }, counts.idle)
         this.set({ pool, state: 'waiting' }, counts.waiting)
       }
+    },
+  })
+}
+
+function erasureMetrics(registers: Registry[], erasures: () => ErasureCounts): void {
+  gauge(
+    registers,
+    'rowhouse_erasures_open',
+    'Removals whose rows are not all deleted yet.',
+    () => erasures().open,
+  )
+  counter(
+    registers,
+    'rowhouse_erasures_finished_total',
+    'Removals finished by this process.',
+    () => erasures().finished,
+  )
+  counter(
+    registers,
+    'rowhouse_erasures_rows_total',
+    'Rows of removals deleted by this process.',
+    () => erasures().rows,
+  )
+  counter(
+    registers,
+    'rowhouse_erasures_failures_total',
+    'Batches that failed in this process.',
+    () => erasures().failures,
+  )
+}
+
+/** A counter whose value is kept elsewhere. */
+function counter(registers: Registry[], name: string, help: string, read: () => number): void {
+  new Counter({
+    name,
+    help,
+    registers,
+    collect() {
+      this.reset()
+      this.inc(read())
     },
   })
 }

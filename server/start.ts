@@ -20,6 +20,7 @@ import {
 import type { LoginUrls } from './db/pools.ts'
 import { PostgresClient, toPgConfig } from './db/postgres-client.ts'
 import { checkReadiness } from './db/readiness.ts'
+import { createEraser } from './eraser.ts'
 import type { Logger } from './logger.ts'
 import { serveMedia } from './media/serve.ts'
 import { recurringFailure, toError } from './recurring-failure.ts'
@@ -67,6 +68,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       throw error
     })
 
+    const eraser = createEraser(services)
     const app = buildApp({
       config,
       log,
@@ -74,6 +76,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       createContext: contextFactory(services),
       auth: services.auth,
       services,
+      erasures: eraser.counts,
       readiness: () => checkReadiness(services.pools.api, expected),
     })
     registerExportRoute(app.fastify, services)
@@ -82,6 +85,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     const events = serveWebhooks(app.fastify, config, services)
     const url = await app.listen()
     events.wake()
+    eraser.start()
     const stopSweeping = keepSweeping(services)
     const stopSweepingLeases = sweepLeases(services)
 
@@ -90,7 +94,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       stopSweeping()
       stopSweepingLeases()
       await app.drain()
-      await events.stop()
+      await Promise.all([events.stop(), eraser.stop()])
       await services.close()
       await database.close()
     }

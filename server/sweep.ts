@@ -27,6 +27,7 @@ export async function sweep(services: Swept, isStopped: () => boolean = () => fa
     'media files': () => sweepMedia(services),
     webhooks: () => repeat(() => system.sweepWebhooks(), isStopped),
     'sign-ins': () => repeat(() => system.sweepSignIns(), isStopped),
+    'finished erasures': () => repeat(() => system.sweepErasures(), isStopped),
     'message deltas': () => repeat(() => system.foldMessageDeltas(), isStopped),
   }
   for (const [swept, run] of Object.entries(sweeps)) {

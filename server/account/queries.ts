@@ -78,7 +78,13 @@ export function revokeOtherSessions(db: Database): Promise<{ revoked: number }> 
   return db.selectNoFrom(sql<number>`app.revoke_other_sessions()`.as('revoked')).executeTakeFirstOrThrow()
 }
 
-/** Removes the caller and everything they own. Throws `last_owner` where others would be left without an owner. */
-export async function deleteAccount(db: Database): Promise<void> {
-  await db.selectNoFrom(sql`app.remove_account()`.as('removed')).executeTakeFirstOrThrow()
+/**
+ * Hides the caller and everything they own from everybody, and ends their credentials. Returns the jobs that delete the rows.
+ * Throws `last_owner` where others would be left without an owner.
+ */
+export async function closeAccount(db: Database): Promise<readonly string[]> {
+  const { jobs } = await db
+    .selectNoFrom(sql<string[]>`app.remove_account()`.as('jobs'))
+    .executeTakeFirstOrThrow()
+  return jobs
 }

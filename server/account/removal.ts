@@ -2,9 +2,10 @@ import { revokeRemoved } from '../connections/leaving.ts'
 import { listHeldConnections } from '../connections/queries.ts'
 import type { Database } from '../db/database.ts'
 import type { Identity } from '../db/identity.ts'
+import { eraseAtOnce } from '../eraser.ts'
 import { AppError } from '../errors.ts'
 import type { Services } from '../services.ts'
-import { deleteAccount, isFreshSignIn } from './queries.ts'
+import { closeAccount, isFreshSignIn } from './queries.ts'
 
 const FRESH_MINUTES = 10
 const ATTEMPTS = { limit: 10, windowSeconds: 15 * 60 }
@@ -18,14 +19,16 @@ export interface Removal {
 /**
  * Removes the caller's account once they have shown, by their password or by having just signed in, that it is not merely
  * their session that asks. Throws `invalid_input` where they have not, and `rate_limited` after ten attempts in a quarter of
- * an hour. No transaction is open while the password is hashed. Access to the caller's accounts elsewhere ends there too, as far
- * as the providers answer in time.
+ * an hour. No transaction is open while the password is hashed. The account is gone for everybody when this returns; its rows are
+ * deleted before that where they are few, and in the background where they are many. Access to the caller's accounts elsewhere
+ * ends there too, as far as the providers answer in time.
  */
 export async function removeAccount(identity: Identity, removal: Removal): Promise<{ id: string }> {
   await takeAttempt(identity, removal)
   await confirm(identity, removal)
   const connections = await listHeldConnections(removal.db)
-  await deleteAccount(removal.db)
+  const jobs = await closeAccount(removal.db)
+  await eraseAtOnce(removal.services, jobs)
   // A removal that is refused leaves them as they were.
   await revokeRemoved(identity, removal.services, connections)
   return { id: identity.userId }

@@ -11,6 +11,13 @@ import {
   storeRefreshedTokens,
 } from './system-connections.ts'
 import {
+  type ErasedBatch,
+  eraseBatch,
+  type NextErasure,
+  nextErasure,
+  noteErasureFailure,
+} from './system-erasures.ts'
+import {
   type ClaimedEvent,
   claimWebhookEvents,
   failWebhookEvent,
@@ -249,6 +256,29 @@ export class SystemDatabase {
   /** Notes that these files were removed. */
   async finishFileRemovals(keys: readonly string[]): Promise<void> {
     await this.#call('select app.finish_file_removals($1)', [keys])
+  }
+
+  /** The removal whose next batch has waited longest. */
+  nextErasure(): Promise<NextErasure> {
+    return nextErasure(this.#call)
+  }
+
+  /**
+   * Deletes up to `limit` rows that depend on a removed row and, once none is left, the row itself. Null where the job is finished,
+   * or another process is at it.
+   */
+  eraseBatch(id: string, limit: number): Promise<ErasedBatch | null> {
+    return eraseBatch(this.#call, id, limit)
+  }
+
+  /** Keeps why a batch failed, and puts the next one off. */
+  noteErasureFailure(failure: { id: string; reason: string; retryAfterMs: number }): Promise<void> {
+    return noteErasureFailure(this.#call, failure)
+  }
+
+  /** Deletes a batch of jobs that were finished more than thirty days ago; returns how many. */
+  sweepErasures(): Promise<number> {
+    return this.#count('select app.sweep_erasures() as count')
   }
 
   /** Removes counters whose window is long over. */

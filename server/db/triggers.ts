@@ -147,6 +147,48 @@ const TRIGGERS: readonly TriggerMetadata[] = Object.freeze([
     businessReason: 'Content stays with its creators, and nothing of a removed organization stays published.',
   },
   {
+    name: 'users_close_account',
+    table: 'auth.users',
+    timing: 'before',
+    events: ['delete'],
+    function: 'app.close_account_instead',
+    description:
+      'Removes a user whose row is deleted: hides them, ends their credentials, and leaves their rows to batches.',
+    businessReason:
+      'Whoever deletes a user, and however much that user has, it takes effect at once and comes to an end.',
+  },
+  {
+    name: 'members_follow_in_batches',
+    table: 'auth.members',
+    timing: 'after',
+    events: ['delete'],
+    function: 'app.follow_in_batches',
+    description:
+      'Takes what a former member shared out of the organization, and ends the API tokens bound to it.',
+    businessReason: 'A member with a hundred thousand tasks can leave, or be removed, as fast as any other.',
+  },
+  {
+    name: 'connections_follow_in_batches',
+    table: 'app.connections',
+    timing: 'after',
+    events: ['delete'],
+    function: 'app.follow_in_batches',
+    description: 'Deletes the webhook events of a removed connection.',
+    businessReason: 'A connection with years of events can be removed as fast as any other.',
+  },
+  ...['api_tokens', 'connections', 'content', 'tasks'].map(
+    (table): TriggerMetadata => ({
+      name: `${table}_require_membership`,
+      table: `app.${table}`,
+      timing: 'after',
+      events: ['insert', 'update'],
+      function: 'app.require_membership',
+      description: 'Refuses a row that names an organization to which its owner does not belong.',
+      businessReason:
+        'Nobody puts a row into an organization that is not theirs, as a foreign key would see to.',
+    }),
+  ),
+  {
     name: 'members_keep_last_owner',
     table: 'auth.members',
     timing: 'before',

@@ -242,6 +242,38 @@ export interface AppDailyUsage {
   userId: Generated<string>;
 }
 
+export interface AppErasures {
+  createdAt: Generated<Timestamp>;
+  /**
+   * When the next batch may run; later after a failure.
+   */
+  dueAt: Generated<Timestamp>;
+  failureCount: Generated<number>;
+  finishedAt: Timestamp | null;
+  id: Generated<string>;
+  /**
+   * The columns of the removed row that dependent rows refer to, with their values.
+   */
+  key: Json;
+  lastError: string | null;
+  /**
+   * The table of the removed row.
+   */
+  parent: string;
+  /**
+   * The last row that this step deleted, by its place; null before its first batch.
+   */
+  position: Json | null;
+  /**
+   * How many dependent rows were deleted or changed so far.
+   */
+  rowCount: Generated<number>;
+  /**
+   * The step of app.erasure_steps at which the next batch begins; null for the first one.
+   */
+  step: string | null;
+}
+
 export interface AppFileRemovals {
   createdAt: Generated<Timestamp>;
   /**
@@ -663,6 +695,10 @@ export interface AuthUsers {
   id: Generated<string>;
   image: string | null;
   name: string;
+  /**
+   * When the user was removed. Nobody signs in as them or sees them from then on; their rows are deleted in batches, this one last.
+   */
+  removedAt: Timestamp | null;
   twoFactorEnabled: Generated<boolean>;
   updatedAt: Generated<Timestamp>;
 }
@@ -686,6 +722,7 @@ export interface DB {
   "app.connectors": AppConnectors;
   "app.content": AppContent;
   "app.dailyUsage": AppDailyUsage;
+  "app.erasures": AppErasures;
   "app.fileRemovals": AppFileRemovals;
   "app.heldPlaces": AppHeldPlaces;
   "app.keyringChecks": AppKeyringChecks;

@@ -1,4 +1,4 @@
-import type { Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import type { ProviderName } from '../connections/schema.ts'
 import type { Database } from '../db/database.ts'
 import { type Page, toPage } from '../db/pagination.ts'
@@ -34,11 +34,17 @@ export interface WebhookEvent extends EventSummary {
   payload: Json
 }
 
+/** Events of a connection that is removed are deleted in batches, and are gone for their owner before that. */
+const isConnected = sql<boolean>`exists (
+  select from app.connections c where c.user_id = app.webhook_events.user_id and c.id = app.webhook_events.connection_id
+)`
+
 /** A page of events without their payloads, newest first. */
 export async function listEvents(db: Database, input: ListEvents): Promise<Page<EventSummary>> {
   let query = db
     .selectFrom('app.webhookEvents')
     .select(COLUMNS)
+    .where(isConnected)
     .orderBy('id', 'desc')
     .limit(input.limit + 1)
   if (input.provider) query = query.where('provider', '=', input.provider)
@@ -53,6 +59,7 @@ export async function getEvent(db: Database, id: string): Promise<WebhookEvent> 
     .selectFrom('app.webhookEvents')
     .select([...COLUMNS, 'payload'])
     .where('id', '=', id)
+    .where(isConnected)
     .executeTakeFirst()
   if (!row) throw notFound('event')
   return { ...toSummary(row), payload: row.payload as Json }
@@ -66,6 +73,7 @@ export async function replayEvent(db: Database, id: string): Promise<EventSummar
     .set({ status: to })
     .where('id', '=', id)
     .where('status', 'in', from)
+    .where(isConnected)
     .returning(COLUMNS)
     .executeTakeFirst()
   if (row) return toSummary(row)

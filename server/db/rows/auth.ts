@@ -11,6 +11,7 @@ export const users = table({
   twoFactorEnabled: defaulted(z.boolean()),
   createdAt: timestamp.defaulted,
   updatedAt: timestamp.defaulted,
+  removedAt: timestamp.nullable,
 })
 
 export const organizations = table({

@@ -15,7 +15,7 @@ import {
 import { connections, oauthStates, webhookDeliveries, webhookEvents } from './connections.ts'
 import { content, fileRemovals, mediaItems } from './content.ts'
 import { aiProviderConfigs, connectors, providerKeys } from './secrets.ts'
-import { heldPlaces, keyringChecks, rateLimits } from './server.ts'
+import { erasures, heldPlaces, keyringChecks, rateLimits } from './server.ts'
 import {
   taskConnectors,
   taskEvents,
@@ -38,6 +38,7 @@ export const rows = {
   'app.connectors': connectors,
   'app.content': content,
   'app.dailyUsage': dailyUsage,
+  'app.erasures': erasures,
   'app.fileRemovals': fileRemovals,
   'app.heldPlaces': heldPlaces,
   'app.keyringChecks': keyringChecks,

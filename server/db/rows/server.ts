@@ -1,6 +1,6 @@
 // Rows that the server keeps for itself and that belong to nobody.
 import { z } from 'zod'
-import { defaulted, envelope, required, table, timestamp } from './column.ts'
+import { defaulted, envelope, json, nullable, required, table, timestamp, uuid } from './column.ts'
 
 export const rateLimits = table({
   key: required(z.string()),
@@ -22,4 +22,18 @@ export const heldPlaces = table({
   processId: required(z.uuid()),
   count: required(z.int().positive()),
   expiresAt: timestamp.required,
+})
+
+export const erasures = table({
+  id: defaulted(uuid),
+  parent: required(z.string()),
+  key: required(json),
+  step: nullable(z.string()),
+  position: nullable(json),
+  rowCount: defaulted(z.int()),
+  dueAt: timestamp.defaulted,
+  failureCount: defaulted(z.int()),
+  lastError: nullable(z.string()),
+  createdAt: timestamp.defaulted,
+  finishedAt: timestamp.nullable,
 })

@@ -133,6 +133,10 @@ export async function createHousehold(house: House, name: string): Promise<House
       `insert into app.keyring_checks (key_id, value) values (md5($1), 'rh1.' || md5($1) || '.' || $1)`,
       [canary],
     ],
+    [
+      `insert into app.erasures (parent, key, due_at) values ('auth.users', jsonb_build_object('id', $1::text), 'infinity')`,
+      [canary],
+    ],
     [`insert into app.file_removals (storage_key, due_at) values ($1, now() + interval '1 hour')`, [canary]],
     [
       `insert into auth.accounts (user_id, account_id, provider_id, password) values ($1::uuid, $1::text, 'credential', $2)`,

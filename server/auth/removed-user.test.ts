@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { type AuthFixture, createAuthFixture, PASSWORD, type SignedUp } from './fixture.ts'
+
+// What signing in knows of a user who is removed and has rows left to be deleted.
+
+let fixture: AuthFixture
+let ada: SignedUp
+
+beforeAll(async () => {
+  fixture = await createAuthFixture()
+})
+let count = 0
+beforeEach(async () => {
+  ada = await fixture.signUp(`ada-${++count}@example.com`)
+  await fixture.owner.query(
+    `insert into app.tasks (user_id, title, prompt) select $1, 'x', 'x' from generate_series(1, 1500)`,
+    [ada.userId],
+  )
+})
+afterAll(() => fixture.close())
+
+async function remove(): Promise<void> {
+  await fixture.owner.query('delete from auth.users where id = $1', [ada.userId])
+  const { rows } = await fixture.owner.query('select removed_at from auth.users where id = $1', [ada.userId])
+  expect(rows).toEqual([{ removed_at: expect.any(Date) }])
+}
+
+const signIn = () =>
+  fixture.call('POST', '/sign-in/email', { body: { email: ada.email, password: PASSWORD } })
+
+test('neither a password nor a session of theirs signs anybody in', async () => {
+  expect((await signIn()).status).toBe(200)
+  await remove()
+  expect((await signIn()).status).toBe(401)
+  expect((await fixture.call('GET', '/get-session', { token: ada.token })).body).toBeNull()
+})
+
+test('a session that is left is none, and none can be made', async () => {
+  await remove()
+  const { rows } = await fixture.owner.query<{ id: string }>(
+    `insert into auth.sessions (user_id, token, expires_at)
+     select $1, encode(sha256(decode(encode(sha256($2::bytea), 'hex'), 'hex')), 'hex'), now() + interval '1 day' returning id`,
+    [ada.userId, ada.rawToken],
+  )
+  expect(rows).toHaveLength(1)
+  expect((await fixture.call('GET', '/get-session', { token: ada.token })).body).toBeNull()
+})
+
+test('their address signs up at once, as somebody else', async () => {
+  await remove()
+  const again = await fixture.signUp(ada.email)
+  expect(again.userId).not.toBe(ada.userId)
+  expect((await signIn()).body.user.id).toBe(again.userId)
+  const { rows } = await fixture.owner.query(
+    'select count(*)::int as count from app.tasks where user_id = $1',
+    [again.userId],
+  )
+  expect(rows).toEqual([{ count: 0 }])
+})
+
+test('a reset link that was sent before sets no password, theirs or of who has the address now', async () => {
+  await fixture.call('POST', '/request-password-reset', { body: { email: ada.email } })
+  // The first mail is to confirm the address.
+  await fixture.smtp.take(ada.email)
+  const { link } = await fixture.smtp.take(ada.email)
+  const token = /reset-password\/([\w-]+)/.exec(link ?? '')?.[1] ?? ''
+  expect(token).not.toBe('')
+  await remove()
+  const again = await fixture.signUp(ada.email)
+  const { status } = await fixture.call('POST', '/reset-password', {
+    body: { token, newPassword: 'another password' },
+  })
+  expect(status).toBe(400)
+  expect((await signIn()).body.user.id).toBe(again.userId)
+  const { rows } = await fixture.owner.query('select from auth.accounts where user_id = $1', [ada.userId])
+  expect(rows).toEqual([])
+})
