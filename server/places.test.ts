@@ -153,6 +153,7 @@ describe('streams', () => {
     onTestFinished(async () => {
       await server.close()
       await live.close()
+      await places.close()
     })
     return { ...server, services }
   }

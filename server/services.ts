@@ -115,6 +115,7 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
     auth,
     async close() {
       await live.close()
+      await places.close()
       await auth.close()
       await mailer.close()
       await pools.close()

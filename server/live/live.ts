@@ -42,7 +42,7 @@ export interface LiveOptions {
   /** Hides from other listeners what news is about. The same in every process. */
   readonly authSecret: string
   readonly log: Pick<Logger, 'info' | 'warn' | 'debug'>
-  /** Counts each user's streams. It is closed with the rest. */
+  /** Counts each user's streams. It stays the caller's to close. */
   readonly places?: Places
   readonly checkIntervalMs?: number
 }
@@ -163,7 +163,7 @@ export function createLive(options: LiveOptions): Live {
       isClosed = true
       rights.stop()
       for (const { feed } of allFeeds()) for (const reader of [...feed.readers]) reader.end(goingAway())
-      await Promise.all([listener.close(), news.close(), places.close()])
+      await Promise.all([listener.close(), news.close(), options.places ? null : places.close()])
     },
   }
 }

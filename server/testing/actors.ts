@@ -73,6 +73,7 @@ export async function openHouse(overrides: Partial<Services> = {}): Promise<Hous
     owner,
     async close() {
       await services.live.close()
+      await services.places.close()
       await Promise.all([services.pools.close(), owner.end()])
       await database.drop()
     },
