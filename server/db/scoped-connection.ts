@@ -5,49 +5,10 @@ import { noteUser, type SignInRow } from './identity.ts'
 import { type ExchangeBounds, type LoginConnection, statementTimeoutMs } from './login-pool.ts'
 import type { PublicScope, StatementScope } from './scope.ts'
 import { ENTER_PUBLIC, UNHURRIED } from './session-settings.ts'
+import { checkStatement } from './statement-filter.ts'
 
 const SIGN_IN = 'select user_id, is_touch_due, is_slide_due from app.sign_in($1, $2, $3, $4, $5)'
 const IDENTIFY = 'select * from app.sign_in($1, $2, $3, $4, $5)'
-
-/** Statements that leave nothing behind on a connection. Everything else, `set` and `prepare` included, is refused unsent. */
-const HARMLESS = /^[\s(]*(select|insert|update|delete|merge|with|values)\b/i
-
-/**
- * What a query can hide that outlives its transaction: settings, locks and a seed of the session, large objects, the end of
- * other sessions. And what would hide these names: functions that run text as SQL, and escapes in identifiers. Values travel
- * apart from the text, so nothing that a user writes is refused.
- */
-const LASTING = new RegExp(
-  [
-    '\\b(set_config|pg_settings|setseed|lo_\\w+|lowrite)\\b',
-    '\\bpg_(try_)?advisory_(un)?lock',
-    '\\bpg_(cancel|terminate)_backend\\b',
-    '_to_xml|\\b(ts_stat|ts_rewrite|dblink\\w*|crosstab\\w*|connectby|xpath_table)\\b',
-    'u&["\']',
-  ].join('|'),
-  'i',
-)
-
-/** Thrown for a statement that is neither a query nor a change of rows, or that would outlive its transaction. */
-export class ForbiddenStatementError extends Error {
-  constructor() {
-    super(
-      'only select, insert, update, delete, merge and with run under a scope, and nothing that outlives its transaction',
-    )
-    this.name = 'ForbiddenStatementError'
-  }
-}
-
-const MAX_CHECKED = 1_000
-const checked = new Set<string>()
-
-/** Throws {@link ForbiddenStatementError}. Reads a text once. */
-function checkStatement(text: string): void {
-  if (checked.has(text)) return
-  if (!HARMLESS.test(text) || LASTING.test(text)) throw new ForbiddenStatementError()
-  if (checked.size >= MAX_CHECKED) checked.clear()
-  checked.add(text)
-}
 
 function signInStep(scope: StatementScope | PublicScope, sql = SIGN_IN): Step {
   const timeoutMs = statementTimeoutMs(scope)

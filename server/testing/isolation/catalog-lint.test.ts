@@ -59,6 +59,31 @@ describe('the lint', () => {
     )
   })
 
+  // What looks like a defect and is none: a lint that finds these would be switched off.
+  test.for([
+    [
+      'a view that asks as its reader',
+      'create view app.mine with (security_invoker = true) as select * from app.tasks; grant select on app.mine to rowhouse_api',
+    ],
+    [
+      'the same in other words',
+      'create view app.mine with (security_invoker = on) as select * from app.tasks; grant select on app.mine to rowhouse_api',
+    ],
+    ['a view that nobody may read', 'create view app.all_tasks as select * from app.tasks'],
+    [
+      'a unique hash',
+      'alter table app.settings add column x_hash bytea; create unique index lint_hash on app.settings (x_hash)',
+    ],
+    [
+      'a foreign key with its owner',
+      'alter table app.settings add column task_id uuid; alter table app.settings add foreign key (user_id, task_id) references app.tasks (user_id, id)',
+    ],
+    ['a large object', 'select lo_create(0)'],
+    ['a table of another schema', 'create table public.notes (id int)'],
+  ] as const)('finds nothing in %s', async ([, change]) => {
+    expect(await problemsWith(change)).toEqual([])
+  })
+
   test.for(DEFECTS)('finds %s', async ([, defect, finding]) => {
     expect((await problemsWith(defect)).join('\n')).toContain(finding)
   })

@@ -9,6 +9,17 @@ export const DEFECTS: [title: string, defect: string, finding: string][] = [
     'rowhouse_public has the power createrole',
   ],
   [
+    'a login that makes databases',
+    'alter role rowhouse_system createdb',
+    'rowhouse_system has the power createdb',
+  ],
+  [
+    'a login that replicates',
+    'alter role rowhouse_public replication',
+    'rowhouse_public has the power replication',
+  ],
+  ['a missing login', 'alter role rowhouse_public rename to lint_public', 'rowhouse_public does not exist'],
+  [
     'a member of another role',
     'create role lint_boss; grant lint_boss to rowhouse_api',
     'rowhouse_api is a member of lint_boss',
@@ -74,6 +85,11 @@ export const DEFECTS: [title: string, defect: string, finding: string][] = [
     'app.daily_usage lets rowhouse_api update, and no policy for update names it',
   ],
   ['truncate', 'grant truncate on app.tasks to rowhouse_api', 'app.tasks lets rowhouse_api truncate'],
+  [
+    'references',
+    'grant references (id) on app.tasks to rowhouse_public',
+    'app.tasks lets rowhouse_public references',
+  ],
   ['triggers', 'grant trigger on app.tasks to rowhouse_api', 'app.tasks lets rowhouse_api trigger'],
   [
     'a materialized view',
@@ -84,6 +100,16 @@ export const DEFECTS: [title: string, defect: string, finding: string][] = [
     'a view of its owner’s',
     'create view app.all_tasks as select * from app.tasks; grant select on app.all_tasks to rowhouse_api',
     "app.all_tasks is a view of its owner's",
+  ],
+  [
+    'a foreign table',
+    'create foreign data wrapper lint; create server lint foreign data wrapper lint; create foreign table app.far (user_id uuid) server lint; grant select on app.far to rowhouse_api',
+    'app.far is a foreign table',
+  ],
+  [
+    'a materialized view for everyone',
+    'create materialized view public.all_tasks as select * from app.tasks; grant select on public.all_tasks to public',
+    'public.all_tasks is a materialized view, which row-level security does not cover, and PUBLIC may select it',
   ],
   [
     'a view outside of our schemas',
@@ -130,6 +156,31 @@ export const DEFECTS: [title: string, defect: string, finding: string][] = [
     'grant select on app.api_tokens to rowhouse_api',
     'column token_hash of app.api_tokens may be read by rowhouse_api',
   ],
+  [
+    'the API reading hashes of leases',
+    'grant select (credential_hash) on app.task_leases to rowhouse_api',
+    'column credential_hash of app.task_leases may be read by rowhouse_api',
+  ],
+  [
+    'the API reading hashes of states',
+    'grant select on app.oauth_states to rowhouse_api',
+    'column state_hash of app.oauth_states may be read by rowhouse_api',
+  ],
+  [
+    'the public login reading names',
+    'grant usage on schema auth to rowhouse_public; grant select (email) on auth.users to rowhouse_public',
+    'column email of auth.users may be read by rowhouse_public',
+  ],
+  [
+    'the public login reading another schema',
+    'create table public.notes (id int); grant select on public.notes to rowhouse_public',
+    'public.notes lets rowhouse_public select, which is not among its tasks',
+  ],
+  [
+    'the API reading another schema',
+    'create table public.notes (id int); grant select on public.notes to rowhouse_api',
+    'public.notes lets rowhouse_api select, which is not among its tasks',
+  ],
   // Policies
   [
     'a policy for every role',
@@ -150,6 +201,31 @@ export const DEFECTS: [title: string, defect: string, finding: string][] = [
     'a check that is true',
     'alter policy update_owner on app.tasks with check (true)',
     'policy update_owner on app.tasks has a "with check" that is always true',
+  ],
+  [
+    'a policy that is true in its first part',
+    'alter policy select_owner on app.tasks using (true or user_id = (select app.current_user_id()))',
+    'has a "using" that is always true',
+  ],
+  [
+    'a check that asks for nobody',
+    'alter policy update_owner on app.tasks with check (user_id is not null)',
+    'policy update_owner on app.tasks has a "with check" that does not ask who the caller is',
+  ],
+  [
+    'a policy of auth that asks for nobody',
+    'alter policy select_known on auth.users using (id is not null)',
+    'policy select_known on auth.users has a "using" that does not ask who the caller is',
+  ],
+  [
+    'an insert without a check',
+    'drop policy insert_owner on app.tasks; create policy insert_owner on app.tasks for insert to rowhouse_api',
+    'policy insert_owner on app.tasks does not spell out "with check"',
+  ],
+  [
+    'a policy for all commands without a check',
+    'create policy everything on app.tasks to rowhouse_api using (user_id = (select app.current_user_id()))',
+    'policy everything on app.tasks does not spell out "with check"',
   ],
   [
     'a policy that asks for nobody',
@@ -198,6 +274,16 @@ export const DEFECTS: [title: string, defect: string, finding: string][] = [
     'function app.remove_account() may be executed by PUBLIC',
   ],
   [
+    'a procedure for everyone',
+    `create procedure app.sweep() language sql as 'select 1'`,
+    'procedure app.sweep() may be executed by PUBLIC',
+  ],
+  [
+    'a function of auth for everyone',
+    `create function auth.peek() returns int language sql as 'select 1'`,
+    'function auth.peek() may be executed by PUBLIC',
+  ],
+  [
     'a definer function elsewhere',
     `create function public.peek() returns setof app.tasks language sql security definer as 'select * from app.tasks'; grant execute on function public.peek() to public`,
     'function peek() is security definer outside of the schema app, and rowhouse_api may execute it',
@@ -212,6 +298,11 @@ export const DEFECTS: [title: string, defect: string, finding: string][] = [
     'a unique index of an expression',
     'create unique index tasks_title on app.tasks (lower(title))',
     'unique index tasks_title on app.tasks does not lead with the owner',
+  ],
+  [
+    'a unique key without the owner on what the API writes nowhere',
+    'create unique index lint_day on app.daily_usage (day)',
+    'unique index lint_day on app.daily_usage does not lead with the owner',
   ],
   [
     'a foreign key without the owner',

@@ -7,7 +7,7 @@ import { toPgConfig } from '../../db/postgres-client.ts'
 import type { StatementScope } from '../../db/scope.ts'
 import { type House, openHouse } from '../actors.ts'
 import { createHousehold, type Household, marksOf, sessionCredential } from './dataset.ts'
-import { LEFTOVERS, OBSERVATION } from './leftovers.ts'
+import { LASTING, LET_THROUGH, OBSERVATION, REFUSED, REFUSED_BY_POSTGRES } from './leftovers.ts'
 import { readTables, rowsMentioning } from './tables.ts'
 
 // SQL that an attacker got into a statement of the server's, on a pool of one connection, which the next caller's statement
@@ -78,11 +78,69 @@ async function lookAround(): Promise<Record<string, unknown> | undefined> {
   }
 }
 
-describe('SQL in a statement of the server’s leaves nothing to the next caller:', () => {
-  test.for(LEFTOVERS)('%s', async ([, text]) => {
-    await inject(text)
+describe('SQL in a statement of the server’s leaves nothing to the next caller, because it is refused unsent:', () => {
+  test.for([...LASTING, ...REFUSED])('%s', async ([, text]) => {
+    expect(await inject(text)).toMatch(/^ForbiddenStatementError: /)
     expect(await lookAround()).toEqual(untouched)
   })
+
+  // Past the filter, on a connection of its own.
+  test.for(LASTING)('%s would be met otherwise', async ([, text]) => {
+    const client = new pg.Client(house.database.directUrls.api)
+    client.on('error', () => {})
+    await client.connect()
+    try {
+      const before = await lookAroundOn(client)
+      await client.query('begin')
+      await client.query('select * from app.sign_in($1, $2, $3, $4, $5)', [
+        sessionCredential(attacker),
+        null,
+        'any',
+        false,
+        5_000,
+      ])
+      await client.query(text)
+      await client.query('commit')
+      expect(await lookAroundOn(client)).not.toEqual(before)
+    } finally {
+      await client.end()
+      const superuser = new pg.Client(house.database.superuserUrl)
+      await superuser.connect()
+      await superuser.query('select lo_unlink(oid) from pg_largeobject_metadata')
+      await superuser.end()
+    }
+  })
+})
+
+async function lookAroundOn(client: pg.Client): Promise<unknown> {
+  await client.query('begin')
+  await client.query('select * from app.sign_in($1, $2, $3, $4, $5)', [
+    sessionCredential(victim),
+    null,
+    'any',
+    false,
+    5_000,
+  ])
+  const { rows } = await client.query(OBSERVATION)
+  await client.query('commit')
+  return JSON.parse(JSON.stringify(rows[0]))
+}
+
+test.for(REFUSED_BY_POSTGRES)('the server itself refuses %s', async ([, text, code]) => {
+  const db = scopedDatabase(pool, scopeOf(attacker, false))
+  await expect(sql.raw(text).execute(db)).rejects.toMatchObject({ code })
+  expect(await lookAround()).toEqual(untouched)
+})
+
+test('queries and changes of rows are let through, however they are written', async () => {
+  const db = scopedDatabase(pool, scopeOf(attacker, false))
+  for (const text of LET_THROUGH) {
+    const outcome = await sql
+      .raw(text)
+      .execute(db)
+      .then(() => 'sent', String)
+    expect([text, outcome]).toEqual([text, 'sent'])
+  }
 })
 
 describe('SQL in a statement of the server’s reaches no other user:', () => {
