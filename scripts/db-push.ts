@@ -28,6 +28,7 @@ export function createProgram(signal: AbortSignal): Command {
       const database = await openOwnerDatabase({ url, log: output.log })
       try {
         const options = { url: database.url, directory, typesFile: types, log: output.log, signal }
+        await database.beforeUp()
         const result = await pushNewest(options)
         await database.afterUp()
         const written = await writeFiles(await generateFiles(options))

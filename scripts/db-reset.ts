@@ -28,6 +28,7 @@ export function createProgram(signal: AbortSignal): Command {
       const database = await openOwnerDatabase({ url, log: output.log })
       try {
         if (!yes) await confirm(database.label)
+        await database.beforeUp()
         const result = await rebuild({ url: database.url, directory, log: output.log, signal })
         await database.afterUp()
         output.done(result, ['everything was dropped and built again'])

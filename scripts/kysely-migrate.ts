@@ -3,7 +3,7 @@ import { Command } from 'commander'
 import { readMigrationFiles } from '#server/db/migrations/file.ts'
 import type { Target } from '#server/db/migrations/plan.ts'
 import { chooseMigration } from './migrate/choose.ts'
-import { codegen, create, list, move, status, type Task, verifyAll } from './migrate/commands.ts'
+import { codegen, create, list, move, setLogins, status, type Task, verifyAll } from './migrate/commands.ts'
 import { createOutput, type OutputOptions } from './migrate/output.ts'
 import { openOwnerDatabase } from './migrate/owner.ts'
 import { runWhenMain } from './migrate/run.ts'
@@ -81,6 +81,14 @@ export function createProgram(signal: AbortSignal): Command {
   moving('rollback', 'undo what the last up applied, all of it').action(options =>
     moveTo({ kind: 'batch' }, options),
   )
+
+  program
+    .command('logins')
+    .description(
+      'set the passwords of the four logins, which derive from AUTH_SECRET, and their right to connect, as up does at its end',
+    )
+    .option('--reset', 'also replace passwords that are in use: after AUTH_SECRET was changed on purpose')
+    .action(options => withDatabase(task => setLogins(task, options.reset === true)))
 
   program
     .command('create')

@@ -63,7 +63,7 @@ async function seed({ config, database, output, signal }: Job): Promise<void> {
   const { ownerUrl } = database
   if (ownerUrl && config.migrateOnStart) {
     await migrateToLatest({ url: ownerUrl, log: output.log, signal })
-    await ensureLogins(ownerUrl, authSecret, { overrides })
+    await ensureLogins(ownerUrl, authSecret, { overrides, mayReplace: database.isStartedHere })
   }
   const urls = loginUrls({ baseUrl: database.url, directUrl: ownerUrl, authSecret, overrides })
   const services = createServices(config, urls, createLogger({ level: 'silent' }))

@@ -10,15 +10,15 @@ import {
   type WebhookSecrets,
 } from './config/providers.ts'
 import { readTrustProxy } from './config/proxy.ts'
-import { ConfigReader, type Environment, flag, origin, wholeNumber } from './config/reader.ts'
+import { ConfigError, ConfigReader, type Environment, flag, origin, wholeNumber } from './config/reader.ts'
 import {
   developmentKeys,
   developmentSecret,
-  keysProblem,
   MIN_SECRET_LENGTH,
+  readEncryptionKeys,
   weaknessOf,
 } from './config/secrets.ts'
-import { isHexKey } from './crypto/keyring.ts'
+import { DataFileError } from './data-directory.ts'
 import type { TrustedProxies } from './http/client-address.ts'
 import { DEFAULT_PLACE_LIMITS } from './places.ts'
 
@@ -90,7 +90,7 @@ export interface Config {
 export function loadConfig(env: Environment = process.env): Config {
   const reader = new ConfigReader(env)
   const config = readConfig(reader)
-  const encryptionKeys = readEncryptionKeys(reader)
+  const encryptionKeys = readEncryptionKeys(reader, isProduction(reader))
   return deepFreeze({
     ...finishConfig(reader, config),
     encryptionKeys:
@@ -268,44 +268,11 @@ function readAuthSecret(reader: ConfigReader): string | undefined {
   return secret
 }
 
-function readEncryptionKeys(reader: ConfigReader): string | undefined {
-  const name = reader.nameOf('ENCRYPTION_KEYS', 'ENCRYPTION_KEY', holdsKey)
-  const text = reader.text(name)
-  if (name === 'ENCRYPTION_KEY' && text !== undefined && !isHexKey(text)) {
-    reader.refuse(
-      name,
-      'must be one key of 64 hex digits; several are ENCRYPTION_KEYS',
-      '$(openssl rand -hex 32)',
-    )
-    return undefined
-  }
-  const keys = name === 'ENCRYPTION_KEY' && text !== undefined ? `${ALIAS_KEY_ID}:${text}` : text
-  const problem =
-    keys === undefined
-      ? isProduction(reader) && 'is missing; production wants a key that seals the secrets of its users'
-      : keysProblem(keys, isProduction(reader))
-  if (problem) reader.refuse(name, problem, 'k1:$(openssl rand -hex 32)')
-  return keys
-}
-
-/** What the key of ENCRYPTION_KEY is called in a keyring. */
-const ALIAS_KEY_ID = 'k1'
-
-/** Whether the keyring is of this key, perhaps among others. */
-function holdsKey(keys: string, key: string): boolean {
-  return keys.split(',').some(
-    item =>
-      item
-        .slice(item.indexOf(':') + 1)
-        .trim()
-        .toLowerCase() === key.toLowerCase(),
-  )
-}
-
 function generateSecret(generate: () => string): string {
   try {
     return generate()
   } catch (error) {
+    if (error instanceof DataFileError) throw new ConfigError([error.message])
     const reader = new ConfigReader({})
     const reason = error instanceof Error ? error.message : String(error)
     reader.refuse('DATA_DIR', `can't hold the development secret (${reason})`, '.rowhouse')

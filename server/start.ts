@@ -5,11 +5,14 @@ import { expireApprovals } from './approvals/streams.ts'
 import type { Config } from './config.ts'
 import { registerCallbackRoute } from './connections/callback-route.ts'
 import { contextFactory } from './context.ts'
+import { readKeyringChecks, refuseWrongKeys } from './crypto/check.ts'
+import { parseKeyring } from './crypto/keyring.ts'
 import { explainConnectionError } from './db/connection-test.ts'
 import { openDatabaseServer } from './db/database-server.ts'
 import { assertIsolated, describeServerWarnings } from './db/isolation.ts'
 import { checkLoginSettings } from './db/login-settings.ts'
-import { ensureLogins, type Login, loginUrls } from './db/logins.ts'
+import { checkLogins, type EnsureLoginsOptions, ensureLogins, type Login, loginUrls } from './db/logins.ts'
+import { connectOwner } from './db/migrations/connect.ts'
 import {
   type ExpectedMigration,
   expectedMigrations,
@@ -50,9 +53,12 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   try {
     const { ownerUrl } = database
     if (ownerUrl && config.migrateOnStart) {
+      // Nobody else serves from a server that was started here.
+      const logins = { overrides: config.loginUrls, mayReplace: database.isStartedHere }
+      await checkBeforeMigrating(ownerUrl, config, logins)
       const { applied } = await migrateToLatest({ url: ownerUrl, log: line => log.info(line) })
       if (applied.length > 0) log.info({ applied }, 'migrated')
-      await ensureLogins(ownerUrl, config.authSecret, { overrides: config.loginUrls })
+      await ensureLogins(ownerUrl, config.authSecret, logins)
     }
     const urls = loginUrls({
       baseUrl: database.url,
@@ -128,6 +134,21 @@ function sweepLeases({ pools, live, log }: Services): () => void {
   }
 }
 
+/** Throws what would keep this process from serving, before it changes a schema or passwords that others may serve with. */
+async function checkBeforeMigrating(
+  ownerUrl: string,
+  { authSecret, encryptionKeys }: Config,
+  logins: EnsureLoginsOptions,
+): Promise<void> {
+  const owner = await connectOwner(ownerUrl, 'rowhouse')
+  try {
+    refuseWrongKeys(parseKeyring(encryptionKeys), await readKeyringChecks(owner))
+  } finally {
+    await owner.end()
+  }
+  if (!logins.mayReplace) await checkLogins(ownerUrl, authSecret, logins)
+}
+
 /** Asks as the logins themselves, which see the catalog and no owner's secret. */
 async function checkDatabase(
   urls: LoginUrls,
@@ -166,7 +187,7 @@ async function asLogin(
     // A pooler refuses a login in an error class of its own.
     const isRefused = error instanceof pg.DatabaseError && /^(28|08)/.test(error.code ?? '')
     const hint = isRefused
-      ? '; if its password is not the one that derives from AUTH_SECRET, run npx kysely-migrate up --latest'
+      ? '; if its password is not the one that derives from AUTH_SECRET, run npx kysely-migrate up --latest, which says more'
       : ''
     throw new Error(`${login} can't log in: ${reason}${hint}`, { cause: error })
   }

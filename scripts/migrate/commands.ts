@@ -34,6 +34,7 @@ export async function move(task: Task, target: Target, isDryRun: boolean): Promi
     output.done({ dryRun: true, applied: names('up'), undone: names('down'), steps }, [...lines, end])
     return
   }
+  if (target.kind === 'next' || target.kind === 'latest') await database.beforeUp()
   const { applied, undone } = await migrate(options, target)
   // Also when nothing was pending: the secret that the passwords derive from may be new.
   if (applied.length > 0 || target.kind === 'next' || target.kind === 'latest') await database.afterUp()
@@ -42,6 +43,17 @@ export async function move(task: Task, target: Target, isDryRun: boolean): Promi
     undone.length > 0 && `undid ${count(undone.length)}`,
   ].filter(part => part !== false)
   output.done({ dryRun: false, applied, undone }, [parts.join(', ') || 'nothing to do'])
+}
+
+/** Gives the logins their right to connect and their passwords; with `isReset` also in place of passwords that are in use. */
+export async function setLogins({ database, output }: Task, isReset: boolean): Promise<void> {
+  if (isReset) await database.resetLogins()
+  else await database.afterUp()
+  output.done({ reset: isReset }, [
+    isReset
+      ? 'the logins have the passwords that derive from AUTH_SECRET; restart what serves with another one'
+      : 'the logins have the passwords that derive from AUTH_SECRET',
+  ])
 }
 
 /** Prints every migration with its state. */

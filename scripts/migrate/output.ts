@@ -72,6 +72,7 @@ export function describeFailure(error: unknown): Failure {
   if (!(error instanceof Error)) return { code: 'internal', message: String(error) }
   const isKnown = [
     'ConfigError',
+    'DataFileError',
     'EmbeddedPostgresError',
     'LoginSetupError',
     'WrongKeysError',

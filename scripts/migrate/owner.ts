@@ -1,7 +1,7 @@
 import { ConfigError, loadOwnerConfig } from '#server/config.ts'
 import { maskUrl } from '#server/db/connection-url.ts'
 import { openDatabaseServer } from '#server/db/database-server.ts'
-import { ensureLogins, LOGINS } from '#server/db/logins.ts'
+import { checkLogins, ensureLogins, LOGINS, type LoginOverrides } from '#server/db/logins.ts'
 import { connectOwner, refuseBadUrl } from '#server/db/migrations/connect.ts'
 import { MigrationError } from '#server/db/migrations/errors.ts'
 
@@ -10,6 +10,10 @@ export interface OwnerDatabase {
   url: string
   /** How messages name it: the URL without its password, or the embedded server's directory. */
   label: string
+  /** Throws where {@link afterUp} would: nothing has been changed yet. */
+  beforeUp: () => Promise<void>
+  /** Replaces the logins' passwords, also those that are in use and derive from another secret. */
+  resetLogins: () => Promise<void>
   /** Sets the logins' passwords and their right to connect, once the migrations have made the logins. */
   afterUp: () => Promise<void>
   /** Stops the embedded server if it was started for the command. */
@@ -26,7 +30,7 @@ export interface OwnerOptions {
 export async function openOwnerDatabase({ url, log }: OwnerOptions): Promise<OwnerDatabase> {
   if (url !== undefined) {
     refuseBadUrl(url)
-    return { url, label: maskUrl(url), afterUp: () => setLogins(url, log), close: async () => undefined }
+    return { url, label: maskUrl(url), ...loginTasks(url, log), close: async () => undefined }
   }
   const config = loadOwnerConfig()
   const server = await openDatabaseServer(config, { log, share: true })
@@ -46,19 +50,44 @@ export async function openOwnerDatabase({ url, log }: OwnerOptions): Promise<Own
   return {
     url: ownerUrl,
     label: server.kind === 'embedded' ? `the embedded Postgres in ${config.dataDir}` : maskUrl(ownerUrl),
-    afterUp: () => setLogins(ownerUrl, log),
+    ...loginTasks(ownerUrl, log),
     close: () => server.close(),
   }
 }
 
-async function setLogins(ownerUrl: string, log: (line: string) => void): Promise<void> {
-  if (!(await hasLogins(ownerUrl))) return
+function loginTasks(
+  ownerUrl: string,
+  log: (line: string) => void,
+): Pick<OwnerDatabase, 'beforeUp' | 'afterUp' | 'resetLogins'> {
+  return {
+    beforeUp: async () => {
+      if (!(await hasLogins(ownerUrl))) return
+      const secret = readSecret()
+      if (!(secret instanceof ConfigError)) await checkLogins(ownerUrl, secret.authSecret, secret)
+    },
+    afterUp: async () => {
+      if (!(await hasLogins(ownerUrl))) return
+      const secret = readSecret()
+      if (secret instanceof ConfigError) {
+        log(`the logins' passwords were left as they are. ${secret.message}`)
+      } else await ensureLogins(ownerUrl, secret.authSecret, secret)
+    },
+    resetLogins: async () => {
+      const secret = readSecret()
+      if (secret instanceof ConfigError) throw secret
+      await ensureLogins(ownerUrl, secret.authSecret, { ...secret, mayReplace: true })
+    },
+  }
+}
+
+/** Migrating does without the secret of production; its absence is told and not thrown. */
+function readSecret(): { authSecret: string; overrides: LoginOverrides } | ConfigError {
   try {
     const { authSecret, loginUrls } = loadOwnerConfig()
-    await ensureLogins(ownerUrl, authSecret, { overrides: loginUrls })
+    return { authSecret, overrides: loginUrls }
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error
-    log(`the logins' passwords were left as they are. ${error.message}`)
+    if (error instanceof ConfigError) return error
+    throw error
   }
 }
 

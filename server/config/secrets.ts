@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { linkSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isHexKey, KeyringError, parseKeySources } from '#server/crypto/keyring.ts'
-import { ensureDataDirectory } from '#server/data-directory.ts'
+import { DataFileError, ensureDataDirectory, readDataFile } from '#server/data-directory.ts'
+import type { ConfigReader } from './reader.ts'
 
 export const MIN_SECRET_LENGTH = 32
 
 /** Generated secrets say where they belong, so that production can refuse one that was copied there. */
 const DEVELOPMENT_PREFIX = 'development-'
+const DEVELOPMENT_SECRET = new RegExp(`^${DEVELOPMENT_PREFIX}[\\w-]{43}$`)
 const DEVELOPMENT_KEY_ID = 'development'
 
 const PLACEHOLDER =
@@ -18,12 +20,24 @@ const PLACEHOLDER =
  * processes that start at once get the same one.
  */
 export function developmentSecret(dataDir: string, name: string): string {
-  return keptText(dataDir, name, DEVELOPMENT_PREFIX + randomBytes(32).toString('base64url'))
+  const text = keptText(dataDir, name, DEVELOPMENT_PREFIX + randomBytes(32).toString('base64url'))
+  if (DEVELOPMENT_SECRET.test(text)) return text
+  throw new DataFileError(
+    join(dataDir, name),
+    `${describeText(text)} the secret that was generated here. Restore it from a backup, or remove it: with a new secret everybody ` +
+      'signs in again. A secret of your own is AUTH_SECRET',
+  )
 }
 
 /** The same for a keyring of one key. */
 export function developmentKeys(dataDir: string, name: string): string {
-  return keptText(dataDir, name, `${DEVELOPMENT_KEY_ID}:${randomBytes(32).toString('hex')}`)
+  const text = keptText(dataDir, name, `${DEVELOPMENT_KEY_ID}:${randomBytes(32).toString('hex')}`)
+  if (keysProblem(text, false) === null) return text
+  throw new DataFileError(
+    join(dataDir, name),
+    `${describeText(text)} the keys that seal secrets of this installation. Restore it from a backup. Without one, remove it: what ` +
+      'the lost key sealed stays unreadable. Keys of your own are ENCRYPTION_KEYS',
+  )
 }
 
 /** The text that a file of the data directory holds; `initial` where there is no such file yet. */
@@ -31,7 +45,7 @@ function keptText(dataDir: string, name: string, initial: string): string {
   ensureDataDirectory(dataDir)
   const path = join(dataDir, name)
   const draft = `${path}.${process.pid}`
-  writeFileSync(draft, initial, { mode: 0o600 })
+  writeFileSync(draft, initial, { mode: 0o600, flush: true })
   try {
     linkSync(draft, path)
   } catch (error) {
@@ -39,7 +53,11 @@ function keptText(dataDir: string, name: string, initial: string): string {
   } finally {
     rmSync(draft, { force: true })
   }
-  return readFileSync(path, 'utf8').trim()
+  return readDataFile(path).trim()
+}
+
+function describeText(text: string): string {
+  return text === '' ? 'is empty instead of holding' : 'does not hold'
 }
 
 /** What keeps a secret from protecting anything, in words that follow its name; null for a good one. */
@@ -69,4 +87,39 @@ export function keysProblem(text: string, isProduction: boolean): string | null 
     if (error instanceof KeyringError) return error.message
     throw error
   }
+}
+
+/** The keyring as text; undefined where it is absent or wrong. */
+export function readEncryptionKeys(reader: ConfigReader, isProduction: boolean): string | undefined {
+  const name = reader.nameOf('ENCRYPTION_KEYS', 'ENCRYPTION_KEY', holdsKey)
+  const text = reader.text(name)
+  if (name === 'ENCRYPTION_KEY' && text !== undefined && !isHexKey(text)) {
+    reader.refuse(
+      name,
+      'must be one key of 64 hex digits; several are ENCRYPTION_KEYS',
+      '$(openssl rand -hex 32)',
+    )
+    return undefined
+  }
+  const keys = name === 'ENCRYPTION_KEY' && text !== undefined ? `${ALIAS_KEY_ID}:${text}` : text
+  const problem =
+    keys === undefined
+      ? isProduction && 'is missing; production wants a key that seals the secrets of its users'
+      : keysProblem(keys, isProduction)
+  if (problem) reader.refuse(name, problem, 'k1:$(openssl rand -hex 32)')
+  return keys
+}
+
+/** What the key of ENCRYPTION_KEY is called in a keyring. */
+const ALIAS_KEY_ID = 'k1'
+
+/** Whether the keyring is of this key, perhaps among others. */
+function holdsKey(keys: string, key: string): boolean {
+  return keys.split(',').some(
+    item =>
+      item
+        .slice(item.indexOf(':') + 1)
+        .trim()
+        .toLowerCase() === key.toLowerCase(),
+  )
 }

@@ -1,3 +1,4 @@
+import type { Queryable } from '../db/migrations/connect.ts'
 import { open, type Place, seal, UnreadableValueError } from './envelope.ts'
 import type { Keyring } from './keyring.ts'
 
@@ -56,6 +57,16 @@ export function checkBeforeSealing(keeper: CheckKeeper, keyring: Keyring): () =>
     }
   }
   return () => (checking ??= check())
+}
+
+/** What a database keeps of the keys that sealed its secrets; nothing before its migrations. Asks as its owner. */
+export async function readKeyringChecks(owner: Queryable): Promise<KeyringCheck[]> {
+  const { rows } = await owner.query(
+    `select pg_catalog.to_regclass('app.keyring_checks') is not null as "isThere"`,
+  )
+  if (rows[0]?.isThere !== true) return []
+  const checks = await owner.query('select key_id, value from app.keyring_checks')
+  return checks.rows.map(row => ({ keyId: String(row.key_id), value: String(row.value) }))
 }
 
 /** Throws {@link WrongKeysError} unless the keyring opens every check value. */

@@ -9,6 +9,8 @@ export interface DatabaseServer {
   readonly url: string | null
   /** The owner's, direct; null for a process that may not migrate. */
   readonly ownerUrl: string | null
+  /** Whether it was started here, so that no other process serves from it. */
+  readonly isStartedHere: boolean
   /** Stops what was started here, and only that. */
   close(): Promise<void>
 }
@@ -26,14 +28,28 @@ export async function openDatabaseServer(
 ): Promise<DatabaseServer> {
   const { database, dataDir } = config
   if (database.kind === 'external') {
-    return { kind: 'external', url: database.url, ownerUrl: database.directUrl, close: async () => {} }
+    return {
+      kind: 'external',
+      url: database.url,
+      ownerUrl: database.directUrl,
+      isStartedHere: false,
+      close: async () => {},
+    }
   }
   while (true) {
     const running = share ? await findRunningEmbeddedPostgres(dataDir) : null
-    if (running) return { kind: 'embedded', url: running, ownerUrl: running, close: async () => {} }
+    if (running) {
+      return {
+        kind: 'embedded',
+        url: running,
+        ownerUrl: running,
+        isStartedHere: false,
+        close: async () => {},
+      }
+    }
     try {
       const { url, stop } = await startEmbeddedPostgres({ dataDir, log })
-      return { kind: 'embedded', url, ownerUrl: url, close: stop }
+      return { kind: 'embedded', url, ownerUrl: url, isStartedHere: true, close: stop }
     } catch (error) {
       // Another process was quicker: it is shared after all.
       const wasOvertaken = error instanceof Error && error.cause instanceof LockHeldError

@@ -6,7 +6,8 @@ import { throwawayDirectory } from '#server/testing/throwaway-directory.ts'
 import { testConnection } from './connection-test.ts'
 import { withCredentials, withDatabase } from './connection-url.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded/postgres.ts'
-import { ensureLogins, LOGINS, loginPassword, loginUrls, scramVerifier } from './logins.ts'
+import { scramVerifier } from './login-passwords.ts'
+import { checkLogins, ensureLogins, LOGINS, loginPassword, loginUrls } from './logins.ts'
 import { toPgConfig } from './postgres-client.ts'
 
 const SECRET = 'a secret of this file alone'
@@ -102,12 +103,51 @@ describe('setting them up', () => {
       expect(await passwords()).toEqual(before)
     })
 
-    test('another secret changes the passwords, and an overridden login keeps its own', async () => {
+    test('another secret is refused, in whatever database, and changes no password', async () => {
+      const urls = loginUrls({ baseUrl: server.url, authSecret: SECRET })
+      await run(server.url, 'create database second owner owner')
+      for (const url of [ownerUrl, withDatabase(ownerUrl, 'second')]) {
+        for (const attempt of [checkLogins, ensureLogins]) {
+          await expect(attempt(url, 'another secret')).rejects.toThrow(
+            /^rowhouse_api has another password .* nothing was changed.*AUTH_SECRET.*API_DATABASE_URL.*another Postgres server.*kysely-migrate logins --reset$/,
+          )
+        }
+        await checkLogins(url, SECRET)
+      }
+      for (const url of Object.values(urls)) expect(await testConnection(url)).toMatchObject({ ok: true })
+      await ensureLogins(withDatabase(ownerUrl, 'second'), SECRET)
+    })
+
+    test('a password that the operator has set is left alone', async () => {
+      await run(server.url, `alter role rowhouse_api password 'set by hand'`)
+      await expect(ensureLogins(ownerUrl, SECRET)).rejects.toThrow('rowhouse_api has another password')
+      const byHand = withCredentials(server.url, 'rowhouse_api', 'set by hand')
+      await ensureLogins(ownerUrl, SECRET, { overrides: { api: byHand } })
+      expect(await testConnection(byHand)).toMatchObject({ ok: true })
+      await ensureLogins(ownerUrl, SECRET, { mayReplace: true })
+    })
+
+    test('of two installations that start at once on a new server, one is refused', async () => {
+      for (const login of LOGINS) await run(server.url, `alter role ${login} nologin`)
+      const secrets = ['one secret', 'two secrets']
+      const outcomes = await Promise.allSettled(secrets.map(secret => ensureLogins(ownerUrl, secret)))
+      const refused = outcomes.filter(({ status }) => status === 'rejected')
+      expect(refused.length).toBeGreaterThanOrEqual(1)
+      const { api } = loginUrls({ baseUrl: server.url, authSecret: secrets[0] ?? '' })
+      const isFirst = (await testConnection(api)).ok
+      expect(outcomes[isFirst ? 1 : 0]).toMatchObject({
+        status: 'rejected',
+        reason: { message: expect.stringContaining('has another password') },
+      })
+      await ensureLogins(ownerUrl, SECRET, { mayReplace: true })
+    })
+
+    test('another secret changes the passwords where it may, and an overridden login keeps its own', async () => {
       const old = loginUrls({ baseUrl: server.url, authSecret: SECRET })
-      await ensureLogins(ownerUrl, 'another secret', { overrides: { auth: BASE } })
+      await ensureLogins(ownerUrl, 'another secret', { overrides: { auth: BASE }, mayReplace: true })
       expect(await testConnection(old.api)).toMatchObject({ ok: false })
       expect(await testConnection(old.auth)).toMatchObject({ ok: true })
-      await ensureLogins(ownerUrl, SECRET)
+      await ensureLogins(ownerUrl, SECRET, { mayReplace: true })
       expect(await testConnection(old.api)).toMatchObject({ ok: true })
     })
 
@@ -128,7 +168,7 @@ describe('setting them up', () => {
       await run(server.url, 'create database weak owner weak')
       const weakUrl = withDatabase(withCredentials(server.url, 'weak', 'weak'), 'weak')
       await ensureLogins(weakUrl, SECRET)
-      await expect(ensureLogins(weakUrl, 'a third secret')).rejects.toThrow(
+      await expect(ensureLogins(weakUrl, 'a third secret', { mayReplace: true })).rejects.toThrow(
         /"weak" may not set the password of rowhouse_api\. As a superuser run: alter role "weak" createrole; grant .*API_DATABASE_URL/,
       )
       await run(server.url, 'alter database weak owner to owner')

@@ -5,14 +5,20 @@ import { TimeBudget } from './time-budget.ts'
 /** Balancers ask every few seconds, and take a late answer for none. */
 const DEADLINE_MS = 3_000
 const APPLIED = `select name, checksum from public.rowhouse_migrations where state = 'applied'`
+const WRITES = `select pg_catalog.pg_is_in_recovery() as standby,
+  pg_catalog.current_setting('transaction_read_only') as readonly`
 
-/** Whether the database answers and holds exactly the migrations that this code comes with. */
+/** Whether the database answers, takes writes and holds exactly the migrations that this code comes with. */
 export async function checkReadiness(
   pool: LoginPool,
   expected: readonly ExpectedMigration[],
 ): Promise<{ ok: boolean; reason?: string }> {
   try {
-    const applied = await readApplied(pool)
+    const { applied, isStandby, isReadOnly } = await readState(pool)
+    if (isStandby) return { ok: false, reason: 'the database takes no writes: it is a standby' }
+    if (isReadOnly) {
+      return { ok: false, reason: 'the database takes no writes: default_transaction_read_only is on' }
+    }
     const isCurrent =
       applied.size === expected.length &&
       expected.every(({ name, checksum }) => applied.get(name) === checksum)
@@ -22,12 +28,24 @@ export async function checkReadiness(
   }
 }
 
-async function readApplied(pool: LoginPool): Promise<Map<unknown, unknown>> {
+interface State {
+  readonly applied: ReadonlyMap<unknown, unknown>
+  readonly isStandby: boolean
+  readonly isReadOnly: boolean
+}
+
+async function readState(pool: LoginPool): Promise<State> {
   const bounds = { budget: new TimeBudget(DEADLINE_MS), timeoutMs: DEADLINE_MS }
   const connection = await pool.checkOut(bounds)
   try {
-    const [result] = await connection.exchange([{ sql: APPLIED, values: [] }], bounds)
-    return new Map(result?.rows.map(row => [row.name, row.checksum]))
+    const steps = [APPLIED, WRITES].map(sql => ({ sql, values: [] }))
+    const [applied, writes] = await connection.exchange(steps, bounds)
+    const [row] = writes?.rows ?? []
+    return {
+      applied: new Map(applied?.rows.map(({ name, checksum }) => [name, checksum])),
+      isStandby: row?.standby === true,
+      isReadOnly: row?.readonly === 'on',
+    }
   } finally {
     connection.release()
   }

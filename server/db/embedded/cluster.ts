@@ -5,7 +5,6 @@ import {
   chownSync,
   existsSync,
   mkdirSync,
-  readFileSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -13,6 +12,8 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { z } from 'zod'
+import { readDataFile } from '#server/data-directory.ts'
 import type { Launcher } from './binaries.ts'
 import { EmbeddedPostgresError } from './error.ts'
 
@@ -97,7 +98,14 @@ export function prepareCluster({ data }: ClusterPaths, { runAs, version }: Launc
     spawnSync('chown', ['-R', `${runAs.uid}:${runAs.gid}`, data])
   }
   chmodSync(data, 0o700)
-  const major = readFileSync(join(data, 'PG_VERSION'), 'utf8').trim()
+  const versionFile = join(data, 'PG_VERSION')
+  const major = existsSync(versionFile) ? readDataFile(versionFile).trim() : ''
+  if (!/^\d+$/.test(major)) {
+    throw new EmbeddedPostgresError(
+      `${versionFile}, which holds the version of the Postgres that wrote ${data}, is ${existsSync(versionFile) ? 'empty or foreign' : 'missing'}. ` +
+        'Restore the whole directory from a backup, or move it away to start afresh.',
+    )
+  }
   if (major !== version.split('.')[0]) {
     throw new EmbeddedPostgresError(
       `${data} was written by Postgres ${major}, and the embedded one is ${version}. Dump it with the Rowhouse that wrote it and restore it here.`,
@@ -105,13 +113,27 @@ export function prepareCluster({ data }: ClusterPaths, { runAs, version }: Launc
   }
 }
 
-export function readConnection({ connection }: ClusterPaths): ClusterConnection | null {
+const connectionSchema = z.object({ port: z.int().min(0).max(65_535), password: z.string().min(1) })
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}
+
+export function readConnection({ connection, home }: ClusterPaths): ClusterConnection | null {
   if (!existsSync(connection)) return null
-  const { port, password } = JSON.parse(readFileSync(connection, 'utf8'))
-  return { port: Number(port), password: String(password) }
+  const parsed = connectionSchema.safeParse(parseJson(readDataFile(connection)))
+  if (parsed.success) return parsed.data
+  throw new EmbeddedPostgresError(
+    `${connection} does not hold the port and the password of the embedded Postgres. Restore it from a backup, or move ${home} ` +
+      'away to start afresh, without what is in the database.',
+  )
 }
 
 export function writeConnection({ connection }: ClusterPaths, value: ClusterConnection): void {
-  writeFileSync(`${connection}.new`, JSON.stringify(value), { mode: 0o600 })
+  writeFileSync(`${connection}.new`, JSON.stringify(value), { mode: 0o600, flush: true })
   renameSync(`${connection}.new`, connection)
 }

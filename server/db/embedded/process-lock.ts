@@ -25,7 +25,7 @@ export class LockHeldError extends Error {
 export function acquireLock(path: string): () => void {
   const own = JSON.stringify({ pid: process.pid, startedAt: processStartTime(process.pid) })
   const draft = `${path}.${process.pid}`
-  writeFileSync(draft, own, { mode: 0o644 })
+  writeFileSync(draft, own, { mode: 0o644, flush: true })
   try {
     // A link, unlike a write, appears complete or not at all, and only where nothing stands.
     while (!tryLink(draft, path)) {

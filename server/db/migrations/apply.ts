@@ -1,4 +1,5 @@
 import type { Client } from 'pg'
+import { LOGINS } from '../logins.ts'
 import { settleOwnerSession } from '../session-settings.ts'
 import { explainStatementFailure } from './failure.ts'
 import { grantLedger, removeEntry, writeEntry } from './ledger.ts'
@@ -58,10 +59,24 @@ export async function runStatements(
   { file, direction }: Step,
   progress: { statement: Statement },
 ): Promise<void> {
+  const before = await loginsOf(run.client)
   for (const statement of file[direction].statements) {
     progress.statement = statement
     await run.client.query(statement.text)
   }
+  if (before.length === LOGINS.length) return
+  // A login without a password and one whose password is in use look alike, but for this: the first one may not log in yet.
+  for (const login of await loginsOf(run.client)) {
+    if (!before.includes(login)) await run.client.query(`alter role ${login} nologin`)
+  }
+}
+
+async function loginsOf(client: Client): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    'select rolname::text as name from pg_catalog.pg_roles where rolname = any ($1)',
+    [[...LOGINS]],
+  )
+  return rows.map(({ name }) => name)
 }
 
 /** Writes or removes the ledger's row, whatever role and settings the file has left. */
