@@ -1727,6 +1727,33 @@ comment on function app.leave_organization(uuid) is 'Ends the caller''s membersh
 revoke all on function app.leave_organization(uuid) from public;
 grant execute on function app.leave_organization(uuid) to rowhouse_api;
 
+CREATE OR REPLACE FUNCTION app.limit_media_inspections()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform from auth.users u where u.id = new.user_id for no key update;
+  if (
+    select count(*) from app.media_items m
+    where m.user_id = new.user_id
+      and m.status in ('uploaded', 'processing')
+      and m.deleted_at is null
+      and m.updated_at > now() - interval '5 minutes'
+  ) >= 32 then
+    raise exception using
+      errcode = 'RH001',
+      message = 'rate_limited',
+      detail = '32 of your files are being inspected: complete this one when they are ready',
+      hint = to_char((now() + interval '5 seconds') at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
+  end if;
+  return new;
+end
+$function$;
+comment on function app.limit_media_inspections() is 'Refuses to begin with a file while 32 of its owner''s are being inspected.';
+revoke all on function app.limit_media_inspections() from public;
+
 CREATE OR REPLACE FUNCTION app.list_file_removals()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -4111,6 +4138,9 @@ create policy update_owner on app.media_items
   for update to rowhouse_api
   using ((user_id = ( SELECT app.current_user_id() AS current_user_id)))
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
+
+CREATE TRIGGER media_items_limit_inspections BEFORE UPDATE ON app.media_items FOR EACH ROW WHEN (((old.status = 'uploading'::text) AND (new.status = 'uploaded'::text))) EXECUTE FUNCTION app.limit_media_inspections();
+comment on trigger media_items_limit_inspections on app.media_items is 'Limits how many files of one user are inspected at a time, over all processes.';
 
 CREATE TRIGGER media_items_list_file_removals_on_delete AFTER DELETE ON app.media_items FOR EACH ROW EXECUTE FUNCTION app.list_file_removals();
 

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createEmptyDatabase } from '#server/testing/database.ts'
@@ -63,6 +63,17 @@ test('the installed command migrates with the migrations that it brought', async
   const { migrations } = JSON.parse(await node(command, 'list', '--json', ...url))
   expect(migrations.length).toBeGreaterThan(0)
   expect(new Set(migrations.map(({ state }: { state: string }) => state))).toEqual(new Set(['applied']))
+})
+
+test('the installed server inspects files in a process of its own', async () => {
+  const url = pathToFileURL(join(installed, 'dist/server/media/inspection/inspections.js')).href
+  const program = `
+    const { createInspections } = await import(${JSON.stringify(url)})
+    const bytes = Buffer.from('a text')
+    const file = { sizeBytes: 6, mimeType: 'text/plain', mediaType: 'document', read: async (a, b) => bytes.subarray(a, b) }
+    console.log(JSON.stringify(await createInspections().inspect(file, { userId: 'x', onBegin: async () => {} })))`
+  const found = JSON.parse(await node('--input-type=module', '--eval', program))
+  expect(found).toEqual({ width: null, height: null, durationSeconds: null, thumbnail: null })
 })
 
 test('the package holds no tests, no sources and nothing that only tests use', () => {

@@ -12,6 +12,7 @@ import { AppError } from './errors.ts'
 import { createLive, type Live } from './live/live.ts'
 import type { Logger } from './logger.ts'
 import { createMailer } from './mail.ts'
+import { createInspections, type Inspections } from './media/inspection/inspections.ts'
 import { type MediaStore, openMediaStore } from './media/store.ts'
 import { createPlaces, type Places } from './places.ts'
 
@@ -38,6 +39,8 @@ export interface Services {
   readonly places: Places
   /** Where the files of media items are kept. */
   readonly media: MediaStore
+  /** Looks into the files that arrive there. */
+  readonly inspections: Inspections
   /** What users' connectors may do from this machine. */
   readonly connectors: ConnectorRules
   readonly quotas: { readonly maxTasksPerDay: number; readonly maxMessagesPerDay: number }
@@ -90,6 +93,7 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
     mailer,
     log,
   })
+  const inspections = createInspections()
   return {
     pools,
     log,
@@ -104,6 +108,7 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
     live,
     places,
     media: openMediaStore(config.media, config),
+    inspections,
     connectors: config.connectors,
     quotas: config.quotas,
     verifyPassword: (userId, password) => auth.verifyPassword(userId, password).catch(asRefusal),
@@ -114,6 +119,7 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
     },
     auth,
     async close() {
+      inspections.close()
       await live.close()
       await places.close()
       await auth.close()

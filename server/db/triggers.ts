@@ -138,6 +138,15 @@ const TRIGGERS: readonly TriggerMetadata[] = Object.freeze([
     businessReason: 'An upload that was refused or broke off leaves nothing behind.',
   },
   {
+    name: 'media_items_limit_inspections',
+    table: 'app.media_items',
+    timing: 'before',
+    events: ['update'],
+    function: 'app.limit_media_inspections',
+    description: 'Refuses to begin with a file while 32 of its owner’s are being inspected.',
+    businessReason: 'One user’s uploads must not keep the others’ waiting, whichever processes inspect them.',
+  },
+  {
     name: 'organizations_detach_content',
     table: 'auth.organizations',
     timing: 'after',

@@ -1,6 +1,5 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { crc32 } from 'node:zlib'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Reason } from '../errors.ts'
@@ -13,7 +12,6 @@ import {
   openMediaHouse,
   pdfFile,
   pngFile,
-  type SampleFile,
   textFile,
   upload,
   wavFile,
@@ -98,53 +96,6 @@ describe('a file', () => {
     expect((await stat(path)).mode & 0o777).toBe(0o700)
     expect((await stat(join(path, 'note.txt'))).mode & 0o777).toBe(0o600)
   })
-})
-
-describe('a file that is not what was announced fails, and is gone', () => {
-  const html = Buffer.from('<!doctype html><script>alert(1)</script>')
-  const png = (bytes: Uint8Array): SampleFile => ({
-    mediaType: 'image',
-    mimeType: 'image/png',
-    fileName: 'p.png',
-    bytes,
-  })
-
-  it.each([
-    ['a page for an image', async () => png(html)],
-    ['an image for a video', async () => ({ ...mp4File(), bytes: (await pngFile()).bytes })],
-    ['an image for a document', async () => ({ ...pdfFile(), bytes: (await pngFile()).bytes })],
-    ['an image for text', async () => ({ ...textFile(), bytes: (await pngFile()).bytes })],
-    [
-      'what is no text for text',
-      async () => ({ ...textFile(), bytes: Buffer.from([65, 0xff, 0xfe, 0, 66]) }),
-    ],
-    ['another image for an image', async () => ({ ...(await pngFile()), mimeType: 'image/jpeg' })],
-    ['nothing known for audio', async () => ({ ...wavFile(), bytes: Buffer.alloc(5_000, 7) })],
-    ['half an image', async () => png((await pngFile()).bytes.subarray(0, 1_000))],
-    ['an image of too many pixels', async () => png(pngHead((await pngFile(8, 8)).bytes, 60_000, 60_000))],
-  ])('%s', async (_name, makeFile) => {
-    const media = await upload(ada, house, await makeFile())
-    expect(media).toMatchObject({ status: 'failed', thumbnailUrl: null })
-    expect(media.error).toMatch(/^the (file|image) /)
-    expect((await house.files()).filter(file => file.includes(media.id))).toEqual([])
-    const { rows } = await house.owner.query(
-      'select from app.file_removals where strpos(storage_key, $1) > 0 and repeat_at > now()',
-      [media.id],
-    )
-    expect(rows).toHaveLength(2)
-    await expect(ada.caller().media.downloadUrl({ id: media.id })).rejects.toMatchObject(
-      refusal('illegal_transition'),
-    )
-  })
-
-  /** The same picture, said to be of another size. */
-  function pngHead(bytes: Uint8Array, width: number, height: number): Uint8Array {
-    const changed = Buffer.from(bytes)
-    changed.writeUInt32BE(width, 16)
-    changed.writeUInt32BE(height, 20)
-    changed.writeUInt32BE(crc32(changed.subarray(12, 29)), 29)
-    return changed
-  }
 })
 
 describe('completing', () => {

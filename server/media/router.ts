@@ -18,7 +18,8 @@ export const mediaRouter = router({
   completeUpload: write.input(schema.mediaId).mutation(async ({ ctx, input }) => {
     const identity = await ctx.identity()
     const db = lastingDatabase(ctx.services, ctx.scope)
-    return completeUpload(identity, { db, services: ctx.services }, input.id)
+    const { services, signal, aside } = ctx
+    return completeUpload(identity, { db, services, signal, aside }, input.id)
   }),
   list: read.input(schema.listMedia.prefault({})).query(async ({ ctx, input }) => {
     const { items, nextCursor } = await listMedia(ctx.db, input)

@@ -3,7 +3,6 @@ import type { Identity } from '../db/identity.ts'
 import type { StatementScope } from '../db/scope.ts'
 import { AppError } from '../errors.ts'
 import type { Services } from '../services.ts'
-import { findTypeProblem, readMetadata, readPicture } from './inspect.ts'
 import { type MediaItem, THUMBNAIL_TYPE, toMediaItem } from './item.ts'
 import { getMediaFor, insertUpload, type StoredMedia, transitionMedia } from './queries.ts'
 import type { CreateUpload } from './schema.ts'
@@ -32,21 +31,33 @@ export async function createUpload(
   return { media: await toMediaItem(services, stored), uploadUrl: url, method, headers }
 }
 
-/** A database that goes on when its caller leaves: the file is looked at to the end. */
+/** What inspecting needs of its call. */
+export interface InspectingCall {
+  /** A database that goes on when its caller leaves, so that the item waits again. */
+  readonly db: Database
+  readonly services: Pick<Services, 'media' | 'inspections'>
+  readonly signal: AbortSignal | undefined
+  /** Runs what waits for its turn elsewhere, and takes no capacity from other calls. */
+  readonly aside: <T>(work: () => Promise<T>) => Promise<T>
+}
+
+/** A database that goes on when its caller leaves. */
 export function lastingDatabase(services: Pick<Services, 'pools'>, scope: StatementScope): Database {
   return scopedDatabase(services.pools.api, { ...scope, signal: undefined })
 }
 
 /**
  * Looks at the file that has arrived, and makes the item ready, or failed with a reason; then its file is gone. Throws
- * `illegal_transition` where no file has arrived, or somebody else completes the item, and `provider_unreachable` where the
- * store does not answer: then the item waits as before. No transaction is open meanwhile.
+ * `illegal_transition` where no file has arrived, or somebody else completes the item, `rate_limited` and `overloaded` where too
+ * many files are being inspected, of the user or of all, and `provider_unreachable` where the store does not answer: then the item
+ * waits as before, as it does when the caller leaves. No transaction is open meanwhile.
  */
 export async function completeUpload(
   identity: Identity,
-  { db, services }: { db: Database; services: WithStore },
+  call: InspectingCall,
   id: string,
 ): Promise<MediaItem> {
+  const { db, services } = call
   const { media: store } = services
   const upload = await getMediaFor(db, id, 'complete')
   const sizeBytes = await store.sizeOf(identity, upload.storageKey)
@@ -55,9 +66,9 @@ export async function completeUpload(
   }
   await transitionMedia(db, id, 'complete', { uploadedAt: new Date() })
   try {
-    return await toMediaItem(services, await examine(identity, { db, services }, { upload, sizeBytes }))
+    return await toMediaItem(services, await examine(identity, call, { upload, sizeBytes }))
   } catch (error) {
-    // Whatever it was, it was not the file. Where this fails as well, the sweep finds the item.
+    // Our failure, not the file's: reopen the upload. Where this fails as well, the sweep finds the item.
     await transitionMedia(db, id, 'reopen', { uploadedAt: null }).catch(() => {})
     throw error
   }
@@ -65,10 +76,10 @@ export async function completeUpload(
 
 async function examine(
   identity: Identity,
-  { db, services: { media: store } }: { db: Database; services: WithStore },
+  { db, services: { media: store, inspections }, signal, aside }: InspectingCall,
   { upload, sizeBytes }: { upload: StoredMedia; sizeBytes: number },
 ): Promise<StoredMedia> {
-  const { id, storageKey, mimeType, mediaType } = upload
+  const { id, userId, storageKey, mimeType, mediaType } = upload
   const fail = async (error: string) => {
     const failed = await transitionMedia(db, id, 'fail', { error })
     // It is on the list of what is to be removed, and need not wait for that.
@@ -79,16 +90,14 @@ async function examine(
     return fail(`the file has ${sizeBytes} bytes, and ${upload.fileSizeBytes} were announced`)
   }
   const read = (start: number, end: number) => store.read(identity, storageKey, { start, end })
-  const file = { sizeBytes, mimeType, read }
-  const problem = await findTypeProblem(file)
-  if (problem !== null) return fail(problem)
-  await transitionMedia(db, id, 'process')
-  if (mediaType === 'document') return transitionMedia(db, id, 'finish')
-  if (mediaType !== 'image') return transitionMedia(db, id, 'finish', { ...(await readMetadata(file)) })
-  const picture = await readPicture(file)
-  if ('problem' in picture) return fail(picture.problem)
-  const { width, height, thumbnail } = picture
+  const onBegin = () => transitionMedia(db, id, 'process')
+  const found = await aside(() =>
+    inspections.inspect({ sizeBytes, mimeType, mediaType, read }, { userId, signal, onBegin }),
+  )
+  if ('problem' in found) return fail(found.problem)
+  const { width, height, durationSeconds, thumbnail } = found
+  if (thumbnail === null) return transitionMedia(db, id, 'finish', { width, height, durationSeconds })
   const thumbnailKey = `thumbnails/${id}/thumbnail.webp`
   await store.write(identity, thumbnailKey, { bytes: thumbnail, mimeType: THUMBNAIL_TYPE })
-  return transitionMedia(db, id, 'finish', { width, height, thumbnailKey })
+  return transitionMedia(db, id, 'finish', { width, height, durationSeconds, thumbnailKey })
 }

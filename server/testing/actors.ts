@@ -13,6 +13,7 @@ import { NO_PROVIDERS } from '../config/providers.ts'
 import { parseKeyring } from '../crypto/keyring.ts'
 import { openPools } from '../db/pools.ts'
 import { createLive } from '../live/live.ts'
+import { createInspections } from '../media/inspection/inspections.ts'
 import { openMediaStore } from '../media/store.ts'
 import { createPlaces } from '../places.ts'
 import type { Scope } from '../scopes.ts'
@@ -72,6 +73,7 @@ export async function openHouse(overrides: Partial<Services> = {}): Promise<Hous
     services,
     owner,
     async close() {
+      services.inspections.close()
       await services.live.close()
       await services.places.close()
       await Promise.all([services.pools.close(), owner.end()])
@@ -114,6 +116,7 @@ export function testServices(
       { kind: 'disk', directory: join(tmpdir(), `rowhouse-media-${randomUUID()}`) },
       { appUrl: 'http://localhost:3000', authSecret: TEST_AUTH_SECRET },
     ),
+    inspections: createInspections(),
     connectors: { allowLocal: false, allowPrivate: false },
     quotas: { maxTasksPerDay: 1_000, maxMessagesPerDay: 1_000 },
     verifyPassword: async (_userId, password) => password === PASSWORD,

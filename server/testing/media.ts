@@ -9,6 +9,7 @@ import type { FastifyInstance } from 'fastify'
 import sharp from 'sharp'
 import { openDiskStore } from '../media/disk-store.ts'
 import type { DownloadLimits } from '../media/download-route.ts'
+import type { Inspections } from '../media/inspection/inspections.ts'
 import { serveMedia } from '../media/serve.ts'
 import type { UploadLimits } from '../media/upload-route.ts'
 import type { Services } from '../services.ts'
@@ -33,13 +34,15 @@ export async function openMediaHouse(
     upload?: Partial<UploadLimits>
     download?: Partial<DownloadLimits>
     requestMs?: number
+    inspections?: Inspections
     /** What the server has besides. */
     addRoutes?: (app: FastifyInstance, services: Services) => void
   } = {},
 ): Promise<MediaHouse> {
   const directory = join(tmpdir(), `rowhouse-media-${randomUUID()}`)
   const media = openDiskStore({ directory }, { appUrl: APP_URL, authSecret: TEST_AUTH_SECRET })
-  const house = await openHouse({ media })
+  const { inspections } = limits
+  const house = await openHouse({ media, ...(inspections ? { inspections } : {}) })
   const { requestMs = 60_000 } = limits
   const server = await serveHouse(house.services, {
     timeouts: { headersMs: Math.min(requestMs, 10_000), requestMs },
@@ -180,8 +183,8 @@ export function pdfFile(): SampleFile {
   return { mediaType: 'document', mimeType: 'application/pdf', fileName: 'paper.pdf', bytes }
 }
 
-/** The description of a video of 320 × 240, 5 seconds long, without its pictures. */
-export function mp4File(): SampleFile {
+/** The description of a video of 320 × 240, 5 seconds long, without its pictures; its table of times has so many entries. */
+export function mp4File(times = 1): SampleFile {
   const entry = Buffer.alloc(78)
   entry.writeUInt16BE(1, 6)
   entry.writeUInt16BE(320, 24)
@@ -189,7 +192,7 @@ export function mp4File(): SampleFile {
   const table = box(
     'stbl',
     box('stsd', u32(0, 1), box('avc1', entry)),
-    box('stts', u32(0, 1, 1, 5_000)),
+    box('stts', u32(0, times), Buffer.alloc(times * 8, u32(1, 5_000))),
     box('stsc', u32(0, 1, 1, 1, 1)),
     box('stsz', u32(0, 0, 1, 8)),
     box('stco', u32(0, 1, 40)),

@@ -163,8 +163,8 @@ describe('outside of server/db', () => {
     expect(naming(/\bpublicDatabase\b/)).toEqual(['server/trpc.ts'])
   })
 
-  // A claim is read under the lease that it made, a stream goes on reading under its caller's credential, and an upload is looked
-  // at to the end.
+  // A claim is read under the lease that it made, a stream goes on reading under its caller's credential, and an upload whose caller
+  // has left waits again.
   test('a scope is made by procedures, contexts, what runs after them, claims and streams', () => {
     expect(naming(/\bscopedDatabase\b/)).toEqual([
       'server/account/export.ts',

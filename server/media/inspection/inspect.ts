@@ -1,18 +1,31 @@
-// What a file says of itself. The readers are loaded when the first file arrives, and are given no more of one than they need:
-// what it says may be made up to keep them busy.
+// What a file says of itself. Runs in a process of its own: what a file says may be made up to keep its readers busy. They are loaded
+// when the first file arrives, and are given no more of one than they need.
 
+import type { InspectedFile, Inspection } from './protocol.ts'
 import { readAsBlob, type StoredFile } from './stored-blob.ts'
-import { takeTurns } from './turns.ts'
 
 const SNIFF_PAGES = 16
 const METADATA_PAGES = 256
 const TEXT_SAMPLE_BYTES = 64 * 1024
 
 const MAX_PIXELS = 50_000_000
+/** As much as a JPEG may have. */
+const MAX_SIDE = 65_535
 const THUMBNAIL_EDGE = 512
-const IMAGE_TIMEOUT_SECONDS = 30
-// Each may hold a whole picture in memory.
-const inTurn = takeTurns(2)
+
+/** Calls `onRecognised` once the file is of its declared type. */
+export async function inspect(
+  file: InspectedFile & StoredFile,
+  onRecognised: () => void,
+): Promise<Inspection> {
+  const problem = await findTypeProblem(file)
+  if (problem !== null) return { problem }
+  onRecognised()
+  if (file.mediaType === 'image') return readPicture(file)
+  return file.mediaType === 'document' ? NOTHING_KNOWN : readMetadata(file)
+}
+
+const NOTHING_KNOWN = { width: null, height: null, durationSeconds: null, thumbnail: null }
 
 /** Other names of types, as files are recognised, and what else a type may look like. */
 const SEEN_AS: Readonly<Record<string, readonly string[]>> = {
@@ -24,7 +37,7 @@ const SEEN_AS: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Why the file is not of its declared type, in words for its owner; null where it is. */
-export async function findTypeProblem(file: StoredFile): Promise<string | null> {
+async function findTypeProblem(file: StoredFile): Promise<string | null> {
   const { fileTypeFromBlob } = await import('file-type')
   const found = await readAsBlob(file, SNIFF_PAGES, blob => fileTypeFromBlob(blob))
   const seen = found?.mime.split(';', 1)[0]
@@ -47,20 +60,15 @@ async function isText({ sizeBytes, read }: StoredFile): Promise<boolean> {
   }
 }
 
-export interface Dimensions {
-  readonly width: number | null
-  readonly height: number | null
-  readonly durationSeconds: number | null
-}
-
 /** Duration and dimensions of audio or video, as far as they can be read without reading all of it. */
-export async function readMetadata(file: StoredFile): Promise<Dimensions> {
+async function readMetadata(file: StoredFile): Promise<Inspection> {
   const { parseBlob } = await import('music-metadata')
   const parsed = await readAsBlob(file, METADATA_PAGES, blob => parseBlob(blob, { skipCovers: true }))
   const tracks = parsed?.format.trackInfo ?? []
   const video = tracks.find(track => track.video)?.video
   const longest = Math.max(...tracks.map(track => track.duration ?? 0))
   return {
+    ...NOTHING_KNOWN,
     durationSeconds: positive(parsed?.format.duration ?? longest, 1e9),
     width: wholePixels(video?.pixelWidth),
     height: wholePixels(video?.pixelHeight),
@@ -76,31 +84,28 @@ function wholePixels(value: number | undefined): number | null {
   return pixels === null ? null : Math.max(1, Math.round(pixels))
 }
 
-export type Picture =
-  | { readonly width: number; readonly height: number; readonly thumbnail: Uint8Array }
-  | { readonly problem: string }
-
-/** Dimensions of an image as it is shown, and a small WebP of it; or why it can't be read, in words for its owner. */
-export async function readPicture(file: StoredFile): Promise<Picture> {
-  return inTurn(async () => {
-    const bytes = await file.read(0, file.sizeBytes)
-    const sharp = await loadSharp()
-    try {
-      const { autoOrient, format } = await sharp(bytes, { limitInputPixels: false }).metadata()
-      const { width, height } = autoOrient
-      if (width * height > MAX_PIXELS) return { problem: `the image has more than ${MAX_PIXELS} pixels` }
-      if (FORMATS[file.mimeType] !== format) return { problem: `the image is ${format}` }
-      const thumbnail = await sharp(bytes, { limitInputPixels: MAX_PIXELS })
-        .autoOrient()
-        .resize({ width: THUMBNAIL_EDGE, height: THUMBNAIL_EDGE, fit: 'inside', withoutEnlargement: true })
-        .webp({ quality: 80 })
-        .timeout({ seconds: IMAGE_TIMEOUT_SECONDS })
-        .toBuffer()
-      return { width, height, thumbnail }
-    } catch {
-      return { problem: 'the image is broken, or not quite of its type' }
-    }
-  })
+/** Dimensions of an image as it is shown, and a small WebP of it. */
+async function readPicture(file: StoredFile): Promise<Inspection> {
+  const bytes = await file.read(0, file.sizeBytes)
+  const sharp = await loadSharp()
+  // What a picture takes is bounded here, by what its head says, and by the limits of this process where that is a lie.
+  const open = () => sharp(bytes, { limitInputPixels: false })
+  try {
+    const { autoOrient, format } = await open().metadata()
+    const { width, height } = autoOrient
+    if (Math.max(width, height) > MAX_SIDE)
+      return { problem: `the image has a side of more than ${MAX_SIDE} pixels` }
+    if (width * height > MAX_PIXELS) return { problem: `the image has more than ${MAX_PIXELS} pixels` }
+    if (FORMATS[file.mimeType] !== format) return { problem: `the image is ${format}` }
+    const thumbnail = await open()
+      .autoOrient()
+      .resize({ width: THUMBNAIL_EDGE, height: THUMBNAIL_EDGE, fit: 'inside', withoutEnlargement: true })
+      .webp({ quality: 80 })
+      .toBuffer()
+    return { ...NOTHING_KNOWN, width, height, thumbnail }
+  } catch {
+    return { problem: 'the image is broken, or not quite of its type' }
+  }
 }
 
 const FORMATS: Readonly<Record<string, string>> = {
@@ -119,5 +124,6 @@ async function loadSharp() {
     operation: ['Png', 'Jpeg', 'Webp', 'Nsgif', 'Heif'].map(format => `VipsForeignLoad${format}Buffer`),
   })
   sharp.cache(false)
+  sharp.concurrency(1)
   return sharp
 }

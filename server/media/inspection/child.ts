@@ -1,0 +1,50 @@
+// The process that inspects files, one at a time. It has nothing of the server's but this file's bytes, which it asks for, and
+// may be killed at any moment: readers of images and of other formats run loops that nothing else ends.
+
+import { setPriority } from 'node:os'
+import { extname } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { inspect } from './inspect.ts'
+import { type FromInspector, MAX_READ_BYTES, type ToInspector } from './protocol.ts'
+
+// Behind the server in the queue for the processor.
+setPriority(5)
+// A terminal sends these to the server's whole group, which lets the calls in flight finish.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {})
+process.on('disconnect', () => process.exit())
+
+const watchdog = new Worker(new URL(`./watchdog${extname(import.meta.url)}`, import.meta.url), {
+  argv: process.argv.slice(2),
+})
+let takeBytes: ((bytes: Uint8Array) => void) | undefined
+
+process.on('message', (message: ToInspector) => {
+  if (message.kind === 'bytes') return takeBytes?.(message.bytes)
+  watchdog.postMessage('begin')
+  void inspect({ ...message.file, read }, () => tell({ kind: 'recognised' })).then(found => {
+    watchdog.postMessage('end')
+    tell({ kind: 'found', found })
+  })
+})
+
+function tell(message: FromInspector): void {
+  process.send?.(message)
+}
+
+async function read(start: number, end: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(Math.max(0, end - start))
+  for (let position = start; position < end; ) {
+    const part = await readPart(position, Math.min(end, position + MAX_READ_BYTES))
+    if (part.length === 0) return bytes.subarray(0, position - start)
+    bytes.set(part, position - start)
+    position += part.length
+  }
+  return bytes
+}
+
+function readPart(start: number, end: number): Promise<Uint8Array> {
+  return new Promise(resolve => {
+    takeBytes = resolve
+    tell({ kind: 'read', start, end })
+  })
+}
