@@ -22,10 +22,24 @@ export interface Account {
   readonly user: { readonly id: string; readonly name: string; readonly email: string }
 }
 
-/** Makes an account and signs it in. */
+/**
+ * Makes an account and signs it in. Throws a {@link ConfirmationNeededError} where the server (SIGN_UP=private) asks for a confirmed
+ * address first, whether the address has an account or not.
+ */
 export async function signUp(options: Credentials & { readonly name: string }): Promise<Account> {
   const { email, password, name } = options
-  return accountOf(await post(connect(options), '/sign-up/email', { email, password, name }))
+  const answer = await post(connect(options), '/sign-up/email', { email, password, name })
+  const hasSession = answer.response.headers.has('set-auth-token')
+  if (!hasSession && isAccountBody(answer.body)) throw new ConfirmationNeededError()
+  return accountOf(answer)
+}
+
+/** The server has sent a mail to the address; what it says leads on. */
+export class ConfirmationNeededError extends Error {
+  constructor() {
+    super('confirm your mail address with the link that was mailed to it, then sign in')
+    this.name = 'ConfirmationNeededError'
+  }
 }
 
 /**

@@ -1,7 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { TRPCClientError } from '@trpc/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createClient, isRowhouseError, RowhouseError, signIn, signOut, signUp } from './index.ts'
+import {
+  ConfirmationNeededError,
+  createClient,
+  isRowhouseError,
+  RowhouseError,
+  signIn,
+  signOut,
+  signUp,
+} from './index.ts'
 import { PASSWORD, type ServerFixture, startProxy, startServer } from './server-fixture.ts'
 
 let server: ServerFixture
@@ -154,6 +162,20 @@ describe('credentials', () => {
     expect(await failureOf(signUp(input))).toMatchObject({ code: 'CONFLICT', reason: 'unique_violation' })
     const short = await failureOf(signUp({ ...input, email: 'joan2@example.com', password: 'short' }))
     expect(short).toMatchObject({ code: 'BAD_REQUEST', reason: 'invalid_input' })
+  })
+})
+
+describe('a server that tells nobody who has an account', () => {
+  test('asks whoever signs up to confirm their address, new or not', async () => {
+    const discreet = await startServer({ SIGN_UP: 'private' })
+    try {
+      const input = { url: discreet.url, email: 'joan@example.com', password: PASSWORD, name: 'Joan' }
+      for (const _ of ['new', 'taken'])
+        await expect(signUp(input)).rejects.toBeInstanceOf(ConfirmationNeededError)
+      expect(await failureOf(signIn(input))).toMatchObject({ reason: 'unauthenticated' })
+    } finally {
+      await discreet.close()
+    }
   })
 })
 

@@ -21,6 +21,7 @@ export function createClient(options: ClientOptions): RowhouseClient {
 
 export {
   type Account,
+  ConfirmationNeededError,
   type SecondFactor,
   SecondFactorNeededError,
   signIn,

@@ -1164,6 +1164,8 @@ begin
     union all
     select 'trusted_devices', to_jsonb(d) - 'token_hash' from auth.trusted_devices d where d.user_id = caller
     union all
+    select 'verifications', to_jsonb(v) - array['identifier', 'value'] from auth.verifications v where v.user_id = caller
+    union all
     select 'members', to_jsonb(m) from auth.members m where m.user_id = caller
     union all
     select 'invitations', to_jsonb(i) from auth.invitations i where i.inviter_id = caller;
@@ -3164,6 +3166,39 @@ comment on function app.take_rate_limit(text, integer, integer) is 'Counts one c
 revoke all on function app.take_rate_limit(text, integer, integer) from public;
 grant execute on function app.take_rate_limit(text, integer, integer) to rowhouse_system;
 
+CREATE OR REPLACE FUNCTION app.take_turn(p_key text, p_first_seconds integer, p_longest_seconds integer, OUT retry_after_seconds integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  turns integer;
+  set_at timestamptz;
+  begins timestamptz;
+begin
+  insert into app.rate_limits as r (key, expires_at)
+  values (p_key, now() + make_interval(secs => p_first_seconds))
+  on conflict (key) do update set
+    count = case when r.expires_at > now() then r.count else r.count + 1 end,
+    window_started_at = case when r.expires_at > now() then r.window_started_at else now() end,
+    expires_at = case
+      when r.expires_at > now() then r.expires_at
+      else now() + make_interval(secs => least(p_longest_seconds, p_first_seconds * 2.0 ^ least(r.count, 20)))
+    end
+  returning r.count, r.window_started_at, r.expires_at into turns, set_at, begins;
+  -- Moved by this call, and not made by it: the wait was over.
+  retry_after_seconds := case
+    when turns > 1 and set_at = now() then 0
+    else greatest(1, ceil(extract(epoch from begins - now()))::integer)
+  end;
+end
+$function$;
+comment on function app.take_turn(text, integer, integer) is 'Lets a key through once its wait is over, which nobody else can make longer, and doubles the wait for the next turn. Returns 0,
+or the seconds that are left.';
+revoke all on function app.take_turn(text, integer, integer) from public;
+grant execute on function app.take_turn(text, integer, integer) to rowhouse_system;
+
 CREATE OR REPLACE FUNCTION app.task_deadline(p_started_at timestamp with time zone, p_options jsonb)
  RETURNS timestamp with time zone
  LANGUAGE sql
@@ -3393,6 +3428,21 @@ end
 $function$;
 comment on function auth.cancel_former_inviters_invitations() is 'An invitation holds as long as its inviter could make it: nobody comes back, or in, by one of their own.';
 revoke all on function auth.cancel_former_inviters_invitations() from public;
+
+CREATE OR REPLACE FUNCTION auth.end_pending_proofs()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  delete from auth.verifications v
+  where v.user_id = case tg_table_name when 'users' then (to_jsonb(new) ->> 'id') else to_jsonb(new) ->> 'user_id' end::uuid;
+  return null;
+end
+$function$;
+comment on function auth.end_pending_proofs() is 'A new password or mail address ends every reset link and sign-in challenge of before.';
+revoke all on function auth.end_pending_proofs() from public;
 
 CREATE OR REPLACE FUNCTION auth.follow_two_factor()
  RETURNS trigger
@@ -4892,6 +4942,10 @@ create policy all_auth on auth.accounts
   using (true)
   with check (true);
 
+CREATE TRIGGER accounts_end_pending_proofs AFTER UPDATE OF password ON auth.accounts FOR EACH ROW WHEN ((old.password IS DISTINCT FROM new.password)) EXECUTE FUNCTION auth.end_pending_proofs();
+
+CREATE TRIGGER accounts_end_pending_proofs_on_insert AFTER INSERT ON auth.accounts FOR EACH ROW WHEN ((new.password IS NOT NULL)) EXECUTE FUNCTION auth.end_pending_proofs();
+
 CREATE TRIGGER accounts_forget_trusted_devices AFTER UPDATE OF password ON auth.accounts FOR EACH ROW WHEN ((old.password IS DISTINCT FROM new.password)) EXECUTE FUNCTION auth.forget_trusted_devices();
 
 CREATE TRIGGER accounts_forget_trusted_devices_on_insert AFTER INSERT ON auth.accounts FOR EACH ROW WHEN ((new.password IS NOT NULL)) EXECUTE FUNCTION auth.forget_trusted_devices();
@@ -4916,6 +4970,7 @@ create table auth.invitations (
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
   constraint invitations_pkey PRIMARY KEY (id),
+  constraint invitations_email_check CHECK (((char_length(email) <= 254) AND (email = lower(email)) AND (email !~ '[\u0001-\u0020\u007f-\u00a0]'::text))) NOT VALID,
   constraint invitations_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'admin'::text, 'member'::text]))),
   constraint invitations_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'accepted'::text, 'rejected'::text, 'canceled'::text])))
 );
@@ -4987,7 +5042,11 @@ create table auth.organizations (
   updated_at timestamp with time zone default now() not null,
   deleted_at timestamp with time zone,
   deletion_id uuid,
-  constraint organizations_pkey PRIMARY KEY (id)
+  constraint organizations_pkey PRIMARY KEY (id),
+  constraint organizations_logo_check CHECK (((char_length(logo) <= 2048) AND (logo ~* '^https?://[^\u0001-\u0020\u007f]+$'::text))),
+  constraint organizations_metadata_check CHECK ((octet_length(metadata) <= 16384)),
+  constraint organizations_name_check CHECK (((char_length(name) <= 100) AND (btrim(name) <> ''::text) AND (name !~ '[\u0001-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]'::text))),
+  constraint organizations_slug_check CHECK (((char_length(slug) <= 63) AND (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text)))
 );
 comment on table auth.organizations is 'Teams. Removing one hides it; its row stays, so that it can be restored within 30 days.';
 
@@ -5031,7 +5090,8 @@ create table auth.sessions (
   second_factor_at timestamp with time zone,
   constraint sessions_pkey PRIMARY KEY (id),
   constraint sessions_token_key UNIQUE (token),
-  constraint sessions_user_id_id_key UNIQUE (user_id, id)
+  constraint sessions_user_id_id_key UNIQUE (user_id, id),
+  constraint sessions_user_agent_check CHECK ((char_length(user_agent) <= 500))
 );
 comment on table auth.sessions is 'Sign-ins that last. A token is stored as the SHA-256 of the SHA-256 of the secret, in hex.';
 comment on column auth.sessions.slides is 'Whether use prolongs the session; false for one that was not to be remembered.';
@@ -5144,7 +5204,10 @@ create table auth.users (
   updated_at timestamp with time zone default now() not null,
   removed_at timestamp with time zone,
   constraint users_pkey PRIMARY KEY (id),
-  constraint users_email_key UNIQUE (email)
+  constraint users_email_key UNIQUE (email),
+  constraint users_email_check CHECK (((char_length(email) <= 254) AND (email = lower(email)) AND (email !~ '[\u0001-\u0020\u007f-\u00a0]'::text))) NOT VALID,
+  constraint users_image_check CHECK (((char_length(image) <= 2048) AND (image ~* '^https?://[^\u0001-\u0020\u007f]+$'::text))),
+  constraint users_name_check CHECK (((char_length(name) <= 100) AND (btrim(name) <> ''::text) AND (name !~ '[\u0001-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]'::text)))
 );
 comment on table auth.users is 'People who can sign in.';
 comment on column auth.users.removed_at is 'When the user was removed. Nobody signs in as them or sees them from then on; their rows are deleted in batches, this one last.';
@@ -5163,6 +5226,8 @@ create policy select_known on auth.users
   using ((id = ANY (( SELECT app.known_user_ids() AS known_user_ids)::uuid[])));
 
 CREATE TRIGGER users_close_account BEFORE DELETE ON auth.users FOR EACH ROW EXECUTE FUNCTION app.close_account_instead();
+
+CREATE TRIGGER users_end_pending_proofs AFTER UPDATE OF email ON auth.users FOR EACH ROW WHEN ((old.email IS DISTINCT FROM new.email)) EXECUTE FUNCTION auth.end_pending_proofs();
 
 CREATE TRIGGER users_follow_two_factor AFTER UPDATE OF two_factor_enabled ON auth.users FOR EACH ROW WHEN ((old.two_factor_enabled IS DISTINCT FROM new.two_factor_enabled)) EXECUTE FUNCTION auth.follow_two_factor();
 
@@ -5183,13 +5248,17 @@ create table auth.verifications (
   expires_at timestamp with time zone not null,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
+  user_id uuid,
   constraint verifications_pkey PRIMARY KEY (id)
 );
 comment on table auth.verifications is 'Pending password resets, mail verifications and sign-in states; identifiers are hashed.';
+comment on column auth.verifications.user_id is 'Whose reset link or sign-in challenge it is; it ends with their next password or mail address. Null for anything else.';
 
 CREATE INDEX verifications_expires_at_idx ON auth.verifications USING btree (expires_at);
 
 CREATE INDEX verifications_identifier_idx ON auth.verifications USING btree (identifier);
+
+CREATE INDEX verifications_user_id_idx ON auth.verifications USING btree (user_id);
 
 alter table auth.verifications enable row level security;
 
@@ -5572,6 +5641,8 @@ alter table auth.sessions add constraint sessions_user_id_fkey FOREIGN KEY (user
 alter table auth.trusted_devices add constraint trusted_devices_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
 alter table auth.two_factors add constraint two_factors_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
+
+alter table auth.verifications add constraint verifications_user_id_fkey FOREIGN KEY (user_id) REFERENCES auth.users(id) ON DELETE CASCADE;
 
 create policy insert_lease on app.task_message_deltas
   for insert to rowhouse_api

@@ -134,6 +134,7 @@ describe('a wrong value is refused by name, with what is wrong and an example', 
     ['MAX_MESSAGES_PER_DAY', 'many', 'a whole number above 0'],
     ['SMTP_URL', 'mail.example.com', 'smtp:// or smtps://'],
     ['EMAIL_FROM', 'nobody', 'an address'],
+    ['SIGN_UP', 'closed', 'open or private'],
     ['DB_METHOD', 'NEON', 'LOCAL_PROXY, NEON_BRANCH or PRODUCTION'],
     ['DATABASE_URL', 'postgres://ann@host:5432', 'names no database'],
     ['DATABASE_URL', `${URL_A}?service=shop`, 'has the service "shop", and pg_service.conf is not read'],
@@ -327,4 +328,17 @@ describe('in production', () => {
       expect.stringMatching(/^AUTH_SECRET is a development or placeholder secret/),
     ])
   })
+})
+
+test('a private sign-up needs mails in production', () => {
+  const env = {
+    NODE_ENV: 'production',
+    DATABASE_URL: URL_A,
+    AUTH_SECRET: STRONG,
+    ENCRYPTION_KEYS: KEYS,
+    SIGN_UP: 'private',
+  }
+  expect(problemsOf(env)).toEqual([expect.stringMatching(/^SMTP_URL is missing, and with SIGN_UP=private/)])
+  expect(load({ ...env, SMTP_URL: 'smtp://mail.example.com' }).signUp).toBe('private')
+  expect(load().signUp).toBe('open')
 })

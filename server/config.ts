@@ -27,6 +27,7 @@ export { ConfigError } from './config/reader.ts'
 export type { DatabaseConfig, LoginUrlOverrides }
 
 const ENVIRONMENTS = ['development', 'production', 'test'] as const
+const SIGN_UPS = ['open', 'private'] as const
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 
 export interface ProviderConfig {
@@ -69,6 +70,8 @@ export interface Config {
   /** Null: mails are printed in development, and dropped in production. */
   readonly smtpUrl: string | null
   readonly emailFrom: string
+  /** Whether a sign-up tells that an address has an account already; privately it does not, and sends a mail instead of a session. */
+  readonly signUp: (typeof SIGN_UPS)[number]
   readonly socialProviders: { readonly github?: ProviderConfig; readonly google?: ProviderConfig }
   /** The apps through which users connect their accounts elsewhere. */
   readonly providers: ProvidersConfig
@@ -167,6 +170,7 @@ function readConfig(reader: ConfigReader): ReadConfig {
     poolSize: readPoolSize(reader),
     migrateOnStart: readMigrateOnStart(reader, environment, database),
     smtpUrl: readSmtpUrl(reader) ?? null,
+    signUp: readSignUp(reader, environment),
     emailFrom:
       reader.read('EMAIL_FROM', {
         schema: z.string().regex(/^([^<>\r\n]*<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)$/),
@@ -231,6 +235,20 @@ function readMigrateOnStart(
     )
   }
   return wanted ?? (hasOwner && (environment !== 'production' || database.kind === 'embedded'))
+}
+
+function readSignUp(reader: ConfigReader, environment: Config['environment']): Config['signUp'] {
+  const signUp =
+    reader.read('SIGN_UP', { schema: z.enum(SIGN_UPS), must: 'open or private', example: 'private' }) ??
+    'open'
+  if (signUp === 'private' && environment === 'production' && reader.text('SMTP_URL') === undefined) {
+    reader.refuse(
+      'SMTP_URL',
+      'is missing, and with SIGN_UP=private everybody confirms their address by mail',
+      'smtp://user:password@mail.example.com:587',
+    )
+  }
+  return signUp
 }
 
 function readSmtpUrl(reader: ConfigReader): string | undefined {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { json, jsonObject, url } from './inputs.ts'
+import { email, imageUrl, json, jsonObject, label, toLabel, url } from './inputs.ts'
 
 function nested(depth: number): unknown {
   let value: unknown = 1
@@ -74,5 +74,88 @@ describe('addresses', () => {
     ['another protocol', 'javascript:alert(1)'],
   ])('are refused with %s', (_, value) => {
     expect(url.safeParse(value).success).toBe(false)
+  })
+})
+
+describe('a mail address', () => {
+  it.each([
+    ['ada@example.com', 'ada@example.com'],
+    [' Ada+Tag@Example.COM ', 'ada+tag@example.com'],
+    ['user@example.xn--p1ai', 'user@example.xn--p1ai'],
+    ['USER@EXAMPLE.XN--P1AI', 'user@example.xn--p1ai'],
+    ['user@пример.рф', 'user@xn--e1afmkfd.xn--p1ai'],
+    ['user@BÜCHER.example', 'user@xn--bcher-kva.example'],
+    ['user@例子.公司', 'user@xn--fsqu00a.xn--55qx5d'],
+    ['user@例子。公司', 'user@xn--fsqu00a.xn--55qx5d'],
+    ["o'neill_1@mail.example.co", "o'neill_1@mail.example.co"],
+  ])('such as %s is taken', (given, expected) => {
+    expect(email.parse(given)).toBe(expected)
+  })
+
+  it.each([
+    '',
+    'ada',
+    '@example.com',
+    'ada@',
+    'ada@example',
+    'ada@@example.com',
+    'a b@example.com',
+    'a\nb@example.com',
+    '.ada@example.com',
+    'a..b@example.com',
+    'ada@example..com',
+    'ada@-example.com',
+    'ada@127.0.0.1',
+    'ada@[::1]',
+    'ada@exa_mple.com',
+    'ada@example.com:25',
+    'ada@пример.рф/x',
+    'ada@пример.рф:80',
+    'ada@x@пример.рф',
+    'ada@xn--.рф',
+    `${'a'.repeat(250)}@example.com`,
+    `ada@${'ü'.repeat(70)}.com`,
+    'ada@example.com\0',
+  ])('such as %j is refused', given => {
+    expect(email.safeParse(given).success).toBe(false)
+  })
+
+  it('of any text is looked at in no time worth measuring', () => {
+    const texts = ['a', 'a.', '@', '.@', 'ü', '-', 'xn--'].map(part => part.repeat(60_000))
+    const begun = performance.now()
+    for (const text of [...texts, ...texts.map(part => `a@${part}`)]) email.safeParse(text)
+    expect(performance.now() - begun).toBeLessThan(1_000)
+  })
+})
+
+describe('a label', () => {
+  it('of a name that nobody chose is the nearest that others can be shown', () => {
+    expect(toLabel('Ada\n\u202eLovelace\0', 100)).toBe('Ada Lovelace')
+    expect(toLabel('x'.repeat(99).concat('🙂'), 100)).toBe(`${'x'.repeat(99)}\ufffd`)
+    for (const nothing of ['', ' ', '\u200b\u3164', '\u202e']) expect(toLabel(nothing, 100)).toBeNull()
+  })
+
+  it('keeps joiners, marks and scripts from right to left', () => {
+    for (const name of ['👩‍👩‍👧', 'नमस्ते', 'עברית', '\u200fשלום']) expect(label(100).parse(name)).toBe(name)
+  })
+})
+
+describe('the address of a picture', () => {
+  it.each(['https://example.com/a.png?b=c#d', 'HTTP://example.com', 'https://bücher.example/ü'])(
+    'may be %s',
+    url => {
+      expect(imageUrl.parse(url)).toBe(url)
+    },
+  )
+
+  it.each([
+    'http:example.com',
+    'https://',
+    ' https://a.b',
+    'https://a.b/\u202e',
+    'ftp://a.b',
+    'javascript://a.b/%0aalert(1)',
+  ])('may not be %j', url => {
+    expect(imageUrl.safeParse(url).success).toBe(false)
   })
 })

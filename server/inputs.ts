@@ -20,6 +20,65 @@ export function filledText(max: number) {
   return text(max).refine(value => value.trim() !== '', 'must not be empty')
 }
 
+// Line and paragraph breaks, other control characters, and what reorders the text around it.
+const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u
+const UNPRINTABLE_RUNS = new RegExp(`${UNPRINTABLE.source}+`, 'gu')
+/** Signs that leave no mark, the Braille blank included. */
+const INVISIBLE = /[\s\p{Default_Ignorable_Code_Point}\u2800]/gu
+
+/** A name that others are shown: on one line, with something to see, and without signs that reorder the text around it. */
+export function label(max: number) {
+  return text(max)
+    .refine(value => value.replace(INVISIBLE, '') !== '', 'must not be empty')
+    .refine(
+      value => !UNPRINTABLE.test(value),
+      'must not hold line breaks, control characters or overrides of direction',
+    )
+}
+
+/** The nearest text that {@link label} takes; null where nothing is left to see. For names that no caller of ours chose. */
+export function toLabel(value: string, max: number): string | null {
+  const cleaned = value.toWellFormed().replace(UNPRINTABLE_RUNS, ' ').trim().slice(0, max).toWellFormed()
+  return label(max).safeParse(cleaned).success ? cleaned : null
+}
+
+const LOCAL_PART = /^(?:[a-z0-9_'+-]+\.)*[a-z0-9_'+-]*[a-z0-9_+-]$/
+const DOMAIN = /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?:[a-z]{2,63}|xn--[a-z0-9-]{0,58}[a-z0-9])$/
+const MAX_EMAIL_LENGTH = 254
+
+/**
+ * A mail address, in the one form in which addresses are stored and compared: lower case, an internationalised domain in ASCII
+ * (`user@bücher.example` and `User@xn--bcher-kva.example` are the same).
+ */
+export const email = z
+  .string()
+  .max(MAX_EMAIL_LENGTH, { abort: true })
+  .overwrite(toEmail)
+  .refine(isEmail, 'must be a mail address')
+
+/** The form of an address that {@link email} returns; a text that is no address comes back in lower case. */
+export function toEmail(address: string): string {
+  const lower = address.trim().toLowerCase()
+  const at = lower.lastIndexOf('@')
+  const domain = lower.slice(at + 1)
+  // Only a name: what else a URL may hold there would be read as something else.
+  if (at < 1 || !/[^\0-\x7f]/.test(domain) || /[\0-,/:-@[-`{-\x7f\s]/.test(domain)) return lower
+  try {
+    return `${lower.slice(0, at)}@${new URL(`http://${domain}`).hostname}`
+  } catch {
+    return lower
+  }
+}
+
+function isEmail(address: string): boolean {
+  const at = address.lastIndexOf('@')
+  return (
+    address.length <= MAX_EMAIL_LENGTH &&
+    LOCAL_PART.test(address.slice(0, at)) &&
+    DOMAIN.test(address.slice(at + 1))
+  )
+}
+
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
 const MAX_JSON_BYTES = 256 * 1024
@@ -96,6 +155,14 @@ export const url = z
   .url({ protocol: /^https?$/ })
   .max(2_048)
   .refine(isStorable, UNSTORABLE)
+
+const WEB_ADDRESS = /^https?:\/\/[^\s\p{Cc}\u202a-\u202e\u2066-\u2069]+$/iu
+
+/** The address of a picture that others are shown: http or https, never one that runs something. */
+export const imageUrl = text(2_048).refine(
+  value => WEB_ADDRESS.test(value) && URL.canParse(value),
+  'must be an http or https address',
+)
 
 const DEFAULT_PAGE_SIZE = 20
 const MAX_PAGE_SIZE = 100

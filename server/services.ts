@@ -89,6 +89,8 @@ export function createServices(config: Config, urls: LoginUrls, log: Logger): Se
     pool: pools.auth,
     takeRateLimit: (key, limit, windowSeconds, bounds) =>
       pools.system.within(bounds).takeRateLimit(key, limit, windowSeconds),
+    takeTurn: (key, firstSeconds, longestSeconds, bounds) =>
+      pools.system.within(bounds).takeTurn(key, firstSeconds, longestSeconds),
     keyring,
     mailer,
     log,

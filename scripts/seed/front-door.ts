@@ -38,9 +38,11 @@ export function openFrontDoor(config: Config, services: Services): FrontDoor {
   const mails: Mail[] = []
   const { pools, log } = services
   const auth = createAuth({
-    config,
+    // The operator signs somebody up: no stranger learns anything.
+    config: { ...config, signUp: 'open' },
     pool: pools.auth,
     takeRateLimit: (key, limit, windowSeconds) => pools.system.takeRateLimit(key, limit, windowSeconds),
+    takeTurn: (key, firstSeconds, longestSeconds) => pools.system.takeTurn(key, firstSeconds, longestSeconds),
     keyring: services.keyring,
     mailer: {
       send: async mail => {

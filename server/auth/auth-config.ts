@@ -4,5 +4,5 @@ import type { Config } from '#server/config.ts'
 /** The part of the configuration that signing in needs. */
 export type AuthConfig = Pick<
   Config,
-  'authSecret' | 'appUrl' | 'allowedOrigins' | 'environment' | 'socialProviders'
+  'authSecret' | 'appUrl' | 'allowedOrigins' | 'environment' | 'socialProviders' | 'signUp'
 >

@@ -5,13 +5,22 @@ import type { Mailer } from '#server/mail.ts'
 import type { AuthConfig } from './auth-config.ts'
 import { boundByRequest } from './bounded-pool.ts'
 import { isUnavailable, type RequestTrouble, requestTrouble } from './database-trouble.ts'
+import { askDiscreetly } from './discretion.ts'
 import type { RateLimitGroup } from './endpoints.ts'
+import { createKnownDevices } from './known-devices.ts'
 import { type AuthLog, describeError } from './log.ts'
+import { existingAccountMail } from './mails.ts'
 import { refuseWithoutFactor } from './organization-factor.ts'
 import { createPasswordHashing, type PasswordHashing } from './password-hashing.ts'
 import { PasswordsBusyError, type TurnWait } from './password-turns.ts'
-import { createRateLimiter, defaultRateLimits, type RateLimit, type TakeRateLimit } from './rate-limits.ts'
-import { BASE_PATH, prepareRequest } from './request.ts'
+import {
+  createRateLimiter,
+  defaultRateLimits,
+  type RateLimit,
+  type TakeRateLimit,
+  type TakeTurn,
+} from './rate-limits.ts'
+import { BASE_PATH, type PreparedRequest, prepareRequest } from './request.ts'
 import { busy, clientLeft, finishResponse, nobody, refuse, tooManyRequests, unavailable } from './response.ts'
 import { createSecondFactorStore } from './second-factor-store.ts'
 
@@ -21,6 +30,8 @@ export interface AuthOptions {
   readonly pool: Pool
   /** app.take_rate_limit, through rowhouse_system. */
   readonly takeRateLimit: TakeRateLimit
+  /** app.take_turn, through rowhouse_system. */
+  readonly takeTurn: TakeTurn
   /** Seals the tokens of sign-in providers. */
   readonly keyring: Keyring
   readonly mailer: Mailer
@@ -75,11 +86,13 @@ export function createAuth(options: AuthOptions): Auth {
     limits: { ...defaultRateLimits(config.environment), ...options.rateLimits },
     secret: config.authSecret,
     take: options.takeRateLimit,
+    takeTurn: options.takeTurn,
   })
   const isSecure = config.appUrl.startsWith('https://')
   const pool = boundByRequest(options.pool)
   const secondFactors = createSecondFactorStore(pool)
   const hashing = options.hashing ?? createPasswordHashing()
+  const devices = createKnownDevices({ pool, secret: config.authSecret, isSecure })
 
   function runInBackground(work: Promise<unknown>): void {
     const guarded = work.catch(error => log.error({ error: describeError(error) }, 'background work failed'))
@@ -117,11 +130,9 @@ export function createAuth(options: AuthOptions): Auth {
   ): Promise<Response> {
     const prepared = await prepareRequest(request, { isSecure, authSecret: config.authSecret })
     if (prepared instanceof Response) return prepared
-    const { endpoint, email, sessionToken } = prepared
+    const { endpoint, sessionToken } = prepared
     if (endpoint.needsSession && sessionToken === null) return nobody(endpoint)
-    const wait =
-      (await limiter.takeForClient(endpoint, client.ipAddress)) ??
-      (email === null ? null : await limiter.takeForAccount(endpoint, email))
+    const wait = await count(prepared, client)
     if (wait !== null) return tooManyRequests(wait)
     const lacking = await refuseWithoutFactor(prepared, pool)
     if (lacking) return lacking
@@ -129,6 +140,7 @@ export function createAuth(options: AuthOptions): Auth {
     const checked = await checkSecondFactor(prepared, {
       store: secondFactors,
       limiter,
+      devices,
       authSecret: config.authSecret,
       isSecure,
       appOrigin: new URL(config.appUrl).origin,
@@ -138,13 +150,33 @@ export function createAuth(options: AuthOptions): Auth {
     const { headers, body, factor } = checked
     headers.set(ADDRESS_HEADER, client.ipAddress)
     headers.set(PORT_HEADER, String(client.port ?? ''))
-    const response = await hashing.hashingFirst(prepared.endpoint.path, prepared.input, () =>
-      factorOfRequest.run(factor, () =>
-        auth.handler(new Request(request.url, { method: request.method, headers, body })),
-      ),
-    )
+    const response = await askDiscreetly({
+      path: endpoint.path,
+      email: prepared.email,
+      isPrivate: config.signUp === 'private',
+      ask: () =>
+        hashing.hashingFirst(endpoint.path, prepared.input, () =>
+          factorOfRequest.run(factor, () =>
+            auth.handler(new Request(request.url, { method: request.method, headers, body })),
+          ),
+        ),
+      mailOwner: address => runInBackground(options.mailer.send(existingAccountMail(address, config.appUrl))),
+    })
     if (trouble.isDatabaseUnavailable) return unavailable()
-    return await finishResponse(await checked.finish(response))
+    const finished = await finishResponse(await checked.finish(response))
+    const { admittedUserId } = factor
+    return admittedUserId !== null && finished.status < 400
+      ? devices.remember(finished, prepared.headers, admittedUserId)
+      : finished
+  }
+
+  /** Counts a call; answers the seconds to wait, or null where it may go on. */
+  async function count({ endpoint, email, headers }: PreparedRequest, client: ClientOfRequest) {
+    const deviceId = email === null ? null : await devices.find(devices.read(headers), { email })
+    // Strangers cannot use up what a known device may do, not even from the same address.
+    if (deviceId !== null) return limiter.takeForDevice(endpoint, deviceId)
+    const wait = await limiter.takeForClient(endpoint, client.ipAddress)
+    return wait ?? (email === null ? null : limiter.takeForAccount(endpoint, email, client.ipAddress))
   }
 
   return {

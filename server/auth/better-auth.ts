@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { getAdapter } from 'better-auth/db/adapter'
 import { type BetterAuthOptions, betterAuth } from 'better-auth/minimal'
 import { bearer } from 'better-auth/plugins/bearer'
@@ -7,15 +8,18 @@ import { CamelCasePlugin, Kysely, PostgresDialect } from 'kysely'
 import type { Keyring } from '#server/crypto/keyring.ts'
 import { allowedOrigins } from '#server/http/origins.ts'
 import { decodeHeader } from '#server/http/utf8.ts'
+import { imageUrl, toEmail, toLabel } from '#server/inputs.ts'
 import type { Mailer } from '#server/mail.ts'
 import { createAccountTokens } from './account-tokens.ts'
 import type { AuthConfig } from './auth-config.ts'
 import type { BoundedPool } from './bounded-pool.ts'
 import { requestTrouble } from './database-trouble.ts'
+import { MAX_NAME_LENGTH } from './endpoint-inputs.ts'
+import { fromLibraryEmail, toLibraryEmail } from './library-email.ts'
 import { type AuthLog, describeError, libraryLogger } from './log.ts'
-import { invitationMail, passwordResetMail, verificationMail } from './mails.ts'
+import { existingAccountMail, invitationMail, passwordResetMail, verificationMail } from './mails.ts'
 import { PASSWORD_LENGTH, type PasswordHashing } from './password-hashing.ts'
-import { passGate } from './second-factor-gate.ts'
+import { factorOfRequest, passGate } from './second-factor-gate.ts'
 import { createSecondFactorStore } from './second-factor-store.ts'
 import { storeSecretsSafely } from './stored-secrets.ts'
 
@@ -38,6 +42,9 @@ export interface BetterAuthSetup {
 export const BASE_PATH = '/api/auth'
 
 const DAY_SECONDS = 24 * 60 * 60
+const MAX_USER_AGENT_LENGTH = 500
+/** Of somebody whose provider gives no name that can be shown. */
+const NAMELESS = 'User'
 
 /** Better Auth on its own Kysely, with its secrets concealed on the way to the database. */
 export async function setUpBetterAuth(setup: BetterAuthSetup) {
@@ -60,6 +67,8 @@ export async function setUpBetterAuth(setup: BetterAuthSetup) {
 function betterAuthOptions(setup: BetterAuthSetup) {
   const secondFactors = createSecondFactorStore(setup.pool)
   const { config, mailer, log } = setup
+  const { github, google } = config.socialProviders
+  const isPrivate = config.signUp === 'private'
   const appUrl = new URL(config.appUrl).origin
   return {
     appName: 'Rowhouse',
@@ -91,26 +100,44 @@ function betterAuthOptions(setup: BetterAuthSetup) {
       password: { hash: setup.hashing.hash, verify: setup.hashing.verify },
       // One may sign in before the address is confirmed: a server without mail works from the first call on. What hangs on
       // the address itself, such as accepting an invitation, waits for the confirmation.
-      requireEmailVerification: false,
+      // With SIGN_UP=private one confirms it first: a session would tell that the address had no account.
+      requireEmailVerification: isPrivate,
+      customSyntheticUser: ({ coreFields, additionalFields }) => ({
+        ...coreFields,
+        ...additionalFields,
+        id: uuidLikeOurs(),
+      }),
+      onExistingUserSignUp: async ({ user }) => {
+        await mailer.send(existingAccountMail(fromLibraryEmail(user.email), appUrl))
+      },
+      onPasswordReset: async ({ user }) => {
+        const request = factorOfRequest.getStore()
+        if (request) request.admittedUserId = user.id
+        // Whoever had the link has the mailbox.
+        if (isPrivate) {
+          await setup.pool.query('update auth.users set email_verified = true where id = $1', [user.id])
+        }
+      },
       revokeSessionsOnPasswordReset: true,
       resetPasswordTokenExpiresIn: 60 * 60,
       sendResetPassword: async ({ user, url }) => {
         const link = new URL(url)
         if (!link.searchParams.get('callbackURL'))
           link.searchParams.set('callbackURL', `${appUrl}/reset-password`)
-        await mailer.send(passwordResetMail(user.email, link.href))
+        await mailer.send(passwordResetMail(fromLibraryEmail(user.email), link.href))
       },
     },
     emailVerification: {
       sendOnSignUp: true,
       expiresIn: 60 * 60,
       sendVerificationEmail: async ({ user, url }) => {
-        await mailer.send(verificationMail(user.email, url))
+        // Not waited for: how long a mail takes would tell that there is somebody to send it to.
+        setup.runInBackground(mailer.send(verificationMail(fromLibraryEmail(user.email), url)))
       },
     },
     socialProviders: {
-      ...(config.socialProviders.github ? { github: { ...config.socialProviders.github } } : {}),
-      ...(config.socialProviders.google ? { google: { ...config.socialProviders.google } } : {}),
+      ...(github ? { github: { ...github, mapProfileToUser: emailOfProfile } } : {}),
+      ...(google ? { google: { ...google, mapProfileToUser: emailOfProfile } } : {}),
     },
     user: { modelName: 'users' },
     session: {
@@ -126,12 +153,17 @@ function betterAuthOptions(setup: BetterAuthSetup) {
       },
     },
     databaseHooks: {
+      // What a provider says of somebody follows the rules that callers are held to, and never fails their sign-in.
+      user: {
+        create: { before: async user => ({ data: presentable(user) }) },
+        update: { before: async changes => ({ data: presentable(changes) }) },
+      },
       session: {
         create: {
           before: async ({ userId, userAgent }, endpoint) => ({
             data: {
               // A header's bytes, each as a character.
-              userAgent: userAgent && decodeHeader(userAgent),
+              userAgent: userAgent ? toLabel(decodeHeader(userAgent) ?? '', MAX_USER_AGENT_LENGTH) : null,
               secondFactorAt: await passGate({
                 userId,
                 // In the transaction of whoever makes the session, which may have made the user as well.
@@ -148,7 +180,11 @@ function betterAuthOptions(setup: BetterAuthSetup) {
     },
     // Tokens are sealed by the adapter, so that they are bound to their row and move to a new key with everything else.
     account: { modelName: 'accounts', encryptOAuthTokens: false },
-    verification: { modelName: 'verifications', storeIdentifier: 'hashed' },
+    verification: {
+      modelName: 'verifications',
+      storeIdentifier: 'hashed',
+      additionalFields: { userId: { type: 'string', required: false, input: false, returned: false } },
+    },
     advanced: {
       useSecureCookies: appUrl.startsWith('https://'),
       // On in every environment; the library would switch them off under a test runner.
@@ -172,7 +208,7 @@ function betterAuthOptions(setup: BetterAuthSetup) {
           invitation: { modelName: 'invitations' },
         },
         sendInvitationEmail: async data => {
-          const mail = invitationMail(data.email, {
+          const mail = invitationMail(fromLibraryEmail(data.email), {
             inviter: data.inviter.user.name,
             organization: data.organization.name,
             url: `${appUrl}/accept-invitation/${data.id}`,
@@ -194,4 +230,24 @@ function betterAuthOptions(setup: BetterAuthSetup) {
       },
     ],
   } satisfies BetterAuthOptions
+}
+
+function emailOfProfile({ email }: { email: string | null }) {
+  return email ? { email: toLibraryEmail(toEmail(email)) } : {}
+}
+
+function presentable<T extends { name?: unknown; image?: unknown }>(user: T): T {
+  const { name, image } = user
+  return {
+    ...user,
+    ...(name === undefined ? {} : { name: toLabel(String(name ?? ''), MAX_NAME_LENGTH) ?? NAMELESS }),
+    ...(image === undefined ? {} : { image: imageUrl.safeParse(image).success ? image : null }),
+  }
+}
+
+/** An id that looks like one of app.new_id's. */
+function uuidLikeOurs(): string {
+  const random = randomUUID()
+  const milliseconds = Date.now().toString(16).padStart(12, '0')
+  return `${milliseconds.slice(0, 8)}-${milliseconds.slice(8)}-7${random.slice(15)}`
 }

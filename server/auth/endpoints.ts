@@ -14,6 +14,8 @@ export type RateLimitGroup =
   | 'general'
   /** Sign-ins by password for one mail address, wherever they come from. */
   | 'accountSignIn'
+  /** Sign-ins beyond that which waited for their turn. */
+  | 'accountTurn'
   /** Mails to one address, whoever asks for them. */
   | 'accountMail'
   /** Codes given for one user, over all sign-ins and sessions. */

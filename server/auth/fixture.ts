@@ -84,6 +84,14 @@ export async function createAuthFixture(options: Pick<AuthOptions, 'rateLimits'>
         ])
         return { isAllowed: rows[0].is_allowed, retryAfterSeconds: rows[0].retry_after_seconds }
       },
+      takeTurn: async (key, firstSeconds, longestSeconds) => {
+        const { rows } = await systemPool.query('select app.take_turn($1, $2, $3) as seconds', [
+          key,
+          firstSeconds,
+          longestSeconds,
+        ])
+        return rows[0].seconds
+      },
       keyring: KEYRING,
       mailer,
       log,
@@ -94,6 +102,7 @@ export async function createAuthFixture(options: Pick<AuthOptions, 'rateLimits'>
         appUrl: ORIGIN,
         allowedOrigins: ['https://app.example.com'],
         environment: 'test',
+        signUp: 'open',
         socialProviders: {},
         ...config,
       },

@@ -26,6 +26,18 @@ export function verificationMail(to: string, url: string): Mail {
   }
 }
 
+export function existingAccountMail(to: string, appUrl: string): Mail {
+  return {
+    to,
+    subject: 'You already have an account',
+    text: [
+      'Someone, hopefully you, signed up with your mail address, which already has an account.',
+      `Nothing has changed. To use the account, sign in at ${new URL(appUrl).origin}, or ask there for a new password.`,
+      'If it was not you, ignore this mail.',
+    ].join('\n\n'),
+  }
+}
+
 export function invitationMail(
   to: string,
   invitation: { inviter: string; organization: string; url: string },

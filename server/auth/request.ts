@@ -1,5 +1,7 @@
 import { decodeHeader, isReadableQuery } from '#server/http/utf8.ts'
+import { checkBody, queryProblem } from './endpoint-inputs.ts'
 import { type Endpoint, findEndpoint } from './endpoints.ts'
+import { toLibraryEmail } from './library-email.ts'
 import { refuse } from './response.ts'
 import { readSessionCookie, sessionCookieName, verifySessionToken } from './session-token.ts'
 
@@ -12,9 +14,9 @@ export interface PreparedRequest {
   readonly headers: Headers
   readonly body: string | null
   readonly query: URLSearchParams
-  /** What the body says, parsed. */
+  /** What the body says, as its endpoint takes it. */
   readonly input: unknown
-  /** The mail address that the body names. */
+  /** The mail address that the body names, in the form in which addresses are compared. */
   readonly email: string | null
   /** The raw token of a session whose signature holds. */
   readonly sessionToken: string | null
@@ -37,9 +39,12 @@ export async function prepareRequest(
   // Sessions keep it.
   if (decodeHeader(request.headers.get('user-agent') ?? '') === null) return invalidText()
 
-  const body = request.method === 'GET' ? null : await readBody(request)
-  if (body instanceof Response) return body
-  const parsed = body === null ? undefined : parseJson(body)
+  const wrongQuery = queryProblem(endpoint.path, url.searchParams)
+  if (wrongQuery) return refuse(400, wrongQuery.code, wrongQuery.message)
+
+  const text = request.method === 'GET' ? null : await readBody(request)
+  if (text instanceof Response) return text
+  const parsed = text === null ? undefined : parseJson(text)
   if (parsed instanceof Response) return parsed
 
   const headers = new Headers(request.headers)
@@ -50,15 +55,32 @@ export async function prepareRequest(
   // Browsers send the site along with the mode. Node's fetch sends the mode alone, and the library would ask it for an origin.
   if (!headers.has('sec-fetch-site')) headers.delete('sec-fetch-mode')
   const sessionToken = keepSignedSession(headers, options)
+  // A caller without a session is not told what is wrong with their input.
+  const isAnswered = endpoint.needsSession && sessionToken === null
+  const checked =
+    request.method === 'GET' || isAnswered ? { data: undefined } : checkBody(endpoint.path, parsed)
+  if ('problem' in checked) return refuse(400, checked.problem.code, checked.problem.message)
   return {
     endpoint,
     headers,
-    body,
+    body: text === null ? null : JSON.stringify(forLibrary(checked.data)),
     query: url.searchParams,
-    input: parsed,
-    email: emailOf(parsed),
+    input: checked.data,
+    email: emailOf(checked.data),
     sessionToken,
   }
+}
+
+const EMAIL_FIELDS: readonly string[] = ['email', 'memberIdOrEmail']
+
+function forLibrary(input: unknown): unknown {
+  if (typeof input !== 'object' || input === null) return input ?? {}
+  return Object.fromEntries(
+    Object.entries(input).map(([name, value]) => [
+      name,
+      EMAIL_FIELDS.includes(name) ? toLibraryEmail(String(value)) : value,
+    ]),
+  )
 }
 
 async function readBody(request: Request): Promise<string | null | Response> {

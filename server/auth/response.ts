@@ -1,4 +1,5 @@
 import type { Endpoint } from './endpoints.ts'
+import { fromLibraryEmail } from './library-email.ts'
 import type { PasswordsBusyError } from './password-turns.ts'
 
 /** An answer in the library's shape. */
@@ -38,6 +39,8 @@ export function clientLeft(): Response {
   return refuse(499, 'CLIENT_CLOSED_REQUEST', 'The caller went away')
 }
 
+const ADDRESS_FIELDS: readonly string[] = ['email', 'totpURI']
+
 /** Blanks bare session tokens in the library's answer, and gives a failure without a body one. */
 export async function finishResponse(response: Response): Promise<Response> {
   const headers = new Headers(response.headers)
@@ -51,6 +54,9 @@ export async function finishResponse(response: Response): Promise<Response> {
     return new Response(text || null, { status, headers })
   }
   // Only the signed form, in the cookie and in `set-auth-token`, is of use to anyone.
-  const blanked = JSON.stringify(JSON.parse(text), (key, value) => (key === 'token' ? null : value))
+  const blanked = JSON.stringify(JSON.parse(text), (key, value) => {
+    if (key === 'token') return null
+    return ADDRESS_FIELDS.includes(key) && typeof value === 'string' ? fromLibraryEmail(value) : value
+  })
   return new Response(blanked, { status, headers })
 }

@@ -12,6 +12,8 @@ export interface FactorOfRequest {
   readonly deviceToken: string | null
   /** Set here: the user who has shown all but the second factor. */
   challengedUserId: string | null
+  /** Set here, and by a password reset: the user who has shown that the account is theirs. */
+  admittedUserId: string | null
 }
 
 export const factorOfRequest = new AsyncLocalStorage<FactorOfRequest>()
@@ -31,12 +33,16 @@ export async function passGate(options: {
 }): Promise<Date | null> {
   const { userId, hasFactor, store } = options
   const request = factorOfRequest.getStore()
+  if (request) request.admittedUserId = userId
   if (request?.provenUserId === userId) return new Date()
   if (request?.session?.userId === userId) return request.session.secondFactorAt
   if (!(await hasFactor())) return null
   const trusted = request?.deviceToken ? await store.findTrustedDevice(userId, request.deviceToken) : null
   if (trusted) return trusted
-  if (request) request.challengedUserId = userId
+  if (request) {
+    request.challengedUserId = userId
+    request.admittedUserId = null
+  }
   throw APIError.from('FORBIDDEN', {
     code: CHALLENGE_CODE,
     message: 'Give a code of your authenticator app, or a backup code',

@@ -3,6 +3,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { symmetricDecrypt } from 'better-auth/crypto'
+import type { KnownDevices } from './known-devices.ts'
 import type { RateLimiter } from './rate-limits.ts'
 import type { PreparedRequest } from './request.ts'
 import { refuse, tooManyRequests } from './response.ts'
@@ -38,6 +39,7 @@ const CHALLENGE_ID = /^2fa-(once-)?/
 export interface SecondFactorParts {
   readonly store: SecondFactorStore
   readonly limiter: RateLimiter
+  readonly devices: KnownDevices
   readonly authSecret: string
   readonly isSecure: boolean
   readonly appOrigin: string
@@ -71,7 +73,7 @@ export async function checkSecondFactor(
   parts: SecondFactorParts,
 ): Promise<FactorCheck | Response> {
   const { path } = prepared.endpoint
-  const { store, limiter } = parts
+  const { store, limiter, devices } = parts
   const headers = new Headers(prepared.headers)
   const asksForSession = VERIFYING.has(path) || CHANGING.has(path) || path === '/change-password'
   const session =
@@ -79,10 +81,11 @@ export async function checkSecondFactor(
   let body = prepared.body
   let subject: Subject | null = null
 
-  if (CHANGING.has(path) && session) {
-    const wait = await limiter.takeForUser(session.userId)
+  const deviceOf = (userId: string) => devices.find(devices.read(headers), { userId })
+  if ((CHANGING.has(path) || path === '/change-password') && session) {
+    const wait = await limiter.takeForUser(session.userId, await deviceOf(session.userId))
     if (wait !== null) return tooManyRequests(wait)
-    const stale = staleness(path, session)
+    const stale = CHANGING.has(path) ? staleness(path, session) : null
     if (stale) return stale
   }
   if (VERIFYING.has(path)) {
@@ -91,7 +94,7 @@ export async function checkSecondFactor(
     subject = session ? { userId: session.userId, session } : await challengedUser(challenge, parts)
     const code = fieldOf(prepared.input, 'code')
     if (subject && typeof code === 'string') {
-      const wait = await limiter.takeSecondFactor(subject.userId)
+      const wait = await limiter.takeSecondFactor(subject.userId, await deviceOf(subject.userId))
       if (wait !== null) return tooManyRequests(wait)
       if (path === '/two-factor/verify-totp' && !(await spendTotp(subject.userId, code, parts))) {
         return refuse(401, 'INVALID_CODE', 'Invalid code')
@@ -106,6 +109,7 @@ export async function checkSecondFactor(
     session: session && !VERIFYING.has(path) ? session : null,
     deviceToken: readDevice(headers, parts),
     challengedUserId: null,
+    admittedUserId: path === '/change-password' && session ? session.userId : null,
   }
   return {
     headers,

@@ -74,6 +74,8 @@ export interface SessionCookieOptions {
   readonly isSecure: boolean
   /** Absent: the cookie ends with the browser's session. */
   readonly maxAgeSeconds?: number
+  /** Where the browser sends it; everywhere by default. */
+  readonly path?: string
 }
 
 /** A `set-cookie` value with the attributes that Better Auth gives its own. */
@@ -85,7 +87,7 @@ export function serializeSessionCookie(signed: string, options: SessionCookieOpt
 export function serializeCookie(name: string, signed: string, options: SessionCookieOptions): string {
   const parts = [`${name}=${encodeURIComponent(percentDecode(signed))}`]
   if (options.maxAgeSeconds !== undefined) parts.push(`Max-Age=${Math.floor(options.maxAgeSeconds)}`)
-  parts.push('Path=/', 'HttpOnly')
+  parts.push(`Path=${options.path ?? '/'}`, 'HttpOnly')
   if (options.isSecure) parts.push('Secure')
   parts.push('SameSite=Lax')
   return parts.join('; ')

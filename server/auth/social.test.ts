@@ -140,3 +140,47 @@ test('who has no password switches the factor on right after signing in, and lat
   await fixture.owner.query('update auth.sessions set created_at = now()')
   expect((await enable()).status).toBe(200)
 })
+
+test('what a provider calls somebody never fails their sign-in, and is made fit to be shown', async () => {
+  const avatar = (avatar_url: string) => ({ ...profile, avatar_url })
+  const profiles = [
+    { ...avatar('javascript:alert(1)'), id: 50, email: 'long@example.com', name: 'x'.repeat(60_000) },
+    {
+      ...avatar(`https://${'x'.repeat(9_000)}`),
+      id: 51,
+      email: 'odd@example.com',
+      name: 'Ada\n\u202eL\u0000',
+    },
+    { ...avatar(''), id: 52, email: 'blank@example.com', name: '\u200b', login: '' },
+  ]
+  for (const one of profiles) {
+    profile = one
+    const { cookie, state } = await begin()
+    expect((await finish(state, cookie)).headers.get('set-auth-token')).not.toBeNull()
+  }
+  const { rows } = await fixture.owner.query(
+    `select name, image from auth.users where email in ('long@example.com', 'odd@example.com', 'blank@example.com') order by id`,
+  )
+  expect(rows).toEqual([
+    { name: 'x'.repeat(100), image: null },
+    { name: 'Ada L', image: null },
+    { name: 'User', image: null },
+  ])
+})
+
+test('a provider brings the address of an internationalised domain, and its password account is the same', async () => {
+  const email = 'social@example.xn--p1ai'
+  await fixture.signUp(email)
+  await fixture.owner.query('update auth.users set email_verified = true where email = $1', [email])
+  profile = {
+    ...profile,
+    id: 53,
+    email: 'Social@example.рф',
+    name: 'Ada',
+    avatar_url: 'https://example.com/a.png',
+  }
+  const { cookie, state } = await begin()
+  const token = (await finish(state, cookie)).headers.get('set-auth-token') ?? ''
+  const session = await fixture.call('GET', '/get-session', { auth, token })
+  expect(session.body.user.email).toBe(email)
+})

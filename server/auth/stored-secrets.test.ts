@@ -22,6 +22,7 @@ beforeAll(async () => {
       appUrl: ORIGIN,
       allowedOrigins: [],
       environment: 'test',
+      signUp: 'open',
       socialProviders: {},
     },
     pool: fixture.authPool,

@@ -6,8 +6,10 @@
 
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes, randomUUID } from 'node:crypto'
 import type { DBAdapter, DBTransactionAdapter, Where } from 'better-auth/adapters'
+import { toEmail } from '#server/inputs.ts'
 import { type AccountTokens, hasTokens } from './account-tokens.ts'
 import { translateDatabaseError } from './database-errors.ts'
+import { fromLibraryEmail, toLibraryEmail } from './library-email.ts'
 import { storedSessionToken } from './session-token.ts'
 
 type Values = Record<string, unknown>
@@ -159,6 +161,9 @@ class Exchange {
       if (isVerification(this.#model) && condition.field === 'value') {
         throw new Error('the value of a verification is encrypted and cannot be searched')
       }
+      if (condition.field === 'email' && typeof condition.value === 'string') {
+        return { ...condition, value: storedEmail(condition.value) }
+      }
       return UUID_FIELDS.has(condition.field) ? withUuids(condition) : condition
     })
   }
@@ -176,8 +181,13 @@ class Exchange {
     if (isVerification(this.#model)) {
       const { identifier, value } = concealed
       if (typeof identifier === 'string') concealed.identifier = concealIdentifier(identifier)
-      if (typeof value === 'string') concealed.value = this.#seal.verifications.close(value)
+      if (typeof value === 'string') {
+        // A reset link and a challenge hold the id of their user: with the row they end when a password changes.
+        if (UUID.test(value)) concealed.userId = value
+        concealed.value = this.#seal.verifications.close(value)
+      }
     }
+    if (typeof concealed.email === 'string') concealed.email = storedEmail(concealed.email)
     return concealed as T
   }
 
@@ -193,6 +203,10 @@ class Exchange {
     if (Array.isArray(revealed.account)) {
       revealed.account = revealed.account.map(account => this.#seal.tokens.open(account))
     }
+    revealEmail(revealed)
+    if (revealed.user !== null && typeof revealed.user === 'object') {
+      revealed.user = revealEmail({ ...revealed.user })
+    }
     const joined = revealed.session
     if (Array.isArray(joined)) revealed.session = joined.map(withoutToken)
     else if (joined) revealed.session = withoutToken(joined)
@@ -204,6 +218,15 @@ class Exchange {
     this.#tokens.set(stored, token)
     return stored
   }
+}
+
+function storedEmail(email: string): string {
+  return toEmail(fromLibraryEmail(email))
+}
+
+function revealEmail(row: Values): Values {
+  if (typeof row.email === 'string') row.email = toLibraryEmail(row.email)
+  return row
 }
 
 function withoutToken(session: unknown): unknown {

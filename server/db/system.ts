@@ -83,6 +83,16 @@ export class SystemDatabase {
     return new SystemDatabase(this.#pool, bounds)
   }
 
+  /** Lets a key through once its wait is over, and doubles the next one; returns 0 then, else the seconds that are left. */
+  async takeTurn(key: string, firstSeconds: number, longestSeconds: number): Promise<number> {
+    const [row] = await this.#call('select app.take_turn($1, $2, $3) as seconds', [
+      key,
+      String(firstSeconds),
+      String(longestSeconds),
+    ])
+    return Number(row?.seconds)
+  }
+
   /** Counts one call under `key` and tells whether it is within `limit` for the window; the same over all processes. */
   async takeRateLimit(
     key: string,

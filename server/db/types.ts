@@ -709,6 +709,10 @@ export interface AuthVerifications {
   id: Generated<string>;
   identifier: string;
   updatedAt: Generated<Timestamp>;
+  /**
+   * Whose reset link or sign-in challenge it is; it ends with their next password or mail address. Null for anything else.
+   */
+  userId: string | null;
   value: string;
 }
 

@@ -1,24 +1,24 @@
 import { z } from 'zod'
-import { filledText, id, url } from '../inputs.ts'
+import { email, id, imageUrl, label } from '../inputs.ts'
 import { ROLES } from './state.ts'
 
-const name = filledText(100)
-const slug = z
+export const name = label(100)
+export const slug = z
   .string()
   .min(1)
   .max(63)
   .regex(/^[a-z0-9]+(?:-[a-z0-9]+)*$/, 'must be lower-case letters and digits, joined by single hyphens')
-const role = z.enum(ROLES)
+export const role = z.enum(ROLES)
 
 export const organizationId = z.strictObject({ organizationId: id })
 
-export const createOrganization = z.strictObject({ name, slug, logo: url.optional() })
+export const createOrganization = z.strictObject({ name, slug, logo: imageUrl.optional() })
 
 export const updateOrganization = z.strictObject({
   organizationId: id,
   name: name.optional(),
   slug: slug.optional(),
-  logo: url.nullable().optional(),
+  logo: imageUrl.nullable().optional(),
   /** Whether members need a second factor to act in the organization. */
   requireTwoFactor: z.boolean().optional(),
   /** Whether those who decide approvals may decide their own. */
@@ -37,7 +37,7 @@ export const updateMemberRole = z.strictObject({ organizationId: id, userId: id,
 
 export const createInvitation = z.strictObject({
   organizationId: id,
-  email: z.email().max(254),
+  email,
   role,
 })
 

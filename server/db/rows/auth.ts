@@ -62,6 +62,7 @@ export const accounts = table({
 export const verifications = table({
   id: defaulted(uuid),
   identifier: required(z.string()),
+  userId: nullable(uuid),
   value: required(z.string()),
   expiresAt: timestamp.required,
   createdAt: timestamp.defaulted,
