@@ -10,6 +10,7 @@ import {
 import type { ErasureCounts } from './eraser.ts'
 import { clientAddressReader, type TrustedProxies } from './http/client-address.ts'
 import type { CreateHttpContext } from './http/context-input.ts'
+import { finishConnections, letConnectionsEnd, sleep } from './http/drain.ts'
 import { addGate } from './http/gate.ts'
 import { listen } from './http/listen.ts'
 import { DEFAULT_LOAD_LIMITS, type LoadLimits, watchLoad } from './http/load.ts'
@@ -30,8 +31,6 @@ const TIMEOUT_CHECK_MS = 1_000
 
 const DRAIN_DEADLINE_MS = 10_000
 const DRAIN_CHECK_MS = 20
-// Balancers ask for readiness every few seconds.
-const ANNOUNCE_MS = 3_000
 
 /** How long a caller may take to send its headers, and its whole request. */
 export interface Timeouts {
@@ -61,7 +60,7 @@ export interface AppOptions {
   timeouts?: Timeouts
   /** How long a stream's reader may leave its buffer full. */
   stallMs?: number
-  /** How long readiness is denied before connections are; 3 seconds in production, else 0. */
+  /** How long readiness is denied before connections are. */
   announceMs?: number
 }
 
@@ -71,7 +70,7 @@ export interface App {
   /** Resolves with the server's URL. */
   listen(): Promise<string>
   /**
-   * Denies readiness, then accepts no more connections, lets calls in flight finish, ends subscriptions, and closes
+   * Denies readiness and keeps no connection, then accepts no more, lets calls in flight finish, ends subscriptions, and closes
    * what is left at the deadline. Safe to call twice.
    */
   drain(deadlineMs?: number): Promise<void>
@@ -117,6 +116,8 @@ export function buildApp(options: AppOptions): App {
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: req => requestId(req.headers['x-request-id']),
     requestIdHeader: false,
+    // A request on a connection that was kept is answered like any other, and the connection ends with it.
+    return503OnClosing: false,
     // No route has a schema: what compiles them takes memory.
     schemaController: {
       compilersFactory: { buildValidator: withoutSchemas, buildSerializer: withoutSchemas },
@@ -133,12 +134,14 @@ export function buildApp(options: AppOptions): App {
   })
 
   async function drain(deadlineMs: number): Promise<void> {
-    const announceMs = options.announceMs ?? (config.environment === 'production' ? ANNOUNCE_MS : 0)
-    if (announceMs > 0 && app.server.listening) await sleep(announceMs)
+    await letConnectionsEnd(app.server, {
+      graceMs: options.announceMs ?? 0,
+      endsWithLastConnection: config.environment !== 'production',
+    })
     const closed = app.close()
     // Their readers resume from the last event's id, on another process.
     for (const res of streams) res.destroy()
-    await finish(app.server, closed, deadlineMs)
+    await finishConnections(app.server, closed, deadlineMs)
     const deadline = Date.now() + 1_000
     while (load.inFlight() > 0 && Date.now() < deadline) await sleep(DRAIN_CHECK_MS)
     load.stop()
@@ -176,20 +179,4 @@ function createHttpServer(
       handleOther(req, res)
     },
   )
-}
-
-/** Waits for the server's connections to end, closing those that fall idle, and all of them at the deadline. */
-async function finish(server: Server, closed: PromiseLike<unknown>, deadlineMs: number): Promise<void> {
-  const closingIdle = setInterval(() => server.closeIdleConnections(), DRAIN_CHECK_MS)
-  const closingAll = setTimeout(() => server.closeAllConnections(), deadlineMs)
-  try {
-    await closed
-  } finally {
-    clearInterval(closingIdle)
-    clearTimeout(closingAll)
-  }
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise(resolve => setTimeout(resolve, ms))
 }

@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { type DatabaseConfig, type LoginUrlOverrides, readDatabase, readPoolSize } from './config/database.ts'
+import { readSmtpUrl } from './config/mail.ts'
 import { type MediaConfig, readMedia } from './config/media.ts'
 import {
   type ProvidersConfig,
@@ -18,6 +19,7 @@ import {
   readEncryptionKeys,
   weaknessOf,
 } from './config/secrets.ts'
+import { readDrainGrace } from './config/stopping.ts'
 import { DataFileError } from './data-directory.ts'
 import type { TrustedProxies } from './http/client-address.ts'
 import { DEFAULT_PLACE_LIMITS } from './places.ts'
@@ -50,6 +52,8 @@ export interface Config {
   readonly port: number
   /** The origin that browsers and mails reach the server at. */
   readonly appUrl: string
+  /** How long a server that is asked to stop goes on accepting connections, while it denies that it is ready. */
+  readonly drainGraceMs: number
   /** Origins besides `appUrl` whose pages may call with a cookie. */
   readonly allowedOrigins: readonly string[]
   /** Whose word about their caller's address is believed; 0: nobody's. */
@@ -155,6 +159,7 @@ function readConfig(reader: ConfigReader): ReadConfig {
       }) ?? (environment === 'production' ? '0.0.0.0' : '127.0.0.1'),
     port,
     appUrl,
+    drainGraceMs: readDrainGrace(reader, environment),
     allowedOrigins: readAllowedOrigins(reader),
     trustProxy: readTrustProxy(reader),
     dataDir,
@@ -249,17 +254,6 @@ function readSignUp(reader: ConfigReader, environment: Config['environment']): C
     )
   }
   return signUp
-}
-
-function readSmtpUrl(reader: ConfigReader): string | undefined {
-  return reader.read('SMTP_URL', {
-    schema: z
-      .string()
-      .refine(text => URL.canParse(text) && /^smtps?:\/\/[^/]/.test(text) && new URL(text).hostname !== ''),
-    must: 'an smtp:// or smtps:// address',
-    example: 'smtp://user:password@mail.example.com:587',
-    isSecret: true,
-  })
 }
 
 function readProvider(reader: ConfigReader, name: string): ProviderConfig | undefined {

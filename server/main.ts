@@ -30,7 +30,7 @@ function stop(reason: string): void {
   setTimeout(() => {
     log.fatal('could not stop in time')
     process.exit(1)
-  }, STOP_DEADLINE_MS).unref()
+  }, config.drainGraceMs + STOP_DEADLINE_MS).unref()
   server.stop().then(
     () => process.exit(0),
     error => {

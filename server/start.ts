@@ -80,6 +80,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       log,
       router: appRouter,
       createContext: contextFactory(services),
+      announceMs: config.drainGraceMs,
       auth: services.auth,
       services,
       erasures: eraser.counts,

@@ -31,7 +31,6 @@ export function addGate(
     const { headers, method } = request
     reply.header('x-request-id', request.id)
     reply.header('x-content-type-options', 'nosniff')
-    if (isDraining()) reply.header('connection', 'close')
     if (isPreflight(method, headers)) {
       return reply.code(204).headers(origins.preflightHeaders(request.raw)).send()
     }
@@ -57,7 +56,8 @@ export function addGate(
   })
   // A `close` event alone is not enough: none comes while nobody reads the connection, as after an upload whose file failed,
   // or while a client leaves its answers unread.
-  fastify.addHook('onSend', async (request: FastifyRequest, _reply: FastifyReply, payload: unknown) => {
+  fastify.addHook('onSend', async (request: FastifyRequest, reply: FastifyReply, payload: unknown) => {
+    if (isDraining()) reply.header('connection', 'close')
     if (!isStream(payload)) slots.get(request)?.release()
   })
   fastify.addHook('onRoute', route => {

@@ -127,12 +127,12 @@ function parseInput(router: AnyTRPCRouter, request: LiveRequest): unknown {
   }
 }
 
-function headersOf(exchange: Exchange, { origins }: TrpcHandlerOptions): string[] {
+function headersOf(exchange: Exchange, { origins, isDraining }: TrpcHandlerOptions): string[] {
   const headers = commonHeaders(exchange, origins)
   headers[headers.indexOf('cache-control') + 1] = 'no-cache, no-transform'
   const vary = exchange.req.headers.origin === undefined ? VARY : `${VARY}, origin`
   headers.push('vary', vary, 'content-type', 'text/event-stream', 'x-accel-buffering', 'no')
-  headers.push('connection', 'keep-alive')
+  headers.push('connection', isDraining() ? 'close' : 'keep-alive')
   return [...headers, ...procedureHeaders(exchange)]
 }
 

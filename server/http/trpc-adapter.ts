@@ -21,7 +21,6 @@ export function createTrpcAdapter(options: TrpcHandlerOptions, maxBatchSize: num
     for (let index = 0; index < common.length; index += 2) {
       res.setHeader(common[index] ?? '', common[index + 1] ?? '')
     }
-    if (options.isDraining()) res.shouldKeepAlive = false
     const controller = new AbortController()
     const slot = load.take()
     res.on('close', () => {
@@ -53,6 +52,7 @@ export function createTrpcAdapter(options: TrpcHandlerOptions, maxBatchSize: num
       },
       onError: failure => noteError(exchange, { ...failure, path: failure.path }, log),
       responseMeta: ({ type }) => {
+        if (options.isDraining()) res.shouldKeepAlive = false
         if (type === 'subscription') {
           // A subscription stays for hours and waits most of them.
           slot.release()

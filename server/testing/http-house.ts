@@ -9,6 +9,7 @@ import type { Services } from '../services.ts'
 interface HouseOptions {
   readonly stallMs?: number
   readonly timeouts?: Timeouts
+  readonly announceMs?: number
   /** What a server registers besides tRPC. */
   readonly addRoutes?: (app: FastifyInstance) => void
 }
