@@ -44,6 +44,10 @@ export function createCaller(request: RequestLike | HeadersLike, options: Caller
   })
 }
 
+const NOT_COPIED =
+  'a part of rowhouse is missing where this app runs: for a build that is copied away from node_modules, add ' +
+  "serverExternalPackages: ['rowhouse'] to next.config, and import 'rowhouse/server' in instrumentation.ts"
+
 type Server = typeof import('#server/index.ts')
 type CallError = Parameters<Server['errorShape']>[0]
 type ErrorShape = ReturnType<Server['errorShape']>
@@ -54,9 +58,7 @@ async function loadServer(): Promise<Server> {
     return await import(/* webpackIgnore: true */ '#server/index.ts')
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')) throw error
-    const message =
-      "rowhouse is not installed where this app runs: add serverExternalPackages: ['rowhouse'] to next.config, so that Next.js copies it"
-    throw new Error(message, { cause: error })
+    throw new Error(NOT_COPIED, { cause: error })
   }
 }
 

@@ -53,6 +53,7 @@ describe.skipIf(!isRegistryThere)('a Next.js app beside a Rowhouse server', () =
       PATH,
       APP_URL: `http://localhost:${port}`,
       DATA_DIR: join(directory, 'data'),
+      EMBEDDED_POSTGRES: 'true',
       AUTH_SECRET: 'Zr8kq2vTn5Wc9Xy1Lp4Hd7Gs3Bf6Jm0Q',
       ENCRYPTION_KEYS: `k1:${'0123456789abcdef'.repeat(4)}`,
     }
