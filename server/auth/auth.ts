@@ -173,7 +173,7 @@ export function createAuth(options: AuthOptions): Auth {
   /** Counts a call; answers the seconds to wait, or null where it may go on. */
   async function count({ endpoint, email, headers }: PreparedRequest, client: ClientOfRequest) {
     const deviceId = email === null ? null : await devices.find(devices.read(headers), { email })
-    // Strangers cannot use up what a known device may do, not even from the same address.
+    // Strangers cannot use up a known device's count, not even from the same address.
     if (deviceId !== null) return limiter.takeForDevice(endpoint, deviceId)
     const wait = await limiter.takeForClient(endpoint, client.ipAddress)
     return wait ?? (email === null ? null : limiter.takeForAccount(endpoint, email, client.ipAddress))

@@ -113,7 +113,7 @@ function betterAuthOptions(setup: BetterAuthSetup) {
       onPasswordReset: async ({ user }) => {
         const request = factorOfRequest.getStore()
         if (request) request.admittedUserId = user.id
-        // Whoever had the link has the mailbox.
+        // The link came by mail, so the mailbox is the user's.
         if (isPrivate) {
           await setup.pool.query('update auth.users set email_verified = true where id = $1', [user.id])
         }
@@ -153,7 +153,7 @@ function betterAuthOptions(setup: BetterAuthSetup) {
       },
     },
     databaseHooks: {
-      // What a provider says of somebody follows the rules that callers are held to, and never fails their sign-in.
+      // Names and pictures from a provider are cut to the rules that callers follow, so that they never fail a sign-in.
       user: {
         create: { before: async user => ({ data: presentable(user) }) },
         update: { before: async changes => ({ data: presentable(changes) }) },

@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { email, imageUrl, jsonObject, label, text } from '../inputs.ts'
 import { name as organizationName, role, slug } from '../organizations/schema.ts'
+import type { ENDPOINTS } from './endpoints.ts'
 
 export const MAX_NAME_LENGTH = 100
 const MAX_METADATA_BYTES = 16 * 1024
@@ -45,6 +46,8 @@ const signInProvider = z.object({
     })
     .optional(),
 })
+
+type PostPath = Extract<(typeof ENDPOINTS)[number], { method: 'POST' }>['path']
 
 export const BODIES = Object.freeze({
   '/sign-up/email': z.object({
@@ -124,7 +127,7 @@ export const BODIES = Object.freeze({
   '/organization/cancel-invitation': z.object({ invitationId: word }),
   '/organization/accept-invitation': z.object({ invitationId: word }),
   '/organization/reject-invitation': z.object({ invitationId: word }),
-}) satisfies Readonly<Record<string, z.ZodType>>
+}) satisfies Readonly<Record<PostPath, z.ZodType>>
 
 const count = z.string().regex(/^\d{1,4}$/, 'must be a whole number')
 const member = z.enum(['id', 'userId', 'role', 'createdAt'])

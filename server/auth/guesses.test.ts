@@ -1,4 +1,4 @@
-// Who guesses passwords and codes, and who is kept out by it. Sign-ins are limited to four in a window here, so that tests need few.
+// Guesses at passwords and codes, and whether they keep the owner out. Four sign-ins pass in a window here, so that tests need few.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type AuthFixture, type CallInput, createAuthFixture, PASSWORD } from './fixture.ts'
@@ -109,7 +109,7 @@ test('in an unknown browser the owner waits once, however many guess meanwhile',
   expect((await signIn(email, PASSWORD, owner)).status).toBe(200)
 })
 
-test('who guesses on waits twice as long every time, up to a quarter of an hour', async () => {
+test('a network that goes on guessing waits twice as long every time, up to a quarter of an hour', async () => {
   const { email } = await fixture.signUp('stubborn@example.com')
   await exhaust(email)
   const guesser = { ipAddress: '203.0.113.66' }
@@ -198,7 +198,7 @@ test('one count holds over everything that asks a signed-in user for the passwor
   expect((await fixture.call('POST', '/change-password', { token, body })).status).toBe(429)
 })
 
-test('who has the password and guesses codes does not keep the owner out of a browser that knows the account', async () => {
+test('a stranger who has the password and guesses codes does not keep the owner out of a known browser', async () => {
   const user = await enrol(fixture, 'codes@example.com')
   await fixture.owner.query(`delete from app.rate_limits where key like 'auth:secondFactor:%'`)
   const known = await giveCode(fixture, await givePassword(fixture, user.email), { code: user.code() })

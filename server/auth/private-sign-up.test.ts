@@ -86,7 +86,7 @@ test('the password of a sign-up tells nothing before the address is confirmed', 
   expect(signedIn.status).toBe(200)
 })
 
-test('who was signed up by a stranger takes the account over by a reset link', async () => {
+test('a user whom a stranger signed up takes the account over by a reset link', async () => {
   const email = 'squatted@example.com'
   await signUp(email, 'the squatter knows it')
   await fixture.smtp.take(email)
@@ -107,7 +107,7 @@ test('an open sign-up answers with a session, and where there is an account its 
   expect((await fixture.smtp.take(email)).source).toContain('already has an account')
 })
 
-test('what a mail takes is not waited for', async () => {
+test('no answer waits for a mail to be sent', async () => {
   let release = () => {}
   const sent = new Promise<boolean>(resolve => {
     release = () => resolve(true)

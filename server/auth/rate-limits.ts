@@ -38,7 +38,7 @@ const PRODUCTION: RateLimits = Object.freeze({
   link: { limit: 60, windowSeconds: 60 },
   general: { limit: 1_200, windowSeconds: 60 },
   accountSignIn: { limit: 20, windowSeconds: 900 },
-  // Somebody who has so many networks can guess faster than one network waits; the owner then signs in from a known device.
+  // Bounds a guesser with many networks, each of which waits on its own. The owner signs in from a known device then.
   accountTurn: { limit: 2_000, windowSeconds: 86_400 },
   accountMail: { limit: 6, windowSeconds: 3_600 },
   // Three codes of a million are good at any time: at this rate, guessing for a month succeeds for one in fifty.
@@ -133,7 +133,7 @@ export function clientKey(ipAddress: string): string {
   return prefixOf(ipAddress, 4)
 }
 
-/** Who can have one /64 can have thousands: where others' addresses must not help, a provider's usual grant of a /48 is one. */
+/** A guesser with a /48 has 65,536 networks of /64: all of them share one wait. */
 function networkKey(ipAddress: string): string {
   return prefixOf(ipAddress, 3)
 }

@@ -12,7 +12,7 @@ export interface FactorOfRequest {
   readonly deviceToken: string | null
   /** Set here: the user who has shown all but the second factor. */
   challengedUserId: string | null
-  /** Set here, and by a password reset: the user who has shown that the account is theirs. */
+  /** Set here and by a password reset: the user whose account this browser has proved to know. */
   admittedUserId: string | null
 }
 

@@ -182,7 +182,7 @@ class Exchange {
       const { identifier, value } = concealed
       if (typeof identifier === 'string') concealed.identifier = concealIdentifier(identifier)
       if (typeof value === 'string') {
-        // A reset link and a challenge hold the id of their user: with the row they end when a password changes.
+        // Reset links and challenges hold their user's id. A trigger deletes them by it when the password changes.
         if (UUID.test(value)) concealed.userId = value
         concealed.value = this.#seal.verifications.close(value)
       }
