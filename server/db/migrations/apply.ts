@@ -1,6 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { LOGINS } from '../logins.ts'
 import { settleOwnerSession } from '../session-settings.ts'
+import { connectOwner } from './connect.ts'
+import { asPostgresFailure, MigrationError } from './errors.ts'
 import { explainStatementFailure } from './failure.ts'
 import { grantLedger, removeEntry, writeEntry } from './ledger.ts'
 import type { Step } from './plan.ts'
@@ -9,6 +12,8 @@ import type { Statement } from './statements.ts'
 /** What a run lends to each of its files. */
 export interface Run {
   client: Client
+  /** The database again, to ask from outside what a statement waits for. */
+  url: string
   log: (line: string) => void
   batch: number
 }
@@ -31,7 +36,32 @@ export async function prepareSession(client: Client): Promise<void> {
 }
 
 /** Applies or undoes one file in one transaction together with its row in the ledger. */
-export async function runInTransaction(run: Run, step: Step): Promise<void> {
+export function runInTransaction(run: Run, step: Step): Promise<void> {
+  return retryDeadlocks(run, () => tryInTransaction(run, step))
+}
+
+const MAX_ATTEMPTS = 5
+
+/**
+ * Does the work again when Postgres ended it for a deadlock: servers that run lock what they touch in an order of their own. The work
+ * is a transaction, so nothing of it was kept.
+ */
+export async function retryDeadlocks(run: Pick<Run, 'log'>, work: () => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work()
+    } catch (error) {
+      const cause = error instanceof MigrationError ? error.cause : error
+      if (asPostgresFailure(cause)?.code !== '40P01' || attempt === MAX_ATTEMPTS) throw error
+      run.log(
+        `${error instanceof Error ? error.message : error}\ntrying again, ${attempt + 1} of ${MAX_ATTEMPTS}`,
+      )
+      await sleep(attempt * (100 + Math.random() * 200))
+    }
+  }
+}
+
+async function tryInTransaction(run: Run, step: Step): Promise<void> {
   const { client } = run
   const { file, direction } = step
   await prepareSession(client)
@@ -105,14 +135,38 @@ export function formatDuration(durationMs: number): string {
   return durationMs < 10_000 ? `${Math.round(durationMs)} ms` : `${(durationMs / 1000).toFixed(1)} s`
 }
 
-/** Says every ten seconds which statement a long file is at. */
+const PROGRESS_INTERVAL_MS = 5_000
+
+/** Says every few seconds which statement a long file is at, and which sessions hold the lock that it waits for. */
 export function reportProgress(run: Run, step: Step, progress: { statement: Statement }): () => void {
   const startedAt = performance.now()
   const timer = setInterval(() => {
     const { path } = step.file
-    run.log(
-      `still at ${path}:${progress.statement.line}, ${formatDuration(performance.now() - startedAt)} so far`,
+    const { line } = progress.statement
+    const duration = formatDuration(performance.now() - startedAt)
+    void describeBlockers(run).then(blockers =>
+      run.log(`still at ${path}:${line}, ${duration} so far${blockers}`),
     )
-  }, 10_000)
+  }, PROGRESS_INTERVAL_MS)
   return () => clearInterval(timer)
+}
+
+/** What a statement waits for, in words that follow where it is; nothing where it works, or that can't be asked. */
+async function describeBlockers({ client, url }: Run): Promise<string> {
+  try {
+    const watcher = await connectOwner(url)
+    try {
+      const { rows } = await watcher.query<{ pid: number; role: string }>(
+        `select pid, usename::text as role from pg_catalog.pg_stat_activity
+         where pid = any (pg_catalog.pg_blocking_pids($1)) order by pid`,
+        [(client as Client & { processID: number }).processID],
+      )
+      const sessions = rows.map(({ pid, role }) => `pid ${pid} of ${role}`)
+      return sessions.length === 0 ? '' : `: waits for a lock that ${sessions.join(', ')} holds`
+    } finally {
+      await watcher.end()
+    }
+  } catch {
+    return ''
+  }
 }

@@ -30,7 +30,7 @@ export async function pushNewest(options: MigrateOptions): Promise<MigrateResult
     if (!newest || (isPending && file?.checksum === newest.checksum)) return []
     await refuseReleased(newest.name, options.directory)
     const source = await readAppliedSource(client, newest.name)
-    const run: Run = { client, log, batch: nextBatch(applied) }
+    const run: Run = { client, url: options.url, log, batch: nextBatch(applied) }
     await runStep(run, { direction: 'down', file: parseMigration(newest.name, source ?? '') }, applied)
     return [newest.name]
   })

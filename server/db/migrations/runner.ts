@@ -1,5 +1,13 @@
 import type { Client } from 'pg'
-import { prepareSession, type Run, recordStep, runInTransaction, runStatements } from './apply.ts'
+import {
+  prepareSession,
+  type Run,
+  recordStep,
+  reportProgress,
+  retryDeadlocks,
+  runInTransaction,
+  runStatements,
+} from './apply.ts'
 import { runStepwise } from './apply-stepwise.ts'
 import { connectOwner } from './connect.ts'
 import { MigrationError } from './errors.ts'
@@ -45,7 +53,7 @@ export async function migrate(options: MigrateOptions, target: Target): Promise<
     await ensureLedger(client)
     const applied = await readAppliedMigrations(client)
     refuseBadHistory(files, applied)
-    const run: Run = { client, log, batch: nextBatch(applied) }
+    const run: Run = { client, url: options.url, log, batch: nextBatch(applied) }
     const result: MigrateResult = { applied: [], undone: [] }
     for (const step of planSteps(files, applied, target)) {
       await runStep(run, step, applied)
@@ -85,21 +93,24 @@ export async function dryRun(options: MigrateOptions, target: Target): Promise<D
         { file: alone.file.path },
       )
     }
-    const run: Run = { client, log, batch: nextBatch(applied) }
+    const run: Run = { client, url: options.url, log, batch: nextBatch(applied) }
     await prepareSession(client)
-    await client.query('begin')
-    try {
-      await ensureLedger(client)
-      for (const step of steps) await tryStep(run, step)
-    } finally {
-      await client.query('rollback').catch(() => undefined)
-    }
+    await retryDeadlocks(run, async () => {
+      await client.query('begin')
+      try {
+        await ensureLedger(client)
+        for (const step of steps) await tryStep(run, step)
+      } finally {
+        await client.query('rollback').catch(() => undefined)
+      }
+    })
     return steps.map(({ direction, file }) => ({ direction, name: file.name, sql: file[direction].text }))
   })
 }
 
 async function tryStep(run: Run, step: Step): Promise<void> {
   const progress = { statement: { text: '', line: 1 } }
+  const stopWatching = reportProgress(run, step, progress)
   try {
     await runStatements(run, step, progress)
     // A commit would check what is deferred; so does this.
@@ -108,6 +119,8 @@ async function tryStep(run: Run, step: Step): Promise<void> {
   } catch (error) {
     const leftBehind = 'this was a dry run: nothing was kept'
     throw explainStatementFailure(error, { file: step.file, statement: progress.statement, leftBehind })
+  } finally {
+    stopWatching()
   }
 }
 
