@@ -99,9 +99,12 @@ function explainAttempt({ host, stage, error }: FailedAttempt, wanted: Wanted): 
     default:
       if (/timeout/i.test(message)) {
         return stage === 'logging in'
-          ? `${place} took the connection and did not answer the login within ${timeoutMs} ms; if a pooler is there, its log says ` +
-              `why: the role that it looks logins up with may not be allowed to connect to the database "${database}"`
+          ? `${place} took the connection and did not answer the login within ${timeoutMs} ms; if a pooler is there, ${poolerHint(database)}`
           : `${place} did not answer within ${timeoutMs} ms`
+      }
+      // PgBouncer's words.
+      if (/server login has been failing|server_login_retry|query_wait_timeout/.test(message)) {
+        return `the pooler at ${place} can't log in to Postgres (${message}); ${poolerHint(database)}`
       }
       if (/password must be a (non-empty )?string/.test(message))
         return 'the server asks for a password, and the URL has none'
@@ -109,4 +112,8 @@ function explainAttempt({ host, stage, error }: FailedAttempt, wanted: Wanted): 
       if (/terminated unexpectedly/.test(message)) return `${place} closed the connection`
       return message
   }
+}
+
+function poolerHint(database: string): string {
+  return `its log says why: the role that it looks logins up with may not be allowed to connect to the database "${database}"`
 }
