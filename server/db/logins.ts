@@ -108,6 +108,7 @@ export async function checkLogins(
   owner.on('error', () => {})
   await owner.connect()
   try {
+    await settleOwnerSession(owner)
     for (const login of LOGINS) {
       if (isOverridden(overrides, login)) continue
       await checkPassword(owner, ownerUrl, { login, password: loginPassword(authSecret, login) })
