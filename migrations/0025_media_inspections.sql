@@ -4,6 +4,8 @@
 -- locked while that is counted, so that many completions at once meet the count. An item that has not changed for five minutes
 -- is not counted: whoever looked into it has ended, and the sweep fails it later.
 
+-- An image of a type that can't be decoded here (HEIC, icons) is ready without its dimensions and thumbnail.
+
 -- migrate:up
 
 create function app.limit_media_inspections() returns trigger
@@ -36,7 +38,26 @@ create trigger media_items_limit_inspections before update on app.media_items
 comment on trigger media_items_limit_inspections on app.media_items is
   'Limits how many files of one user are inspected at a time, over all processes.';
 
+alter table app.media_items drop constraint media_items_ready_check;
+alter table app.media_items add constraint media_items_ready_check check (
+  status <> 'ready'
+  or uploaded_at is not null
+  and (
+    media_type <> 'image'
+    or mime_type in ('image/heic', 'image/heif', 'image/vnd.microsoft.icon')
+    or width is not null and height is not null and thumbnail_key is not null
+  )
+);
+
 -- migrate:down
 
+alter table app.media_items drop constraint media_items_ready_check;
+update app.media_items set status = 'failed', error = 'images of this type are not taken any more'
+where status = 'ready' and media_type = 'image' and thumbnail_key is null;
+alter table app.media_items add constraint media_items_ready_check check (
+  status <> 'ready'
+  or uploaded_at is not null
+  and (media_type <> 'image' or width is not null and height is not null and thumbnail_key is not null)
+);
 drop trigger media_items_limit_inspections on app.media_items;
 drop function app.limit_media_inspections();

@@ -4159,7 +4159,7 @@ create table app.media_items (
   constraint media_items_hls_master_playlist_key_check CHECK ((starts_with(hls_master_playlist_key, (('hls/'::text || (id)::text) || '/'::text)) AND (strpos(hls_master_playlist_key, '..'::text) = 0))),
   constraint media_items_media_type_check CHECK ((media_type = ANY (ARRAY['video'::text, 'audio'::text, 'image'::text, 'document'::text]))),
   constraint media_items_mime_type_check CHECK ((mime_type ~ '^[a-z]+/[a-z0-9.+-]{1,100}$'::text)),
-  constraint media_items_ready_check CHECK (((status <> 'ready'::text) OR ((uploaded_at IS NOT NULL) AND ((media_type <> 'image'::text) OR ((width IS NOT NULL) AND (height IS NOT NULL) AND (thumbnail_key IS NOT NULL)))))),
+  constraint media_items_ready_check CHECK (((status <> 'ready'::text) OR ((uploaded_at IS NOT NULL) AND ((media_type <> 'image'::text) OR (mime_type = ANY (ARRAY['image/heic'::text, 'image/heif'::text, 'image/vnd.microsoft.icon'::text])) OR ((width IS NOT NULL) AND (height IS NOT NULL) AND (thumbnail_key IS NOT NULL)))))),
   constraint media_items_status_check CHECK ((status = ANY (ARRAY['uploading'::text, 'uploaded'::text, 'processing'::text, 'ready'::text, 'failed'::text]))),
   constraint media_items_thumbnail_key_check CHECK ((thumbnail_key = (('thumbnails/'::text || (id)::text) || '/thumbnail.webp'::text))),
   constraint media_items_width_check CHECK ((width > 0))

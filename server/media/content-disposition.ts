@@ -1,9 +1,14 @@
-/** What a browser may show by itself. Everything else is for saving. */
-const SHOWN = /^(image\/(png|jpeg|webp|gif|avif)|(audio|video)\/[a-z0-9.+-]+)$/
+import { findFileType } from '../file-types/schema.ts'
+
+/** What a browser may show by itself: images, audio and video of the types that may be uploaded. Everything else is for saving. */
+function isShown(mimeType: string): boolean {
+  const type = findFileType(mimeType)
+  return type !== undefined && type.mediaType !== 'document'
+}
 
 /** A `content-disposition` header: shown for images, audio and video of known types, else an attachment (RFC 6266). */
 export function contentDisposition({ mimeType, fileName }: { mimeType: string; fileName: string }): string {
-  const kind = SHOWN.test(mimeType) ? 'inline' : 'attachment'
+  const kind = isShown(mimeType) ? 'inline' : 'attachment'
   const ascii = fileName.replaceAll(/[^\x20-\x7e]|["\\%]/g, '_')
   const encoded = encodeURIComponent(fileName).replaceAll(
     /['()*!]/g,

@@ -1,6 +1,6 @@
+import type { MediaType } from '../file-types/schema.ts'
 import type { Services } from '../services.ts'
 import type { StoredMedia } from './queries.ts'
-import type { MediaType } from './schema.ts'
 import type { MediaStatus } from './state.ts'
 
 /** Long enough to watch what it opens, and for a page to stay open. */

@@ -5,8 +5,9 @@ import { type Page, toPage } from '../db/pagination.ts'
 import { deletedOperator, REMOVED, RESTORED } from '../db/soft-delete.ts'
 import type { AppMediaItems, DB } from '../db/types.ts'
 import { AppError, notFound } from '../errors.ts'
+import { type MediaType, resolveFileType } from '../file-types/schema.ts'
 import { safeFileName } from './file-name.ts'
-import type { CreateUpload, ListMedia, MediaType, UpdateMedia } from './schema.ts'
+import type { CreateUpload, ListMedia, UpdateMedia } from './schema.ts'
 import { isMediaActionAllowed, MEDIA_TRANSITIONS, type MediaAction, type MediaStatus } from './state.ts'
 
 const COLUMNS = [
@@ -47,7 +48,7 @@ export async function insertUpload(db: Database, input: CreateUpload): Promise<S
       title: input.title,
       description: input.description ?? null,
       mediaType: input.mediaType,
-      mimeType: input.mimeType,
+      mimeType: resolveFileType(input)?.mimeType ?? input.mimeType,
       fileSizeBytes: input.fileSizeBytes,
       fileName: safeFileName(input.fileName),
     })

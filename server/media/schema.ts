@@ -1,30 +1,11 @@
 import { z } from 'zod'
+import { FILE_TYPES, MEDIA_TYPES, type MediaType, resolveFileType } from '../file-types/schema.ts'
 import { filledText, id, page, text } from '../inputs.ts'
 import { MEDIA_STATUSES } from './state.ts'
 
-export const MEDIA_TYPES = ['video', 'audio', 'image', 'document'] as const
-export type MediaType = (typeof MEDIA_TYPES)[number]
-
-/**
- * What may be uploaded as what. No SVG and no HTML: they run scripts where they are opened. What is not listed can be told
- * from nothing that it holds.
- */
-export const MIME_TYPES = Object.freeze({
-  video: ['video/mp4', 'video/webm', 'video/quicktime', 'video/x-matroska'],
-  audio: ['audio/mpeg', 'audio/mp4', 'audio/wav', 'audio/ogg', 'audio/flac', 'audio/aac', 'audio/webm'],
-  image: ['image/png', 'image/jpeg', 'image/webp', 'image/gif', 'image/avif'],
-  document: [
-    'application/pdf',
-    'text/plain',
-    'text/markdown',
-    'text/csv',
-    'application/vnd.openxmlformats-officedocument.wordprocessingml.document',
-    'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet',
-    'application/vnd.openxmlformats-officedocument.presentationml.presentation',
-  ],
-}) satisfies Record<MediaType, readonly string[]>
-
 const MEBIBYTE = 1024 ** 2
+/** With whatever parameters, or empty. */
+const MIME_TYPE = /^\s*(?:[\w.+-]+\/[\w.+-]+\s*(?:;[\t -~]*)?)?$/
 
 /** An image is read into memory, to make its thumbnail; 5 GiB is what S3 takes in one request. */
 export const MAX_FILE_SIZE_BYTES = Object.freeze({
@@ -44,14 +25,16 @@ export const createUpload = z
     title,
     description: description.optional(),
     mediaType: z.enum(MEDIA_TYPES),
-    mimeType: z.string().max(150).toLowerCase(),
+    /** As the browser says, parameters and all; empty where it knows none, and the file's name has a known ending. */
+    mimeType: z.string().max(255).regex(MIME_TYPE),
     fileSizeBytes: z.int().min(1),
     /** What is left of it: its last part, without what no file system takes. */
     fileName: filledText(255),
   })
-  .superRefine(({ mediaType, mimeType, fileSizeBytes }, ctx) => {
-    const types: readonly string[] = MIME_TYPES[mediaType]
-    if (!types.includes(mimeType)) {
+  .superRefine((input, ctx) => {
+    const { mediaType, fileSizeBytes } = input
+    if (!resolveFileType(input)) {
+      const types = FILE_TYPES.filter(one => one.mediaType === mediaType).map(({ mimeType }) => mimeType)
       const message = `must be one of ${types.join(', ')} for ${mediaType}`
       ctx.addIssue({ code: 'custom', path: ['mimeType'], message })
     }

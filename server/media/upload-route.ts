@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { toAppError } from '../db/errors.ts'
 import { AppError } from '../errors.ts'
+import { findFileType, isNameOf } from '../file-types/schema.ts'
 import { discardRest, UPLOAD_PREFIX } from '../http/uploads.ts'
 import type { Services } from '../services.ts'
 import type { UploadGrant } from './addresses.ts'
@@ -90,7 +91,9 @@ function checkHeaders(
   }
   if (Number(announced) > sizeBytes)
     throw new AppError('too_large', `the file is larger than ${sizeBytes} bytes`)
-  if (headers['content-type']?.trim().toLowerCase() !== mimeType) {
+  const given = headers['content-type']?.trim().toLowerCase() ?? ''
+  const type = findFileType(mimeType)
+  if (!type || !isNameOf(type, given)) {
     throw new AppError('invalid_input', `content-type must be ${mimeType}, as it was announced`)
   }
 }

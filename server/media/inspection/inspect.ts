@@ -1,12 +1,13 @@
 // What a file says of itself. Runs in a process of its own: what a file says may be made up to keep its readers busy. They are loaded
 // when the first file arrives, and are given no more of one than they need.
 
+import { findFileType, isNameOf } from '../../file-types/schema.ts'
 import type { InspectedFile, Inspection } from './protocol.ts'
 import { readAsBlob, type StoredFile } from './stored-blob.ts'
+import { isText } from './text.ts'
 
 const SNIFF_PAGES = 16
 const METADATA_PAGES = 256
-const TEXT_SAMPLE_BYTES = 64 * 1024
 
 const MAX_PIXELS = 50_000_000
 /** As much as a JPEG may have. */
@@ -27,37 +28,18 @@ export async function inspect(
 
 const NOTHING_KNOWN = { width: null, height: null, durationSeconds: null, thumbnail: null }
 
-/** Other names of types, as files are recognised, and what else a type may look like. */
-const SEEN_AS: Readonly<Record<string, readonly string[]>> = {
-  'image/png': ['image/apng'],
-  'audio/mp4': ['audio/x-m4a', 'video/mp4'],
-  'audio/webm': ['video/webm'],
-  'video/mp4': ['video/x-m4v'],
-  'video/x-matroska': ['video/matroska'],
-}
-
 /** Why the file is not of its declared type, in words for its owner; null where it is. */
 async function findTypeProblem(file: StoredFile): Promise<string | null> {
+  const type = findFileType(file.mimeType)
+  // First: a text may begin as another file does.
+  if (type?.isText && (await isText(file))) return null
   const { fileTypeFromBlob } = await import('file-type')
   const found = await readAsBlob(file, SNIFF_PAGES, blob => fileTypeFromBlob(blob))
   const seen = found?.mime.split(';', 1)[0]
-  if (file.mimeType.startsWith('text/')) {
-    if (seen === undefined || seen.startsWith('text/') || seen === 'application/xml') {
-      return (await isText(file)) ? null : `the file is no text, and ${file.mimeType} was announced`
-    }
-  } else if (seen === file.mimeType || (seen && SEEN_AS[file.mimeType]?.includes(seen))) return null
-  return `the file is ${seen ?? 'of an unknown type'}, and ${file.mimeType} was announced`
-}
-
-async function isText({ sizeBytes, read }: StoredFile): Promise<boolean> {
-  const sample = await read(0, Math.min(sizeBytes, TEXT_SAMPLE_BYTES))
-  try {
-    // A character that the sample cuts in two is no mistake.
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(sample, { stream: true })
-    return !text.includes('\0')
-  } catch {
-    return false
-  }
+  if (type && type.isText !== true && seen && (isNameOf(type, seen) || type.seenAs?.includes(seen)))
+    return null
+  const what = seen ?? (type?.isText ? 'no text' : 'of an unknown type')
+  return `the file is ${what}, and ${file.mimeType} was announced`
 }
 
 /** Duration and dimensions of audio or video, as far as they can be read without reading all of it. */
@@ -90,13 +72,15 @@ async function readPicture(file: StoredFile): Promise<Inspection> {
   const sharp = await loadSharp()
   // What a picture takes is bounded here, by what its head says, and by the limits of this process where that is a lie.
   const open = () => sharp(bytes, { limitInputPixels: false })
+  const decodedAs = findFileType(file.mimeType)?.decodedAs
   try {
     const { autoOrient, format } = await open().metadata()
     const { width, height } = autoOrient
     if (Math.max(width, height) > MAX_SIDE)
       return { problem: `the image has a side of more than ${MAX_SIDE} pixels` }
     if (width * height > MAX_PIXELS) return { problem: `the image has more than ${MAX_PIXELS} pixels` }
-    if (FORMATS[file.mimeType] !== format) return { problem: `the image is ${format}` }
+    if (decodedAs === undefined) return { ...NOTHING_KNOWN, width, height }
+    if (decodedAs !== format) return { problem: `the image is ${format}` }
     const thumbnail = await open()
       .autoOrient()
       .resize({ width: THUMBNAIL_EDGE, height: THUMBNAIL_EDGE, fit: 'inside', withoutEnlargement: true })
@@ -104,16 +88,9 @@ async function readPicture(file: StoredFile): Promise<Inspection> {
       .toBuffer()
     return { ...NOTHING_KNOWN, width, height, thumbnail }
   } catch {
+    if (decodedAs === undefined) return NOTHING_KNOWN
     return { problem: 'the image is broken, or not quite of its type' }
   }
-}
-
-const FORMATS: Readonly<Record<string, string>> = {
-  'image/png': 'png',
-  'image/jpeg': 'jpeg',
-  'image/webp': 'webp',
-  'image/gif': 'gif',
-  'image/avif': 'heif',
 }
 
 async function loadSharp() {

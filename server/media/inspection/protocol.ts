@@ -1,6 +1,6 @@
 // What the server and the process that inspects a file say to each other.
 
-import type { MediaType } from '../schema.ts'
+import type { MediaType } from '../../file-types/schema.ts'
 
 /** How much an inspection may take before it is ended. */
 export interface InspectionLimits {
