@@ -10,8 +10,9 @@ import { parseKeyring } from './crypto/keyring.ts'
 import { explainConnectionError } from './db/connection-test.ts'
 import { openDatabaseServer } from './db/database-server.ts'
 import { assertIsolated, describeServerWarnings } from './db/isolation.ts'
+import type { Login } from './db/login-names.ts'
 import { checkLoginSettings } from './db/login-settings.ts'
-import { checkLogins, type EnsureLoginsOptions, ensureLogins, type Login, loginUrls } from './db/logins.ts'
+import { checkLogins, type EnsureLoginsOptions, ensureLogins, loginUrls } from './db/logins.ts'
 import { connectOwner } from './db/migrations/connect.ts'
 import {
   type ExpectedMigration,

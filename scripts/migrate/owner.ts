@@ -1,7 +1,8 @@
 import { ConfigError, loadOwnerConfig } from '#server/config.ts'
 import { maskUrl } from '#server/db/connection-url.ts'
 import { openDatabaseServer } from '#server/db/database-server.ts'
-import { checkLogins, ensureLogins, LOGINS, type LoginOverrides } from '#server/db/logins.ts'
+import { LOGINS } from '#server/db/login-names.ts'
+import { checkLogins, ensureLogins, type LoginOverrides } from '#server/db/logins.ts'
 import { connectOwner, refuseBadUrl } from '#server/db/migrations/connect.ts'
 import { MigrationError } from '#server/db/migrations/errors.ts'
 

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { explainConnectionError } from './connection-test.ts'
 import { withCredentials } from './connection-url.ts'
-import { LOGINS, type Login } from './logins.ts'
+import { LOGINS, type Login } from './login-names.ts'
 import { PostgresClient, toPgConfig } from './postgres-client.ts'
 
 /** The logins can't be set up, and what a database administrator can do about it. */

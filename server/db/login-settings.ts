@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import type { Login } from './logins.ts'
+import type { Login } from './login-names.ts'
 import { assignment, settingsOf } from './session-settings.ts'
 
 type Queryable = Pick<ClientBase, 'query'>

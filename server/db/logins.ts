@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto'
 import type { Client } from 'pg'
 import { closeCatalog } from './catalog-rights.ts'
 import { parseConnectionUrl, withCredentials } from './connection-url.ts'
+import { LOGINS, type Login } from './login-names.ts'
 import {
   checkPassword,
   ensurePassword,
@@ -14,11 +15,6 @@ import { ensureLoginSettings } from './login-settings.ts'
 import type { LoginUrls } from './pools.ts'
 import { PostgresClient, toPgConfig } from './postgres-client.ts'
 import { settleOwnerSession } from './session-settings.ts'
-
-/** The roles that serve. None owns anything; what each may do is in the migrations. */
-export const LOGINS = ['rowhouse_api', 'rowhouse_public', 'rowhouse_auth', 'rowhouse_system'] as const
-
-export type Login = (typeof LOGINS)[number]
 
 /** The login's password, the same in every process that knows the secret. */
 export function loginPassword(authSecret: string, login: Login): string {

@@ -1,5 +1,5 @@
 import type { ClientBase } from 'pg'
-import type { Login } from './logins.ts'
+import type { Login } from './login-names.ts'
 
 // Settings of the server, a database or a role change what a statement means: how a date is written, whether `= null` is
 // `is null`, whether triggers fire. A setting of a role in one database beats all of those, so each login has ours there.

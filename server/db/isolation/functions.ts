@@ -1,4 +1,4 @@
-import { LOGINS } from '../logins.ts'
+import { LOGINS } from '../login-names.ts'
 import type { CatalogReader, IsolationProblem } from './problem.ts'
 
 // Security definer functions act as the owner, whom no policy binds: who may call them and what their names resolve to.

@@ -1,4 +1,4 @@
-import { LOGINS } from '../logins.ts'
+import { LOGINS } from '../login-names.ts'
 import { type CatalogReader, type IsolationProblem, RIGHTS } from './problem.ts'
 
 // Which tables a login reaches, and whether row-level security is in the way.

@@ -1,4 +1,4 @@
-import { LOGINS } from '../logins.ts'
+import { LOGINS } from '../login-names.ts'
 import { type CatalogReader, type IsolationProblem, RIGHTS } from './problem.ts'
 
 // Unique and foreign keys are checked past row-level security. One that does not hold the owner tells a caller that another

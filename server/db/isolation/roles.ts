@@ -1,4 +1,4 @@
-import { LOGINS } from '../logins.ts'
+import { LOGINS } from '../login-names.ts'
 import type { CatalogReader, IsolationProblem } from './problem.ts'
 
 // What a login is by itself: powers that no policy can take away again.

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
-import { LOGINS } from '../logins.ts'
+import { LOGINS } from '../login-names.ts'
 import { settleOwnerSession } from '../session-settings.ts'
 import { connectOwner } from './connect.ts'
 import { asPostgresFailure, MigrationError } from './errors.ts'

@@ -131,7 +131,7 @@ describe('outside of server/db', () => {
 
   test('nobody makes a connection or a pool, but to look at the catalog before serving, and to listen', () => {
     const except = ['server/start.ts', LISTENER]
-    expect(naming(/\bnew (pg\.)?(Client|Pool|LoginPool)\(/, { except })).toEqual([])
+    expect(naming(/\bnew (pg\.)?(Client|PostgresClient|Pool|LoginPool)\(/, { except })).toEqual([])
     expect(naming(/\bopenPools\b/)).toEqual(['server/services.ts'])
   })
 
@@ -152,7 +152,8 @@ describe('outside of server/db', () => {
   })
 
   test('pg is known to Better Auth’s side, the start and the listener alone', () => {
-    const isPg = ({ to, isType }: Import) => (to === 'pg' || to.startsWith('pg/')) && !isType
+    const isPg = ({ to, isType }: Import) =>
+      (to === 'pg' || to.startsWith('pg/') || to === 'server/db/postgres-client.ts') && !isType
     const importers = new Set(imports(outside, isPg).map(found => found.split(' -> ')[0] ?? ''))
     expect(
       [...importers].filter(path => !path.startsWith('server/auth/') && path !== 'server/start.ts'),
@@ -191,7 +192,8 @@ test('server/db knows no room, no router and no tRPC', () => {
 
 test('the environment is read by the configuration alone', () => {
   const readers = sources.filter(({ text }) => /\bprocess\.env\b/.test(text)).map(({ path }) => path)
-  expect(readers).toEqual(['server/config.ts'])
+  // The file of variables completes the environment before it is read.
+  expect(readers).toEqual(['server/config.ts', 'server/config/env-file.ts'])
 })
 
 test('the client has the server’s types and schemas, and no code of it', () => {
