@@ -56,8 +56,9 @@ const two = () =>
 async function stranger(url: string): Promise<string> {
   const name = `stranger_${randomBytes(4).toString('hex')}`
   await rowsOf(url, `create role ${name} login password 'right'`)
+  // Before the database is dropped: what is registered last runs first.
   onTestFinished(async () => {
-    await rowsOf(withDatabase(url, 'postgres'), `drop role if exists ${name}`)
+    await rowsOf(url, `drop role if exists ${name}`)
   })
   return withCredentials(url, name, 'right')
 }
