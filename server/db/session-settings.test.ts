@@ -5,6 +5,7 @@ import { loadConfig } from '#server/config.ts'
 import { createLogger } from '#server/logger.ts'
 import { type RunningServer, startServer } from '#server/start.ts'
 import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '#server/testing/environment.ts'
+import { HOSTILE, IMPATIENT } from '#server/testing/hostile-settings.ts'
 import { type SmtpSink, startSmtpSink } from '#server/testing/smtp-sink.ts'
 import { throwawayDirectory } from '#server/testing/throwaway-directory.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded/postgres.ts'
@@ -21,50 +22,6 @@ import { settingsOf, settleOwnerSession } from './session-settings.ts'
 const WORKER_KEY = 'the-worker-key-of-this-file-alone-61b0'
 const PASSWORD = 'correct horse battery staple'
 const ORIGIN = 'http://localhost:3000'
-
-/** What an operator, or an older program on the same server, could have set. */
-const HOSTILE: Readonly<Record<string, string>> = {
-  DateStyle: 'German',
-  IntervalStyle: 'sql_standard',
-  TimeZone: 'Asia/Kathmandu',
-  bytea_output: 'escape',
-  extra_float_digits: '-5',
-  xmloption: 'document',
-  xmlbinary: 'hex',
-  standard_conforming_strings: 'off',
-  escape_string_warning: 'off',
-  backslash_quote: 'off',
-  array_nulls: 'off',
-  transform_null_equals: 'on',
-  quote_all_identifiers: 'on',
-  gin_fuzzy_search_limit: '1',
-  row_security: 'off',
-  default_transaction_read_only: 'on',
-  default_transaction_isolation: 'serializable',
-  default_transaction_deferrable: 'on',
-  session_replication_role: 'replica',
-  synchronous_commit: 'off',
-  default_text_search_config: 'pg_catalog.german',
-  search_path: 'public',
-  client_encoding: 'LATIN1',
-  check_function_bodies: 'off',
-  plan_cache_mode: 'force_custom_plan',
-  jit: 'on',
-  jit_above_cost: '0',
-  enable_indexscan: 'off',
-  enable_bitmapscan: 'off',
-  enable_seqscan: 'off',
-  enable_hashjoin: 'off',
-  enable_nestloop: 'off',
-  enable_sort: 'off',
-}
-
-/** Ends whatever runs, so that only a session which sets it anew gets anything done. */
-const IMPATIENT: Readonly<Record<string, string>> = {
-  statement_timeout: '1',
-  lock_timeout: '1',
-  idle_in_transaction_session_timeout: '1',
-}
 
 const log = createLogger({ level: 'silent' })
 let dataDir: string

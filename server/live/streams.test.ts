@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   type Actor,
@@ -266,44 +265,6 @@ describe('without news', () => {
     await log('heard')
     await until(() => idsOf(reader).length === 1, 'the event')
     reader.kill()
-    await server.close()
-    await patient.close()
-  })
-})
-
-describe('at a prompt of the API’s login', () => {
-  it('news names no task and no user, and what is said there wakes nobody up', async () => {
-    const { owner, id, log } = await newTask()
-    const prompt = new pg.Client(house.database.directUrls.api)
-    prompt.on('error', () => {})
-    await prompt.connect()
-    const heard: string[] = []
-    prompt.on('notification', ({ payload = '' }) => heard.push(payload))
-    await prompt.query('listen rowhouse')
-    await log('one')
-    await until(() => heard.length > 0, 'the news')
-    expect(heard.join()).toMatch(/^[0-9a-f-]{36}( [\w-]{22})+/)
-    for (const secret of [id, owner.userId, 'logs']) expect(heard.join()).not.toContain(secret)
-
-    const listenUrl = house.database.urls.listen
-    const patient = createLive({ ...house.services, listenUrl, checkIntervalMs: 60_000 })
-    const server = await serveHouse({ ...house.services, live: patient })
-    const reader = open({ ...owner, id, at: server.port })
-    await until(() => idsOf(reader).length === 1, 'the event')
-    // Once it listens, it looks again at everything.
-    await sleep(300)
-    await house.owner.query(`update app.tasks set last_log_seq = 2 where id = $1`, [id])
-    await house.owner.query(
-      `insert into app.task_logs (user_id, task_id, seq, type, message) values ($1, $2, 2, 'info', 'unsaid')`,
-      [owner.userId, id],
-    )
-    await prompt.query(`notify rowhouse, 'forged logs:${id} ${id}'`)
-    await sleep(300)
-    expect(idsOf(reader)).toHaveLength(1)
-    await log('three')
-    await until(() => idsOf(reader).length === 3, 'both events')
-    reader.kill()
-    await prompt.end()
     await server.close()
     await patient.close()
   })

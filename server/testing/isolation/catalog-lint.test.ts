@@ -2,7 +2,8 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { assertIsolated, findIsolationProblems, IsolationError, warningsAbout } from '../../db/isolation.ts'
 import { createTestDatabase, type TestDatabase } from '../database.ts'
-import { DEFECTS } from './defects.ts'
+import { DEFECTS_OF_RIGHTS } from './defects.ts'
+import { DEFECTS_OF_RULES } from './defects-of-rules.ts'
 
 // Each defect is planted in a transaction that is rolled back, and looked for inside it.
 
@@ -78,13 +79,20 @@ describe('the lint', () => {
       'a foreign key with its owner',
       'alter table app.settings add column task_id uuid; alter table app.settings add foreign key (user_id, task_id) references app.tasks (user_id, id)',
     ],
-    ['a large object', 'select lo_create(0)'],
+    [
+      'a foreign key with its organization',
+      'alter table app.tasks add column provider_id uuid; alter table app.tasks add foreign key (organization_id, provider_id) references app.ai_provider_configs (organization_id, id)',
+    ],
+    [
+      'a large object of a login’s',
+      'grant execute on function lo_create(oid) to rowhouse_api; set local role rowhouse_api; select lo_create(0); reset role',
+    ],
     ['a table of another schema', 'create table public.notes (id int)'],
   ] as const)('finds nothing in %s', async ([, change]) => {
     expect(await problemsWith(change)).toEqual([])
   })
 
-  test.for(DEFECTS)('finds %s', async ([, defect, finding]) => {
+  test.for([...DEFECTS_OF_RIGHTS, ...DEFECTS_OF_RULES])('finds %s', async ([, defect, finding]) => {
     expect((await problemsWith(defect)).join('\n')).toContain(finding)
   })
 })

@@ -1,146 +1,32 @@
 import { sql } from 'kysely'
-import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { scopedDatabase } from '../../db/database.ts'
-import { LoginPool } from '../../db/login-pool.ts'
-import { toPgConfig } from '../../db/postgres-client.ts'
-import type { StatementScope } from '../../db/scope.ts'
 import { type House, openHouse } from '../actors.ts'
 import { createHousehold, type Household, marksOf, sessionCredential } from './dataset.ts'
-import { LASTING, LET_THROUGH, OBSERVATION, REFUSED, REFUSED_BY_POSTGRES } from './leftovers.ts'
+import { type Injector, openInjector } from './injector.ts'
 import { readTables, rowsMentioning } from './tables.ts'
 
-// SQL that an attacker got into a statement of the server's, on a pool of one connection, which the next caller's statement
-// runs on as well. Whatever they try, they read their own rows only, and the next caller finds the connection as it was.
+// SQL that an attacker got into a statement of the server's. Whatever they try, they read their own rows only.
 
 let house: House
-let pool: LoginPool
+let injector: Injector
 let attacker: Household
 let victim: Household
 let untouched: Record<string, unknown> | undefined
 
 beforeAll(async () => {
   house = await openHouse()
-  pool = openPool()
   attacker = await createHousehold(house, 'Attacker')
   victim = await createHousehold(house, 'Victim')
-  untouched = await lookAround()
+  injector = openInjector(house, { attacker, victim })
+  untouched = await injector.lookAround()
   const { taskId, removedTaskId, stoppedTaskId, leasedTaskId } = victim
   expect(untouched?.tasks).toEqual([taskId, removedTaskId, stoppedTaskId, leasedTaskId].sort())
 })
 
 afterAll(async () => {
-  await pool.end()
+  await injector.pool.end()
   await house.close()
-})
-
-function openPool(): LoginPool {
-  return new LoginPool({
-    connection: toPgConfig(house.database.directUrls.api),
-    isNamed: true,
-    maxConnections: 1,
-  })
-}
-
-function scopeOf(user: Household, isReadOnly: boolean): StatementScope {
-  return {
-    credential: sessionCredential(user),
-    organizationId: null,
-    permission: 'session',
-    isReadOnly,
-    timeoutMs: 5_000,
-  }
-}
-
-async function inject(text: string): Promise<string> {
-  const db = scopedDatabase(pool, scopeOf(attacker, false))
-  try {
-    const { rows } = await sql.raw(text).execute(db)
-    return JSON.stringify(rows)
-  } catch (error) {
-    return String(error)
-  }
-}
-
-/** Everything that the next caller's statement could notice about the connection it runs on. */
-async function lookAround(): Promise<Record<string, unknown> | undefined> {
-  const scope = scopeOf(victim, false)
-  const connection = await pool.checkOut()
-  try {
-    const signIn = {
-      sql: 'select * from app.sign_in($1, $2, $3, $4, $5)',
-      values: [scope.credential, null, scope.permission, scope.isReadOnly, scope.timeoutMs],
-    }
-    const [, seen] = await connection.exchange([signIn, { sql: OBSERVATION, values: [] }], scope)
-    return seen?.rows[0]
-  } finally {
-    connection.release()
-  }
-}
-
-describe('SQL in a statement of the server’s leaves nothing to the next caller, because it is refused unsent:', () => {
-  test.for([...LASTING, ...REFUSED])('%s', async ([, text]) => {
-    expect(await inject(text)).toMatch(/^ForbiddenStatementError: /)
-    expect(await lookAround()).toEqual(untouched)
-  })
-
-  // Past the filter, on a connection of its own.
-  test.for(LASTING)('%s would be met otherwise', async ([, text]) => {
-    const client = new pg.Client(house.database.directUrls.api)
-    client.on('error', () => {})
-    await client.connect()
-    try {
-      const before = await lookAroundOn(client)
-      await client.query('begin')
-      await client.query('select * from app.sign_in($1, $2, $3, $4, $5)', [
-        sessionCredential(attacker),
-        null,
-        'any',
-        false,
-        5_000,
-      ])
-      await client.query(text)
-      await client.query('commit')
-      expect(await lookAroundOn(client)).not.toEqual(before)
-    } finally {
-      await client.end()
-      const superuser = new pg.Client(house.database.superuserUrl)
-      await superuser.connect()
-      await superuser.query('select lo_unlink(oid) from pg_largeobject_metadata')
-      await superuser.end()
-    }
-  })
-})
-
-async function lookAroundOn(client: pg.Client): Promise<unknown> {
-  await client.query('begin')
-  await client.query('select * from app.sign_in($1, $2, $3, $4, $5)', [
-    sessionCredential(victim),
-    null,
-    'any',
-    false,
-    5_000,
-  ])
-  const { rows } = await client.query(OBSERVATION)
-  await client.query('commit')
-  return JSON.parse(JSON.stringify(rows[0]))
-}
-
-test.for(REFUSED_BY_POSTGRES)('the server itself refuses %s', async ([, text, code]) => {
-  const db = scopedDatabase(pool, scopeOf(attacker, false))
-  await expect(sql.raw(text).execute(db)).rejects.toMatchObject({ code })
-  expect(await lookAround()).toEqual(untouched)
-})
-
-test('queries and changes of rows are let through, however they are written', async () => {
-  const db = scopedDatabase(pool, scopeOf(attacker, false))
-  for (const text of LET_THROUGH) {
-    const outcome = await sql
-      .raw(text)
-      .execute(db)
-      .then(() => 'sent', String)
-    expect([text, outcome]).toEqual([text, 'sent'])
-  }
 })
 
 describe('SQL in a statement of the server’s reaches no other user:', () => {
@@ -186,7 +72,7 @@ describe('SQL in a statement of the server’s reaches no other user:', () => {
   test.for(reads)('%s', async ([, text]) => {
     await house.owner.query('analyze app.tasks, auth.users, auth.sessions')
     const before = await victimsRows()
-    const answer = await inject(text(victim))
+    const answer = await injector.inject(text(victim))
     for (const mark of [...marksOf(victim), ...(await storedSecretsOf(victim))]) {
       // What the attacker typed comes back in an error's text.
       if (!text(victim).includes(mark)) expect(answer).not.toContain(mark)
@@ -233,7 +119,7 @@ describe('SQL in a statement of the server’s reaches no other user:', () => {
 
   test.for(writes)('%s', async ([, text]) => {
     const before = await victimsRows()
-    await inject(text(victim))
+    await injector.inject(text(victim))
     expect(await victimsRows()).toEqual(before)
   })
 
@@ -252,11 +138,11 @@ describe('SQL in a statement of the server’s reaches no other user:', () => {
 })
 
 test('SQL in a statement of the server’s reads its caller’s own rows', async () => {
-  expect(await inject('select * from app.tasks')).toContain(attacker.taskId)
+  expect(await injector.inject('select * from app.tasks')).toContain(attacker.taskId)
 })
 
 test('a query can’t be made to write', async () => {
-  const db = scopedDatabase(pool, scopeOf(attacker, true))
+  const db = scopedDatabase(injector.pool, injector.scopeOf(attacker, true))
   for (const text of [
     `insert into app.settings (key, value) values ('theme', '"dark"')`,
     `with changed as (update app.tasks set title = 'x' returning id) select * from changed`,
@@ -265,11 +151,11 @@ test('a query can’t be made to write', async () => {
   ]) {
     await expect(sql.raw(text).execute(db)).rejects.toMatchObject({ code: '25006' })
   }
-  expect(await lookAround()).toEqual(untouched)
+  expect(await injector.lookAround()).toEqual(untouched)
 })
 
 test('SQL in a transaction of the server’s leaves nothing to the next caller', async () => {
-  const db = scopedDatabase(pool, scopeOf(attacker, false))
+  const db = scopedDatabase(injector.pool, injector.scopeOf(attacker, false))
   for (const text of [
     `select set_config('synchronous_commit', 'off', false)`,
     'commit',
@@ -284,12 +170,12 @@ test('SQL in a transaction of the server’s leaves nothing to the next caller',
         await sql.raw(text).execute(transaction)
       })
       .catch(() => {})
-    expect(await lookAround()).toEqual(untouched)
+    expect(await injector.lookAround()).toEqual(untouched)
   }
 })
 
 test('text of a user’s that reads like SQL is stored as it is', async () => {
-  const db = scopedDatabase(pool, scopeOf(attacker, false))
+  const db = scopedDatabase(injector.pool, injector.scopeOf(attacker, false))
   const prompt = `select set_config('role', 'x', false); update pg_settings set u&"x"; pg_advisory_lock(1)`
   const { title } = await db
     .insertInto('app.tasks')
@@ -297,47 +183,4 @@ test('text of a user’s that reads like SQL is stored as it is', async () => {
     .returning('title')
     .executeTakeFirstOrThrow()
   expect(title).toBe(prompt)
-})
-
-// A pooler lends one connection to other programs as well, which may not be as careful.
-describe('sign_in puts right what another program left on the connection:', () => {
-  const left = [
-    ['app.credential', 's:00'],
-    ['app.organization', 'x'],
-    ['search_path', 'app, public'],
-    ['row_security', 'off'],
-    ['bytea_output', 'escape'],
-    ['extra_float_digits', '-3'],
-    ['transform_null_equals', 'on'],
-    ['IntervalStyle', 'iso_8601'],
-    ['TimeZone', 'Asia/Tokyo'],
-    ['DateStyle', 'German'],
-    ['lock_timeout', '1'],
-    ['idle_in_transaction_session_timeout', '0'],
-    ['statement_timeout', '4000'],
-  ] as const
-
-  test.for(left)('%s', async ([name, value]) => {
-    const client = new pg.Client(house.database.directUrls.api)
-    await client.connect()
-    try {
-      await client.query('select set_config($1, $2, false)', [name, value])
-      await client.query('begin')
-      await client.query({
-        text: 'select * from app.sign_in($1, $2, $3, $4, $5)',
-        values: [sessionCredential(victim), null, 'any', false, 5_000],
-      })
-      const { rows } = await client.query(OBSERVATION)
-      const seen = JSON.parse(JSON.stringify(rows[0]))
-      expect(seen.formats).toEqual(untouched?.formats)
-      expect(seen.zone).toEqual(untouched?.zone)
-      expect(seen.tasks).toEqual(untouched?.tasks)
-      expect(seen.settings[name]).toBe(Object(untouched?.settings)[name])
-      // The one that is active in their session.
-      const { organizationId } = victim
-      expect([seen.credential, seen.organization]).toEqual([sessionCredential(victim), organizationId])
-    } finally {
-      await client.end()
-    }
-  })
 })

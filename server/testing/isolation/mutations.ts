@@ -14,6 +14,8 @@ export interface Mutation {
   readonly title: string
   readonly table: string
   readonly sql: string
+  /** What is left out of a clause, where that is the mutation. */
+  readonly condition?: string
 }
 
 export async function readPolicies(owner: pg.Pool): Promise<Policy[]> {
@@ -31,7 +33,35 @@ export function isSibling(one: Policy, other: Policy | undefined): boolean {
   return one.table === other?.table && one.command === other.command && one.role === other.role
 }
 
-type Wanted = 'drop' | 'true' | 'true check' | 'no check' | 'all roles' | 'unbound'
+type Wanted = 'drop' | 'true' | 'true check' | 'no check' | 'all roles' | 'unbound' | 'condition'
+
+/** The conditions that an expression joins with AND, as Postgres prints it; one where it joins none. */
+function conditionsOf(expression: string): string[] {
+  const inner = /^\((.*)\)$/s.exec(expression)?.[1] ?? expression
+  const conditions: string[] = []
+  let depth = 0
+  let start = 0
+  for (let at = 0; at < inner.length; at++) {
+    if (inner[at] === '(') depth++
+    else if (inner[at] === ')') depth--
+    else if (depth === 0 && inner.startsWith(' AND ', at)) {
+      conditions.push(inner.slice(start, at))
+      start = at + ' AND '.length
+    }
+  }
+  return [...conditions, inner.slice(start)]
+}
+
+/** The clause without one of its conditions, for each of them. */
+function withoutEach(clause: string, expression: string | null): { clause: string; condition: string }[] {
+  if (expression === null) return []
+  const conditions = conditionsOf(expression)
+  if (conditions.length < 2) return []
+  return conditions.map((condition, i) => ({
+    clause: `${clause} (${conditions.filter((_, j) => i !== j).join(' and ')})`,
+    condition,
+  }))
+}
 
 /** One mutation of this kind for each policy that can have it. */
 export function mutationsOf(policies: readonly Policy[], wanted: Wanted): Mutation[] {
@@ -63,6 +93,15 @@ export function mutationsOf(policies: readonly Policy[], wanted: Wanted): Mutati
           ? []
           : [{ title: `${policy}, unbound`, table, sql: `alter ${policy} using (${unbound})` }]
       }
+      case 'condition':
+        return [...withoutEach('using', using), ...withoutEach('with check', withCheck)].map(
+          ({ clause, condition }) => ({
+            title: `${policy}, ${clause.slice(0, clause.indexOf(' ('))} without ${condition}`,
+            table,
+            sql: `alter ${policy} ${clause}`,
+            condition,
+          }),
+        )
       default:
         return wanted satisfies never
     }
