@@ -1,6 +1,7 @@
 import type { FuzzedServer } from './house.ts'
 import type { FuzzTarget } from './target.ts'
 import { authTargets } from './targets/auth.ts'
+import { mediaTargets } from './targets/media.ts'
 import { procedureTargets } from './targets/procedures.ts'
 import { bodyTargets, headTargets, webhookTargets } from './targets/requests.ts'
 import { superjsonTargets } from './targets/superjson.ts'
@@ -14,5 +15,6 @@ export function fuzzTargets(server: FuzzedServer): FuzzTarget[] {
     ...bodyTargets(server),
     ...authTargets(server),
     ...webhookTargets(server),
+    ...mediaTargets(),
   ]
 }

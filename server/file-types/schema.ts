@@ -15,8 +15,8 @@ export interface FileType {
   readonly extensions: readonly string[]
   /** Known by being text, not by its first bytes; `sometimes`: by either. */
   readonly isText?: true | 'sometimes'
-  /** What the library of images calls it; an image without can't be decoded here, and has no thumbnail. */
-  readonly decodedAs?: string
+  /** Of an image: it can be decoded here, and has a thumbnail. */
+  readonly isDecoded?: true
 }
 
 const OFFICE = 'application/vnd.openxmlformats-officedocument'
@@ -72,20 +72,20 @@ export const FILE_TYPES: readonly FileType[] = Object.freeze([
   image('image/png', {
     aliases: ['image/x-png', 'image/apng'],
     extensions: ['png', 'apng'],
-    decodedAs: 'png',
+    isDecoded: true,
   }),
   image('image/jpeg', {
     aliases: ['image/jpg', 'image/pjpeg', 'image/jfif', 'image/x-jpeg', 'image/x-jpg'],
     extensions: ['jpg', 'jpeg', 'jfif', 'pjpeg', 'jpe'],
-    decodedAs: 'jpeg',
+    isDecoded: true,
   }),
-  image('image/webp', { aliases: ['image/x-webp'], extensions: ['webp'], decodedAs: 'webp' }),
-  image('image/gif', { aliases: ['image/x-gif'], extensions: ['gif'], decodedAs: 'gif' }),
+  image('image/webp', { aliases: ['image/x-webp'], extensions: ['webp'], isDecoded: true }),
+  image('image/gif', { aliases: ['image/x-gif'], extensions: ['gif'], isDecoded: true }),
   image('image/avif', {
     aliases: ['image/avif-sequence', 'image/avifs'],
     seenAs: ['image/heif'],
     extensions: ['avif', 'avifs'],
-    decodedAs: 'heif',
+    isDecoded: true,
   }),
   image('image/heic', {
     aliases: ['image/heics', 'image/heic-sequence', 'image/x-heic'],

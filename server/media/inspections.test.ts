@@ -34,8 +34,15 @@ afterAll(() => house.close())
 /** A file that has arrived and waits to be completed. */
 async function arrive(file: SampleFile = textFile(), actor = ada): Promise<string> {
   const { media, uploadUrl, headers } = await beginUpload(actor, file)
-  await ask(house, uploadUrl, { method: 'PUT', headers: { ...headers }, body: file.bytes })
+  const answer = await ask(house, uploadUrl, { method: 'PUT', headers: { ...headers }, body: file.bytes })
+  if (answer.status !== 204) throw new Error(`the upload was answered ${answer.status}: ${answer.body}`)
   return media.id
+}
+
+async function arriveAll(count: number): Promise<string[]> {
+  const ids: string[] = []
+  while (ids.length < count) ids.push(await arrive())
+  return ids
 }
 
 /** Lets nobody read a file until it is released, so that inspections last. */
@@ -76,7 +83,7 @@ async function complete(id: string, actor = ada) {
 describe('files that are being inspected', () => {
   it(`are at most ${MAX_OF_USER} of one user, however many are completed at once, and another's do not count`, async () => {
     const bob = await createActor(house, { name: 'Bob' })
-    const ids = await Promise.all(Array.from({ length: MAX_OF_USER + 8 }, () => arrive()))
+    const ids = await arriveAll(MAX_OF_USER + 8)
     const his = await arrive(textFile(), bob)
     holdStore()
     const calls = ids.map(id => ada.caller().media.completeUpload({ id }))
@@ -120,7 +127,7 @@ describe('files that are being inspected', () => {
   })
 
   it('take no capacity from calls', async () => {
-    const ids = await Promise.all(Array.from({ length: 6 }, () => arrive()))
+    const ids = await arriveAll(6)
     holdStore()
     const answers = await Promise.all(ids.map(id => complete(id)))
     await expect.poll(async () => (await countOf('uploaded')) + (await countOf('processing'))).toBe(6)
@@ -132,7 +139,7 @@ describe('files that are being inspected', () => {
   })
 
   it('wait again once their callers have left, whether it was their turn or not', async () => {
-    const ids = await Promise.all(Array.from({ length: 3 }, () => arrive()))
+    const ids = await arriveAll(3)
     holdStore()
     const calls = await Promise.all(ids.map(id => complete(id)))
     await expect.poll(() => countOf('uploading')).toBe(0)

@@ -56,10 +56,10 @@ function mp4(movie: Buffer): SampleFile {
   }
 }
 
-/** A Matroska file of empty elements in a segment whose length is unknown. */
-export function matroskaOfElements(count: number): SampleFile {
+/** A Matroska file of empty tracks in a segment, which may say that it is longer. */
+export function matroskaOfElements(count: number, segmentBytes = count * 7): SampleFile {
   const head = Buffer.from('1a45dfa39f4286810142f7810142f2810442f381084282886d6174726f736b61', 'hex')
-  const segment = Buffer.from('1853806701ffffffffffffff', 'hex')
+  const segment = Buffer.from(`1853806701${segmentBytes.toString(16).padStart(14, '0')}`, 'hex')
   const track = Buffer.from('1654ae6b82ae80', 'hex')
   return {
     mediaType: 'video',
@@ -160,6 +160,33 @@ export function gifOfFrames(count: number, side = 7_000): SampleFile {
       ...Array.from({ length: count }, () => frame),
       Buffer.from([0x3b]),
     ]),
+  }
+}
+
+/** Entities of an SVG, each of which is ten of the one before; announced as a PNG, which its server would decode. */
+export function svgOfEntities(count: number): SampleFile {
+  const entities = Array.from({ length: count }, (_, index) => {
+    const before = `&e${index - 1};`
+    return `<!ENTITY e${index} "${index === 0 ? 'lol' : before.repeat(10)}">`
+  })
+  const text = `<?xml version="1.0"?><!DOCTYPE svg [${entities.join('')}]><svg>&e${count - 1};</svg>`
+  return { mediaType: 'image', mimeType: 'image/png', fileName: 'p.svg', bytes: Buffer.from(text) }
+}
+
+/** Directories of a TIFF, each of which leads to the next and the last to the first. */
+export function tiffOfDirectories(count: number): SampleFile {
+  const directories = Buffer.alloc(count * 18)
+  for (let index = 0; index < count; index++) {
+    directories.writeUInt16LE(1, index * 18)
+    directories.writeUInt16LE(256, index * 18 + 2)
+    directories.writeUInt32LE(index + 1 < count ? 8 + (index + 1) * 18 : 8, index * 18 + 14)
+  }
+  const head = Buffer.from('49492a0008000000', 'hex')
+  return {
+    mediaType: 'image',
+    mimeType: 'image/png',
+    fileName: 'p.tiff',
+    bytes: Buffer.concat([head, directories]),
   }
 }
 

@@ -1,11 +1,18 @@
 // The process that inspects files, one at a time. It has nothing of the server's but this file's bytes, which it asks for, and
 // may be killed at any moment: readers of images and of other formats run loops that nothing else ends.
 
+import { once } from 'node:events'
 import { setPriority } from 'node:os'
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { inspect } from './inspect.ts'
-import { type FromInspector, MAX_READ_BYTES, type ToInspector } from './protocol.ts'
+import {
+  type FromInspector,
+  type InspectedFile,
+  type Inspection,
+  MAX_READ_BYTES,
+  type ToInspector,
+} from './protocol.ts'
 
 // Behind the server in the queue for the processor.
 setPriority(5)
@@ -16,16 +23,24 @@ process.on('disconnect', () => process.exit())
 const watchdog = new Worker(new URL(`./watchdog${extname(import.meta.url)}`, import.meta.url), {
   argv: process.argv.slice(2),
 })
+// No file is read before it is watched.
+const isWatched = once(watchdog, 'message')
 let takeBytes: ((bytes: Uint8Array) => void) | undefined
 
 process.on('message', (message: ToInspector) => {
   if (message.kind === 'bytes') return takeBytes?.(message.bytes)
-  watchdog.postMessage('begin')
-  void inspect({ ...message.file, read }, () => tell({ kind: 'recognised' })).then(found => {
-    watchdog.postMessage('end')
-    tell({ kind: 'found', found })
-  })
+  void find(message.file).then(found => tell({ kind: 'found', found }))
 })
+
+async function find(file: InspectedFile): Promise<Inspection> {
+  await isWatched
+  watchdog.postMessage('begin')
+  try {
+    return await inspect({ ...file, read }, () => tell({ kind: 'recognised' }))
+  } finally {
+    watchdog.postMessage('end')
+  }
+}
 
 function tell(message: FromInspector): void {
   process.send?.(message)

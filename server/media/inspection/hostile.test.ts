@@ -10,6 +10,8 @@ import {
   oggOfPages,
   plainPng,
   pngOfTexts,
+  svgOfEntities,
+  tiffOfDirectories,
   wavOfChunks,
 } from '../../testing/hostile-media.ts'
 import { mp4File, type SampleFile, wavFile } from '../../testing/media.ts'
@@ -42,6 +44,8 @@ describe('this process is not held up by', () => {
     ['a WAV file of 500,000 empty chunks', () => wavOfChunks(500_000)],
     ['a PNG that is 50,000,000 pixels high', () => plainPng(1, 50_000_000)],
     ['a PNG of 400 texts of a mebibyte', () => pngOfTexts(400)],
+    ['an SVG of 20,000 entities for a PNG', () => svgOfEntities(20_000)],
+    ['a TIFF of 50,000 directories for a PNG', () => tiffOfDirectories(50_000)],
     ['a GIF of 20,000 large frames', () => gifOfFrames(20_000)],
   ])('%s', async (_name, makeFile) => {
     const file = makeFile()

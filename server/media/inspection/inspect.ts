@@ -72,15 +72,14 @@ async function readPicture(file: StoredFile): Promise<Inspection> {
   const sharp = await loadSharp()
   // What a picture takes is bounded here, by what its head says, and by the limits of this process where that is a lie.
   const open = () => sharp(bytes, { limitInputPixels: false })
-  const decodedAs = findFileType(file.mimeType)?.decodedAs
+  const isDecoded = findFileType(file.mimeType)?.isDecoded ?? false
   try {
-    const { autoOrient, format } = await open().metadata()
+    const { autoOrient } = await open().metadata()
     const { width, height } = autoOrient
     if (Math.max(width, height) > MAX_SIDE)
       return { problem: `the image has a side of more than ${MAX_SIDE} pixels` }
     if (width * height > MAX_PIXELS) return { problem: `the image has more than ${MAX_PIXELS} pixels` }
-    if (decodedAs === undefined) return { ...NOTHING_KNOWN, width, height }
-    if (decodedAs !== format) return { problem: `the image is ${format}` }
+    if (!isDecoded) return { ...NOTHING_KNOWN, width, height }
     const thumbnail = await open()
       .autoOrient()
       .resize({ width: THUMBNAIL_EDGE, height: THUMBNAIL_EDGE, fit: 'inside', withoutEnlargement: true })
@@ -88,14 +87,14 @@ async function readPicture(file: StoredFile): Promise<Inspection> {
       .toBuffer()
     return { ...NOTHING_KNOWN, width, height, thumbnail }
   } catch {
-    if (decodedAs === undefined) return NOTHING_KNOWN
+    if (!isDecoded) return NOTHING_KNOWN
     return { problem: 'the image is broken, or not quite of its type' }
   }
 }
 
-async function loadSharp() {
+/** The library of images, which reads no other formats than those that may be uploaded. */
+export async function loadSharp() {
   const { default: sharp } = await import('sharp')
-  // Of the many formats that it reads, those that may be uploaded.
   sharp.block({ operation: ['VipsForeignLoad'] })
   sharp.unblock({
     operation: ['Png', 'Jpeg', 'Webp', 'Nsgif', 'Heif'].map(format => `VipsForeignLoad${format}Buffer`),

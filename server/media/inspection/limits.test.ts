@@ -1,3 +1,6 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import { mp3OfFrames } from '../../testing/hostile-media.ts'
@@ -81,15 +84,37 @@ it('another’s file does not wait for one that takes long', async () => {
   expect(await Promise.all(slow)).toEqual(Array(5).fill('ended'))
 })
 
-it('files follow each other without an end, and fifty at once are all inspected', async () => {
+it('of a large file no more is read than its description takes', async () => {
+  const inspections = createInspections({ limits: { cpuMs: 60_000, wallMs: 60_000 } })
+  open.push(inspections)
+  const sizeBytes = 5 * 1024 ** 3
+  const head = mp4File().bytes.subarray(0, 32)
+  // Boxes of 4 KiB that say nothing, without an end.
+  const box = Buffer.alloc(4_096)
+  box.write('\0\0\x10\0free', 'latin1')
+  const filling = Buffer.alloc(1024 ** 2 + box.length, box)
+  let readBytes = 0
+  const read = async (from: number, to: number) => {
+    readBytes += to - from
+    if (from === 0) return Buffer.concat([head, filling]).subarray(0, to)
+    const phase = (from - head.length) % box.length
+    return filling.subarray(phase, phase + to - from)
+  }
+  const file = { sizeBytes, mimeType: 'video/mp4', mediaType: 'video', read } as const
+  await inspections.inspect(file, { userId: 'ada', onBegin: async () => {} })
+  expect(readBytes).toBeGreaterThan(60 * 1024 ** 2)
+  expect(readBytes).toBeLessThan(70 * 1024 ** 2)
+})
+
+it('many files at once are all inspected', async () => {
   const inspect = start()
   const found = await Promise.all(Array.from({ length: 120 }, () => inspect(textFile())))
   expect(found).toEqual(Array(120).fill(expect.objectContaining({ width: null })))
 })
 
 describe.runIf(process.platform === 'linux')('the process that inspects', () => {
-  const children = async () => {
-    const text = await readFile(`/proc/self/task/${process.pid}/children`, 'utf8')
+  const children = async (parent: number | undefined = process.pid) => {
+    const text = await readFile(`/proc/${parent}/task/${parent}/children`, 'utf8')
     const commands = await Promise.all(
       text
         .trim()
@@ -108,7 +133,39 @@ describe.runIf(process.platform === 'linux')('the process that inspects', () => 
     expect(others).toEqual([])
     expect(await readFile(`/proc/${first}/environ`, 'utf8')).not.toMatch(/PATH|DATABASE|SECRET/)
     open[0]?.close()
-    await expect.poll(children).toEqual([])
+    await expect.poll(() => children()).toEqual([])
+  })
+
+  it('is replaced after fifty files', async () => {
+    const inspect = start()
+    await inspect(textFile())
+    const [first] = await children()
+    for (let count = 1; count < 50; count++) await inspect(textFile())
+    await inspect(textFile())
+    const [second, ...others] = await children()
+    expect(second).toMatch(/^\d+$/)
+    expect(second).not.toBe(first)
+    expect(others).toEqual([])
+  })
+
+  it('ends with a server that was killed, whatever it is at', async () => {
+    const program = `
+      const { createInspections } = await import(${JSON.stringify(new URL('./inspections.ts', import.meta.url).href)})
+      const { mp3OfFrames } = await import(${JSON.stringify(new URL('../../testing/hostile-media.ts', import.meta.url).href)})
+      const { bytes, mimeType, mediaType } = mp3OfFrames(400_000)
+      const read = async (from, to) => bytes.subarray(from, to)
+      const inspections = createInspections({ limits: { cpuMs: 600_000, wallMs: 600_000 } })
+      setTimeout(() => console.log('at it'), 1_500)
+      await inspections.inspect({ sizeBytes: bytes.length, mimeType, mediaType, read }, { userId: 'x', onBegin: async () => {} })`
+    const server = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    await once(server.stdout, 'data')
+    const [child = ''] = await children(server.pid)
+    expect(child).toMatch(/^\d+$/)
+    server.kill('SIGKILL')
+    await once(server, 'exit')
+    await expect.poll(() => existsSync(`/proc/${child}`)).toBe(false)
   })
 
   it('is gone once its caller has left', async () => {
@@ -118,6 +175,6 @@ describe.runIf(process.platform === 'linux')('the process that inspects', () => 
     await expect.poll(async () => (await children()).length).toBe(1)
     controller.abort()
     await inspection
-    await expect.poll(children).toEqual([])
+    await expect.poll(() => children()).toEqual([])
   })
 })

@@ -12,12 +12,16 @@ let begunAt: NodeJS.CpuUsage | undefined
 
 parentPort?.on('message', message => {
   begunAt = message === 'begin' ? process.cpuUsage() : undefined
+  check()
 })
-// Beside a loop of the main thread no message of the channel's end comes.
-setInterval(() => {
+setInterval(check, CHECK_MS)
+parentPort?.postMessage('watching')
+
+function check(): void {
+  // Beside a loop of the main thread no message of the channel's end comes.
   if (process.ppid !== server) process.kill(process.pid, 'SIGKILL')
   if (process.memoryUsage.rss() > Number(maxBytes)) process.kill(process.pid, PAST_MEMORY)
   if (begunAt === undefined) return
   const { user, system } = process.cpuUsage(begunAt)
   if ((user + system) / 1_000 > Number(maxCpuMs)) process.kill(process.pid, PAST_CPU)
-}, CHECK_MS)
+}
