@@ -30,7 +30,7 @@ const MAX_WAITING_PER_CALLER = 200
 /**
  * Shares the connections of a pool out, so that callers who wait for a lock leave some to the others. A caller holds at most
  * half of what the others leave, and two at least, since a transaction may need a second; statements that write leave a
- * fifth of the pool to those that only read. Within that, first come, first served.
+ * fifth of the pool, and one connection at least, to those that only read. Within that, first come, first served.
  */
 export class ConnectionShares {
   readonly #size: number
@@ -44,7 +44,7 @@ export class ConnectionShares {
 
   constructor(size: number, timeoutMs: number) {
     this.#size = size
-    this.#writers = size - Math.floor(size / 5)
+    this.#writers = Math.max(1, size - Math.max(1, Math.floor(size / 5)))
     this.#timeoutMs = timeoutMs
   }
 

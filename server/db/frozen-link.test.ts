@@ -16,12 +16,15 @@ vi.setConfig({ testTimeout: 60_000 })
 /** What nobody waits for whose statements are none of the stuck ones. Without a bound it would be five seconds, and an error. */
 const SOON_MS = 3_000
 
+/** No more than what the suite's pooler lends: a process that asks for more waits for it in the pooler, which knows no shares. */
+const POOL_SIZE = 4
+
 let house: House
 let ada: Actor
 let bob: Actor
 
 beforeAll(async () => {
-  house = await openHouse()
+  house = await openHouse({}, { maxConnections: POOL_SIZE })
   ada = await createActor(house, { name: 'Ada' })
   bob = await createActor(house, { name: 'Bob' })
   await bob.caller().tasks.create({ prompt: 'mine' })

@@ -27,7 +27,7 @@ export interface Pools {
   close(): Promise<void>
 }
 
-interface PoolOptions {
+export interface PoolOptions {
   readonly maxConnections?: number
   /** Not called once the pools are being closed: what ends then was meant to. */
   readonly onIdleError?: (error: Error) => void

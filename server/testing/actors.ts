@@ -11,7 +11,7 @@ import { signSessionToken, storedSessionToken } from '../auth/session-token.ts'
 import { type Caller, createCaller } from '../caller.ts'
 import { NO_PROVIDERS } from '../config/providers.ts'
 import { parseKeyring } from '../crypto/keyring.ts'
-import { openPools } from '../db/pools.ts'
+import { openPools, type PoolOptions } from '../db/pools.ts'
 import { createLive } from '../live/live.ts'
 import { createInspections } from '../media/inspection/inspections.ts'
 import { openMediaStore } from '../media/store.ts'
@@ -64,9 +64,9 @@ export interface CallHeaders {
 
 export type Role = 'owner' | 'admin' | 'member'
 
-export async function openHouse(overrides: Partial<Services> = {}): Promise<House> {
+export async function openHouse(overrides: Partial<Services> = {}, pools: PoolOptions = {}): Promise<House> {
   const database = await createTestDatabase()
-  const services = testServices(database, overrides)
+  const services = testServices(database, overrides, pools)
   const owner = openOwnerPool(database)
   return {
     database,
@@ -86,8 +86,9 @@ export async function openHouse(overrides: Partial<Services> = {}): Promise<Hous
 export function testServices(
   database: Pick<TestDatabase, 'urls'>,
   overrides: Partial<Services> = {},
+  poolOptions: PoolOptions = {},
 ): Services {
-  const pools = openPools(database.urls)
+  const pools = openPools(database.urls, poolOptions)
   const log = pino({ level: 'silent' })
   const keyring = parseKeyring(TEST_ENCRYPTION_KEYS)
   const places = createPlaces({ system: pools.system })
