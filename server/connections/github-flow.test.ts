@@ -69,7 +69,7 @@ test('an installation that the connecting user can not list is not stored', asyn
 
 test('an installation that its owner has yet to make is not stored', async () => {
   fake.browse({ login: 'member', installation: null })
-  expect(await endOf(await connected.consent(ada, 'github'))).toBe('provider_refused')
+  expect(await endOf(await connected.consent(ada, 'github'))).toBe('installation_requested')
   expect(await rows()).toEqual([])
 })
 
