@@ -919,6 +919,7 @@ CREATE OR REPLACE FUNCTION app.erase_batch(p_id uuid, p_limit integer, OUT paren
  SET enable_seqscan TO 'off'
  SET enable_bitmapscan TO 'off'
  SET enable_sort TO 'off'
+ SET jit TO 'off'
 AS $function$
 #variable_conflict use_column
 declare
