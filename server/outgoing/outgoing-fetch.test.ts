@@ -62,7 +62,9 @@ test.each([
 ])('%s is refused, and nothing is heard there', async template => {
   await using server = await serveHttp(hello)
   const url = template.replace('PORT', new URL(server.origin).port)
-  expect(await ask(url)).toMatch(/^OutgoingError: (refused: \S+ is .*(loopback|unspecified) address|localhost has no public address)$/)
+  expect(await ask(url)).toMatch(
+    /^OutgoingError: (refused: \S+ is .*(loopback|unspecified) address|localhost has no public address)$/,
+  )
   expect(server.requests).toEqual([])
 })
 
