@@ -143,7 +143,9 @@ describe('hashing', () => {
         inUse.push(authPool.totalCount - authPool.idleCount)
         await sleep(5)
       }
-      expect(inUse.slice(-3)).toEqual([0, 0, 0])
+      // Neither while the request still reads the account, nor when its hash is done on another thread.
+      const midst = inUse.slice(Math.floor(inUse.length * 0.6), Math.floor(inUse.length * 0.8))
+      expect(new Set(midst)).toEqual(new Set([0]))
       expect((await answer).status).toBe(200)
     }
   })
