@@ -39,7 +39,8 @@ export const HOSTILE: Readonly<Record<string, string>> = {
 
 /** Ends whatever runs, so that only a session which sets it anew gets anything done. */
 export const IMPATIENT: Readonly<Record<string, string>> = {
-  statement_timeout: '1',
-  lock_timeout: '1',
+  // Short, and longer than the statement takes that puts it right, on a busy machine too.
+  statement_timeout: '250',
+  lock_timeout: '250',
   idle_in_transaction_session_timeout: '1',
 }
