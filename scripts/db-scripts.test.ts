@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import {
   emptyDatabase,
   migrationsOf,
@@ -12,6 +12,9 @@ import {
 } from '#server/db/migrations/harness.ts'
 import { createTestDatabase } from '#server/testing/database.ts'
 import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '#server/testing/environment.ts'
+
+// A test starts a dozen processes, which a busy machine does slowly.
+vi.setConfig({ testTimeout: 90_000 })
 
 interface Finished {
   code: number | null

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Client } from 'pg'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { parseConnectionUrl, withCredentials, withDatabase } from '#server/db/connection-url.ts'
 import {
   emptyDatabase,
@@ -13,6 +13,9 @@ import {
   writeMigration,
 } from '#server/db/migrations/harness.ts'
 import { TEST_AUTH_SECRET } from '#server/testing/environment.ts'
+
+// A test starts a dozen processes, which a busy machine does slowly.
+vi.setConfig({ testTimeout: 90_000 })
 
 const script = join(import.meta.dirname, 'kysely-migrate.ts')
 
