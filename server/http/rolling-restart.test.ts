@@ -28,13 +28,17 @@ async function startProxy() {
   let backends: readonly Backend[] = []
   let ready: readonly Backend[] = []
   let turn = 0
+  let checks = 0
   const isReady = async ({ port }: Backend) => {
     const { status } = await send(port, { path: '/readyz' }).catch(() => ({ status: 0 }))
     return status === 200
   }
+  // Of checks that overlap, the one that was begun last counts: an earlier one may still find a server ready that stops.
   const check = async () => {
-    const states = await Promise.all(backends.map(isReady))
-    ready = backends.filter((_, index) => states[index])
+    const asked = backends
+    const turnOfCheck = ++checks
+    const states = await Promise.all(asked.map(isReady))
+    if (turnOfCheck === checks) ready = asked.filter((_, index) => states[index])
   }
   const checking = setInterval(() => void check(), 50)
   const proxy: Server = createServer((call, answer) => {
