@@ -38,8 +38,6 @@ alter policy select_member on app.content
     and deleted_at is null
     and user_id <> all ((select app.removed_user_ids())::uuid[])
   );
-alter policy select_published on app.content
-  using (status = 'published' and deleted_at is null and user_id <> all ((select app.removed_user_ids())::uuid[]));
 alter policy select_member on app.approvals
   using (
     organization_id = any ((select app.member_organization_ids())::uuid[])
@@ -52,6 +50,7 @@ create table app.erasures (
   id uuid not null default app.new_id(),
   parent text not null,
   key jsonb not null,
+  deletion_id uuid,
   step text,
   position jsonb,
   row_count bigint not null default 0,
@@ -66,6 +65,8 @@ comment on table app.erasures is
   'Removed rows whose dependent rows are deleted in batches, and how far that is. No login reads or writes it but through functions.';
 comment on column app.erasures.parent is 'The table of the removed row.';
 comment on column app.erasures.key is 'The columns of the removed row that dependent rows refer to, with their values.';
+comment on column app.erasures.deletion_id is
+  'Set where the row may be restored: dependent rows are marked with it, or lose that mark, instead of being deleted.';
 comment on column app.erasures.step is 'The step of app.erasure_steps at which the next batch begins; null for the first one.';
 comment on column app.erasures.position is 'The last row that this step deleted, by its place; null before its first batch.';
 comment on column app.erasures.row_count is 'How many dependent rows were deleted or changed so far.';
@@ -93,7 +94,9 @@ comment on function app.slow_references() is
   'References that no foreign key holds, since their children are deleted, or have columns set to null, in batches.';
 
 create function app.erasure_steps(p_parent regclass, p_columns text[])
-returns table (step text, target regclass, columns text[], cleared text[], place text[], place_types text[])
+returns table (
+  step text, target regclass, key text[], columns text[], cleared text[], place text[], place_types text[]
+)
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
@@ -150,7 +153,7 @@ as $$
   )
   select
     format('%s (%s)', s.relid::regclass, array_to_string(s.columns, ', ')),
-    s.relid::regclass, s.columns, s.cleared,
+    s.relid::regclass, pk.columns, s.columns, s.cleared,
     case when leads then pk.columns[cardinality(s.columns) + 1:] end,
     case when leads then pk.types[cardinality(s.columns) + 1:] end
   from steps s
@@ -177,14 +180,290 @@ comment on function app.erasure_steps(regclass, text[]) is
   'What is deleted, or has columns set to null (cleared), before a row of p_parent goes, in this order: by the columns that hold its '
   'p_columns, and in the order of what follows them in the primary key (place), where that leads with them. Read from the catalog.';
 
-create function app.begin_erasure(p_parent text, p_key jsonb) returns uuid
+create function app.begin_erasure(p_parent text, p_key jsonb, p_deletion_id uuid default null) returns uuid
 language sql volatile
 set search_path = pg_catalog, pg_temp
 as $$
   -- By the clock: what is made under a membership that comes back while this goes on is made later, and stays.
-  insert into app.erasures (parent, key, created_at) values (p_parent, p_key, clock_timestamp()) returning id
+  insert into app.erasures (parent, key, deletion_id, created_at)
+  values (p_parent, p_key, p_deletion_id, clock_timestamp())
+  returning id
 $$;
-comment on function app.begin_erasure(text, jsonb) is 'Notes that a row is removed and that its dependent rows are to be deleted.';
+comment on function app.begin_erasure(text, jsonb, uuid) is
+  'Notes that dependent rows of a removed row are to be deleted or, with a deletion_id, to be marked with it.';
+
+create function app.erase_dependents(
+  p_job app.erasures, p_limit integer, out step text, out "position" jsonb, out erased integer
+)
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+-- Whatever the statistics say of tables that shrink as fast: a batch reads an index from where the last one ended.
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_sort = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+-- A plan that is disabled counts as expensive, and before PostgreSQL 18 compiling it would take seconds.
+set jit = off
+as $$
+declare
+  key_columns text[] := array(select jsonb_object_keys(p_job.key));
+  is_slow boolean := exists (select from app.slow_references() s where s.parent = p_job.parent::regclass);
+  target record;
+  own_key text;
+  chosen_key text;
+  condition text;
+  place text;
+  behind text;
+  wanted integer;
+  chosen integer;
+begin
+  erased := 0;
+  step := p_job.step;
+  "position" := p_job.position;
+  for target in
+    with steps as materialized (
+      select * from app.erasure_steps(p_job.parent::regclass, key_columns)
+        with ordinality s (step, target, key, columns, cleared, place, place_types, n)
+    )
+    -- From the beginning where a migration has taken the step away meanwhile.
+    select * from steps where n >= coalesce((select n from steps where steps.step = p_job.step), 1) order by n
+  loop
+    if target.step is distinct from step then
+      step := target.step;
+      "position" := null;
+    end if;
+    wanted := p_limit - erased;
+    select string_agg(format('t.%I = %L', c.name, p_job.key ->> key_columns[c.n]), ' and ')
+    into condition
+    from unnest(target.columns) with ordinality c (name, n);
+    if is_slow then
+      condition := condition || format(' and t.created_at <= %L', p_job.created_at);
+    end if;
+    select
+      string_agg(format('t.%I', c.name), ', ' order by c.n),
+      string_agg(format('c.%I', c.name), ', ' order by c.n)
+    into own_key, chosen_key
+    from unnest(target.key) with ordinality c (name, n);
+    select
+      string_agg(format('t.%I', c.name), ', ' order by c.n),
+      string_agg(format('%L::%s', "position" ->> (c.n - 1)::integer, target.place_types[c.n]), ', ' order by c.n)
+    into place, behind
+    from unnest(target.place) with ordinality c (name, n);
+    -- The condition once more: of a row that somebody changes at this moment, the new version counts. "is true" keeps it from
+    -- being looked up instead of the key.
+    execute format(
+      'with chosen as materialized (select %s from %s t where %s %s %s limit %s), changed as (%s returning 1)
+       select (select count(*) from chosen), %s, (select count(*) from changed)',
+      own_key, target.target, condition,
+      case when "position" is not null then format('and (%s) > (%s)', place, behind) end,
+      'order by ' || place, wanted,
+      case
+        when target.cleared is null then format(
+          'delete from %s t using chosen c where (%s) = (%s) and (%s) is true', target.target, own_key, chosen_key, condition
+        )
+        else format(
+          'update %s t set %s from chosen c where (%s) = (%s) and (%s) is true', target.target,
+          (select string_agg(format('%I = null', name), ', ') from unnest(target.cleared) name),
+          own_key, chosen_key, condition
+        )
+      end,
+      case
+        when place is null then 'null::jsonb'
+        else format('(select jsonb_build_array(%s) from chosen t offset %s)', place, wanted - 1)
+      end
+    ) into chosen, "position";
+    erased := erased + chosen;
+    exit when chosen >= wanted;
+  end loop;
+  if erased < p_limit and not is_slow then
+    -- What came in while the removal itself committed goes along by cascade. Of what has no foreign key the row itself went
+    -- first, and may be there anew.
+    execute format(
+      'delete from %s t where %s', p_job.parent::regclass,
+      (select string_agg(format('t.%I = %L', name, p_job.key ->> name), ' and ') from unnest(key_columns) name)
+    );
+  end if;
+end
+$$;
+comment on function app.erase_dependents(app.erasures, integer) is
+  'Deletes up to p_limit of the rows that depend on a removed row, and once none is left, the row itself; returns where the next batch begins.';
+
+create function app.followers(p_parent regclass)
+returns table (child regclass, columns text[], parent_columns text[], has_time boolean)
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select
+    args.list[1]::regclass,
+    case when t.tgnargs > 2 then array['user_id', args.list[2]] else array[args.list[2]] end,
+    case when t.tgnargs > 2 then array['user_id', 'id'] else array['id'] end,
+    true
+  from pg_trigger t
+  cross join lateral (select string_to_array(encode(t.tgargs, 'escape'), '\000') as list) args
+  where t.tgrelid = p_parent and t.tgfoid = 'app.follow_deletion'::regproc and not t.tgisinternal
+  union all
+  select f.child, f.columns, f.parent_columns, false
+  from (
+    values
+      ('app.tasks'::regclass, 'app.approvals'::regclass, '{user_id,task_id}'::text[], '{user_id,id}'::text[]),
+      ('auth.organizations', 'app.ai_provider_configs', '{organization_id}', '{id}'),
+      ('auth.organizations', 'app.api_tokens', '{organization_id}', '{id}'),
+      ('auth.organizations', 'app.approvals', '{organization_id}', '{id}')
+  ) f (parent, child, columns, parent_columns)
+  where f.parent = p_parent
+$$;
+comment on function app.followers(regclass) is
+  'Tables whose rows get the deletion_id of a removed row of p_parent: its triggers of app.follow_deletion, and what cannot be removed alone.';
+
+create function app.is_slug_taken(p_user_id uuid, p_organization_id uuid, p_slug text) returns boolean
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if p_organization_id is null then
+    return exists (
+      select from app.content c
+      where c.user_id = p_user_id and c.slug = p_slug and c.organization_id is null and c.deleted_at is null
+    );
+  end if;
+  return exists (
+    select from app.content c
+    where c.organization_id = p_organization_id and c.slug = p_slug
+      and c.organization_id is not null and c.deleted_at is null
+  );
+end
+$$;
+comment on function app.is_slug_taken(uuid, uuid, text) is
+  'Whether a slug is in use on a creator''s own page, or in an organization. A function, so that it is looked up row by row.';
+
+create function app.follow_batch(p_parent regclass, p_key jsonb, p_deletion_id uuid, p_before timestamptz, p_limit integer)
+returns integer
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+declare
+  parent record;
+  follower record;
+  own_key text;
+  chosen_key text;
+  condition text;
+  changes text;
+  wanted integer;
+  n integer;
+  changed integer := 0;
+begin
+  execute format(
+    'select t.deletion_id, t.deleted_at from %s t where %s', p_parent,
+    (select string_agg(format('t.%I = %L', k.key, k.value), ' and ') from jsonb_each_text(p_key) k)
+  ) into parent;
+  for follower in select * from app.followers(p_parent) loop
+    wanted := p_limit - changed;
+    select string_agg(format('t.%I = %L', c.name, p_key ->> follower.parent_columns[c.n]), ' and ')
+    into condition
+    from unnest(follower.columns) with ordinality c (name, n);
+    if parent.deletion_id = p_deletion_id then
+      condition := condition || ' and t.deletion_id is null';
+      changes := format('deletion_id = %L', p_deletion_id);
+      if follower.has_time then
+        changes := changes || format(', deleted_at = %L', parent.deleted_at);
+      end if;
+    else
+      condition := condition || format(' and t.deletion_id = %L', p_deletion_id);
+      changes := case
+        when follower.has_time then 'deletion_id = null, deleted_at = null'
+        -- An approval whose task, or whose organization, is removed as well stays hidden with that.
+        when follower.child = 'app.approvals'::regclass then
+          'deletion_id = coalesce(
+             (select p.deletion_id from app.tasks p where p.user_id = t.user_id and p.id = t.task_id),
+             (select p.deletion_id from auth.organizations p where p.id = t.organization_id)
+           )'
+        else 'deletion_id = null'
+      end;
+      if follower.child = 'app.content'::regclass and p_before is not null then
+        -- Its name is another's by now: it stays where it can be restored by itself, under another name.
+        condition := condition || ' and not app.is_slug_taken(t.user_id, t.organization_id, t.slug)';
+      end if;
+    end if;
+    select
+      string_agg(format('t.%I', a.attname), ', ' order by c.n), string_agg(format('c.%I', a.attname), ', ' order by c.n)
+    into own_key, chosen_key
+    from pg_index i
+    cross join unnest(i.indkey) with ordinality c (num, n)
+    join pg_attribute a on a.attrelid = i.indrelid and a.attnum = c.num
+    where i.indrelid = follower.child and i.indisprimary;
+    execute format(
+      'with chosen as materialized (select %3$s from %1$s t where %5$s limit %6$s)
+       update %1$s t set %2$s from chosen c where (%3$s) = (%4$s) and (%5$s) is true',
+      follower.child, changes, own_key, chosen_key, condition, wanted
+    );
+    get diagnostics n = row_count;
+    changed := changed + n;
+    if changed >= p_limit then
+      return changed;
+    end if;
+  end loop;
+  if p_parent = 'auth.organizations'::regclass and p_before is not null then
+    changed := changed + app.detach_content((p_key ->> 'id')::uuid, p_before, p_limit - changed);
+  end if;
+  return changed;
+end
+$$;
+comment on function app.follow_batch(regclass, jsonb, uuid, timestamptz, integer) is
+  'Marks up to p_limit rows with the deletion_id of a removed row that they follow or, once that is restored, takes the mark off those '
+  'that have it. With a time, as a later batch: what can no longer be restored is left as it is, and content that an organization '
+  'had before it leaves it.';
+
+create function app.detach_content(p_organization_id uuid, p_before timestamptz, p_limit integer) returns integer
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  detached integer;
+begin
+  -- In one order, so that two organizations that are removed at once don't wait for each other's creators.
+  perform app.lock_page(creator.user_id, false)
+  from (
+    select distinct c.user_id
+    from (
+      select c.user_id from app.content c
+      where c.organization_id = p_organization_id and c.created_at <= p_before
+      order by c.user_id, c.id
+      limit p_limit
+    ) c
+    order by c.user_id
+  ) creator;
+  with chosen as materialized (
+    select c.user_id, c.id from app.content c
+    where c.organization_id = p_organization_id and c.created_at <= p_before
+    order by c.user_id, c.id
+    limit p_limit
+  )
+  update app.content c set organization_id = null
+  from chosen
+  where c.user_id = chosen.user_id and c.id = chosen.id and (c.organization_id = p_organization_id) is true;
+  get diagnostics detached = row_count;
+  return detached;
+end
+$$;
+comment on function app.detach_content(uuid, timestamptz, integer) is 'Leaves content of an organization that was made before a time with its creators.';
+
+create function app.follow(p_parent text, p_key jsonb, p_deletion_id uuid) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if p_deletion_id is not null and app.follow_batch(p_parent::regclass, p_key, p_deletion_id, null, 1000) >= 1000 then
+    perform app.begin_erasure(p_parent, p_key, p_deletion_id);
+  end if;
+end
+$$;
+comment on function app.follow(text, jsonb, uuid) is
+  'Lets rows follow one that is removed or restored: a thousand at once, the rest in later batches.';
 
 create function app.erase_batch(
   p_id uuid, p_limit integer,
@@ -193,117 +472,39 @@ create function app.erase_batch(
 )
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
--- Whatever the statistics say of tables that shrink as fast: a batch reads an index from where the last one ended.
-set enable_seqscan = off
-set enable_bitmapscan = off
-set enable_sort = off
--- A plan that is disabled counts as expensive, and before PostgreSQL 18 compiling it would take seconds.
-set jit = off
 as $$
 #variable_conflict use_column
 declare
   job app.erasures;
-  key_columns text[];
-  target record;
-  is_bounded boolean;
-  condition text;
-  place text;
-  after text;
-  chosen text;
-  wanted integer;
-  found_rows integer;
-  last jsonb;
 begin
   -- Another process may be at it.
   select * into job from app.erasures e where e.id = p_id and e.finished_at is null for update skip locked;
   if not found then
     return;
   end if;
-  erased := 0;
-  key_columns := array(select jsonb_object_keys(job.key));
-  -- The same membership may begin again.
-  is_bounded := exists (select from app.slow_references() s where s.parent = job.parent::regclass);
-  for target in
-    with steps as materialized (
-      select * from app.erasure_steps(job.parent::regclass, key_columns)
-        with ordinality s (step, target, columns, cleared, place, place_types, n)
-    )
-    -- From the beginning where a migration has taken the step away meanwhile.
-    select * from steps where n >= coalesce((select n from steps where step = job.step), 1) order by n
-  loop
-    if target.step is distinct from job.step then
-      job.step := target.step;
-      job.position := null;
-    end if;
-    wanted := p_limit - erased;
-    select string_agg(format('t.%I = %L', c.name, job.key ->> key_columns[c.n]), ' and ')
-    into condition
-    from unnest(target.columns) with ordinality c (name, n);
-    if is_bounded then
-      condition := condition || format(' and t.created_at <= %L', job.created_at);
-    end if;
-    if target.place is null then
-      chosen := format('select t.ctid, null::jsonb as place from %s t where %s limit %s', target.target, condition, wanted);
-    else
-      select
-        string_agg(format('t.%I', c.name), ', ' order by c.n),
-        string_agg(format('%L::%s', job.position ->> (c.n - 1)::integer, target.place_types[c.n]), ', ' order by c.n)
-      into place, after
-      from unnest(target.place) with ordinality c (name, n);
-      if job.position is not null then
-        condition := format('%s and (%s) > (%s)', condition, place, after);
-      end if;
-      chosen := format(
-        'select t.ctid, jsonb_build_array(%1$s) as place from %2$s t where %3$s order by %1$s limit %4$s',
-        place, target.target, condition, wanted
-      );
-    end if;
-    execute format(
-      'with chosen as materialized (%s), changed as (%s returning 1)
-       select (select count(*) from changed), (select c.place from chosen c offset %s)',
-      chosen,
-      case
-        when target.cleared is null
-          then format('delete from %s t where t.ctid = any (array(select c.ctid from chosen c))', target.target)
-        else format(
-          'update %s t set %s where t.ctid = any (array(select c.ctid from chosen c))', target.target,
-          (select string_agg(format('%I = null', name), ', ') from unnest(target.cleared) name)
-        )
-      end,
-      wanted - 1
-    ) into found_rows, last;
-    erased := erased + found_rows;
-    job.position := last;
-    exit when found_rows >= wanted;
-  end loop;
+  if job.deletion_id is null then
+    select d.step, d.position, d.erased into job.step, job.position, erased from app.erase_dependents(job, p_limit) d;
+  else
+    erased := app.follow_batch(job.parent::regclass, job.key, job.deletion_id, job.created_at, p_limit);
+  end if;
   step := job.step;
   parent := job.parent;
   key := job.key;
   created_at := job.created_at;
   row_count := job.row_count + erased;
   is_finished := erased < p_limit;
-  -- Of what has no foreign key the row itself went first, and may be there anew.
-  if is_finished and not is_bounded then
-    -- What came in while the removal itself committed goes along by cascade.
-    execute format(
-      'delete from %s t where %s', job.parent::regclass,
-      (select string_agg(format('t.%I = %L', name, job.key ->> name), ' and ') from unnest(key_columns) name)
-    );
-  end if;
   update app.erasures e
   set
     step = job.step,
     position = job.position,
     row_count = job.row_count + erased,
     due_at = clock_timestamp(),
-    last_error = null,
     finished_at = case when is_finished then clock_timestamp() end
   where e.id = job.id;
 end
 $$;
 comment on function app.erase_batch(uuid, integer) is
-  'Deletes up to p_limit of the rows that depend on a removed row, and once none is left, the row itself. '
-  'Nulls where there is no such job, or another process is at it.';
+  'Deletes, or marks, up to p_limit of the rows that depend on a removed row. Nulls where there is no such job, or another process is at it.';
 
 create function app.next_erasure(out id uuid, out open_count integer)
 language sql stable security definer
@@ -534,8 +735,8 @@ begin
   update auth.organizations o
   set deleted_at = coalesce(o.deleted_at, now()), deletion_id = coalesce(o.deletion_id, app.new_id())
   where o.id = any (mine);
-  -- Every credential is dead from the moment that removed_at is set. These go at once, so that what signs in can be used for
-  -- another account.
+  -- Every credential is dead from the moment that removed_at is set, and reset links ended with the address. These go at once,
+  -- so that what signs in can be used for another account.
   delete from auth.members m where m.user_id = p_user_id;
   delete from auth.accounts a where a.user_id = p_user_id;
   delete from auth.two_factors t where t.user_id = p_user_id;
@@ -586,7 +787,139 @@ comment on function app.remove_account() is
   'Removes the caller, as app.close_account does. Their rows are deleted in batches.';
 grant execute on function app.remove_account() to rowhouse_api;
 
--- What is a removed user's is nobody's to see or to work on
+-- What can be restored follows in batches, too
+
+create function app.pending_parent_ids(p_parent text) returns uuid[]
+language plpgsql stable parallel safe security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return case p_parent
+    when 'app.media_items' then array(
+      select m.id from app.erasures e
+      join app.media_items m on m.user_id = (e.key ->> 'user_id')::uuid and m.id = (e.key ->> 'id')::uuid
+      where e.finished_at is null and e.parent = 'app.media_items' and m.deleted_at is not null
+    )
+    when 'auth.organizations' then array(
+      select o.id from app.erasures e
+      join auth.organizations o on o.id = (e.key ->> 'id')::uuid
+      where e.finished_at is null and e.parent = 'auth.organizations' and o.deleted_at is not null
+    )
+  end;
+end
+$$;
+comment on function app.pending_parent_ids(text) is
+  'Removed media items, or organizations, whose content does not all follow them yet: it is gone for readers all the same.';
+grant execute on function app.pending_parent_ids(text) to rowhouse_api, rowhouse_public;
+
+alter policy select_published on app.content
+  using (
+    status = 'published'
+    and deleted_at is null
+    and user_id <> all ((select app.removed_user_ids())::uuid[])
+    and case
+      when organization_id is not null
+        then organization_id <> all ((select app.pending_parent_ids('auth.organizations'))::uuid[])
+      else true
+    end
+    and case
+      when media_item_id is not null then media_item_id <> all ((select app.pending_parent_ids('app.media_items'))::uuid[])
+      else true
+    end
+  );
+
+create or replace function app.follow_deletion() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform app.follow(
+    format('%I.%I', tg_table_schema, tg_table_name),
+    case
+      when tg_nargs > 2 then jsonb_build_object('user_id', to_jsonb(new) -> 'user_id', 'id', new.id)
+      else jsonb_build_object('id', new.id)
+    end,
+    coalesce(old.deletion_id, new.deletion_id)
+  );
+  return null;
+end
+$$;
+
+create or replace function app.mark_approvals_with_task() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform app.follow(
+    'app.tasks', jsonb_build_object('user_id', new.user_id, 'id', new.id), coalesce(old.deletion_id, new.deletion_id)
+  );
+  return null;
+end
+$$;
+
+create or replace function app.mark_with_organization(p_id uuid, p_deletion_id uuid) returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform app.follow('auth.organizations', jsonb_build_object('id', p_id), p_deletion_id);
+end
+$$;
+
+create or replace function app.unmark_with_organization(p_id uuid, p_deletion_id uuid) returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform app.follow('auth.organizations', jsonb_build_object('id', p_id), p_deletion_id);
+end
+$$;
+
+create or replace function app.detach_organization_content() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- Of one that is deleted for good, content leaves it with everything else that is deleted.
+  if exists (
+    select from app.erasures e
+    where e.parent = 'auth.organizations' and e.key = jsonb_build_object('id', new.id)
+      and e.deletion_id is null and e.finished_at is null
+  ) then
+    return null;
+  end if;
+  if app.detach_content(new.id, 'infinity', 1000) >= 1000 then
+    perform app.begin_erasure('auth.organizations', jsonb_build_object('id', new.id), new.deletion_id);
+  end if;
+  return null;
+end
+$$;
+
+-- What is a removed user's is nobody's to see or to work on, and a sweep takes as much as it has time for
+
+drop function app.sweep_oauth_states();
+create function app.sweep_oauth_states() returns integer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  swept integer;
+begin
+  delete from app.oauth_states s
+  where (s.user_id, s.id) in (
+    select old.user_id, old.id from app.oauth_states old
+    where old.expires_at < now() - interval '1 hour'
+    order by old.expires_at
+    limit 1000
+    for update skip locked
+  );
+  get diagnostics swept = row_count;
+  return swept;
+end
+$$;
+comment on function app.sweep_oauth_states() is
+  'Removes states that nobody came back with, at most a thousand, and returns how many.';
+grant execute on function app.sweep_oauth_states() to rowhouse_system;
 
 create or replace function app.authenticate(p_credential text, p_organization uuid, p_scope text) returns app.caller
 language plpgsql stable security definer
@@ -803,6 +1136,7 @@ begin
         and t.status = 'processing'
         and app.task_deadline(t.started_at, t.options) <= now()
         and not exists (select from auth.users u where u.id = t.user_id and u.removed_at is not null)
+      limit 200
       for update skip locked
     )
     update app.tasks t
@@ -817,6 +1151,7 @@ begin
       join app.tasks t on t.user_id = l.user_id and t.id = l.task_id
       where l.ended_at is null and l.expires_at <= now()
         and not exists (select from auth.users u where u.id = l.user_id and u.removed_at is not null)
+      limit 200
       for update of t skip locked
     )
     update app.task_leases l set ended_at = l.expires_at
@@ -1018,7 +1353,10 @@ declare
   place text := '(extract(epoch from c.published_at) * 1000000)::bigint::text';
   after text := $sql$timestamptz 'epoch' + $7::bigint * interval '1 microsecond'$sql$;
   source text := 'app.content c';
+  -- Nearly always none.
   removed uuid[] := app.removed_user_ids();
+  hidden_media uuid[] := app.pending_parent_ids('app.media_items');
+  hidden_organizations uuid[] := app.pending_parent_ids('auth.organizations');
 begin
   -- The pieces are this function's own; what the caller gives travels in parameters.
   if p_slug is not null then
@@ -1042,6 +1380,12 @@ begin
   end if;
   if cardinality(removed) > 0 then
     conditions := conditions || ' and c.user_id <> all ($10)';
+  end if;
+  if cardinality(hidden_media) > 0 then
+    conditions := conditions || ' and (c.media_item_id is null or c.media_item_id <> all ($11))';
+  end if;
+  if cardinality(hidden_organizations) > 0 then
+    conditions := conditions || ' and (c.organization_id is null or c.organization_id <> all ($12))';
   end if;
   if p_search is not null then
     -- The rank of a word that is everywhere is not worth reading everything for.
@@ -1078,7 +1422,7 @@ begin
     place, sort, source, conditions
   )
   using p_slug, p_search, p_type, p_tags, p_creator_id, p_organization_slug, p_after, p_after_id, least(p_limit, 101),
-    removed;
+    removed, hidden_media, hidden_organizations;
 end
 $$;
 
@@ -1103,6 +1447,110 @@ begin
   );
 end
 $$;
+
+create or replace function app.export_account() returns table (source text, data jsonb)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  caller uuid := app.current_session_user_id();
+begin
+  return query
+    select 'users', to_jsonb(u) from auth.users u where u.id = caller
+    union all
+    select 'accounts', to_jsonb(a) - array['password', 'access_token', 'refresh_token', 'id_token']
+    from auth.accounts a where a.user_id = caller
+    union all
+    select 'two_factors', to_jsonb(t) - array['secret', 'backup_codes'] from auth.two_factors t where t.user_id = caller
+    union all
+    select 'verifications', to_jsonb(v) - array['identifier', 'value'] from auth.verifications v where v.user_id = caller;
+end
+$$;
+
+create or replace function app.sweep_rate_limits() returns integer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  swept integer;
+begin
+  delete from app.rate_limits r
+  where r.key in (
+    select old.key from app.rate_limits old
+    where old.expires_at < now() - interval '1 hour'
+    order by old.expires_at
+    limit 1000
+    for update skip locked
+  );
+  get diagnostics swept = row_count;
+  return swept;
+end
+$$;
+
+create or replace function app.sweep_webhooks() returns integer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  due uuid[];
+  events integer;
+  swept integer;
+begin
+  due := array(
+    select old.id from app.webhook_deliveries old
+    where old.received_at < now() - interval '30 days'
+      and not exists (
+        select from app.webhook_events e
+        where e.delivery_id = old.id and e.status in ('received', 'processing', 'failed')
+      )
+    order by old.received_at
+    limit 1000
+    for update skip locked
+  );
+  -- A delivery has as many events as its workspace has users here: they are counted, too.
+  delete from app.webhook_events e
+  where (e.user_id, e.id) in (
+    select old.user_id, old.id from app.webhook_events old where old.delivery_id = any (due) limit 5000
+  );
+  get diagnostics events = row_count;
+  delete from app.webhook_deliveries d
+  where d.id = any (due) and not exists (select from app.webhook_events e where e.delivery_id = d.id);
+  get diagnostics swept = row_count;
+  swept := swept + events;
+  return swept;
+end
+$$;
+
+-- An export reads what a user has in auth in batches as well.
+create function app.export_rows(p_source text, p_after uuid, p_limit integer) returns table (id uuid, data jsonb)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  caller uuid := app.current_session_user_id();
+begin
+  case p_source
+    when 'sessions' then
+      return query select s.id, to_jsonb(s) - 'token' from auth.sessions s
+      where s.user_id = caller and s.id > p_after order by s.id limit p_limit;
+    when 'members' then
+      return query select m.id, to_jsonb(m) from auth.members m
+      where m.user_id = caller and m.id > p_after order by m.id limit p_limit;
+    when 'invitations' then
+      return query select i.id, to_jsonb(i) from auth.invitations i
+      where i.inviter_id = caller and i.id > p_after order by i.id limit p_limit;
+    when 'trusted_devices' then
+      return query select d.id, to_jsonb(d) - 'token_hash' from auth.trusted_devices d
+      where d.user_id = caller and d.id > p_after order by d.id limit p_limit;
+    else
+      raise exception 'no rows to export of %', p_source using errcode = 'invalid_parameter_value';
+  end case;
+end
+$$;
+comment on function app.export_rows(text, uuid, integer) is
+  'A batch of the caller''s rows of a table in auth that may have many, by id; without tokens and hashes.';
+grant execute on function app.export_rows(text, uuid, integer) to rowhouse_api;
 
 -- migrate:down
 
@@ -1161,6 +1609,91 @@ begin
   end if;
   raise exception 'an organization keeps at least one owner'
     using errcode = 'check_violation', constraint = 'members_last_owner_check', table = 'members', schema = 'auth';
+end
+$$;
+
+create or replace function app.follow_deletion() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  -- The child's table, its column with the parent's id and, where both belong to a user, 'user_id'.
+  child text := tg_argv[0];
+  of_parent text := format('%I = $1', tg_argv[1]);
+begin
+  if tg_nargs > 2 then
+    of_parent := format('%s and user_id = %L', of_parent, new.user_id);
+  end if;
+  if old.deletion_id is null then
+    execute format('update %s set deleted_at = $2, deletion_id = $3 where %s and deletion_id is null', child, of_parent)
+    using new.id, new.deleted_at, new.deletion_id;
+  elsif new.deletion_id is null then
+    execute format('update %s set deleted_at = null, deletion_id = null where %s and deletion_id = $2', child, of_parent)
+    using new.id, old.deletion_id;
+  end if;
+  return null;
+end
+$$;
+
+create or replace function app.mark_approvals_with_task() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if new.deleted_at is not null then
+    update app.approvals a set deletion_id = new.deletion_id
+    where a.user_id = new.user_id and a.task_id = new.id and a.deletion_id is null;
+  else
+    update app.approvals a
+    set deletion_id = (select o.deletion_id from auth.organizations o where o.id = a.organization_id)
+    where a.user_id = new.user_id and a.task_id = new.id and a.deletion_id = old.deletion_id;
+  end if;
+  return null;
+end
+$$;
+
+create or replace function app.mark_with_organization(p_id uuid, p_deletion_id uuid) returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- One statement for each table with rows that an organization's removal hides, and its counterpart below.
+  update app.api_tokens t set deletion_id = p_deletion_id where t.organization_id = p_id and t.deletion_id is null;
+  update app.ai_provider_configs c set deletion_id = p_deletion_id
+  where c.organization_id = p_id and c.deletion_id is null;
+  update app.approvals a set deletion_id = p_deletion_id where a.organization_id = p_id and a.deletion_id is null;
+end
+$$;
+
+create or replace function app.unmark_with_organization(p_id uuid, p_deletion_id uuid) returns void
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update app.api_tokens t set deletion_id = null where t.organization_id = p_id and t.deletion_id = p_deletion_id;
+  update app.ai_provider_configs c set deletion_id = null
+  where c.organization_id = p_id and c.deletion_id = p_deletion_id;
+  -- An approval whose task was removed meanwhile stays hidden with that.
+  update app.approvals a
+  set deletion_id = (select t.deletion_id from app.tasks t where t.user_id = a.user_id and t.id = a.task_id)
+  where a.organization_id = p_id and a.deletion_id = p_deletion_id;
+end
+$$;
+
+create or replace function app.detach_organization_content() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- In one order, so that two organizations that are removed at once don't wait for each other's creators.
+  perform app.lock_page(creator.user_id, false)
+  from (
+    select distinct c.user_id from app.content c
+    where c.organization_id = new.id and c.deleted_at is null
+    order by c.user_id
+  ) creator;
+  update app.content c set organization_id = null where c.organization_id = new.id;
+  return null;
 end
 $$;
 
@@ -1656,6 +2189,80 @@ begin
 end
 $$;
 
+create or replace function app.export_account() returns table (source text, data jsonb)
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  caller uuid := app.current_session_user_id();
+begin
+  return query
+    select 'users', to_jsonb(u) from auth.users u where u.id = caller
+    union all
+    select 'sessions', to_jsonb(s) - 'token' from auth.sessions s where s.user_id = caller
+    union all
+    select 'accounts', to_jsonb(a) - array['password', 'access_token', 'refresh_token', 'id_token']
+    from auth.accounts a where a.user_id = caller
+    union all
+    select 'two_factors', to_jsonb(t) - array['secret', 'backup_codes'] from auth.two_factors t where t.user_id = caller
+    union all
+    select 'trusted_devices', to_jsonb(d) - 'token_hash' from auth.trusted_devices d where d.user_id = caller
+    union all
+    select 'verifications', to_jsonb(v) - array['identifier', 'value'] from auth.verifications v where v.user_id = caller
+    union all
+    select 'members', to_jsonb(m) from auth.members m where m.user_id = caller
+    union all
+    select 'invitations', to_jsonb(i) from auth.invitations i where i.inviter_id = caller;
+end
+$$;
+
+create or replace function app.sweep_rate_limits() returns integer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  swept integer;
+begin
+  delete from app.rate_limits r where r.expires_at < now() - interval '1 hour';
+  get diagnostics swept = row_count;
+  return swept;
+end
+$$;
+
+create or replace function app.sweep_webhooks() returns integer
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  swept integer;
+begin
+  delete from app.webhook_deliveries d
+  where d.id in (
+    select old.id from app.webhook_deliveries old
+    where old.received_at < now() - interval '30 days'
+      and not exists (
+        select from app.webhook_events e
+        where e.delivery_id = old.id and e.status in ('received', 'processing', 'failed')
+      )
+    order by old.received_at
+    limit 1000
+    for update skip locked
+  );
+  get diagnostics swept = row_count;
+  return swept;
+end
+$$;
+
+drop function app.sweep_oauth_states();
+create function app.sweep_oauth_states() returns void
+language sql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  delete from app.oauth_states where expires_at < now() - interval '1 hour'
+$$;
+comment on function app.sweep_oauth_states() is 'Removes states that nobody came back with.';
+grant execute on function app.sweep_oauth_states() to rowhouse_system;
+
 drop function app.remove_account();
 create function app.remove_account() returns void
 language plpgsql volatile security definer
@@ -1756,7 +2363,15 @@ drop function app.sweep_erasures();
 drop function app.note_erasure_failure(uuid, text, integer);
 drop function app.next_erasure();
 drop function app.erase_batch(uuid, integer);
-drop function app.begin_erasure(text, jsonb);
+drop function app.follow(text, jsonb, uuid);
+drop function app.follow_batch(regclass, jsonb, uuid, timestamptz, integer);
+drop function app.detach_content(uuid, timestamptz, integer);
+drop function app.is_slug_taken(uuid, uuid, text);
+drop function app.followers(regclass);
+drop function app.erase_dependents(app.erasures, integer);
+drop function app.begin_erasure(text, jsonb, uuid);
+drop function app.pending_parent_ids(text);
+drop function app.export_rows(text, uuid, integer);
 drop function app.erasure_steps(regclass, text[]);
 drop function app.slow_references();
 drop table app.erasures;

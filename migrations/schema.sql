@@ -190,16 +190,18 @@ comment on function app.authenticate(text, uuid, text) is 'Turns a credential in
 revoke all on function app.authenticate(text, uuid, text) from public;
 grant execute on function app.authenticate(text, uuid, text) to rowhouse_api;
 
-CREATE OR REPLACE FUNCTION app.begin_erasure(p_parent text, p_key jsonb)
+CREATE OR REPLACE FUNCTION app.begin_erasure(p_parent text, p_key jsonb, p_deletion_id uuid DEFAULT NULL::uuid)
  RETURNS uuid
  LANGUAGE sql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
   -- By the clock: what is made under a membership that comes back while this goes on is made later, and stays.
-  insert into app.erasures (parent, key, created_at) values (p_parent, p_key, clock_timestamp()) returning id
+  insert into app.erasures (parent, key, deletion_id, created_at)
+  values (p_parent, p_key, p_deletion_id, clock_timestamp())
+  returning id
 $function$;
-comment on function app.begin_erasure(text, jsonb) is 'Notes that a row is removed and that its dependent rows are to be deleted.';
-revoke all on function app.begin_erasure(text, jsonb) from public;
+comment on function app.begin_erasure(text, jsonb, uuid) is 'Notes that dependent rows of a removed row are to be deleted or, with a deletion_id, to be marked with it.';
+revoke all on function app.begin_erasure(text, jsonb, uuid) from public;
 
 CREATE OR REPLACE FUNCTION app.cancel_invitation(p_id uuid)
  RETURNS SETOF app.invitation
@@ -534,8 +536,8 @@ begin
   update auth.organizations o
   set deleted_at = coalesce(o.deleted_at, now()), deletion_id = coalesce(o.deletion_id, app.new_id())
   where o.id = any (mine);
-  -- Every credential is dead from the moment that removed_at is set. These go at once, so that what signs in can be used for
-  -- another account.
+  -- Every credential is dead from the moment that removed_at is set, and reset links ended with the address. These go at once,
+  -- so that what signs in can be used for another account.
   delete from auth.members m where m.user_id = p_user_id;
   delete from auth.accounts a where a.user_id = p_user_id;
   delete from auth.two_factors t where t.user_id = p_user_id;
@@ -840,6 +842,42 @@ $function$;
 comment on function app.describe_invitations(uuid[]) is 'Invitations with the names of organization and inviter, newest first.';
 revoke all on function app.describe_invitations(uuid[]) from public;
 
+CREATE OR REPLACE FUNCTION app.detach_content(p_organization_id uuid, p_before timestamp with time zone, p_limit integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  detached integer;
+begin
+  -- In one order, so that two organizations that are removed at once don't wait for each other's creators.
+  perform app.lock_page(creator.user_id, false)
+  from (
+    select distinct c.user_id
+    from (
+      select c.user_id from app.content c
+      where c.organization_id = p_organization_id and c.created_at <= p_before
+      order by c.user_id, c.id
+      limit p_limit
+    ) c
+    order by c.user_id
+  ) creator;
+  with chosen as materialized (
+    select c.user_id, c.id from app.content c
+    where c.organization_id = p_organization_id and c.created_at <= p_before
+    order by c.user_id, c.id
+    limit p_limit
+  )
+  update app.content c set organization_id = null
+  from chosen
+  where c.user_id = chosen.user_id and c.id = chosen.id and (c.organization_id = p_organization_id) is true;
+  get diagnostics detached = row_count;
+  return detached;
+end
+$function$;
+comment on function app.detach_content(uuid, timestamp with time zone, integer) is 'Leaves content of an organization that was made before a time with its creators.';
+revoke all on function app.detach_content(uuid, timestamp with time zone, integer) from public;
+
 CREATE OR REPLACE FUNCTION app.detach_organization_content()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -847,14 +885,17 @@ CREATE OR REPLACE FUNCTION app.detach_organization_content()
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
-  -- In one order, so that two organizations that are removed at once don't wait for each other's creators.
-  perform app.lock_page(creator.user_id, false)
-  from (
-    select distinct c.user_id from app.content c
-    where c.organization_id = new.id and c.deleted_at is null
-    order by c.user_id
-  ) creator;
-  update app.content c set organization_id = null where c.organization_id = new.id;
+  -- Of one that is deleted for good, content leaves it with everything else that is deleted.
+  if exists (
+    select from app.erasures e
+    where e.parent = 'auth.organizations' and e.key = jsonb_build_object('id', new.id)
+      and e.deletion_id is null and e.finished_at is null
+  ) then
+    return null;
+  end if;
+  if app.detach_content(new.id, 'infinity', 1000) >= 1000 then
+    perform app.begin_erasure('auth.organizations', jsonb_build_object('id', new.id), new.deletion_id);
+  end if;
   return null;
 end
 $function$;
@@ -916,118 +957,43 @@ CREATE OR REPLACE FUNCTION app.erase_batch(p_id uuid, p_limit integer, OUT paren
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
- SET enable_seqscan TO 'off'
- SET enable_bitmapscan TO 'off'
- SET enable_sort TO 'off'
- SET jit TO 'off'
 AS $function$
 #variable_conflict use_column
 declare
   job app.erasures;
-  key_columns text[];
-  target record;
-  is_bounded boolean;
-  condition text;
-  place text;
-  after text;
-  chosen text;
-  wanted integer;
-  found_rows integer;
-  last jsonb;
 begin
   -- Another process may be at it.
   select * into job from app.erasures e where e.id = p_id and e.finished_at is null for update skip locked;
   if not found then
     return;
   end if;
-  erased := 0;
-  key_columns := array(select jsonb_object_keys(job.key));
-  -- The same membership may begin again.
-  is_bounded := exists (select from app.slow_references() s where s.parent = job.parent::regclass);
-  for target in
-    with steps as materialized (
-      select * from app.erasure_steps(job.parent::regclass, key_columns)
-        with ordinality s (step, target, columns, cleared, place, place_types, n)
-    )
-    -- From the beginning where a migration has taken the step away meanwhile.
-    select * from steps where n >= coalesce((select n from steps where step = job.step), 1) order by n
-  loop
-    if target.step is distinct from job.step then
-      job.step := target.step;
-      job.position := null;
-    end if;
-    wanted := p_limit - erased;
-    select string_agg(format('t.%I = %L', c.name, job.key ->> key_columns[c.n]), ' and ')
-    into condition
-    from unnest(target.columns) with ordinality c (name, n);
-    if is_bounded then
-      condition := condition || format(' and t.created_at <= %L', job.created_at);
-    end if;
-    if target.place is null then
-      chosen := format('select t.ctid, null::jsonb as place from %s t where %s limit %s', target.target, condition, wanted);
-    else
-      select
-        string_agg(format('t.%I', c.name), ', ' order by c.n),
-        string_agg(format('%L::%s', job.position ->> (c.n - 1)::integer, target.place_types[c.n]), ', ' order by c.n)
-      into place, after
-      from unnest(target.place) with ordinality c (name, n);
-      if job.position is not null then
-        condition := format('%s and (%s) > (%s)', condition, place, after);
-      end if;
-      chosen := format(
-        'select t.ctid, jsonb_build_array(%1$s) as place from %2$s t where %3$s order by %1$s limit %4$s',
-        place, target.target, condition, wanted
-      );
-    end if;
-    execute format(
-      'with chosen as materialized (%s), changed as (%s returning 1)
-       select (select count(*) from changed), (select c.place from chosen c offset %s)',
-      chosen,
-      case
-        when target.cleared is null
-          then format('delete from %s t where t.ctid = any (array(select c.ctid from chosen c))', target.target)
-        else format(
-          'update %s t set %s where t.ctid = any (array(select c.ctid from chosen c))', target.target,
-          (select string_agg(format('%I = null', name), ', ') from unnest(target.cleared) name)
-        )
-      end,
-      wanted - 1
-    ) into found_rows, last;
-    erased := erased + found_rows;
-    job.position := last;
-    exit when found_rows >= wanted;
-  end loop;
+  if job.deletion_id is null then
+    select d.step, d.position, d.erased into job.step, job.position, erased from app.erase_dependents(job, p_limit) d;
+  else
+    erased := app.follow_batch(job.parent::regclass, job.key, job.deletion_id, job.created_at, p_limit);
+  end if;
   step := job.step;
   parent := job.parent;
   key := job.key;
   created_at := job.created_at;
   row_count := job.row_count + erased;
   is_finished := erased < p_limit;
-  -- Of what has no foreign key the row itself went first, and may be there anew.
-  if is_finished and not is_bounded then
-    -- What came in while the removal itself committed goes along by cascade.
-    execute format(
-      'delete from %s t where %s', job.parent::regclass,
-      (select string_agg(format('t.%I = %L', name, job.key ->> name), ' and ') from unnest(key_columns) name)
-    );
-  end if;
   update app.erasures e
   set
     step = job.step,
     position = job.position,
     row_count = job.row_count + erased,
     due_at = clock_timestamp(),
-    last_error = null,
     finished_at = case when is_finished then clock_timestamp() end
   where e.id = job.id;
 end
 $function$;
-comment on function app.erase_batch(uuid, integer) is 'Deletes up to p_limit of the rows that depend on a removed row, and once none is left, the row itself. Nulls where there is no such job, or another process is at it.';
+comment on function app.erase_batch(uuid, integer) is 'Deletes, or marks, up to p_limit of the rows that depend on a removed row. Nulls where there is no such job, or another process is at it.';
 revoke all on function app.erase_batch(uuid, integer) from public;
 grant execute on function app.erase_batch(uuid, integer) to rowhouse_system;
 
 CREATE OR REPLACE FUNCTION app.erasure_steps(p_parent regclass, p_columns text[])
- RETURNS TABLE(step text, target regclass, columns text[], cleared text[], place text[], place_types text[])
+ RETURNS TABLE(step text, target regclass, key text[], columns text[], cleared text[], place text[], place_types text[])
  LANGUAGE sql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1085,7 +1051,7 @@ AS $function$
   )
   select
     format('%s (%s)', s.relid::regclass, array_to_string(s.columns, ', ')),
-    s.relid::regclass, s.columns, s.cleared,
+    s.relid::regclass, pk.columns, s.columns, s.cleared,
     case when leads then pk.columns[cardinality(s.columns) + 1:] end,
     case when leads then pk.types[cardinality(s.columns) + 1:] end
   from steps s
@@ -1156,25 +1122,49 @@ begin
   return query
     select 'users', to_jsonb(u) from auth.users u where u.id = caller
     union all
-    select 'sessions', to_jsonb(s) - 'token' from auth.sessions s where s.user_id = caller
-    union all
     select 'accounts', to_jsonb(a) - array['password', 'access_token', 'refresh_token', 'id_token']
     from auth.accounts a where a.user_id = caller
     union all
     select 'two_factors', to_jsonb(t) - array['secret', 'backup_codes'] from auth.two_factors t where t.user_id = caller
     union all
-    select 'trusted_devices', to_jsonb(d) - 'token_hash' from auth.trusted_devices d where d.user_id = caller
-    union all
-    select 'verifications', to_jsonb(v) - array['identifier', 'value'] from auth.verifications v where v.user_id = caller
-    union all
-    select 'members', to_jsonb(m) from auth.members m where m.user_id = caller
-    union all
-    select 'invitations', to_jsonb(i) from auth.invitations i where i.inviter_id = caller;
+    select 'verifications', to_jsonb(v) - array['identifier', 'value'] from auth.verifications v where v.user_id = caller;
 end
 $function$;
 comment on function app.export_account() is 'The caller''s rows in auth, without tokens and passwords, for an export.';
 revoke all on function app.export_account() from public;
 grant execute on function app.export_account() to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.export_rows(p_source text, p_after uuid, p_limit integer)
+ RETURNS TABLE(id uuid, data jsonb)
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  caller uuid := app.current_session_user_id();
+begin
+  case p_source
+    when 'sessions' then
+      return query select s.id, to_jsonb(s) - 'token' from auth.sessions s
+      where s.user_id = caller and s.id > p_after order by s.id limit p_limit;
+    when 'members' then
+      return query select m.id, to_jsonb(m) from auth.members m
+      where m.user_id = caller and m.id > p_after order by m.id limit p_limit;
+    when 'invitations' then
+      return query select i.id, to_jsonb(i) from auth.invitations i
+      where i.inviter_id = caller and i.id > p_after order by i.id limit p_limit;
+    when 'trusted_devices' then
+      return query select d.id, to_jsonb(d) - 'token_hash' from auth.trusted_devices d
+      where d.user_id = caller and d.id > p_after order by d.id limit p_limit;
+    else
+      raise exception 'no rows to export of %', p_source using errcode = 'invalid_parameter_value';
+  end case;
+end
+$function$;
+comment on function app.export_rows(text, uuid, integer) is 'A batch of the caller''s rows of a table in auth that may have many, by id; without tokens and hashes.';
+revoke all on function app.export_rows(text, uuid, integer) from public;
+grant execute on function app.export_rows(text, uuid, integer) to rowhouse_api;
 
 CREATE OR REPLACE FUNCTION app.extend_lease(OUT expires_at timestamp with time zone, OUT is_last boolean)
  RETURNS record
@@ -1350,27 +1340,114 @@ comment on function app.fold_message_deltas() is 'Makes one delta of each messag
 revoke all on function app.fold_message_deltas() from public;
 grant execute on function app.fold_message_deltas() to rowhouse_system;
 
+CREATE OR REPLACE FUNCTION app.follow(p_parent text, p_key jsonb, p_deletion_id uuid)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_deletion_id is not null and app.follow_batch(p_parent::regclass, p_key, p_deletion_id, null, 1000) >= 1000 then
+    perform app.begin_erasure(p_parent, p_key, p_deletion_id);
+  end if;
+end
+$function$;
+comment on function app.follow(text, jsonb, uuid) is 'Lets rows follow one that is removed or restored: a thousand at once, the rest in later batches.';
+revoke all on function app.follow(text, jsonb, uuid) from public;
+
+CREATE OR REPLACE FUNCTION app.follow_batch(p_parent regclass, p_key jsonb, p_deletion_id uuid, p_before timestamp with time zone, p_limit integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  parent record;
+  follower record;
+  own_key text;
+  chosen_key text;
+  condition text;
+  changes text;
+  wanted integer;
+  n integer;
+  changed integer := 0;
+begin
+  execute format(
+    'select t.deletion_id, t.deleted_at from %s t where %s', p_parent,
+    (select string_agg(format('t.%I = %L', k.key, k.value), ' and ') from jsonb_each_text(p_key) k)
+  ) into parent;
+  for follower in select * from app.followers(p_parent) loop
+    wanted := p_limit - changed;
+    select string_agg(format('t.%I = %L', c.name, p_key ->> follower.parent_columns[c.n]), ' and ')
+    into condition
+    from unnest(follower.columns) with ordinality c (name, n);
+    if parent.deletion_id = p_deletion_id then
+      condition := condition || ' and t.deletion_id is null';
+      changes := format('deletion_id = %L', p_deletion_id);
+      if follower.has_time then
+        changes := changes || format(', deleted_at = %L', parent.deleted_at);
+      end if;
+    else
+      condition := condition || format(' and t.deletion_id = %L', p_deletion_id);
+      changes := case
+        when follower.has_time then 'deletion_id = null, deleted_at = null'
+        -- An approval whose task, or whose organization, is removed as well stays hidden with that.
+        when follower.child = 'app.approvals'::regclass then
+          'deletion_id = coalesce(
+             (select p.deletion_id from app.tasks p where p.user_id = t.user_id and p.id = t.task_id),
+             (select p.deletion_id from auth.organizations p where p.id = t.organization_id)
+           )'
+        else 'deletion_id = null'
+      end;
+      if follower.child = 'app.content'::regclass and p_before is not null then
+        -- Its name is another's by now: it stays where it can be restored by itself, under another name.
+        condition := condition || ' and not app.is_slug_taken(t.user_id, t.organization_id, t.slug)';
+      end if;
+    end if;
+    select
+      string_agg(format('t.%I', a.attname), ', ' order by c.n), string_agg(format('c.%I', a.attname), ', ' order by c.n)
+    into own_key, chosen_key
+    from pg_index i
+    cross join unnest(i.indkey) with ordinality c (num, n)
+    join pg_attribute a on a.attrelid = i.indrelid and a.attnum = c.num
+    where i.indrelid = follower.child and i.indisprimary;
+    execute format(
+      'with chosen as materialized (select %3$s from %1$s t where %5$s limit %6$s)
+       update %1$s t set %2$s from chosen c where (%3$s) = (%4$s) and (%5$s) is true',
+      follower.child, changes, own_key, chosen_key, condition, wanted
+    );
+    get diagnostics n = row_count;
+    changed := changed + n;
+    if changed >= p_limit then
+      return changed;
+    end if;
+  end loop;
+  if p_parent = 'auth.organizations'::regclass and p_before is not null then
+    changed := changed + app.detach_content((p_key ->> 'id')::uuid, p_before, p_limit - changed);
+  end if;
+  return changed;
+end
+$function$;
+comment on function app.follow_batch(regclass, jsonb, uuid, timestamp with time zone, integer) is 'Marks up to p_limit rows with the deletion_id of a removed row that they follow or, once that is restored, takes the mark off those that have it. With a time, as a later batch: what can no longer be restored is left as it is, and content that an organization had before it leaves it.';
+revoke all on function app.follow_batch(regclass, jsonb, uuid, timestamp with time zone, integer) from public;
+
 CREATE OR REPLACE FUNCTION app.follow_deletion()
  RETURNS trigger
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-declare
-  -- The child's table, its column with the parent's id and, where both belong to a user, 'user_id'.
-  child text := tg_argv[0];
-  of_parent text := format('%I = $1', tg_argv[1]);
 begin
-  if tg_nargs > 2 then
-    of_parent := format('%s and user_id = %L', of_parent, new.user_id);
-  end if;
-  if old.deletion_id is null then
-    execute format('update %s set deleted_at = $2, deletion_id = $3 where %s and deletion_id is null', child, of_parent)
-    using new.id, new.deleted_at, new.deletion_id;
-  elsif new.deletion_id is null then
-    execute format('update %s set deleted_at = null, deletion_id = null where %s and deletion_id = $2', child, of_parent)
-    using new.id, old.deletion_id;
-  end if;
+  perform app.follow(
+    format('%I.%I', tg_table_schema, tg_table_name),
+    case
+      when tg_nargs > 2 then jsonb_build_object('user_id', to_jsonb(new) -> 'user_id', 'id', new.id)
+      else jsonb_build_object('id', new.id)
+    end,
+    coalesce(old.deletion_id, new.deletion_id)
+  );
   return null;
 end
 $function$;
@@ -1405,6 +1482,34 @@ end
 $function$;
 comment on function app.follow_in_batches() is 'Deletes or changes what depends on a removed row: a thousand rows at once, the rest in later batches. Arguments: the columns of its key.';
 revoke all on function app.follow_in_batches() from public;
+
+CREATE OR REPLACE FUNCTION app.followers(p_parent regclass)
+ RETURNS TABLE(child regclass, columns text[], parent_columns text[], has_time boolean)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+  select
+    args.list[1]::regclass,
+    case when t.tgnargs > 2 then array['user_id', args.list[2]] else array[args.list[2]] end,
+    case when t.tgnargs > 2 then array['user_id', 'id'] else array['id'] end,
+    true
+  from pg_trigger t
+  cross join lateral (select string_to_array(encode(t.tgargs, 'escape'), '\000') as list) args
+  where t.tgrelid = p_parent and t.tgfoid = 'app.follow_deletion'::regproc and not t.tgisinternal
+  union all
+  select f.child, f.columns, f.parent_columns, false
+  from (
+    values
+      ('app.tasks'::regclass, 'app.approvals'::regclass, '{user_id,task_id}'::text[], '{user_id,id}'::text[]),
+      ('auth.organizations', 'app.ai_provider_configs', '{organization_id}', '{id}'),
+      ('auth.organizations', 'app.api_tokens', '{organization_id}', '{id}'),
+      ('auth.organizations', 'app.approvals', '{organization_id}', '{id}')
+  ) f (parent, child, columns, parent_columns)
+  where f.parent = p_parent
+$function$;
+comment on function app.followers(regclass) is 'Tables whose rows get the deletion_id of a removed row of p_parent: its triggers of app.follow_deletion, and what cannot be removed alone.';
+revoke all on function app.followers(regclass) from public;
 
 CREATE OR REPLACE FUNCTION app.free_slug_on_org_delete()
  RETURNS trigger
@@ -1527,6 +1632,29 @@ end
 $function$;
 comment on function app.is_leased(uuid, uuid) is 'Whether somebody works on a task.';
 revoke all on function app.is_leased(uuid, uuid) from public;
+
+CREATE OR REPLACE FUNCTION app.is_slug_taken(p_user_id uuid, p_organization_id uuid, p_slug text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if p_organization_id is null then
+    return exists (
+      select from app.content c
+      where c.user_id = p_user_id and c.slug = p_slug and c.organization_id is null and c.deleted_at is null
+    );
+  end if;
+  return exists (
+    select from app.content c
+    where c.organization_id = p_organization_id and c.slug = p_slug
+      and c.organization_id is not null and c.deleted_at is null
+  );
+end
+$function$;
+comment on function app.is_slug_taken(uuid, uuid, text) is 'Whether a slug is in use on a creator''s own page, or in an organization. A function, so that it is looked up row by row.';
+revoke all on function app.is_slug_taken(uuid, uuid, text) from public;
 
 CREATE OR REPLACE FUNCTION app.is_upload_open(p_user uuid, p_id uuid)
  RETURNS boolean
@@ -1957,14 +2085,9 @@ CREATE OR REPLACE FUNCTION app.mark_approvals_with_task()
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
-  if new.deleted_at is not null then
-    update app.approvals a set deletion_id = new.deletion_id
-    where a.user_id = new.user_id and a.task_id = new.id and a.deletion_id is null;
-  else
-    update app.approvals a
-    set deletion_id = (select o.deletion_id from auth.organizations o where o.id = a.organization_id)
-    where a.user_id = new.user_id and a.task_id = new.id and a.deletion_id = old.deletion_id;
-  end if;
+  perform app.follow(
+    'app.tasks', jsonb_build_object('user_id', new.user_id, 'id', new.id), coalesce(old.deletion_id, new.deletion_id)
+  );
   return null;
 end
 $function$;
@@ -1978,11 +2101,7 @@ CREATE OR REPLACE FUNCTION app.mark_with_organization(p_id uuid, p_deletion_id u
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
-  -- One statement for each table with rows that an organization's removal hides, and its counterpart below.
-  update app.api_tokens t set deletion_id = p_deletion_id where t.organization_id = p_id and t.deletion_id is null;
-  update app.ai_provider_configs c set deletion_id = p_deletion_id
-  where c.organization_id = p_id and c.deletion_id is null;
-  update app.approvals a set deletion_id = p_deletion_id where a.organization_id = p_id and a.deletion_id is null;
+  perform app.follow('auth.organizations', jsonb_build_object('id', p_id), p_deletion_id);
 end
 $function$;
 comment on function app.mark_with_organization(uuid, uuid) is 'Marks what goes with an organization.';
@@ -2202,6 +2321,32 @@ comment on function app.own_organizations(uuid) is 'The organizations to which t
 revoke all on function app.own_organizations(uuid) from public;
 grant execute on function app.own_organizations(uuid) to rowhouse_api;
 
+CREATE OR REPLACE FUNCTION app.pending_parent_ids(p_parent text)
+ RETURNS uuid[]
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return case p_parent
+    when 'app.media_items' then array(
+      select m.id from app.erasures e
+      join app.media_items m on m.user_id = (e.key ->> 'user_id')::uuid and m.id = (e.key ->> 'id')::uuid
+      where e.finished_at is null and e.parent = 'app.media_items' and m.deleted_at is not null
+    )
+    when 'auth.organizations' then array(
+      select o.id from app.erasures e
+      join auth.organizations o on o.id = (e.key ->> 'id')::uuid
+      where e.finished_at is null and e.parent = 'auth.organizations' and o.deleted_at is not null
+    )
+  end;
+end
+$function$;
+comment on function app.pending_parent_ids(text) is 'Removed media items, or organizations, whose content does not all follow them yet: it is gone for readers all the same.';
+revoke all on function app.pending_parent_ids(text) from public;
+grant execute on function app.pending_parent_ids(text) to rowhouse_api;
+grant execute on function app.pending_parent_ids(text) to rowhouse_public;
+
 CREATE OR REPLACE FUNCTION app.process_webhook_event(p_user uuid, p_id uuid, p_attempt integer)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -2261,7 +2406,10 @@ declare
   place text := '(extract(epoch from c.published_at) * 1000000)::bigint::text';
   after text := $sql$timestamptz 'epoch' + $7::bigint * interval '1 microsecond'$sql$;
   source text := 'app.content c';
+  -- Nearly always none.
   removed uuid[] := app.removed_user_ids();
+  hidden_media uuid[] := app.pending_parent_ids('app.media_items');
+  hidden_organizations uuid[] := app.pending_parent_ids('auth.organizations');
 begin
   -- The pieces are this function's own; what the caller gives travels in parameters.
   if p_slug is not null then
@@ -2285,6 +2433,12 @@ begin
   end if;
   if cardinality(removed) > 0 then
     conditions := conditions || ' and c.user_id <> all ($10)';
+  end if;
+  if cardinality(hidden_media) > 0 then
+    conditions := conditions || ' and (c.media_item_id is null or c.media_item_id <> all ($11))';
+  end if;
+  if cardinality(hidden_organizations) > 0 then
+    conditions := conditions || ' and (c.organization_id is null or c.organization_id <> all ($12))';
   end if;
   if p_search is not null then
     -- The rank of a word that is everywhere is not worth reading everything for.
@@ -2321,7 +2475,7 @@ begin
     place, sort, source, conditions
   )
   using p_slug, p_search, p_type, p_tags, p_creator_id, p_organization_slug, p_after, p_after_id, least(p_limit, 101),
-    removed;
+    removed, hidden_media, hidden_organizations;
 end
 $function$;
 comment on function app.published_content(text, text, text, text[], uuid, text, text, uuid, integer) is 'Published content with its creator, organization and media item, newest or, in a search, best match first. Only what is asked
@@ -2919,6 +3073,7 @@ begin
         and t.status = 'processing'
         and app.task_deadline(t.started_at, t.options) <= now()
         and not exists (select from auth.users u where u.id = t.user_id and u.removed_at is not null)
+      limit 200
       for update skip locked
     )
     update app.tasks t
@@ -2933,6 +3088,7 @@ begin
       join app.tasks t on t.user_id = l.user_id and t.id = l.task_id
       where l.ended_at is null and l.expires_at <= now()
         and not exists (select from auth.users u where u.id = l.user_id and u.removed_at is not null)
+      limit 200
       for update of t skip locked
     )
     update app.task_leases l set ended_at = l.expires_at
@@ -2980,14 +3136,27 @@ revoke all on function app.sweep_media() from public;
 grant execute on function app.sweep_media() to rowhouse_system;
 
 CREATE OR REPLACE FUNCTION app.sweep_oauth_states()
- RETURNS void
- LANGUAGE sql
+ RETURNS integer
+ LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-  delete from app.oauth_states where expires_at < now() - interval '1 hour'
+declare
+  swept integer;
+begin
+  delete from app.oauth_states s
+  where (s.user_id, s.id) in (
+    select old.user_id, old.id from app.oauth_states old
+    where old.expires_at < now() - interval '1 hour'
+    order by old.expires_at
+    limit 1000
+    for update skip locked
+  );
+  get diagnostics swept = row_count;
+  return swept;
+end
 $function$;
-comment on function app.sweep_oauth_states() is 'Removes states that nobody came back with.';
+comment on function app.sweep_oauth_states() is 'Removes states that nobody came back with, at most a thousand, and returns how many.';
 revoke all on function app.sweep_oauth_states() from public;
 grant execute on function app.sweep_oauth_states() to rowhouse_system;
 
@@ -3000,7 +3169,14 @@ AS $function$
 declare
   swept integer;
 begin
-  delete from app.rate_limits r where r.expires_at < now() - interval '1 hour';
+  delete from app.rate_limits r
+  where r.key in (
+    select old.key from app.rate_limits old
+    where old.expires_at < now() - interval '1 hour'
+    order by old.expires_at
+    limit 1000
+    for update skip locked
+  );
   get diagnostics swept = row_count;
   return swept;
 end
@@ -3061,10 +3237,11 @@ CREATE OR REPLACE FUNCTION app.sweep_webhooks()
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
+  due uuid[];
+  events integer;
   swept integer;
 begin
-  delete from app.webhook_deliveries d
-  where d.id in (
+  due := array(
     select old.id from app.webhook_deliveries old
     where old.received_at < now() - interval '30 days'
       and not exists (
@@ -3075,7 +3252,16 @@ begin
     limit 1000
     for update skip locked
   );
+  -- A delivery has as many events as its workspace has users here: they are counted, too.
+  delete from app.webhook_events e
+  where (e.user_id, e.id) in (
+    select old.user_id, old.id from app.webhook_events old where old.delivery_id = any (due) limit 5000
+  );
+  get diagnostics events = row_count;
+  delete from app.webhook_deliveries d
+  where d.id = any (due) and not exists (select from app.webhook_events e where e.delivery_id = d.id);
   get diagnostics swept = row_count;
+  swept := swept + events;
   return swept;
 end
 $function$;
@@ -3279,13 +3465,7 @@ CREATE OR REPLACE FUNCTION app.unmark_with_organization(p_id uuid, p_deletion_id
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
-  update app.api_tokens t set deletion_id = null where t.organization_id = p_id and t.deletion_id = p_deletion_id;
-  update app.ai_provider_configs c set deletion_id = null
-  where c.organization_id = p_id and c.deletion_id = p_deletion_id;
-  -- An approval whose task was removed meanwhile stays hidden with that.
-  update app.approvals a
-  set deletion_id = (select t.deletion_id from app.tasks t where t.user_id = a.user_id and t.id = a.task_id)
-  where a.organization_id = p_id and a.deletion_id = p_deletion_id;
+  perform app.follow('auth.organizations', jsonb_build_object('id', p_id), p_deletion_id);
 end
 $function$;
 comment on function app.unmark_with_organization(uuid, uuid) is 'Brings back what went with an organization, and nothing else.';
@@ -3997,7 +4177,15 @@ create policy select_owner on app.content
 
 create policy select_published on app.content
   for select to rowhouse_public
-  using (((status = 'published'::text) AND (deleted_at IS NULL) AND (user_id <> ALL (( SELECT app.removed_user_ids() AS removed_user_ids)::uuid[]))));
+  using (((status = 'published'::text) AND (deleted_at IS NULL) AND (user_id <> ALL (( SELECT app.removed_user_ids() AS removed_user_ids)::uuid[])) AND
+CASE
+    WHEN (organization_id IS NOT NULL) THEN (organization_id <> ALL (( SELECT app.pending_parent_ids('auth.organizations'::text) AS pending_parent_ids)::uuid[]))
+    ELSE true
+END AND
+CASE
+    WHEN (media_item_id IS NOT NULL) THEN (media_item_id <> ALL (( SELECT app.pending_parent_ids('app.media_items'::text) AS pending_parent_ids)::uuid[]))
+    ELSE true
+END));
 
 create policy update_owner on app.content
   for update to rowhouse_api
@@ -4056,6 +4244,7 @@ create table app.erasures (
   id uuid default app.new_id() not null,
   parent text not null,
   key jsonb not null,
+  deletion_id uuid,
   step text,
   "position" jsonb,
   row_count bigint default 0 not null,
@@ -4069,6 +4258,7 @@ create table app.erasures (
 comment on table app.erasures is 'Removed rows whose dependent rows are deleted in batches, and how far that is. No login reads or writes it but through functions.';
 comment on column app.erasures.parent is 'The table of the removed row.';
 comment on column app.erasures.key is 'The columns of the removed row that dependent rows refer to, with their values.';
+comment on column app.erasures.deletion_id is 'Set where the row may be restored: dependent rows are marked with it, or lose that mark, instead of being deleted.';
 comment on column app.erasures.step is 'The step of app.erasure_steps at which the next batch begins; null for the first one.';
 comment on column app.erasures."position" is 'The last row that this step deleted, by its place; null before its first batch.';
 comment on column app.erasures.row_count is 'How many dependent rows were deleted or changed so far.';
@@ -5381,6 +5571,100 @@ $function$;
 comment on function app.decide_approval(uuid, text, text, bytea) is 'Approves or rejects a pending approval, as one who may, and moves its tool call. What has expired becomes expired, and what is not what was asked for any more becomes cancelled. Nothing where the caller knows of no such approval.';
 revoke all on function app.decide_approval(uuid, text, text, bytea) from public;
 grant execute on function app.decide_approval(uuid, text, text, bytea) to rowhouse_api;
+
+CREATE OR REPLACE FUNCTION app.erase_dependents(p_job app.erasures, p_limit integer, OUT step text, OUT "position" jsonb, OUT erased integer)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_sort TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+declare
+  key_columns text[] := array(select jsonb_object_keys(p_job.key));
+  is_slow boolean := exists (select from app.slow_references() s where s.parent = p_job.parent::regclass);
+  target record;
+  own_key text;
+  chosen_key text;
+  condition text;
+  place text;
+  behind text;
+  wanted integer;
+  chosen integer;
+begin
+  erased := 0;
+  step := p_job.step;
+  "position" := p_job.position;
+  for target in
+    with steps as materialized (
+      select * from app.erasure_steps(p_job.parent::regclass, key_columns)
+        with ordinality s (step, target, key, columns, cleared, place, place_types, n)
+    )
+    -- From the beginning where a migration has taken the step away meanwhile.
+    select * from steps where n >= coalesce((select n from steps where steps.step = p_job.step), 1) order by n
+  loop
+    if target.step is distinct from step then
+      step := target.step;
+      "position" := null;
+    end if;
+    wanted := p_limit - erased;
+    select string_agg(format('t.%I = %L', c.name, p_job.key ->> key_columns[c.n]), ' and ')
+    into condition
+    from unnest(target.columns) with ordinality c (name, n);
+    if is_slow then
+      condition := condition || format(' and t.created_at <= %L', p_job.created_at);
+    end if;
+    select
+      string_agg(format('t.%I', c.name), ', ' order by c.n),
+      string_agg(format('c.%I', c.name), ', ' order by c.n)
+    into own_key, chosen_key
+    from unnest(target.key) with ordinality c (name, n);
+    select
+      string_agg(format('t.%I', c.name), ', ' order by c.n),
+      string_agg(format('%L::%s', "position" ->> (c.n - 1)::integer, target.place_types[c.n]), ', ' order by c.n)
+    into place, behind
+    from unnest(target.place) with ordinality c (name, n);
+    -- The condition once more: of a row that somebody changes at this moment, the new version counts. "is true" keeps it from
+    -- being looked up instead of the key.
+    execute format(
+      'with chosen as materialized (select %s from %s t where %s %s %s limit %s), changed as (%s returning 1)
+       select (select count(*) from chosen), %s, (select count(*) from changed)',
+      own_key, target.target, condition,
+      case when "position" is not null then format('and (%s) > (%s)', place, behind) end,
+      'order by ' || place, wanted,
+      case
+        when target.cleared is null then format(
+          'delete from %s t using chosen c where (%s) = (%s) and (%s) is true', target.target, own_key, chosen_key, condition
+        )
+        else format(
+          'update %s t set %s from chosen c where (%s) = (%s) and (%s) is true', target.target,
+          (select string_agg(format('%I = null', name), ', ') from unnest(target.cleared) name),
+          own_key, chosen_key, condition
+        )
+      end,
+      case
+        when place is null then 'null::jsonb'
+        else format('(select jsonb_build_array(%s) from chosen t offset %s)', place, wanted - 1)
+      end
+    ) into chosen, "position";
+    erased := erased + chosen;
+    exit when chosen >= wanted;
+  end loop;
+  if erased < p_limit and not is_slow then
+    -- What came in while the removal itself committed goes along by cascade. Of what has no foreign key the row itself went
+    -- first, and may be there anew.
+    execute format(
+      'delete from %s t where %s', p_job.parent::regclass,
+      (select string_agg(format('t.%I = %L', name, p_job.key ->> name), ' and ') from unnest(key_columns) name)
+    );
+  end if;
+end
+$function$;
+comment on function app.erase_dependents(app.erasures, integer) is 'Deletes up to p_limit of the rows that depend on a removed row, and once none is left, the row itself; returns where the next batch begins.';
+revoke all on function app.erase_dependents(app.erasures, integer) from public;
 
 CREATE OR REPLACE FUNCTION app.keep_keyring_check(p_value text, p_key_ids text[])
  RETURNS SETOF app.keyring_checks

@@ -120,7 +120,11 @@ function sweepLeases({ pools, live, log }: Services): () => void {
   const failure = recurringFailure({ log, message: 'sweeping leases and approvals failed' })
   const sweep = async () => {
     try {
-      for (const { taskId } of await pools.system.sweepLeases()) announceTask(live, { id: taskId })
+      let swept: { taskId: string }[]
+      do {
+        swept = await pools.system.sweepLeases()
+        for (const { taskId } of swept) announceTask(live, { id: taskId })
+      } while (swept.length > 0 && !isStopped)
       await expireApprovals({ pools, live })
       failure.worked()
     } catch (error) {

@@ -21,9 +21,9 @@ export function keepSweeping(services: Swept): () => void {
 export async function sweep(services: Swept, isStopped: () => boolean = () => false): Promise<void> {
   const { system } = services.pools
   const sweeps: Readonly<Record<string, () => Promise<unknown>>> = {
-    'rate limits': () => system.sweepRateLimits(),
+    'rate limits': () => repeat(() => system.sweepRateLimits(), isStopped),
     'held places': () => system.sweepHeldPlaces(),
-    'connect flows': () => system.sweepOAuthStates(),
+    'connect flows': () => repeat(() => system.sweepOAuthStates(), isStopped),
     'media files': () => sweepMedia(services),
     webhooks: () => repeat(() => system.sweepWebhooks(), isStopped),
     'sign-ins': () => repeat(() => system.sweepSignIns(), isStopped),

@@ -14,6 +14,8 @@ const FIRST_BATCH_ROWS = 50
 const MAX_BATCH_ROWS = 500
 const TARGET_BATCH_CHARS = 2 * 1024 * 1024
 const RECHECK_MS = 1_000
+const AUTH_TABLES = ['sessions', 'trusted_devices', 'members', 'invitations'] as const
+const NIL_UUID = '00000000-0000-0000-0000-000000000000'
 
 export type ExportServices = Pick<Services, 'pools' | 'places' | 'authSecret' | 'appUrl'>
 
@@ -104,6 +106,7 @@ async function* readSnapshot(
 
 async function* readEverything(db: QueryExecutorProvider): AsyncGenerator<string, void, undefined> {
   yield await readAccount(db)
+  for (const source of AUTH_TABLES) yield* readAuthTable(db, source)
   for (const table of EXPORTED_TABLES) yield* readTable(db, table)
 }
 
@@ -112,6 +115,23 @@ async function readAccount(db: QueryExecutorProvider): Promise<string> {
     select source, data::text as json from app.export_account() as account
   `.execute(db)
   return rows.map(({ source, json }) => line(source, json)).join('')
+}
+
+/** Reads in batches what a user may have any number of in auth. */
+async function* readAuthTable(
+  db: QueryExecutorProvider,
+  source: (typeof AUTH_TABLES)[number],
+): AsyncGenerator<string, void, undefined> {
+  let after = NIL_UUID
+  for (;;) {
+    const { rows } = await sql<{ id: string; json: string }>`
+      select id, data::text as json from app.export_rows(${source}, ${after}::uuid, ${MAX_BATCH_ROWS})
+    `.execute(db)
+    const last = rows.at(-1)
+    if (last === undefined) return
+    yield rows.map(({ json }) => line(source, json)).join('')
+    after = last.id
+  }
 }
 
 /** Reads a table in batches by key: the caller's own rows, where those of an organization's other members are visible, too. */

@@ -154,3 +154,8 @@ function toMedia(row: JoinedRow): ContentMedia | null {
     height: row.height,
   }
 }
+
+/** Content follows a removed media item in batches; what does not yet is gone for its readers all the same. */
+export const hasItsMedia = sql<boolean>`(
+  media_item_id is null or media_item_id <> all ((select app.pending_parent_ids('app.media_items'))::uuid[])
+)`

@@ -3,7 +3,14 @@ import type { Database } from '../db/database.ts'
 import { type NumberedPage, type Page, rowsOfPage, toNumberedPage, toPage } from '../db/pagination.ts'
 import { deletedOperator } from '../db/soft-delete.ts'
 import type { DB } from '../db/types.ts'
-import { type ContentSummary, type JoinedRow, joinParents, SUMMARY_COLUMNS, toSummary } from './content.ts'
+import {
+  type ContentSummary,
+  hasItsMedia,
+  type JoinedRow,
+  joinParents,
+  SUMMARY_COLUMNS,
+  toSummary,
+} from './content.ts'
 import type { ListContent } from './schema.ts'
 
 /**
@@ -88,6 +95,7 @@ function filtered<O>(
   const deleted = deletedOperator(input.deleted)
   let rows = query
   if (deleted) rows = rows.where('deletedAt', deleted, null)
+  if (deleted === 'is') rows = rows.where(hasItsMedia)
   if (input.status) rows = rows.where('status', '=', input.status)
   if (input.type) rows = rows.where('contentType', '=', input.type)
   if (input.organizationId) rows = rows.where('organizationId', '=', input.organizationId)

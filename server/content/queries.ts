@@ -4,7 +4,7 @@ import { getConstraintName, isForeignKeyViolation } from '../db/errors.ts'
 import { REMOVED, RESTORED } from '../db/soft-delete.ts'
 import type { DB } from '../db/types.ts'
 import { AppError, notFound } from '../errors.ts'
-import { COLUMNS, type Content, type JoinedContent, joinParents, toContent } from './content.ts'
+import { COLUMNS, type Content, hasItsMedia, type JoinedContent, joinParents, toContent } from './content.ts'
 import type { CreateContent, UpdateContent } from './schema.ts'
 import { slugOf } from './slug.ts'
 import { namingSlug } from './slug-conflict.ts'
@@ -38,7 +38,12 @@ export async function createContent(db: Database, input: CreateContent): Promise
 
 export async function getContent(db: Database, id: string): Promise<Content> {
   const found = db.with('content', query =>
-    query.selectFrom('app.content').select(COLUMNS).where('id', '=', id).where('deletedAt', 'is', null),
+    query
+      .selectFrom('app.content')
+      .select(COLUMNS)
+      .where('id', '=', id)
+      .where('deletedAt', 'is', null)
+      .where(hasItsMedia),
   )
   const row = await joinParents(found).$castTo<JoinedContent>().executeTakeFirst()
   if (!row) throw notFound('content')

@@ -124,7 +124,7 @@ export class SystemDatabase {
     return row?.taskId ? (row as { userId: string; taskId: string; expiresAt: Date }) : null
   }
 
-  /** Ends leases that have lapsed and tasks past their maximum duration; returns the tasks concerned. */
+  /** Ends a batch of leases that have lapsed and of tasks past their maximum duration; returns the tasks concerned. */
   async sweepLeases(): Promise<{ userId: string; taskId: string }[]> {
     return (await this.#call('select * from app.sweep_leases()', [])) as { userId: string; taskId: string }[]
   }
@@ -203,9 +203,9 @@ export class SystemDatabase {
     return this.#count('select app.sweep_held_places() as count')
   }
 
-  /** Removes states of connect flows that nobody came back with. */
-  async sweepOAuthStates(): Promise<void> {
-    await this.#call('select app.sweep_oauth_states()', [])
+  /** Removes a batch of states of connect flows that nobody came back with; returns how many. */
+  sweepOAuthStates(): Promise<number> {
+    return this.#count('select app.sweep_oauth_states() as count')
   }
 
   /**
@@ -291,9 +291,9 @@ export class SystemDatabase {
     return this.#count('select app.sweep_erasures() as count')
   }
 
-  /** Removes counters whose window is long over. */
-  async sweepRateLimits(): Promise<void> {
-    await this.#call('select app.sweep_rate_limits()', [])
+  /** Removes a batch of counters whose window is long over; returns how many. */
+  sweepRateLimits(): Promise<number> {
+    return this.#count('select app.sweep_rate_limits() as count')
   }
 
   async #count(sql: string): Promise<number> {

@@ -245,6 +245,10 @@ export interface AppDailyUsage {
 export interface AppErasures {
   createdAt: Generated<Timestamp>;
   /**
+   * Set where the row may be restored: dependent rows are marked with it, or lose that mark, instead of being deleted.
+   */
+  deletionId: string | null;
+  /**
    * When the next batch may run; later after a failure.
    */
   dueAt: Generated<Timestamp>;

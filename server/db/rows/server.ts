@@ -28,6 +28,7 @@ export const erasures = table({
   id: defaulted(uuid),
   parent: required(z.string()),
   key: required(json),
+  deletionId: nullable(uuid),
   step: nullable(z.string()),
   position: nullable(json),
   rowCount: defaulted(z.int()),
