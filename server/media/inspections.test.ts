@@ -61,6 +61,17 @@ const statusOf = async (id: string, actor = ada) => (await actor.caller().media.
 const countOf = async (status: string, actor = ada) =>
   (await actor.caller().media.list({ status: status as 'ready', limit: 100 })).items.length
 
+/** Items that some process began to inspect so long ago. */
+function insertInspected(count: number, age: string) {
+  return house.owner.query(
+    `insert into app.media_items
+       (user_id, title, media_type, mime_type, file_name, file_size_bytes, status, uploaded_at, updated_at)
+     select $1, 'x', 'document', 'text/plain', 'x.txt', 1, 'processing', now(), now() - $3::interval
+     from generate_series(1, $2)`,
+    [ada.userId, count, age],
+  )
+}
+
 const RATE_LIMITED = { cause: { reason: 'rate_limited', retryAt: expect.any(Date) } }
 
 /** Completes over HTTP, on a connection that the test may end. */
@@ -108,22 +119,43 @@ describe('files that are being inspected', () => {
 
   it('of a process that ended count for five minutes', async () => {
     const id = await arrive()
-    const insert = (age: string) =>
-      house.owner.query(
-        `with made as (
-           insert into app.media_items
-             (user_id, title, media_type, mime_type, file_name, file_size_bytes, status, uploaded_at, updated_at)
-           select $1, 'x', 'document', 'text/plain', 'x.txt', 1, 'processing', now(), now() - $2::interval
-           from generate_series(1, ${MAX_OF_USER}) returning id
-         ) select count(*) from made`,
-        [ada.userId, age],
-      )
-    await insert('6 minutes')
+    await insertInspected(MAX_OF_USER, '6 minutes')
     expect(await ada.caller().media.completeUpload({ id })).toMatchObject({ status: 'ready' })
     const other = await arrive()
-    await insert('4 minutes')
+    await insertInspected(MAX_OF_USER, '4 minutes')
     await expect(ada.caller().media.completeUpload({ id: other })).rejects.toMatchObject(RATE_LIMITED)
     expect(await statusOf(other)).toBe('uploading')
+  })
+
+  it('are counted in turn: of two that begin at once, the second sees the first', async () => {
+    const [first = '', second = ''] = await arriveAll(2)
+    await insertInspected(MAX_OF_USER - 1, '1 minute')
+    const other = await house.owner.connect()
+    try {
+      await other.query('begin')
+      await other.query("update app.media_items set status = 'uploaded', uploaded_at = now() where id = $1", [
+        first,
+      ])
+      const call = ada.caller().media.completeUpload({ id: second })
+      const outcome = call.then(
+        () => 'completed',
+        (error: unknown) => error,
+      )
+      await expect
+        .poll(async () => {
+          const { rows } = await house.owner.query(
+            `select from pg_locks join pg_stat_activity using (pid)
+             where not granted and datname = current_database()`,
+          )
+          return rows.length > 0 || (await statusOf(second)) !== 'uploading'
+        })
+        .toBe(true)
+      await other.query('commit')
+      expect(await outcome).toMatchObject(RATE_LIMITED)
+    } finally {
+      await other.query('rollback')
+      other.release()
+    }
   })
 
   it('take no capacity from calls', async () => {

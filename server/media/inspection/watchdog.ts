@@ -7,7 +7,6 @@ import { PAST_CPU, PAST_MEMORY } from './protocol.ts'
 const CHECK_MS = 50
 
 const [maxCpuMs, maxBytes] = process.argv.slice(2).map(Number)
-const server = process.ppid
 let begunAt: NodeJS.CpuUsage | undefined
 
 parentPort?.on('message', message => {
@@ -18,8 +17,6 @@ setInterval(check, CHECK_MS)
 parentPort?.postMessage('watching')
 
 function check(): void {
-  // Beside a loop of the main thread no message of the channel's end comes.
-  if (process.ppid !== server) process.kill(process.pid, 'SIGKILL')
   if (process.memoryUsage.rss() > Number(maxBytes)) process.kill(process.pid, PAST_MEMORY)
   if (begunAt === undefined) return
   const { user, system } = process.cpuUsage(begunAt)
