@@ -1,5 +1,5 @@
-// Hashing a password takes a core for a tenth of a second and 32 MiB. It happens in threads of its own, as many as the machine has
-// cores and with less priority than everything else, on requests whose turn has come: PasswordTurns. Nobody holds a database
+// Hashing a password takes a core for a tenth of a second and 32 MiB. It happens in threads of its own, on all cores but
+// one and with less priority than everything else, for requests whose turn has come: PasswordTurns. Nobody holds a database
 // connection meanwhile.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
@@ -48,7 +48,7 @@ interface Turn {
 
 /** Starts no thread before the first password. */
 export function createPasswordHashing(limits: Partial<TurnLimits> = {}): PasswordHashing {
-  const maxThreads = Math.min(availableParallelism(), MAX_THREADS)
+  const maxThreads = Math.max(1, Math.min(availableParallelism() - 1, MAX_THREADS))
   // Before and after its hash, a request waits for the database.
   const turns = new PasswordTurns({ atOnce: 2 * maxThreads, maxWaitMs: MAX_WAIT_MS, ...limits })
   const turn = new AsyncLocalStorage<Turn>()
