@@ -1,11 +1,13 @@
-// Follows README's PgBouncer recipe as an operator would, word for word but for addresses and passwords. Needs PostgreSQL in
-// RECIPE_POSTGRES_URL, as a superuser, and PgBouncer in /usr/sbin. Of the database's name and the logins there may be none yet.
+// Follows the PgBouncer recipe of docs/operating.md as an operator would, word for word but for addresses and
+// passwords. Needs PostgreSQL in RECIPE_POSTGRES_URL, as a superuser, and PgBouncer in /usr/sbin. The database and
+// the logins must not exist yet.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { block } from '#scripts/documents.ts'
 import { parseConnectionUrl, withCredentials, withDatabase, withHost } from '#server/db/connection-url.ts'
 import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '#server/testing/environment.ts'
 import {
@@ -17,7 +19,6 @@ import {
 import { query } from '#server/testing/two-servers.ts'
 
 const PASSWORD = 'of-the-recipe-4b7c1d9ab2e8'
-const readme = readFileSync('README.md', 'utf8')
 // biome-ignore lint/style/noProcessEnv: .ci/run names its server here; no configuration of ours knows it.
 const superuserUrl = process.env.RECIPE_POSTGRES_URL ?? ''
 const adminUrl = withDatabase(superuserUrl, 'rowhouse')
@@ -27,12 +28,9 @@ let directory: string
 let pooler: { child: ChildProcess; url: string } | undefined
 let server: ServerProcess | undefined
 
-/** README's block in a language that holds `mark`, with its blanks filled in. */
+/** The recipe's block in a language that holds `mark`, with its blanks filled in. */
 function recipe(language: string, mark: string): string {
-  const blocks = [...readme.matchAll(/^```(\w+)\n(.*?)^```$/gms)]
-  const found = blocks.filter(([, name, code]) => name === language && code?.includes(mark))
-  if (found.length !== 1) throw new Error(`README has not exactly one ${language} block with ${mark}`)
-  return (found[0]?.[2] ?? '').replaceAll('…', PASSWORD)
+  return block(language, mark).replaceAll('…', PASSWORD)
 }
 
 async function startPooler(): Promise<{ child: ChildProcess; url: string }> {

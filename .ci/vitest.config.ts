@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-// What README has an operator do with servers of the system's, which the suite can do without.
+// What docs/operating.md has an operator do with servers of the system's, which the suite can do without.
 export default defineConfig({
   test: {
     root: new URL('..', import.meta.url).pathname,

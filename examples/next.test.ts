@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createClient, signUp } from '#client/index.ts'
+import { block } from '#scripts/documents.ts'
 import {
   freePort,
   SERVER_PROGRAM,
@@ -13,7 +14,8 @@ import {
   startServerProgram,
 } from '#server/testing/server-process.ts'
 
-// The app in next/, and what README shows of Next.js, installed from the packed archive, built, started, and asked over HTTP.
+// The app in next/, and what docs/app.md shows of Next.js: installed from the packed archive, built, started, and
+// called over HTTP.
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -44,7 +46,7 @@ describe.skipIf(!isRegistryThere)('a Next.js app beside a Rowhouse server', () =
       recursive: true,
       filter: path => !/\/(node_modules|\.next)$/.test(path),
     })
-    addReadme(app)
+    addShown(app)
     const install = ['install', '--no-audit', '--no-fund', '--loglevel=error', '--prefer-offline']
     await run('npm', install, { cwd: app })
     await build()
@@ -176,13 +178,13 @@ describe.skipIf(!isRegistryThere)('a Next.js app beside a Rowhouse server', () =
     expect(await page.text()).toContain('Mend the roof')
   })
 
-  test("README's route handler and server component do what they show", async () => {
-    expect(await (await ask('/readme/api', { cookie })).json()).toMatchObject([{ title: 'Mend the roof' }])
-    expect((await ask('/readme/api')).status).toBe(401)
-    const page = await ask('/readme', { cookie })
+  test("the pages' route handler and server component do what they show", async () => {
+    expect(await (await ask('/shown/api', { cookie })).json()).toMatchObject([{ title: 'Mend the roof' }])
+    expect((await ask('/shown/api')).status).toBe(401)
+    const page = await ask('/shown', { cookie })
     expect(page.status).toBe(200)
     expect(await page.text()).toContain('Mend the roof')
-    expect(await (await ask('/readme')).text()).not.toContain('Mend the roof')
+    expect(await (await ask('/shown')).text()).not.toContain('Mend the roof')
   })
 
   test('without cacheComponents, a failed call decides the status of a page and of a bare handler', async () => {
@@ -224,16 +226,9 @@ export async function GET(request: Request) {
 }
 `
 
-/** Makes routes of README's code. */
-function addReadme(app: string): void {
-  const readme = readFileSync(join(root, 'README.md'), 'utf8')
-  const codeOf = (language: string) => {
-    const blocks = [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'gms'))]
-    const [code] = blocks.flatMap(([, code = '']) => (code.includes("from 'rowhouse/next'") ? [code] : []))
-    if (code === undefined) throw new Error(`README shows no ${language} of Next.js`)
-    return code
-  }
-  mkdirSync(join(app, 'app/readme/api'), { recursive: true })
-  writeFileSync(join(app, 'app/readme/page.tsx'), codeOf('tsx'))
-  writeFileSync(join(app, 'app/readme/api/route.ts'), codeOf('ts'))
+/** Makes routes of the code in docs/app.md. */
+function addShown(app: string): void {
+  mkdirSync(join(app, 'app/shown/api'), { recursive: true })
+  writeFileSync(join(app, 'app/shown/page.tsx'), block('tsx', "from 'rowhouse/next'"))
+  writeFileSync(join(app, 'app/shown/api/route.ts'), block('ts', "from 'rowhouse/next'"))
 }

@@ -1,5 +1,15 @@
 import { execFile } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -15,12 +25,13 @@ const directory = mkdtempSync(join(tmpdir(), 'rowhouse-package-'))
 /** A project that has the package installed, from its tarball. */
 const app = join(directory, 'app')
 const installed = join(app, 'node_modules', 'rowhouse')
+const { files }: { files: string[] } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 beforeAll(async () => {
   const source = join(directory, 'source')
   mkdirSync(join(source, 'scripts'), { recursive: true })
-  for (const file of ['package.json', 'LICENSE', 'scripts/bin.js'])
-    cpSync(join(root, file), join(source, file))
+  for (const file of ['package.json', 'LICENSE', 'README.md', ...files.filter(file => file !== 'dist')])
+    cpSync(join(root, file), join(source, file), { recursive: true })
   build(join(source, 'dist'))
   const { stdout } = await run('npm', ['pack', '--ignore-scripts', '--json', '--offline'], { cwd: source })
   const [{ filename }] = JSON.parse(stdout)
@@ -79,6 +90,17 @@ test('the installed server inspects files in a process of its own', async () => 
 test('the package holds no tests, no sources and nothing that only tests use', () => {
   for (const path of ['server', 'client', 'dist/server/testing', 'dist/client/client.test.js']) {
     expect(existsSync(join(installed, path))).toBe(false)
+  }
+})
+
+test('every link of the package’s pages leads to a file of the package or to the web', () => {
+  const pages = globSync('{,docs/**/}*.md', { cwd: installed })
+  expect(pages.length).toBeGreaterThan(5)
+  for (const page of pages) {
+    const text = readFileSync(join(installed, page), 'utf8')
+    for (const [, target = ''] of text.matchAll(/\]\((?!https?:)([^)#]+)/g)) {
+      expect(existsSync(join(installed, page, '..', target)), `${page}: ${target}`).toBe(true)
+    }
   }
 })
 
