@@ -19,7 +19,8 @@ beforeAll(async () => {
 })
 afterAll(() => house.close())
 
-const open = () => serveHouse(house.services, { announceMs: GRACE_MS })
+// Outside of production, a server that has no connection at the moment does not wait for proxies to look.
+const open = () => serveHouse(house.services, { announceMs: GRACE_MS, environment: 'production' })
 type Backend = Awaited<ReturnType<typeof open>>
 
 /** Keeps its connections, sends each call to the next server that says it is ready, and sends none twice. */
@@ -28,17 +29,20 @@ async function startProxy() {
   let backends: readonly Backend[] = []
   let ready: readonly Backend[] = []
   let turn = 0
-  let checks = 0
+  let begun = 0
+  let counted = 0
   const isReady = async ({ port }: Backend) => {
     const { status } = await send(port, { path: '/readyz' }).catch(() => ({ status: 0 }))
     return status === 200
   }
-  // Of checks that overlap, the one that was begun last counts: an earlier one may still find a server ready that stops.
+  // A check that ends after a later one counts for nothing: it may have asked a server before that stopped.
   const check = async () => {
     const asked = backends
-    const turnOfCheck = ++checks
+    const number = ++begun
     const states = await Promise.all(asked.map(isReady))
-    if (turnOfCheck === checks) ready = asked.filter((_, index) => states[index])
+    if (number < counted) return
+    counted = number
+    ready = asked.filter((_, index) => states[index])
   }
   const checking = setInterval(() => void check(), 50)
   const proxy: Server = createServer((call, answer) => {

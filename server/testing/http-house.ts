@@ -10,6 +10,7 @@ interface HouseOptions {
   readonly stallMs?: number
   readonly timeouts?: Timeouts
   readonly announceMs?: number
+  readonly environment?: 'production' | 'test'
   /** What a server registers besides tRPC. */
   readonly addRoutes?: (app: FastifyInstance) => void
 }
@@ -17,7 +18,7 @@ interface HouseOptions {
 /** The HTTP surface in this process, on a free port, with these services behind it. */
 export async function serveHouse(
   services: Services,
-  { addRoutes, ...options }: HouseOptions = {},
+  { addRoutes, environment = 'test', ...options }: HouseOptions = {},
 ): Promise<{ app: App; port: number; close(): Promise<void> }> {
   const app = buildApp({
     config: {
@@ -25,7 +26,7 @@ export async function serveHouse(
       port: 0,
       appUrl: services.appUrl,
       allowedOrigins: [],
-      environment: 'test',
+      environment,
     },
     log: createLogger({ level: 'silent' }),
     router: appRouter,
