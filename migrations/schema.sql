@@ -26,6 +26,10 @@ create type app.caller as (
 );
 comment on type app.caller is 'Who asks, by which credential, where and as what; scopes are null for a session, which may do everything.';
 
+create domain app.connection_provider as text
+  constraint connection_provider_check CHECK ((VALUE = ANY (ARRAY['notion'::text, 'github'::text, 'slack'::text, 'linear'::text])));
+comment on domain app.connection_provider is 'Where a user may connect an account.';
+
 create domain app.envelope as text
   constraint envelope_check CHECK (((VALUE ~ '^rh1\.[A-Za-z0-9_-]{1,32}\.[A-Za-z0-9_-]{38,}$'::text) AND (octet_length(VALUE) <= 2097152)));
 comment on domain app.envelope is 'A secret sealed by server/crypto: version, key id, then iv, ciphertext and tag of AES-256-GCM. Opens only in its own place.';
@@ -3762,6 +3766,9 @@ create policy update_owner on app.agent_runs
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
 CREATE TRIGGER agent_runs_touch_updated_at BEFORE UPDATE ON app.agent_runs FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger agent_runs_touch_updated_at on app.agent_runs is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant select,
   insert (task_id, agent, model, provider, input),
@@ -3813,6 +3820,9 @@ create policy update_admin on app.ai_provider_configs
   with check (((organization_id = ( SELECT app.current_organization_id() AS current_organization_id)) AND (( SELECT app.current_organization_role() AS current_organization_role) = ANY (ARRAY['owner'::text, 'admin'::text]))));
 
 CREATE TRIGGER ai_provider_configs_touch_updated_at BEFORE UPDATE ON app.ai_provider_configs FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger ai_provider_configs_touch_updated_at on app.ai_provider_configs is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant delete,
   select,
@@ -3834,9 +3844,9 @@ create table app.api_tokens (
   revoked_at timestamp with time zone,
   replaced_by uuid,
   grace_until timestamp with time zone,
+  deletion_id uuid,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
-  deletion_id uuid,
   constraint api_tokens_pkey PRIMARY KEY (user_id, id),
   constraint api_tokens_token_hash_key UNIQUE (token_hash),
   constraint api_tokens_name_check CHECK (((length(name) >= 1) AND (length(name) <= 100))),
@@ -3866,13 +3876,22 @@ create policy update_owner on app.api_tokens
   with check ((user_id = ( SELECT app.current_session_user_id() AS current_session_user_id)));
 
 CREATE TRIGGER api_tokens_end_leases BEFORE DELETE ON app.api_tokens FOR EACH ROW EXECUTE FUNCTION app.end_credential_leases();
+comment on trigger api_tokens_end_leases on app.api_tokens is 'Ends the leases that were claimed with an API token.
+
+A worker may do no more than what it was started with.';
 
 CREATE TRIGGER api_tokens_require_membership AFTER INSERT OR UPDATE OF organization_id ON app.api_tokens FOR EACH ROW WHEN ((new.organization_id IS NOT NULL)) EXECUTE FUNCTION app.require_membership();
+comment on trigger api_tokens_require_membership on app.api_tokens is 'Refuses a row that names an organization to which its owner does not belong.
+
+Nobody puts a row into an organization that is not theirs, as a foreign key would see to.';
 
 CREATE TRIGGER api_tokens_touch_updated_at BEFORE UPDATE ON app.api_tokens FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger api_tokens_touch_updated_at on app.api_tokens is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant insert (organization_id, name, prefix, token_hash, scopes, expires_at),
-  select (user_id, id, organization_id, name, prefix, scopes, expires_at, last_used_at, revoked_at, replaced_by, grace_until, created_at, updated_at, deletion_id),
+  select (user_id, id, organization_id, name, prefix, scopes, expires_at, last_used_at, revoked_at, replaced_by, grace_until, deletion_id, created_at, updated_at),
   update (revoked_at, replaced_by, grace_until) on app.api_tokens to rowhouse_api;
 
 -- app.approval_sequences
@@ -3969,6 +3988,9 @@ CASE
 END));
 
 CREATE TRIGGER approvals_touch_updated_at BEFORE UPDATE ON app.approvals FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger approvals_touch_updated_at on app.approvals is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant select on app.approvals to rowhouse_api;
 
@@ -3978,7 +4000,7 @@ create table app.connections (
   user_id uuid default app.current_owner_id() not null,
   id uuid default app.new_id() not null,
   organization_id uuid,
-  provider text not null,
+  provider app.connection_provider not null,
   external_id text not null,
   name text not null,
   icon text,
@@ -3998,7 +4020,6 @@ create table app.connections (
   constraint connections_pkey PRIMARY KEY (user_id, id),
   constraint connections_user_id_provider_external_id_key UNIQUE (user_id, provider, external_id),
   constraint connections_external_id_check CHECK (((length(external_id) >= 1) AND (length(external_id) <= 200))),
-  constraint connections_provider_check CHECK ((provider = ANY (ARRAY['notion'::text, 'github'::text, 'slack'::text, 'linear'::text]))),
   constraint connections_settings_check CHECK ((jsonb_typeof(settings) = 'object'::text)),
   constraint connections_status_check CHECK ((status = ANY (ARRAY['active'::text, 'revoked'::text, 'error'::text])))
 );
@@ -4013,7 +4034,7 @@ CREATE INDEX connections_organization_id_user_id_idx ON app.connections USING bt
 
 CREATE INDEX connections_provider_external_id_idx ON app.connections USING btree (provider, external_id);
 
-CREATE UNIQUE INDEX connections_user_id_notion_key ON app.connections USING btree (user_id) WHERE (provider = 'notion'::text);
+CREATE UNIQUE INDEX connections_user_id_notion_key ON app.connections USING btree (user_id) WHERE ((provider)::text = 'notion'::text);
 
 alter table app.connections enable row level security;
 
@@ -4031,10 +4052,19 @@ create policy update_owner on app.connections
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
 CREATE TRIGGER connections_follow_in_batches AFTER DELETE ON app.connections FOR EACH ROW EXECUTE FUNCTION app.follow_in_batches('user_id', 'id');
+comment on trigger connections_follow_in_batches on app.connections is 'Deletes the webhook events of a removed connection.
+
+A connection with years of events can be removed as fast as any other.';
 
 CREATE TRIGGER connections_require_membership AFTER INSERT OR UPDATE OF organization_id ON app.connections FOR EACH ROW WHEN ((new.organization_id IS NOT NULL)) EXECUTE FUNCTION app.require_membership();
+comment on trigger connections_require_membership on app.connections is 'Refuses a row that names an organization to which its owner does not belong.
+
+Nobody puts a row into an organization that is not theirs, as a foreign key would see to.';
 
 CREATE TRIGGER connections_touch_updated_at BEFORE UPDATE ON app.connections FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger connections_touch_updated_at on app.connections is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant delete,
   select,
@@ -4095,6 +4125,9 @@ create policy update_owner on app.connectors
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
 CREATE TRIGGER connectors_touch_updated_at BEFORE UPDATE ON app.connectors FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger connectors_touch_updated_at on app.connectors is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant delete,
   select,
@@ -4193,20 +4226,44 @@ create policy update_owner on app.content
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
 CREATE TRIGGER content_check_parents_on_insert AFTER INSERT ON app.content FOR EACH ROW EXECUTE FUNCTION app.check_content_parents();
+comment on trigger content_check_parents_on_insert on app.content is 'Refuses content for a removed organization, on a removed media item, or on a file of another kind.
+
+Nothing new may hang on what is being removed at the same moment: it would stay visible without it.';
 
 CREATE TRIGGER content_check_parents_on_update AFTER UPDATE ON app.content FOR EACH ROW WHEN ((((old.media_item_id IS DISTINCT FROM new.media_item_id) OR (old.content_type IS DISTINCT FROM new.content_type)) OR (old.deleted_at IS DISTINCT FROM new.deleted_at))) EXECUTE FUNCTION app.check_content_parents();
+comment on trigger content_check_parents_on_update on app.content is 'Refuses the same when a media item is exchanged, and when content is restored.
+
+A video can''t come back without its file.';
 
 CREATE TRIGGER content_free_slug_on_org_delete BEFORE UPDATE ON app.content FOR EACH ROW WHEN (((old.organization_id IS NOT NULL) AND (new.organization_id IS NULL) AND (new.deleted_at IS NULL))) EXECUTE FUNCTION app.free_slug_on_org_delete();
+comment on trigger content_free_slug_on_org_delete on app.content is 'Numbers the slug of content that leaves its organization where its creator''s page has it already.
+
+A slug in the way must not keep an organization from being removed, or a member from leaving.';
 
 CREATE TRIGGER content_hold_page_on_insert BEFORE INSERT ON app.content FOR EACH ROW WHEN ((new.organization_id IS NULL)) EXECUTE FUNCTION app.hold_page();
+comment on trigger content_hold_page_on_insert on app.content is 'Holds the creator''s own page while a slug is written there.
+
+Content that leaves its organization at the same moment must see that slug, and go around it.';
 
 CREATE TRIGGER content_hold_page_on_update BEFORE UPDATE ON app.content FOR EACH ROW WHEN (((old.organization_id IS NULL) AND (new.organization_id IS NULL) AND ((old.slug <> new.slug) OR ((old.deleted_at IS NOT NULL) AND (new.deleted_at IS NULL))))) EXECUTE FUNCTION app.hold_page();
+comment on trigger content_hold_page_on_update on app.content is 'Holds the creator''s own page while a slug changes there, or comes back with what was removed.
+
+Content that leaves its organization at the same moment must see that slug, and go around it.';
 
 CREATE TRIGGER content_require_membership AFTER INSERT OR UPDATE OF organization_id ON app.content FOR EACH ROW WHEN ((new.organization_id IS NOT NULL)) EXECUTE FUNCTION app.require_membership();
+comment on trigger content_require_membership on app.content is 'Refuses a row that names an organization to which its owner does not belong.
+
+Nobody puts a row into an organization that is not theirs, as a foreign key would see to.';
 
 CREATE TRIGGER content_touch_updated_at BEFORE UPDATE ON app.content FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger content_touch_updated_at on app.content is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 CREATE TRIGGER trigger_unpublish_on_org_delete BEFORE UPDATE ON app.content FOR EACH ROW WHEN (((old.organization_id IS NOT NULL) AND (new.organization_id IS NULL))) EXECUTE FUNCTION app.unpublish_content_on_org_delete();
+comment on trigger trigger_unpublish_on_org_delete on app.content is 'Makes a draft of content whose organization goes from set to null.
+
+An organization''s work must never show up on its creator''s personal page by itself.';
 
 grant select,
   insert (organization_id, media_item_id, title, slug, description, body, content_type, tags),
@@ -4235,6 +4292,9 @@ create policy select_owner on app.daily_usage
   using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
 CREATE TRIGGER daily_usage_touch_updated_at BEFORE UPDATE ON app.daily_usage FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger daily_usage_touch_updated_at on app.daily_usage is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant select on app.daily_usage to rowhouse_api;
 
@@ -4381,15 +4441,29 @@ create policy update_owner on app.media_items
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
 CREATE TRIGGER media_items_limit_inspections BEFORE UPDATE ON app.media_items FOR EACH ROW WHEN (((old.status = 'uploading'::text) AND (new.status = 'uploaded'::text))) EXECUTE FUNCTION app.limit_media_inspections();
-comment on trigger media_items_limit_inspections on app.media_items is 'Limits how many files of one user are inspected at a time, over all processes.';
+comment on trigger media_items_limit_inspections on app.media_items is 'Refuses to begin with a file while 32 of its owner''s are being inspected.
+
+One user''s uploads must not keep the others'' waiting, whichever processes inspect them.';
 
 CREATE TRIGGER media_items_list_file_removals_on_delete AFTER DELETE ON app.media_items FOR EACH ROW EXECUTE FUNCTION app.list_file_removals();
+comment on trigger media_items_list_file_removals_on_delete on app.media_items is 'Puts the files of a deleted media item on the list of files to remove.
+
+Deleting a user removes everything they own, files included.';
 
 CREATE TRIGGER media_items_list_file_removals_on_failure AFTER UPDATE ON app.media_items FOR EACH ROW WHEN (((new.status = 'failed'::text) AND (old.status <> 'failed'::text))) EXECUTE FUNCTION app.list_file_removals();
+comment on trigger media_items_list_file_removals_on_failure on app.media_items is 'Puts the files of a media item that failed on the list of files to remove.
+
+An upload that was refused or broke off leaves nothing behind.';
 
 CREATE TRIGGER media_items_remove_content AFTER UPDATE ON app.media_items FOR EACH ROW WHEN ((old.deletion_id IS DISTINCT FROM new.deletion_id)) EXECUTE FUNCTION app.follow_deletion('app.content', 'media_item_id', 'user_id');
+comment on trigger media_items_remove_content on app.media_items is 'Removes the content that stands on a removed media item, and brings back what went with it.
+
+Restoring brings back exactly what one removal took, and nothing that was removed before.';
 
 CREATE TRIGGER media_items_touch_updated_at BEFORE UPDATE ON app.media_items FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger media_items_touch_updated_at on app.media_items is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant select,
   insert (title, description, media_type, mime_type, file_name, file_size_bytes),
@@ -4402,7 +4476,7 @@ create table app.oauth_states (
   id uuid default app.new_id() not null,
   session_id uuid default app.current_session_id() not null,
   state_hash bytea not null,
-  provider text not null,
+  provider app.connection_provider not null,
   code_verifier app.envelope,
   return_to text not null,
   expires_at timestamp with time zone default (now() + '00:10:00'::interval) not null,
@@ -4410,7 +4484,6 @@ create table app.oauth_states (
   updated_at timestamp with time zone default now() not null,
   constraint oauth_states_pkey PRIMARY KEY (user_id, id),
   constraint oauth_states_state_hash_key UNIQUE (state_hash),
-  constraint oauth_states_provider_check CHECK ((provider = ANY (ARRAY['notion'::text, 'github'::text, 'slack'::text, 'linear'::text]))),
   constraint oauth_states_state_hash_check CHECK ((octet_length(state_hash) = 32))
 );
 comment on table app.oauth_states is 'Connect flows that a browser has begun: taken once, by the session that began them.';
@@ -4430,6 +4503,9 @@ create policy select_session on app.oauth_states
   using (((user_id = ( SELECT app.current_session_user_id() AS current_session_user_id)) AND (session_id = ( SELECT app.current_session_id() AS current_session_id))));
 
 CREATE TRIGGER oauth_states_touch_updated_at BEFORE UPDATE ON app.oauth_states FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger oauth_states_touch_updated_at on app.oauth_states is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant insert (id, state_hash, provider, code_verifier, return_to),
   select (user_id, id, session_id, provider, return_to, expires_at, created_at, updated_at) on app.oauth_states to rowhouse_api;
@@ -4491,6 +4567,9 @@ create policy update_owner on app.provider_keys
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
 CREATE TRIGGER provider_keys_touch_updated_at BEFORE UPDATE OF hint ON app.provider_keys FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger provider_keys_touch_updated_at on app.provider_keys is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant delete,
   select,
@@ -4515,6 +4594,9 @@ CREATE INDEX rate_limits_expires_at_idx ON app.rate_limits USING btree (expires_
 alter table app.rate_limits enable row level security;
 
 CREATE TRIGGER rate_limits_touch_updated_at BEFORE UPDATE ON app.rate_limits FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger rate_limits_touch_updated_at on app.rate_limits is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 -- app.settings
 
@@ -4550,6 +4632,9 @@ create policy update_owner on app.settings
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
 CREATE TRIGGER settings_touch_updated_at BEFORE UPDATE ON app.settings FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger settings_touch_updated_at on app.settings is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant delete,
   select,
@@ -4688,8 +4773,14 @@ create policy select_owner on app.task_leases
   using ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
 CREATE TRIGGER task_leases_fail_abandoned_messages AFTER UPDATE OF ended_at ON app.task_leases FOR EACH ROW WHEN (((old.ended_at IS NULL) AND (new.ended_at IS NOT NULL))) EXECUTE FUNCTION app.fail_abandoned_messages();
+comment on trigger task_leases_fail_abandoned_messages on app.task_leases is 'Fails the messages that a worker left unfinished when its lease ended.
+
+Nobody waits for the rest of a message that nobody writes.';
 
 CREATE TRIGGER task_leases_touch_updated_at BEFORE UPDATE ON app.task_leases FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger task_leases_touch_updated_at on app.task_leases is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant select (user_id, id, task_id, worker, lease_seconds, expires_at, ended_at, created_at, updated_at) on app.task_leases to rowhouse_api;
 
@@ -4759,10 +4850,10 @@ create table app.task_messages (
   seq integer not null,
   role text not null,
   content text not null,
+  length integer default 0 not null,
   status text not null,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
-  length integer default 0 not null,
   constraint task_messages_pkey PRIMARY KEY (user_id, id),
   constraint task_messages_user_id_task_id_id_key UNIQUE (user_id, task_id, id),
   constraint task_messages_user_id_task_id_seq_key UNIQUE (user_id, task_id, seq),
@@ -4801,10 +4892,13 @@ create policy update_owner on app.task_messages
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
 CREATE TRIGGER task_messages_touch_updated_at BEFORE UPDATE ON app.task_messages FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger task_messages_touch_updated_at on app.task_messages is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant select,
-  insert (task_id, seq, role, content, status, length),
-  update (content, status, length) on app.task_messages to rowhouse_api;
+  insert (task_id, seq, role, content, length, status),
+  update (content, length, status) on app.task_messages to rowhouse_api;
 
 -- app.tasks
 
@@ -4829,9 +4923,12 @@ create table app.tasks (
   agent_session_id text,
   sandbox_id text,
   options jsonb default '{}'::jsonb not null,
+  result jsonb,
   error text,
+  lease_id uuid,
   last_log_seq integer default 0 not null,
   last_message_seq integer default 0 not null,
+  last_event_seq integer default 0 not null,
   started_at timestamp with time zone,
   completed_at timestamp with time zone,
   deleted_at timestamp with time zone,
@@ -4839,9 +4936,6 @@ create table app.tasks (
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
   search tsvector generated always as (app.search_vector(((title || ' '::text) || prompt))) stored not null,
-  result jsonb,
-  lease_id uuid,
-  last_event_seq integer default 0 not null,
   constraint tasks_pkey PRIMARY KEY (user_id, id),
   constraint tasks_deleted_at_check CHECK (((deleted_at IS NULL) = (deletion_id IS NULL))),
   constraint tasks_options_check CHECK (((options ->> 'maxDurationSeconds'::text) ~ '^[1-9][0-9]{0,4}$'::text)),
@@ -4850,8 +4944,8 @@ create table app.tasks (
   constraint tasks_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'processing'::text, 'completed'::text, 'error'::text, 'stopped'::text])))
 );
 comment on table app.tasks is 'Work for an agent: a prompt, its progress and what came of it.';
-comment on column app.tasks.deletion_id is 'Marks all rows that went with one deletion, so that restoring brings back exactly those.';
 comment on column app.tasks.lease_id is 'The lease under which a worker may write: the fence that holds under the row''s lock, when a lease changes hands meanwhile.';
+comment on column app.tasks.deletion_id is 'Marks all rows that went with one deletion, so that restoring brings back exactly those.';
 
 CREATE INDEX tasks_claimable_idx ON app.tasks USING btree (user_id, id) WHERE ((deleted_at IS NULL) AND (status = ANY (ARRAY['pending'::text, 'processing'::text])));
 
@@ -4888,18 +4982,33 @@ create policy update_owner on app.tasks
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
 CREATE TRIGGER tasks_end_lease AFTER UPDATE OF status, deleted_at ON app.tasks FOR EACH ROW WHEN (((old.status = 'processing'::text) AND ((new.status <> 'processing'::text) OR (new.deleted_at IS NOT NULL)))) EXECUTE FUNCTION app.end_task_lease();
+comment on trigger tasks_end_lease on app.tasks is 'Ends the lease of a task that is over or removed.
+
+A stopped task''s worker writes nothing more.';
 
 CREATE TRIGGER tasks_mark_approvals AFTER UPDATE OF deleted_at ON app.tasks FOR EACH ROW WHEN (((old.deleted_at IS NULL) <> (new.deleted_at IS NULL))) EXECUTE FUNCTION app.mark_approvals_with_task();
+comment on trigger tasks_mark_approvals on app.tasks is 'Removes a removed task''s approvals with it, and brings them back with it.
+
+Nobody should be asked to decide for a task that is gone.';
 
 CREATE TRIGGER tasks_require_membership AFTER INSERT OR UPDATE OF organization_id ON app.tasks FOR EACH ROW WHEN ((new.organization_id IS NOT NULL)) EXECUTE FUNCTION app.require_membership();
+comment on trigger tasks_require_membership on app.tasks is 'Refuses a row that names an organization to which its owner does not belong.
+
+Nobody puts a row into an organization that is not theirs, as a foreign key would see to.';
 
 CREATE TRIGGER tasks_touch_updated_at BEFORE UPDATE ON app.tasks FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger tasks_touch_updated_at on app.tasks is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 CREATE TRIGGER tasks_unname_lease BEFORE UPDATE ON app.tasks FOR EACH ROW WHEN (((old.status = 'processing'::text) AND ((new.status <> 'processing'::text) OR (new.deleted_at IS NOT NULL)))) EXECUTE FUNCTION app.unname_task_lease();
+comment on trigger tasks_unname_lease on app.tasks is 'Takes the lease off a task that is over or removed.
+
+Whoever writes under a lease must meet its end in the task''s own row.';
 
 grant select,
   insert (organization_id, title, prompt, repo_url, agent, model, options),
-  update (title, status, progress, branch_name, sandbox_url, preview_url, pr_url, pr_number, pr_status, pr_merge_commit_sha, agent_session_id, sandbox_id, error, last_log_seq, last_message_seq, started_at, completed_at, deleted_at, deletion_id, result, last_event_seq) on app.tasks to rowhouse_api;
+  update (title, status, progress, branch_name, sandbox_url, preview_url, pr_url, pr_number, pr_status, pr_merge_commit_sha, agent_session_id, sandbox_id, result, error, last_log_seq, last_message_seq, last_event_seq, started_at, completed_at, deleted_at, deletion_id) on app.tasks to rowhouse_api;
 
 -- app.tool_calls
 
@@ -4939,10 +5048,19 @@ create policy update_owner on app.tool_calls
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
 CREATE TRIGGER tool_calls_keep_transition BEFORE UPDATE ON app.tool_calls FOR EACH ROW WHEN (((((old.status IS DISTINCT FROM new.status) OR (old.result IS DISTINCT FROM new.result)) OR (old.error IS DISTINCT FROM new.error)) OR (old.finished_at IS DISTINCT FROM new.finished_at))) EXECUTE FUNCTION app.keep_tool_call_transition();
+comment on trigger tool_calls_keep_transition on app.tool_calls is 'Lets the API end tool calls that are running, and change no other.
+
+A call that waits for approval is moved on by a decision alone.';
 
 CREATE TRIGGER tool_calls_start BEFORE INSERT ON app.tool_calls FOR EACH ROW EXECUTE FUNCTION app.start_tool_call();
+comment on trigger tool_calls_start on app.tool_calls is 'Lets a new tool call run, or wait for approval where the catalogue says so.
+
+Whether a call needs approval is not for whoever makes the call to say.';
 
 CREATE TRIGGER tool_calls_touch_updated_at BEFORE UPDATE ON app.tool_calls FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger tool_calls_touch_updated_at on app.tool_calls is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant select,
   insert (run_id, call_id, tool, arguments, arguments_hash),
@@ -4960,14 +5078,13 @@ create table app.tools (
   input_schema jsonb not null,
   config_schema jsonb default '{"type": "object", "properties": {}, "additionalProperties": false}'::jsonb not null,
   requires_approval boolean default false not null,
-  requires_connection text,
+  requires_connection app.connection_provider,
   is_enabled boolean default true not null,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
   constraint tools_pkey PRIMARY KEY (id),
   constraint tools_slug_key UNIQUE (slug),
-  constraint tools_category_check CHECK ((category = ANY (ARRAY['files'::text, 'shell'::text, 'code'::text, 'web'::text, 'messaging'::text, 'project'::text]))),
-  constraint tools_requires_connection_check CHECK ((requires_connection = ANY (ARRAY['notion'::text, 'github'::text, 'slack'::text, 'linear'::text])))
+  constraint tools_category_check CHECK ((category = ANY (ARRAY['files'::text, 'shell'::text, 'code'::text, 'web'::text, 'messaging'::text, 'project'::text])))
 );
 comment on table app.tools is 'The catalogue of tools that agents may call.';
 
@@ -4982,6 +5099,9 @@ create policy select_everyone_public on app.tools
   using (is_enabled);
 
 CREATE TRIGGER tools_touch_updated_at BEFORE UPDATE ON app.tools FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger tools_touch_updated_at on app.tools is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant select on app.tools to rowhouse_api;
 grant select on app.tools to rowhouse_public;
@@ -5019,6 +5139,9 @@ create policy update_owner on app.user_tools
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
 CREATE TRIGGER user_tools_touch_updated_at BEFORE UPDATE ON app.user_tools FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger user_tools_touch_updated_at on app.user_tools is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant select,
   insert (tool_id, is_enabled, config),
@@ -5028,7 +5151,7 @@ grant select,
 
 create table app.webhook_deliveries (
   id uuid default app.new_id() not null,
-  provider text not null,
+  provider app.connection_provider not null,
   delivery_id text not null,
   body_hash bytea not null,
   event_type text not null,
@@ -5037,8 +5160,7 @@ create table app.webhook_deliveries (
   received_at timestamp with time zone default now() not null,
   constraint webhook_deliveries_pkey PRIMARY KEY (id),
   constraint webhook_deliveries_provider_body_hash_key UNIQUE (provider, body_hash),
-  constraint webhook_deliveries_provider_delivery_id_key UNIQUE (provider, delivery_id),
-  constraint webhook_deliveries_provider_check CHECK ((provider = ANY (ARRAY['notion'::text, 'github'::text, 'slack'::text, 'linear'::text])))
+  constraint webhook_deliveries_provider_delivery_id_key UNIQUE (provider, delivery_id)
 );
 comment on table app.webhook_deliveries is 'What providers delivered, once each, for thirty days. No login reads or writes it but through functions.';
 comment on column app.webhook_deliveries.delivery_id is 'The provider''s, by which a repeated delivery is recognised.';
@@ -5055,7 +5177,7 @@ create table app.webhook_events (
   id uuid default app.new_id() not null,
   connection_id uuid not null,
   delivery_id uuid not null,
-  provider text not null,
+  provider app.connection_provider not null,
   event_type text not null,
   payload jsonb not null,
   effect text,
@@ -5070,7 +5192,6 @@ create table app.webhook_events (
   constraint webhook_events_user_id_connection_id_delivery_id_key UNIQUE (user_id, connection_id, delivery_id),
   constraint webhook_events_effect_check CHECK ((effect = ANY (ARRAY['revoke'::text, 'suspend'::text, 'unsuspend'::text]))),
   constraint webhook_events_next_attempt_at_check CHECK (((next_attempt_at IS NULL) = (status = ANY (ARRAY['processed'::text, 'dead'::text])))),
-  constraint webhook_events_provider_check CHECK ((provider = ANY (ARRAY['notion'::text, 'github'::text, 'slack'::text, 'linear'::text]))),
   constraint webhook_events_status_check CHECK ((status = ANY (ARRAY['received'::text, 'processing'::text, 'processed'::text, 'failed'::text, 'dead'::text])))
 );
 comment on table app.webhook_events is 'What a delivery was to one connection: an event of its owner''s.';
@@ -5097,8 +5218,14 @@ create policy update_owner on app.webhook_events
   with check ((user_id = ( SELECT app.current_user_id() AS current_user_id)));
 
 CREATE TRIGGER webhook_events_keep_transition BEFORE UPDATE ON app.webhook_events FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION app.keep_webhook_event_transition();
+comment on trigger webhook_events_keep_transition on app.webhook_events is 'Lets the API send dead webhook events around once more, and change no other.
+
+An event''s effect is made once, by whoever holds its claim.';
 
 CREATE TRIGGER webhook_events_touch_updated_at BEFORE UPDATE ON app.webhook_events FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger webhook_events_touch_updated_at on app.webhook_events is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant select,
   update (status) on app.webhook_events to rowhouse_api;
@@ -5134,14 +5261,29 @@ create policy all_auth on auth.accounts
   with check (true);
 
 CREATE TRIGGER accounts_end_pending_proofs AFTER UPDATE OF password ON auth.accounts FOR EACH ROW WHEN ((old.password IS DISTINCT FROM new.password)) EXECUTE FUNCTION auth.end_pending_proofs();
+comment on trigger accounts_end_pending_proofs on auth.accounts is 'Ends a user''s reset links and sign-in challenges when the password changes.
+
+A user changes a password that others know, and older links would let those in again.';
 
 CREATE TRIGGER accounts_end_pending_proofs_on_insert AFTER INSERT ON auth.accounts FOR EACH ROW WHEN ((new.password IS NOT NULL)) EXECUTE FUNCTION auth.end_pending_proofs();
+comment on trigger accounts_end_pending_proofs_on_insert on auth.accounts is 'Ends a user''s reset links and sign-in challenges when a password is set for the first time.
+
+A link that was asked for before must not replace what the user chose after it.';
 
 CREATE TRIGGER accounts_forget_trusted_devices AFTER UPDATE OF password ON auth.accounts FOR EACH ROW WHEN ((old.password IS DISTINCT FROM new.password)) EXECUTE FUNCTION auth.forget_trusted_devices();
+comment on trigger accounts_forget_trusted_devices on auth.accounts is 'Forgets a user''s trusted devices when the password changes.
+
+A new password is a new start: every device proves itself again.';
 
 CREATE TRIGGER accounts_forget_trusted_devices_on_insert AFTER INSERT ON auth.accounts FOR EACH ROW WHEN ((new.password IS NOT NULL)) EXECUTE FUNCTION auth.forget_trusted_devices();
+comment on trigger accounts_forget_trusted_devices_on_insert on auth.accounts is 'Forgets a user''s trusted devices when a password is set for the first time.
+
+A new password is a new start: every device proves itself again.';
 
 CREATE TRIGGER accounts_touch_updated_at BEFORE UPDATE ON auth.accounts FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger accounts_touch_updated_at on auth.accounts is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant delete,
   insert,
@@ -5161,7 +5303,7 @@ create table auth.invitations (
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
   constraint invitations_pkey PRIMARY KEY (id),
-  constraint invitations_email_check CHECK (((char_length(email) <= 254) AND (email = lower(email)) AND (email !~ '[\u0001-\u0020\u007f-\u00a0]'::text))) NOT VALID,
+  constraint invitations_email_check CHECK (((char_length(email) <= 254) AND (email = lower(email)) AND (email !~ '[\u0001-\u0020\u007f-\u00a0]'::text))),
   constraint invitations_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'admin'::text, 'member'::text]))),
   constraint invitations_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'accepted'::text, 'rejected'::text, 'canceled'::text])))
 );
@@ -5176,6 +5318,9 @@ CREATE INDEX invitations_organization_id_idx ON auth.invitations USING btree (or
 alter table auth.invitations enable row level security;
 
 CREATE TRIGGER invitations_touch_updated_at BEFORE UPDATE ON auth.invitations FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger invitations_touch_updated_at on auth.invitations is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant delete,
   insert,
@@ -5206,12 +5351,24 @@ create policy select_member on auth.members
   using ((organization_id = ANY (( SELECT app.member_organization_ids() AS member_organization_ids)::uuid[])));
 
 CREATE TRIGGER members_cancel_invitations AFTER DELETE OR UPDATE OF role ON auth.members FOR EACH ROW WHEN ((old.role <> 'member'::text)) EXECUTE FUNCTION auth.cancel_former_inviters_invitations();
+comment on trigger members_cancel_invitations on auth.members is 'Cancels the open invitations of somebody who may no longer invite.
+
+Who was removed or lowered must not let anybody in by a mail that is on its way.';
 
 CREATE TRIGGER members_follow_in_batches AFTER DELETE ON auth.members FOR EACH ROW EXECUTE FUNCTION app.follow_in_batches('organization_id', 'user_id');
+comment on trigger members_follow_in_batches on auth.members is 'Takes what a former member shared out of the organization, and ends the API tokens bound to it.
+
+A member with a hundred thousand tasks can leave, or be removed, as fast as any other.';
 
 CREATE TRIGGER members_keep_last_owner BEFORE DELETE OR UPDATE ON auth.members FOR EACH ROW EXECUTE FUNCTION auth.keep_last_owner();
+comment on trigger members_keep_last_owner on auth.members is 'Refuses to remove or lower the last owner of an organization.
+
+An organization without an owner is nobody''s to run.';
 
 CREATE TRIGGER members_touch_updated_at BEFORE UPDATE ON auth.members FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger members_touch_updated_at on auth.members is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant select (organization_id, user_id, role) on auth.members to rowhouse_api;
 grant delete,
@@ -5229,10 +5386,10 @@ create table auth.organizations (
   metadata text,
   require_two_factor boolean default false not null,
   allow_self_approval boolean default false not null,
-  created_at timestamp with time zone default now() not null,
-  updated_at timestamp with time zone default now() not null,
   deleted_at timestamp with time zone,
   deletion_id uuid,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
   constraint organizations_pkey PRIMARY KEY (id),
   constraint organizations_logo_check CHECK (((char_length(logo) <= 2048) AND (logo ~* '^https?://[^\u0001-\u0020\u007f]+$'::text))),
   constraint organizations_metadata_check CHECK ((octet_length(metadata) <= 16384)),
@@ -5255,8 +5412,14 @@ create policy select_member on auth.organizations
   using ((id = ANY (( SELECT app.member_organization_ids() AS member_organization_ids)::uuid[])));
 
 CREATE TRIGGER organizations_detach_content AFTER UPDATE ON auth.organizations FOR EACH ROW WHEN (((old.deleted_at IS NULL) AND (new.deleted_at IS NOT NULL))) EXECUTE FUNCTION app.detach_organization_content();
+comment on trigger organizations_detach_content on auth.organizations is 'Takes a removed organization''s content out of it, and so makes drafts of it.
+
+Content stays with its creators, and nothing of a removed organization stays published.';
 
 CREATE TRIGGER organizations_touch_updated_at BEFORE UPDATE ON auth.organizations FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger organizations_touch_updated_at on auth.organizations is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant select (id, name, slug, logo) on auth.organizations to rowhouse_api;
 grant delete,
@@ -5272,13 +5435,13 @@ create table auth.sessions (
   token text not null,
   expires_at timestamp with time zone not null,
   slides boolean default true not null,
+  second_factor_at timestamp with time zone,
   last_used_at timestamp with time zone default now() not null,
   ip_address text,
   user_agent text,
   active_organization_id uuid,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
-  second_factor_at timestamp with time zone,
   constraint sessions_pkey PRIMARY KEY (id),
   constraint sessions_token_key UNIQUE (token),
   constraint sessions_user_id_id_key UNIQUE (user_id, id),
@@ -5302,12 +5465,24 @@ create policy all_auth on auth.sessions
   with check (true);
 
 CREATE TRIGGER sessions_ask_second_factor BEFORE INSERT ON auth.sessions FOR EACH ROW EXECUTE FUNCTION auth.ask_second_factor();
+comment on trigger sessions_ask_second_factor on auth.sessions is 'Refuses a session without the second factor to a user who has switched it on.
+
+Whichever way a session is made, a password alone reaches nothing.';
 
 CREATE TRIGGER sessions_end_leases BEFORE DELETE ON auth.sessions FOR EACH ROW EXECUTE FUNCTION app.end_credential_leases();
+comment on trigger sessions_end_leases on auth.sessions is 'Ends the leases that were claimed with a session.
+
+A worker may do no more than what it was started with.';
 
 CREATE TRIGGER sessions_set_slides BEFORE INSERT ON auth.sessions FOR EACH ROW EXECUTE FUNCTION auth.set_session_slides();
+comment on trigger sessions_set_slides on auth.sessions is 'Notes whether a session is one to be remembered.
+
+Only a session that its user asked to keep is prolonged by use.';
 
 CREATE TRIGGER sessions_touch_updated_at BEFORE UPDATE ON auth.sessions FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger sessions_touch_updated_at on auth.sessions is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant delete,
   insert,
@@ -5343,6 +5518,9 @@ create policy all_auth on auth.trusted_devices
   with check (true);
 
 CREATE TRIGGER trusted_devices_touch_updated_at BEFORE UPDATE ON auth.trusted_devices FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger trusted_devices_touch_updated_at on auth.trusted_devices is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant delete,
   insert,
@@ -5359,9 +5537,9 @@ create table auth.two_factors (
   verified boolean default true not null,
   failed_verification_count integer default 0 not null,
   locked_until timestamp with time zone,
+  last_used_step bigint default 0 not null,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
-  last_used_step bigint default 0 not null,
   constraint two_factors_pkey PRIMARY KEY (id),
   constraint two_factors_user_id_key UNIQUE (user_id)
 );
@@ -5376,6 +5554,9 @@ create policy all_auth on auth.two_factors
   with check (true);
 
 CREATE TRIGGER two_factors_touch_updated_at BEFORE UPDATE ON auth.two_factors FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger two_factors_touch_updated_at on auth.two_factors is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant delete,
   insert,
@@ -5391,12 +5572,12 @@ create table auth.users (
   email_verified boolean default false not null,
   image text,
   two_factor_enabled boolean default false not null,
+  removed_at timestamp with time zone,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
-  removed_at timestamp with time zone,
   constraint users_pkey PRIMARY KEY (id),
   constraint users_email_key UNIQUE (email),
-  constraint users_email_check CHECK (((char_length(email) <= 254) AND (email = lower(email)) AND (email !~ '[\u0001-\u0020\u007f-\u00a0]'::text))) NOT VALID,
+  constraint users_email_check CHECK (((char_length(email) <= 254) AND (email = lower(email)) AND (email !~ '[\u0001-\u0020\u007f-\u00a0]'::text))),
   constraint users_image_check CHECK (((char_length(image) <= 2048) AND (image ~* '^https?://[^\u0001-\u0020\u007f]+$'::text))),
   constraint users_name_check CHECK (((char_length(name) <= 100) AND (btrim(name) <> ''::text) AND (name !~ '[\u0001-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]'::text)))
 );
@@ -5417,12 +5598,24 @@ create policy select_known on auth.users
   using ((id = ANY (( SELECT app.known_user_ids() AS known_user_ids)::uuid[])));
 
 CREATE TRIGGER users_close_account BEFORE DELETE ON auth.users FOR EACH ROW EXECUTE FUNCTION app.close_account_instead();
+comment on trigger users_close_account on auth.users is 'Removes a user whose row is deleted: hides them, ends their credentials, and leaves their rows to batches.
+
+Whoever deletes a user, and however much that user has, it takes effect at once and comes to an end.';
 
 CREATE TRIGGER users_end_pending_proofs AFTER UPDATE OF email ON auth.users FOR EACH ROW WHEN ((old.email IS DISTINCT FROM new.email)) EXECUTE FUNCTION auth.end_pending_proofs();
+comment on trigger users_end_pending_proofs on auth.users is 'Ends a user''s reset links and sign-in challenges when the mail address changes.
+
+Whoever reads the old mailbox has no say in the account any more.';
 
 CREATE TRIGGER users_follow_two_factor AFTER UPDATE OF two_factor_enabled ON auth.users FOR EACH ROW WHEN ((old.two_factor_enabled IS DISTINCT FROM new.two_factor_enabled)) EXECUTE FUNCTION auth.follow_two_factor();
+comment on trigger users_follow_two_factor on auth.users is 'Ends what was signed in without the second factor, or was trusted, when it is switched on or off.
+
+Switching the factor on must not leave a door open that was opened without it.';
 
 CREATE TRIGGER users_touch_updated_at BEFORE UPDATE ON auth.users FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger users_touch_updated_at on auth.users is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant select (id, name, image) on auth.users to rowhouse_api;
 grant delete,
@@ -5434,12 +5627,12 @@ grant delete,
 
 create table auth.verifications (
   id uuid default app.new_id() not null,
+  user_id uuid,
   identifier text not null,
   value text not null,
   expires_at timestamp with time zone not null,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
-  user_id uuid,
   constraint verifications_pkey PRIMARY KEY (id)
 );
 comment on table auth.verifications is 'Pending password resets, mail verifications and sign-in states; identifiers are hashed.';
@@ -5459,6 +5652,9 @@ create policy all_auth on auth.verifications
   with check (true);
 
 CREATE TRIGGER verifications_touch_updated_at BEFORE UPDATE ON auth.verifications FOR EACH ROW EXECUTE FUNCTION app.touch_updated_at();
+comment on trigger verifications_touch_updated_at on auth.verifications is 'Sets updated_at to the time of the change.
+
+No statement can forget it, or set it to something else.';
 
 grant delete,
   insert,

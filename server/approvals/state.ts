@@ -1,4 +1,4 @@
-// The life of an approval. The functions in migrations/0016_approvals.sql hold callers to it; buttons look here.
+// The life of an approval. The functions of migrations/0024_approval_decisions.sql hold callers to it; buttons look here.
 
 export const APPROVAL_STATUSES = ['pending', 'approved', 'rejected', 'expired', 'cancelled'] as const
 export type ApprovalStatus = (typeof APPROVAL_STATUSES)[number]

@@ -15,7 +15,7 @@ import {
 } from '../testing/media.ts'
 import { createInspections } from './inspection/inspections.ts'
 
-/** Of one user, over all processes: migrations/0025_media_inspections.sql. */
+/** Of one user, over all processes: migrations/0025_media.sql. */
 const MAX_OF_USER = 32
 
 let house: MediaHouse

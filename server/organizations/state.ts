@@ -1,4 +1,5 @@
-// Who may do what in an organization. The functions in migrations/0014_organizations.sql hold callers to it; buttons look here.
+// Who may do what in an organization. The functions in migrations/0009_organization_procedures.sql and 0010_invitations.sql
+// hold callers to it; buttons look here.
 
 export const ROLES = ['owner', 'admin', 'member'] as const
 

@@ -3,13 +3,15 @@ import { byNumber, type MigrationFile } from './file.ts'
 import type { AppliedMigration } from './ledger.ts'
 
 export interface HistoryProblem {
-  code: 'edited' | 'missing' | 'out_of_order' | 'half_reverted'
+  code: 'other_migrations' | 'edited' | 'missing' | 'out_of_order' | 'half_reverted'
   name: string
   message: string
 }
 
 /** Everything about the files that does not fit what the database says was applied. */
 export function historyProblems(files: MigrationFile[], applied: AppliedMigration[]): HistoryProblem[] {
+  const foreign = madeByOthers(files, applied)
+  if (foreign) return [foreign]
   const problems: HistoryProblem[] = []
   const fileOf = new Map(files.map(file => [file.name, file]))
   const appliedNames = new Set(applied.map(row => row.name))
@@ -42,6 +44,24 @@ export function historyProblems(files: MigrationFile[], applied: AppliedMigratio
   return problems
 }
 
+/** The one problem of a database whose schema was made before the files were rewritten. */
+function madeByOthers(
+  files: readonly ExpectedMigration[],
+  applied: AppliedMigration[],
+): HistoryProblem | undefined {
+  const names = new Set(files.map(file => file.name))
+  const newest = applied.at(-1)
+  if (!newest || applied.some(row => names.has(row.name))) return undefined
+  return {
+    code: 'other_migrations',
+    name: newest.name,
+    message:
+      `the database was made by ${applied.length} migrations that are not among the files, the last of them ${newest.name}: ` +
+      'make a new database with npx kysely-migrate up --latest, and copy the rows into it with pg_dump --data-only, ' +
+      'as docs/operating.md says under "Migrations"',
+  }
+}
+
 /** Throws one error that names every file that does not fit. */
 export function refuseBadHistory(files: MigrationFile[], applied: AppliedMigration[]): void {
   const problems = historyProblems(files, applied)
@@ -60,6 +80,8 @@ export interface ExpectedMigration {
 
 /** Why this code must not serve from that database, with the command that mends it; null when it may. */
 export function schemaProblem(applied: AppliedMigration[], expected: ExpectedMigration[]): string | null {
+  const foreign = madeByOthers(expected, applied)
+  if (foreign) return foreign.message
   const done = applied.filter(row => row.state === 'applied')
   const half = applied.find(row => row.state !== 'applied')
   const at = done.at(-1)?.name ?? 'nothing'

@@ -115,6 +115,27 @@ test('a new file that sorts before an applied one is refused by name', async () 
   )
 })
 
+test('a database that other migrations made is refused in one sentence that says how to move its rows', async () => {
+  const url = await emptyDatabase()
+  await migrateToLatest({ url, directory: await three() })
+  const directory = await migrationsOf({
+    '0001_x': ['create table x (id int);', 'drop table x;'],
+    '0004_y': ['create table y (id int);', 'drop table y;'],
+  })
+  const sentence =
+    'the database was made by 3 migrations that are not among the files, the last of them 0003_c: make a new database with ' +
+    'npx kysely-migrate up --latest, and copy the rows into it with pg_dump --data-only, as docs/operating.md says under "Migrations"'
+  for (const kind of ['latest', 'previous', 'nothing'] as const) {
+    await expect(migrate({ url, directory }, { kind })).rejects.toMatchObject({
+      code: 'other_migrations',
+      message: sentence,
+    })
+  }
+  await expect(dryRun({ url, directory }, { kind: 'latest' })).rejects.toThrow(sentence)
+  expect(schemaProblem(await appliedOf(url), await expectedMigrations(directory))).toBe(sentence)
+  expect(await tablesOf(url)).toEqual(['a', 'b', 'c'])
+})
+
 test('a failing statement is told with file, line, excerpt and caret, and its file leaves nothing', async () => {
   const directory = await migrationsOf({
     '0001_a': ['create table a (id int);', 'drop table a;'],

@@ -10,6 +10,69 @@
 
 -- migrate:up
 
+create table app.tools (
+  id uuid not null default app.new_id(),
+  slug text not null,
+  name text not null,
+  description text not null,
+  category text not null,
+  tags text[] not null default '{}',
+  input_schema jsonb not null,
+  config_schema jsonb not null default '{"type": "object", "properties": {}, "additionalProperties": false}',
+  requires_approval boolean not null default false,
+  requires_connection app.connection_provider,
+  is_enabled boolean not null default true,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint tools_pkey primary key (id),
+  constraint tools_slug_key unique (slug),
+  constraint tools_category_check check (category in ('files', 'shell', 'code', 'web', 'messaging', 'project'))
+);
+comment on table app.tools is 'The catalogue of tools that agents may call.';
+
+alter table app.tools enable row level security;
+create policy select_everyone on app.tools for select to rowhouse_api
+  using (is_enabled);
+create policy select_everyone_public on app.tools for select to rowhouse_public
+  using (is_enabled);
+grant select on app.tools to rowhouse_api, rowhouse_public;
+
+create trigger tools_touch_updated_at before update on app.tools
+  for each row execute function app.touch_updated_at();
+comment on trigger tools_touch_updated_at on app.tools is
+  E'Sets updated_at to the time of the change.\n\nNo statement can forget it, or set it to something else.';
+
+create table app.user_tools (
+  user_id uuid not null default app.current_owner_id(),
+  id uuid not null default app.new_id(),
+  tool_id uuid not null,
+  is_enabled boolean not null default true,
+  config jsonb not null default '{}',
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint user_tools_pkey primary key (user_id, id),
+  constraint user_tools_user_id_tool_id_key unique (user_id, tool_id),
+  constraint user_tools_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade,
+  constraint user_tools_tool_id_fkey foreign key (tool_id) references app.tools (id) on delete cascade
+);
+comment on table app.user_tools is 'Which tools a user has enabled, and how they are set up for them.';
+create index user_tools_tool_id_idx on app.user_tools (tool_id);
+
+alter table app.user_tools enable row level security;
+create policy select_owner on app.user_tools for select to rowhouse_api
+  using (user_id = (select app.current_user_id()));
+create policy insert_owner on app.user_tools for insert to rowhouse_api
+  with check (user_id = (select app.current_user_id()));
+create policy update_owner on app.user_tools for update to rowhouse_api
+  using (user_id = (select app.current_user_id()))
+  with check (user_id = (select app.current_user_id()));
+grant select, insert (tool_id, is_enabled, config), update (is_enabled, config) on app.user_tools to rowhouse_api;
+
+create trigger user_tools_touch_updated_at before update on app.user_tools
+  for each row execute function app.touch_updated_at();
+comment on trigger user_tools_touch_updated_at on app.user_tools is
+  E'Sets updated_at to the time of the change.\n\nNo statement can forget it, or set it to something else.';
+
 create table app.agent_runs (
   user_id uuid not null default app.current_owner_id(),
   id uuid not null default app.new_id(),
@@ -36,8 +99,6 @@ create table app.agent_runs (
 comment on table app.agent_runs is 'One run of an agent: what it was given, what came out, what it cost.';
 create index agent_runs_user_id_task_id_id_idx on app.agent_runs (user_id, task_id, id desc);
 create index agent_runs_user_id_status_id_idx on app.agent_runs (user_id, status, id desc);
-create trigger agent_runs_touch_updated_at before update on app.agent_runs
-  for each row execute function app.touch_updated_at();
 
 alter table app.agent_runs enable row level security;
 create policy select_owner on app.agent_runs for select to rowhouse_api
@@ -60,6 +121,11 @@ grant
   insert (task_id, agent, model, provider, input),
   update (status, output, usage, error, finished_at)
 on app.agent_runs to rowhouse_api;
+
+create trigger agent_runs_touch_updated_at before update on app.agent_runs
+  for each row execute function app.touch_updated_at();
+comment on trigger agent_runs_touch_updated_at on app.agent_runs is
+  E'Sets updated_at to the time of the change.\n\nNo statement can forget it, or set it to something else.';
 
 create table app.tool_calls (
   user_id uuid not null default app.current_owner_id(),
@@ -86,8 +152,6 @@ create table app.tool_calls (
 );
 comment on table app.tool_calls is 'The tools that a run called, with what they were given and gave back.';
 create index tool_calls_user_id_run_id_id_idx on app.tool_calls (user_id, run_id, id);
-create trigger tool_calls_touch_updated_at before update on app.tool_calls
-  for each row execute function app.touch_updated_at();
 
 alter table app.tool_calls enable row level security;
 create policy select_owner on app.tool_calls for select to rowhouse_api
@@ -123,63 +187,10 @@ grant
   update (status, result, error, finished_at)
 on app.tool_calls to rowhouse_api;
 
-create table app.tools (
-  id uuid not null default app.new_id(),
-  slug text not null,
-  name text not null,
-  description text not null,
-  category text not null,
-  tags text[] not null default '{}',
-  input_schema jsonb not null,
-  config_schema jsonb not null default '{"type": "object", "properties": {}, "additionalProperties": false}',
-  requires_approval boolean not null default false,
-  requires_connection text,
-  is_enabled boolean not null default true,
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
-  constraint tools_pkey primary key (id),
-  constraint tools_slug_key unique (slug),
-  constraint tools_category_check check (category in ('files', 'shell', 'code', 'web', 'messaging', 'project')),
-  constraint tools_requires_connection_check check (requires_connection in ('notion', 'github', 'slack', 'linear'))
-);
-comment on table app.tools is 'The catalogue of tools that agents may call.';
-create trigger tools_touch_updated_at before update on app.tools
+create trigger tool_calls_touch_updated_at before update on app.tool_calls
   for each row execute function app.touch_updated_at();
-
-alter table app.tools enable row level security;
-create policy select_everyone on app.tools for select to rowhouse_api
-  using (is_enabled);
-create policy select_everyone_public on app.tools for select to rowhouse_public
-  using (is_enabled);
-grant select on app.tools to rowhouse_api, rowhouse_public;
-
-create table app.user_tools (
-  user_id uuid not null default app.current_owner_id(),
-  id uuid not null default app.new_id(),
-  tool_id uuid not null,
-  is_enabled boolean not null default true,
-  config jsonb not null default '{}',
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
-  constraint user_tools_pkey primary key (user_id, id),
-  constraint user_tools_user_id_tool_id_key unique (user_id, tool_id),
-  constraint user_tools_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade,
-  constraint user_tools_tool_id_fkey foreign key (tool_id) references app.tools (id) on delete cascade
-);
-comment on table app.user_tools is 'Which tools a user has enabled, and how they are set up for them.';
-create index user_tools_tool_id_idx on app.user_tools (tool_id);
-create trigger user_tools_touch_updated_at before update on app.user_tools
-  for each row execute function app.touch_updated_at();
-
-alter table app.user_tools enable row level security;
-create policy select_owner on app.user_tools for select to rowhouse_api
-  using (user_id = (select app.current_user_id()));
-create policy insert_owner on app.user_tools for insert to rowhouse_api
-  with check (user_id = (select app.current_user_id()));
-create policy update_owner on app.user_tools for update to rowhouse_api
-  using (user_id = (select app.current_user_id()))
-  with check (user_id = (select app.current_user_id()));
-grant select, insert (tool_id, is_enabled, config), update (is_enabled, config) on app.user_tools to rowhouse_api;
+comment on trigger tool_calls_touch_updated_at on app.tool_calls is
+  E'Sets updated_at to the time of the change.\n\nNo statement can forget it, or set it to something else.';
 
 -- Reads the whole catalogue: a tool that the operator took out of it needs approval as before.
 create function app.start_tool_call() returns trigger
@@ -200,6 +211,9 @@ $$;
 comment on function app.start_tool_call() is 'Lets a new call run, or wait for approval where the catalogue says so.';
 create trigger tool_calls_start before insert on app.tool_calls
   for each row execute function app.start_tool_call();
+comment on trigger tool_calls_start on app.tool_calls is
+  E'Lets a new tool call run, or wait for approval where the catalogue says so.\n\n'
+  'Whether a call needs approval is not for whoever makes the call to say.';
 
 -- Runs as whoever changes the row: a security definer function of the owner's passes.
 create function app.keep_tool_call_transition() returns trigger
@@ -222,12 +236,11 @@ create trigger tool_calls_keep_transition before update on app.tool_calls
     is distinct from (new.status, new.result, new.error, new.finished_at)
   )
   execute function app.keep_tool_call_transition();
+comment on trigger tool_calls_keep_transition on app.tool_calls is
+  E'Lets the API end tool calls that are running, and change no other.\n\n'
+  'A call that waits for approval is moved on by a decision alone.';
 
 -- migrate:down
 
-drop table app.user_tools;
-drop table app.tools;
-drop table app.tool_calls;
-drop table app.agent_runs;
-drop function app.keep_tool_call_transition();
-drop function app.start_tool_call();
+drop table app.tool_calls, app.agent_runs, app.user_tools, app.tools;
+drop function app.start_tool_call, app.keep_tool_call_transition;

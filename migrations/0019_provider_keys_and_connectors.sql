@@ -26,9 +26,6 @@ create table app.provider_keys (
 comment on table app.provider_keys is 'A user''s keys to AI providers, one a provider, sealed.';
 comment on column app.provider_keys.hint is 'The key''s last characters, by which its owner recognises it.';
 comment on column app.provider_keys.last_used_at is 'When the key was last revealed, to its owner or to a worker.';
--- A new key comes with its hint; reading one, or sealing it anew, is no change of the user's.
-create trigger provider_keys_touch_updated_at before update of hint on app.provider_keys
-  for each row execute function app.touch_updated_at();
 
 alter table app.provider_keys enable row level security;
 create policy select_owner on app.provider_keys for select to rowhouse_api
@@ -46,6 +43,12 @@ grant
   update (id, value, hint, last_used_at),
   delete
 on app.provider_keys to rowhouse_api;
+
+-- A new key comes with its hint; reading one, or sealing it anew, is no change of the user's.
+create trigger provider_keys_touch_updated_at before update of hint on app.provider_keys
+  for each row execute function app.touch_updated_at();
+comment on trigger provider_keys_touch_updated_at on app.provider_keys is
+  E'Sets updated_at to the time of the change.\n\nNo statement can forget it, or set it to something else.';
 
 create table app.connectors (
   user_id uuid not null default app.current_owner_id(),
@@ -80,8 +83,6 @@ comment on table app.connectors is 'A user''s MCP servers: a command to run or a
 comment on column app.connectors.env is 'Variables for a command, as a sealed JSON object.';
 comment on column app.connectors.headers is 'Headers for an address, as a sealed JSON object.';
 comment on column app.connectors.tools is 'The tools that the server listed when it was last checked.';
-create trigger connectors_touch_updated_at before update on app.connectors
-  for each row execute function app.touch_updated_at();
 
 alter table app.connectors enable row level security;
 create policy select_owner on app.connectors for select to rowhouse_api
@@ -101,6 +102,11 @@ grant
   ),
   delete
 on app.connectors to rowhouse_api;
+
+create trigger connectors_touch_updated_at before update on app.connectors
+  for each row execute function app.touch_updated_at();
+comment on trigger connectors_touch_updated_at on app.connectors is
+  E'Sets updated_at to the time of the change.\n\nNo statement can forget it, or set it to something else.';
 
 create table app.task_connectors (
   user_id uuid not null default app.current_owner_id(),
@@ -206,12 +212,10 @@ end
 $$;
 comment on function app.open_task_secrets() is
   'What the task of this transaction''s lease may use, sealed, and notes the use. Raises RH409 lease_lost, and RH403 missing_scope where who claimed the task may not read keys.';
-grant execute on function app.open_task_secrets() to rowhouse_api;
+
+grant execute on function app.open_task_secrets to rowhouse_api;
 
 -- migrate:down
 
-drop function app.open_task_secrets();
-drop table app.task_keys;
-drop table app.task_connectors;
-drop table app.connectors;
-drop table app.provider_keys;
+drop table app.task_keys, app.task_connectors, app.connectors, app.provider_keys;
+drop function app.open_task_secrets;

@@ -12,7 +12,7 @@
 
 create table app.webhook_deliveries (
   id uuid not null default app.new_id(),
-  provider text not null,
+  provider app.connection_provider not null,
   delivery_id text not null,
   body_hash bytea not null,
   event_type text not null,
@@ -21,8 +21,7 @@ create table app.webhook_deliveries (
   received_at timestamptz not null default now(),
   constraint webhook_deliveries_pkey primary key (id),
   constraint webhook_deliveries_provider_delivery_id_key unique (provider, delivery_id),
-  constraint webhook_deliveries_provider_body_hash_key unique (provider, body_hash),
-  constraint webhook_deliveries_provider_check check (provider in ('notion', 'github', 'slack', 'linear'))
+  constraint webhook_deliveries_provider_body_hash_key unique (provider, body_hash)
 );
 comment on table app.webhook_deliveries is
   'What providers delivered, once each, for thirty days. No login reads or writes it but through functions.';
@@ -30,6 +29,7 @@ comment on column app.webhook_deliveries.delivery_id is 'The provider''s, by whi
 comment on column app.webhook_deliveries.body_hash is
   'SHA-256 of the body as it was signed: a copy under another id, which no signature covers, is recognised by it.';
 create index webhook_deliveries_received_at_idx on app.webhook_deliveries (received_at);
+
 alter table app.webhook_deliveries enable row level security;
 
 create table app.webhook_events (
@@ -37,7 +37,7 @@ create table app.webhook_events (
   id uuid not null default app.new_id(),
   connection_id uuid not null,
   delivery_id uuid not null,
-  provider text not null,
+  provider app.connection_provider not null,
   event_type text not null,
   payload jsonb not null,
   effect text,
@@ -50,11 +50,9 @@ create table app.webhook_events (
   updated_at timestamptz not null default now(),
   constraint webhook_events_pkey primary key (user_id, id),
   constraint webhook_events_user_id_connection_id_delivery_id_key unique (user_id, connection_id, delivery_id),
-  constraint webhook_events_user_id_connection_id_fkey foreign key (user_id, connection_id)
-    references app.connections (user_id, id) on delete cascade,
+  constraint webhook_events_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade,
   constraint webhook_events_delivery_id_fkey foreign key (delivery_id)
     references app.webhook_deliveries (id) on delete cascade,
-  constraint webhook_events_provider_check check (provider in ('notion', 'github', 'slack', 'linear')),
   constraint webhook_events_effect_check check (effect in ('revoke', 'suspend', 'unsuspend')),
   constraint webhook_events_status_check
     check (status in ('received', 'processing', 'processed', 'failed', 'dead')),
@@ -71,8 +69,6 @@ create index webhook_events_user_id_status_id_idx on app.webhook_events (user_id
 create index webhook_events_delivery_id_idx on app.webhook_events (delivery_id);
 create index webhook_events_next_attempt_at_idx on app.webhook_events (next_attempt_at)
   where status in ('received', 'processing', 'failed');
-create trigger webhook_events_touch_updated_at before update on app.webhook_events
-  for each row execute function app.touch_updated_at();
 
 alter table app.webhook_events enable row level security;
 create policy select_owner on app.webhook_events for select to rowhouse_api
@@ -81,6 +77,11 @@ create policy update_owner on app.webhook_events for update to rowhouse_api
   using (user_id = (select app.current_user_id()))
   with check (user_id = (select app.current_user_id()));
 grant select, update (status) on app.webhook_events to rowhouse_api;
+
+create trigger webhook_events_touch_updated_at before update on app.webhook_events
+  for each row execute function app.touch_updated_at();
+comment on trigger webhook_events_touch_updated_at on app.webhook_events is
+  E'Sets updated_at to the time of the change.\n\nNo statement can forget it, or set it to something else.';
 
 -- Runs as whoever changes the row: the functions below are the owner's.
 create function app.keep_webhook_event_transition() returns trigger
@@ -107,6 +108,9 @@ comment on function app.keep_webhook_event_transition() is
 create trigger webhook_events_keep_transition before update on app.webhook_events
   for each row when (old.status is distinct from new.status)
   execute function app.keep_webhook_event_transition();
+comment on trigger webhook_events_keep_transition on app.webhook_events is
+  E'Lets the API send dead webhook events around once more, and change no other.\n\n'
+  'An event''s effect is made once, by whoever holds its claim.';
 
 create function app.receive_webhook(
   p_provider text,
@@ -140,6 +144,7 @@ begin
     -- Locked, so that none is removed between being found and getting its event.
     select c.user_id, c.id from app.connections c
     where c.provider = p_provider and c.external_id = any (p_external_ids) and c.status = 'active'
+      and not exists (select from auth.users u where u.id = c.user_id and u.removed_at is not null)
     for key share
   )
   insert into app.webhook_events (user_id, connection_id, delivery_id, provider, event_type, payload, effect)
@@ -256,10 +261,11 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+  due uuid[];
+  events integer;
   swept integer;
 begin
-  delete from app.webhook_deliveries d
-  where d.id in (
+  due := array(
     select old.id from app.webhook_deliveries old
     where old.received_at < now() - interval '30 days'
       and not exists (
@@ -270,7 +276,16 @@ begin
     limit 1000
     for update skip locked
   );
+  -- A delivery has as many events as its workspace has users here: they are counted, too.
+  delete from app.webhook_events e
+  where (e.user_id, e.id) in (
+    select old.user_id, old.id from app.webhook_events old where old.delivery_id = any (due) limit 5000
+  );
+  get diagnostics events = row_count;
+  delete from app.webhook_deliveries d
+  where d.id = any (due) and not exists (select from app.webhook_events e where e.delivery_id = d.id);
   get diagnostics swept = row_count;
+  swept := swept + events;
   return swept;
 end
 $$;
@@ -278,20 +293,13 @@ comment on function app.sweep_webhooks() is
   'Removes deliveries of more than thirty days ago with their events, at most a thousand at once, and returns how many.';
 
 grant execute on function
-  app.receive_webhook(text, text, bytea, text, text[], text, jsonb, jsonb),
-  app.claim_webhook_events(integer, integer, integer),
-  app.process_webhook_event(uuid, uuid, integer),
-  app.fail_webhook_event(uuid, uuid, integer, text, integer),
-  app.sweep_webhooks()
+  app.receive_webhook, app.claim_webhook_events, app.process_webhook_event, app.fail_webhook_event,
+  app.sweep_webhooks
 to rowhouse_system;
 
 -- migrate:down
 
-drop function app.sweep_webhooks();
-drop function app.fail_webhook_event(uuid, uuid, integer, text, integer);
-drop function app.process_webhook_event(uuid, uuid, integer);
-drop function app.claim_webhook_events(integer, integer, integer);
-drop function app.receive_webhook(text, text, bytea, text, text[], text, jsonb, jsonb);
-drop table app.webhook_events;
-drop function app.keep_webhook_event_transition();
-drop table app.webhook_deliveries;
+drop table app.webhook_events, app.webhook_deliveries;
+drop function
+  app.keep_webhook_event_transition, app.receive_webhook, app.claim_webhook_events, app.process_webhook_event,
+  app.fail_webhook_event, app.sweep_webhooks;

@@ -328,17 +328,6 @@ values
 
 delete from app.tools
 where slug in (
-  'read_file',
-  'write_file',
-  'edit_file',
-  'list_directory',
-  'search_files',
-  'run_command',
-  'fetch_url',
-  'git_commit',
-  'open_pull_request',
-  'search_issues',
-  'create_issue',
-  'post_message',
-  'query_notion_database'
+  'read_file', 'write_file', 'edit_file', 'list_directory', 'search_files', 'run_command', 'fetch_url', 'git_commit',
+  'open_pull_request', 'search_issues', 'create_issue', 'post_message', 'query_notion_database'
 );

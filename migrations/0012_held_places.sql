@@ -18,6 +18,7 @@ comment on table app.held_places is
   'app.hold_places.';
 comment on column app.held_places.holder is 'The kind of what is held, and the user: "streams:<id>".';
 comment on column app.held_places.expires_at is 'When it counts no more unless the process announces it again.';
+
 alter table app.held_places enable row level security;
 
 create function app.hold_places(
@@ -77,15 +78,9 @@ end
 $$;
 comment on function app.sweep_held_places() is 'Removes what ended processes held and returns how many rows that were.';
 
-revoke all on function
-  app.hold_places(uuid, text[], integer[], boolean), app.sweep_held_places()
-from public;
-grant execute on function
-  app.hold_places(uuid, text[], integer[], boolean), app.sweep_held_places()
-to rowhouse_system;
+grant execute on function app.hold_places, app.sweep_held_places to rowhouse_system;
 
 -- migrate:down
 
-drop function app.sweep_held_places();
-drop function app.hold_places(uuid, text[], integer[], boolean);
 drop table app.held_places;
+drop function app.hold_places, app.sweep_held_places;

@@ -14,6 +14,23 @@
 
 -- migrate:up
 
+create function app.lock_page(p_user_id uuid, p_is_shared boolean) returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  key bigint := hashtextextended('app.content ' || p_user_id::text, 0);
+begin
+  if p_is_shared then
+    perform pg_advisory_xact_lock_shared(key);
+  else
+    perform pg_advisory_xact_lock(key);
+  end if;
+end
+$$;
+comment on function app.lock_page(uuid, boolean) is
+  'Locks a creator''s own page until the transaction ends. Not granted to anyone: triggers call it.';
+
 create table app.content (
   user_id uuid not null default app.current_owner_id(),
   id uuid not null default app.new_id(),
@@ -38,8 +55,6 @@ create table app.content (
   ) stored,
   constraint content_pkey primary key (user_id, id),
   constraint content_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade,
-  constraint content_organization_id_user_id_fkey foreign key (organization_id, user_id)
-    references auth.members (organization_id, user_id) on delete set null (organization_id),
   constraint content_user_id_media_item_id_fkey foreign key (user_id, media_item_id)
     references app.media_items (user_id, id) on delete set null (media_item_id),
   constraint content_slug_check check (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$' and length(slug) <= 100),
@@ -72,14 +87,16 @@ create index content_organization_id_published_at_id_idx on app.content (organiz
   where status = 'published' and deleted_at is null and organization_id is not null;
 create index content_search_idx on app.content using gin (search) where status = 'published' and deleted_at is null;
 create index content_tags_idx on app.content using gin (tags) where status = 'published' and deleted_at is null;
-create trigger content_touch_updated_at before update on app.content
-  for each row execute function app.touch_updated_at();
 
 alter table app.content enable row level security;
 create policy select_owner on app.content for select to rowhouse_api
   using (user_id = (select app.current_user_id()));
 create policy select_member on app.content for select to rowhouse_api
-  using (organization_id = any ((select app.member_organization_ids())::uuid[]) and deleted_at is null);
+  using (
+    organization_id = any ((select app.member_organization_ids())::uuid[])
+    and deleted_at is null
+    and user_id <> all ((select app.removed_user_ids())::uuid[])
+  );
 create policy insert_owner on app.content for insert to rowhouse_api
   with check (
     user_id = (select app.current_user_id())
@@ -92,7 +109,20 @@ create policy update_owner on app.content for update to rowhouse_api
   using (user_id = (select app.current_user_id()))
   with check (user_id = (select app.current_user_id()));
 create policy select_published on app.content for select to rowhouse_public
-  using (status = 'published' and deleted_at is null);
+  using (
+    status = 'published'
+    and deleted_at is null
+    and user_id <> all ((select app.removed_user_ids())::uuid[])
+    and case
+      when organization_id is not null
+        then organization_id <> all ((select app.pending_parent_ids('auth.organizations'))::uuid[])
+      else true
+    end
+    and case
+      when media_item_id is not null then media_item_id <> all ((select app.pending_parent_ids('app.media_items'))::uuid[])
+      else true
+    end
+  );
 grant
   select,
   insert (organization_id, media_item_id, title, slug, description, body, content_type, tags),
@@ -104,6 +134,11 @@ grant select (
   user_id, id, organization_id, media_item_id, title, slug, description, body, content_type, status, published_at, tags,
   created_at, updated_at
 ) on app.content to rowhouse_public;
+
+create trigger content_touch_updated_at before update on app.content
+  for each row execute function app.touch_updated_at();
+comment on trigger content_touch_updated_at on app.content is
+  E'Sets updated_at to the time of the change.\n\nNo statement can forget it, or set it to something else.';
 
 create function app.unpublish_content_on_org_delete() returns trigger
 language plpgsql
@@ -121,23 +156,9 @@ create trigger trigger_unpublish_on_org_delete before update on app.content
   for each row
   when (old.organization_id is not null and new.organization_id is null)
   execute function app.unpublish_content_on_org_delete();
-
-create function app.lock_page(p_user_id uuid, p_is_shared boolean) returns void
-language plpgsql volatile
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  key bigint := hashtextextended('app.content ' || p_user_id::text, 0);
-begin
-  if p_is_shared then
-    perform pg_advisory_xact_lock_shared(key);
-  else
-    perform pg_advisory_xact_lock(key);
-  end if;
-end
-$$;
-comment on function app.lock_page(uuid, boolean) is
-  'Locks a creator''s own page until the transaction ends. Not granted to anyone: triggers call it.';
+comment on trigger trigger_unpublish_on_org_delete on app.content is
+  E'Makes a draft of content whose organization goes from set to null.\n\n'
+  'An organization''s work must never show up on its creator''s personal page by itself.';
 
 create function app.hold_page() returns trigger
 language plpgsql security definer
@@ -152,6 +173,9 @@ comment on function app.hold_page() is
   'Lets nobody bring content to the creator''s own page while a slug is being written there, and the other way round.';
 create trigger content_hold_page_on_insert before insert on app.content
   for each row when (new.organization_id is null) execute function app.hold_page();
+comment on trigger content_hold_page_on_insert on app.content is
+  E'Holds the creator''s own page while a slug is written there.\n\n'
+  'Content that leaves its organization at the same moment must see that slug, and go around it.';
 create trigger content_hold_page_on_update before update on app.content
   for each row
   when (
@@ -159,6 +183,9 @@ create trigger content_hold_page_on_update before update on app.content
     and (old.slug <> new.slug or old.deleted_at is not null and new.deleted_at is null)
   )
   execute function app.hold_page();
+comment on trigger content_hold_page_on_update on app.content is
+  E'Holds the creator''s own page while a slug changes there, or comes back with what was removed.\n\n'
+  'Content that leaves its organization at the same moment must see that slug, and go around it.';
 
 create function app.free_slug_on_org_delete() returns trigger
 language plpgsql security definer
@@ -190,28 +217,9 @@ create trigger content_free_slug_on_org_delete before update on app.content
   for each row
   when (old.organization_id is not null and new.organization_id is null and new.deleted_at is null)
   execute function app.free_slug_on_org_delete();
-
-create function app.detach_organization_content() returns trigger
-language plpgsql security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  -- In one order, so that two organizations that are removed at once don't wait for each other's creators.
-  perform app.lock_page(creator.user_id, false)
-  from (
-    select distinct c.user_id from app.content c
-    where c.organization_id = new.id and c.deleted_at is null
-    order by c.user_id
-  ) creator;
-  update app.content c set organization_id = null where c.organization_id = new.id;
-  return null;
-end
-$$;
-comment on function app.detach_organization_content() is 'Leaves an organization''s content with its creators when it is removed.';
-create trigger organizations_detach_content after update on auth.organizations
-  for each row
-  when (old.deleted_at is null and new.deleted_at is not null)
-  execute function app.detach_organization_content();
+comment on trigger content_free_slug_on_org_delete on app.content is
+  E'Numbers the slug of content that leaves its organization where its creator''s page has it already.\n\n'
+  'A slug in the way must not keep an organization from being removed, or a member from leaving.';
 
 create function app.check_content_parents() returns trigger
 language plpgsql security definer
@@ -247,6 +255,9 @@ $$;
 comment on function app.check_content_parents() is 'Keeps content off what is removed, and videos and recordings to files of their kind.';
 create trigger content_check_parents_on_insert after insert on app.content
   for each row execute function app.check_content_parents();
+comment on trigger content_check_parents_on_insert on app.content is
+  E'Refuses content for a removed organization, on a removed media item, or on a file of another kind.\n\n'
+  'Nothing new may hang on what is being removed at the same moment: it would stay visible without it.';
 create trigger content_check_parents_on_update after update on app.content
   for each row
   when (
@@ -254,165 +265,39 @@ create trigger content_check_parents_on_update after update on app.content
     is distinct from (new.media_item_id, new.content_type, new.deleted_at)
   )
   execute function app.check_content_parents();
+comment on trigger content_check_parents_on_update on app.content is
+  E'Refuses the same when a media item is exchanged, and when content is restored.\n\n'
+  'A video can''t come back without its file.';
+create trigger content_require_membership after insert or update of organization_id on app.content
+  for each row when (new.organization_id is not null) execute function app.require_membership();
+comment on trigger content_require_membership on app.content is
+  E'Refuses a row that names an organization to which its owner does not belong.\n\n'
+  'Nobody puts a row into an organization that is not theirs, as a foreign key would see to.';
 
-create function app.follow_deletion() returns trigger
-language plpgsql security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  -- The child's table, its column with the parent's id and, where both belong to a user, 'user_id'.
-  child text := tg_argv[0];
-  of_parent text := format('%I = $1', tg_argv[1]);
-begin
-  if tg_nargs > 2 then
-    of_parent := format('%s and user_id = %L', of_parent, new.user_id);
-  end if;
-  if old.deletion_id is null then
-    execute format('update %s set deleted_at = $2, deletion_id = $3 where %s and deletion_id is null', child, of_parent)
-    using new.id, new.deleted_at, new.deletion_id;
-  elsif new.deletion_id is null then
-    execute format('update %s set deleted_at = null, deletion_id = null where %s and deletion_id = $2', child, of_parent)
-    using new.id, old.deletion_id;
-  end if;
-  return null;
-end
-$$;
-comment on function app.follow_deletion() is
-  'Marks the rows that hang on a removed one with its deletion_id, and brings back those that have it when it is restored.
-Arguments: the child''s table, its column with the parent''s id, and user_id where both tables belong to a user.';
-create trigger media_items_remove_content after update on app.media_items
-  for each row
-  when (old.deletion_id is distinct from new.deletion_id)
-  execute function app.follow_deletion('app.content', 'media_item_id', 'user_id');
-
-create function app.shared_media(p_user_id uuid, p_media_item_id uuid) returns jsonb
-language plpgsql stable security definer
+create function app.is_slug_taken(p_user_id uuid, p_organization_id uuid, p_slug text) returns boolean
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  return (
-    select jsonb_build_object(
-      'id', m.id, 'title', m.title, 'mediaType', m.media_type, 'mimeType', m.mime_type, 'status', m.status,
-      'durationSeconds', m.duration_seconds, 'width', m.width, 'height', m.height
-    )
-    from app.media_items m
-    where m.user_id = p_user_id and m.id = p_media_item_id
-      and exists (
-        select from app.content c
-        where c.user_id = p_user_id and c.media_item_id = p_media_item_id and c.deleted_at is null
-          and c.organization_id = any ((select app.member_organization_ids())::uuid[])
-      )
+  if p_organization_id is null then
+    return exists (
+      select from app.content c
+      where c.user_id = p_user_id and c.slug = p_slug and c.organization_id is null and c.deleted_at is null
+    );
+  end if;
+  return exists (
+    select from app.content c
+    where c.organization_id = p_organization_id and c.slug = p_slug
+      and c.organization_id is not null and c.deleted_at is null
   );
 end
 $$;
-comment on function app.shared_media(uuid, uuid) is
-  'What members of an organization may know of the media item that a fellow member''s content in it stands on.';
-
-create function app.published_content(
-  p_slug text,
-  p_search text,
-  p_type text,
-  p_tags text[],
-  p_creator_id uuid,
-  p_organization_slug text,
-  p_after text,
-  p_after_id uuid,
-  p_limit integer
-)
-returns table (
-  id uuid, title text, slug text, description text, body text, content_type text, published_at timestamptz, tags text[],
-  updated_at timestamptz, "position" text,
-  creator_id uuid, creator_name text, creator_image text,
-  organization_id uuid, organization_name text, organization_slug text, organization_logo text,
-  media_item_id uuid, media_title text, media_type text, media_mime_type text, media_duration_seconds double precision,
-  media_width integer, media_height integer, media_file_name text, media_storage_key text, media_thumbnail_key text
-)
-language plpgsql stable security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  conditions text := '';
-  sort text := 'c.published_at';
-  -- In microseconds, as exact as the column is.
-  place text := '(extract(epoch from c.published_at) * 1000000)::bigint::text';
-  after text := $sql$timestamptz 'epoch' + $7::bigint * interval '1 microsecond'$sql$;
-  source text := 'app.content c';
-begin
-  -- The pieces are this function's own; what the caller gives travels in parameters.
-  if p_slug is not null then
-    conditions := conditions || ' and c.slug = $1';
-  end if;
-  if p_type is not null then
-    conditions := conditions || ' and c.content_type = $3';
-  end if;
-  if cardinality(p_tags) > 0 then
-    conditions := conditions || ' and c.tags @> $4';
-  end if;
-  if p_creator_id is not null then
-    conditions := conditions || ' and c.user_id = $5';
-  end if;
-  if p_organization_slug is not null then
-    conditions := conditions ||
-      ' and c.organization_id = (select o.id from auth.organizations o where o.slug = $6 and o.deleted_at is null)';
-  elsif p_creator_id is not null then
-    -- A creator's page shows what is theirs, and nothing of an organization's.
-    conditions := conditions || ' and c.organization_id is null';
-  end if;
-  if p_search is not null then
-    -- The rank of a word that is everywhere is not worth reading everything for.
-    source := format(
-      '(select c.*, ts_rank(c.search, q) as rank from app.content c, app.search_query($2) q
-        where c.search @@ q and c.status = ''published'' and c.deleted_at is null %s limit 10000) c',
-      conditions
-    );
-    conditions := '';
-    sort := 'c.rank';
-    place := 'c.rank::text';
-    after := '$7::real';
-  end if;
-  if p_after_id is not null then
-    conditions := conditions || format(' and (%s, c.id) < (%s, $8)', sort, after);
-  end if;
-  return query execute format(
-    'select
-       p.id, p.title, p.slug, p.description, case when $1 is not null then p.body end, p.content_type, p.published_at,
-       p.tags, p.updated_at, p.place,
-       u.id, u.name, u.image, o.id, o.name, o.slug, o.logo,
-       m.id, m.title, m.media_type, m.mime_type, m.duration_seconds, m.width, m.height,
-       m.file_name, m.storage_key, m.thumbnail_key
-     from (
-       select c.*, %1$s as place, %2$s as sort from %3$s
-       where c.status = ''published'' and c.deleted_at is null %4$s
-       order by %2$s desc, c.id desc
-       limit $9
-     ) p
-     join auth.users u on u.id = p.user_id
-     left join auth.organizations o on o.id = p.organization_id
-     left join app.media_items m on m.user_id = p.user_id and m.id = p.media_item_id
-     order by p.sort desc, p.id desc',
-    place, sort, source, conditions
-  )
-  using p_slug, p_search, p_type, p_tags, p_creator_id, p_organization_slug, p_after, p_after_id, least(p_limit, 101);
-end
-$$;
-comment on function app.published_content(text, text, text, text[], uuid, text, text, uuid, integer) is
-  'Published content with its creator, organization and media item, newest or, in a search, best match first. Only what is asked
-for by slug comes with its body.';
-
-grant execute on function app.shared_media(uuid, uuid) to rowhouse_api;
-grant execute on function app.published_content(text, text, text, text[], uuid, text, text, uuid, integer) to rowhouse_public;
+comment on function app.is_slug_taken(uuid, uuid, text) is
+  'Whether a slug is in use on a creator''s own page, or in an organization. A function, so that it is looked up row by row.';
 
 -- migrate:down
 
-drop trigger media_items_remove_content on app.media_items;
-drop trigger organizations_detach_content on auth.organizations;
 drop table app.content;
-drop function app.published_content(text, text, text, text[], uuid, text, text, uuid, integer);
-drop function app.shared_media(uuid, uuid);
-drop function app.follow_deletion();
-drop function app.check_content_parents();
-drop function app.detach_organization_content();
-drop function app.free_slug_on_org_delete();
-drop function app.hold_page();
-drop function app.lock_page(uuid, boolean);
-drop function app.unpublish_content_on_org_delete();
+drop function
+  app.lock_page, app.unpublish_content_on_org_delete, app.hold_page, app.free_slug_on_org_delete,
+  app.check_content_parents, app.is_slug_taken;

@@ -1,4 +1,8 @@
--- Messages that grow while an agent writes them, and the events that number what happens to a task's messages.
+-- What a task's worker and its owner write: logs, messages, and the events that number what happens to messages.
+--
+-- Logs and messages are numbered per task. The numbers are handed out by the update that raises the task's last number, and
+-- so under its row lock: gapless and in commit order, which makes "everything after 41" a complete answer. Logs are
+-- append-only: nothing grants their change or removal.
 --
 -- A streamed message starts empty and grows by rows, which are folded into its content when it finishes: growing one row would
 -- write the whole text again for every delta. Events are numbered under the task's row lock, like logs, so that a reader who
@@ -6,12 +10,63 @@
 
 -- migrate:up
 
-alter table app.tasks add column last_event_seq integer not null default 0;
-alter table app.task_messages add column length integer not null default 0;
-alter table app.task_messages add constraint task_messages_user_id_task_id_id_key unique (user_id, task_id, id);
-grant update (last_event_seq) on app.tasks to rowhouse_api;
-grant insert (length), update (content, status, length) on app.task_messages to rowhouse_api;
+create table app.task_logs (
+  user_id uuid not null default app.current_owner_id(),
+  task_id uuid not null,
+  seq integer not null,
+  type text not null,
+  message text not null,
+  at timestamptz not null default now(),
+  constraint task_logs_pkey primary key (user_id, task_id, seq),
+  constraint task_logs_user_id_task_id_fkey foreign key (user_id, task_id)
+    references app.tasks (user_id, id) on delete cascade,
+  constraint task_logs_type_check check (type in ('info', 'command', 'error', 'success')),
+  constraint task_logs_seq_check check (seq > 0)
+);
+comment on table app.task_logs is 'What a task reports, line by line. Append-only.';
 
+alter table app.task_logs enable row level security;
+create policy select_owner on app.task_logs for select to rowhouse_api
+  using (
+    user_id = (select app.task_owner_id())
+    and case when (select app.holds_lease()) then task_id = (select app.leased_task_id()) else true end
+  );
+create policy insert_owner on app.task_logs for insert to rowhouse_api
+  with check (user_id = (select app.current_user_id()));
+create policy insert_lease on app.task_logs for insert to rowhouse_api
+  with check (user_id = (select app.leased_user_id()) and task_id = (select app.leased_task_id()));
+grant select, insert (task_id, seq, type, message) on app.task_logs to rowhouse_api;
+
+create table app.task_messages (
+  user_id uuid not null default app.current_owner_id(),
+  id uuid not null default app.new_id(),
+  task_id uuid not null,
+  seq integer not null,
+  role text not null,
+  content text not null,
+  length integer not null default 0,
+  status text not null,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  constraint task_messages_pkey primary key (user_id, id),
+  constraint task_messages_user_id_task_id_seq_key unique (user_id, task_id, seq),
+  constraint task_messages_user_id_task_id_id_key unique (user_id, task_id, id),
+  constraint task_messages_user_id_task_id_fkey foreign key (user_id, task_id)
+    references app.tasks (user_id, id) on delete cascade,
+  constraint task_messages_role_check check (role in ('user', 'agent')),
+  constraint task_messages_status_check check (status in ('streaming', 'complete', 'failed')),
+  constraint task_messages_seq_check check (seq > 0)
+);
+comment on table app.task_messages is 'The conversation between a user and the agent of a task.';
+
+alter table app.task_messages enable row level security;
+create policy select_owner on app.task_messages for select to rowhouse_api
+  using (
+    user_id = (select app.task_owner_id())
+    and case when (select app.holds_lease()) then task_id = (select app.leased_task_id()) else true end
+  );
+create policy insert_owner on app.task_messages for insert to rowhouse_api
+  with check (user_id = (select app.current_user_id()));
 create policy insert_lease on app.task_messages for insert to rowhouse_api
   with check (
     user_id = (select app.leased_user_id()) and task_id = (select app.leased_task_id()) and role = 'agent'
@@ -24,6 +79,16 @@ create policy update_lease on app.task_messages for update to rowhouse_api
   with check (
     user_id = (select app.leased_user_id()) and task_id = (select app.leased_task_id()) and role = 'agent'
   );
+grant
+  select,
+  insert (task_id, seq, role, content, length, status),
+  update (content, length, status)
+on app.task_messages to rowhouse_api;
+
+create trigger task_messages_touch_updated_at before update on app.task_messages
+  for each row execute function app.touch_updated_at();
+comment on trigger task_messages_touch_updated_at on app.task_messages is
+  E'Sets updated_at to the time of the change.\n\nNo statement can forget it, or set it to something else.';
 
 create table app.task_message_deltas (
   user_id uuid not null default app.current_owner_id(),
@@ -95,100 +160,6 @@ create policy insert_lease on app.task_events for insert to rowhouse_api
   with check (user_id = (select app.leased_user_id()) and task_id = (select app.leased_task_id()));
 grant select, insert (task_id, seq, kind, message_id, "offset") on app.task_events to rowhouse_api;
 
--- A message that its worker left unfinished fails with the lease, keeping what was written.
-create function app.fail_abandoned_messages() returns trigger
-language plpgsql security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  message record;
-  event integer;
-begin
-  -- The task first, as everyone does who needs both.
-  perform from app.tasks t where t.user_id = new.user_id and t.id = new.task_id for update;
-  if not found then
-    return null;
-  end if;
-  for message in
-    select m.id from app.task_messages m
-    where m.user_id = new.user_id and m.task_id = new.task_id and m.status = 'streaming'
-    order by m.seq
-    for update
-  loop
-    update app.task_messages m
-    set
-      status = 'failed',
-      content = coalesce(
-        (
-          select string_agg(d.text, '' order by d."offset") from app.task_message_deltas d
-          where d.user_id = m.user_id and d.message_id = m.id
-        ),
-        ''
-      )
-    where m.user_id = new.user_id and m.id = message.id;
-    update app.tasks t set last_event_seq = t.last_event_seq + 1
-    where t.user_id = new.user_id and t.id = new.task_id
-    returning t.last_event_seq into event;
-    insert into app.task_events (user_id, task_id, seq, kind, message_id)
-    values (new.user_id, new.task_id, event, 'finished', message.id);
-  end loop;
-  return null;
-end
-$$;
-comment on function app.fail_abandoned_messages() is 'Fails the messages that were still being written when their lease ended.';
-create trigger task_leases_fail_abandoned_messages after update of ended_at on app.task_leases
-  for each row
-  when (old.ended_at is null and new.ended_at is not null)
-  execute function app.fail_abandoned_messages();
-
--- One round trip a second for all streams of a process: who may still read, and how far each task is. Who may read is what
--- app.authenticate says, so that a stream ends for whatever would refuse its caller's next statement.
-create function app.check_streams(
-  p_credentials text[], p_organizations uuid[], p_task_ids uuid[],
-  out n integer, out refusal text, out status text, out last_log_seq integer, out last_event_seq integer
-) returns setof record
-language plpgsql stable security definer
-set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-declare
-  asked record;
-  credential text;
-  organization uuid;
-  caller uuid;
-begin
-  for asked in
-    select a.credential, a.organization, a.task_id, a.n
-    from unnest(p_credentials, p_organizations, p_task_ids) with ordinality as a (credential, organization, task_id, n)
-    order by a.credential, a.organization
-  loop
-    -- Once for all streams of one caller.
-    if (credential, organization) is distinct from (asked.credential, asked.organization) then
-      credential := asked.credential;
-      organization := asked.organization;
-      caller := null;
-      refusal := null;
-      begin
-        select a.user_id into caller from app.authenticate(credential, organization, 'tasks:read') a;
-      exception
-        when invalid_authorization_specification or insufficient_privilege then
-          refusal := sqlerrm;
-      end;
-    end if;
-    n := asked.n;
-    select t.status, t.last_log_seq, t.last_event_seq
-    into status, last_log_seq, last_event_seq
-    from app.tasks t
-    where t.user_id = caller and t.id = asked.task_id and t.deleted_at is null;
-    return next;
-  end loop;
-end
-$$;
-comment on function app.check_streams(text[], uuid[], uuid[]) is
-  'For each credential, organization and task of a stream: why its caller is refused, or the task''s state and last numbers; '
-  'without a status, the task is not there.';
-grant execute on function app.check_streams(text[], uuid[], uuid[]) to rowhouse_system;
-
 -- A message of 100 kB can have 5,000 deltas, each a row with an event, for readers who were cut off while it grew. A week later
 -- nobody was: one delta with all of the text, under the last one's number, tells the same from the beginning.
 create function app.fold_message_deltas() returns integer
@@ -253,20 +224,74 @@ end
 $$;
 comment on function app.fold_message_deltas() is
   'Makes one delta of each message''s that was finished more than a week ago, of at most fifty messages, and returns of how many.';
-grant execute on function app.fold_message_deltas() to rowhouse_system;
+
+create function app.check_streams(
+  p_credentials text[], p_organizations uuid[], p_task_ids uuid[],
+  out n integer, out refusal text, out status text, out last_log_seq integer, out last_event_seq integer
+) returns setof record
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  asked record;
+  credential text;
+  organization uuid;
+  scope text;
+  caller uuid;
+begin
+  for asked in
+    select
+      a.credential, a.organization, a.task_id, a.n,
+      case when a.task_id is null then 'approvals:read' else 'tasks:read' end as scope
+    from unnest(p_credentials, p_organizations, p_task_ids) with ordinality as a (credential, organization, task_id, n)
+    order by a.credential, a.organization, scope
+  loop
+    -- Once for all streams of one caller that ask the same of them.
+    if (credential, organization, scope) is distinct from (asked.credential, asked.organization, asked.scope) then
+      credential := asked.credential;
+      organization := asked.organization;
+      scope := asked.scope;
+      caller := null;
+      refusal := null;
+      begin
+        select a.user_id into caller from app.authenticate(credential, organization, scope) a;
+      exception
+        when invalid_authorization_specification or insufficient_privilege then
+          refusal := sqlerrm;
+      end;
+    end if;
+    n := asked.n;
+    status := null;
+    last_log_seq := null;
+    last_event_seq := null;
+    if asked.task_id is not null then
+      select t.status, t.last_log_seq, t.last_event_seq
+      into status, last_log_seq, last_event_seq
+      from app.tasks t
+      where t.user_id = caller and t.id = asked.task_id and t.deleted_at is null;
+    elsif caller is not null then
+      status := 'open';
+      last_log_seq := 0;
+      last_event_seq := coalesce(
+        case
+          when organization is null then (select s.last_seq from app.approval_sequences s where s.user_id = caller)
+          else (select s.last_seq from app.organization_approval_sequences s where s.organization_id = organization)
+        end,
+        0
+      );
+    end if;
+    return next;
+  end loop;
+end
+$$;
+comment on function app.check_streams(text[], uuid[], uuid[]) is
+  'For each credential, organization and task of a stream: why its caller is refused, or the task''s state and last numbers; '
+  'without a status, the task is not there. Without a task, of the organization''s approvals, or of the caller''s own.';
+
+grant execute on function app.fold_message_deltas, app.check_streams to rowhouse_system;
 
 -- migrate:down
 
-drop function app.fold_message_deltas();
-drop function app.check_streams(text[], uuid[], uuid[]);
-drop trigger task_leases_fail_abandoned_messages on app.task_leases;
-drop function app.fail_abandoned_messages();
-drop table app.task_events;
-drop table app.task_message_deltas;
-drop policy update_lease on app.task_messages;
-drop policy update_owner on app.task_messages;
-drop policy insert_lease on app.task_messages;
-revoke update (content, status, length) on app.task_messages from rowhouse_api;
-alter table app.task_messages drop constraint task_messages_user_id_task_id_id_key;
-alter table app.task_messages drop column length;
-alter table app.tasks drop column last_event_seq;
+drop table app.task_events, app.task_message_deltas, app.task_messages, app.task_logs;
+drop function app.fold_message_deltas, app.check_streams;

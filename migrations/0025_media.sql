@@ -6,8 +6,27 @@
 -- A row that fails or goes away leaves its files behind. A trigger puts their places on a list in the same transaction, whatever
 -- statement did it; processes work it off, for both kinds of store. Every removal is done twice: an upload address that was
 -- given out opens the place for a while longer.
+--
+-- An item is looked into from the moment that its owner completes the upload until it is ready or has failed. The user's row is
+-- locked while that is counted, so that many completions at once meet the count. An item that has not changed for five minutes
+-- is not counted: whoever looked into it has ended, and the sweep fails it later.
 
 -- migrate:up
+
+create table app.file_removals (
+  storage_key text not null,
+  due_at timestamptz not null default now(),
+  repeat_at timestamptz,
+  created_at timestamptz not null default now(),
+  constraint file_removals_pkey primary key (storage_key)
+);
+comment on table app.file_removals is
+  'Files that nothing owns any more, until they are removed. No login reads or writes it but through functions.';
+comment on column app.file_removals.due_at is 'When to remove the file; of one that is being removed, when its claim ends.';
+comment on column app.file_removals.repeat_at is 'When to remove it once more; null after that.';
+create index file_removals_due_at_idx on app.file_removals (due_at);
+
+alter table app.file_removals enable row level security;
 
 create table app.media_items (
   user_id uuid not null default app.current_owner_id(),
@@ -45,7 +64,12 @@ create table app.media_items (
   constraint media_items_ready_check check (
     status <> 'ready'
     or uploaded_at is not null
-    and (media_type <> 'image' or width is not null and height is not null and thumbnail_key is not null)
+    and (
+      media_type <> 'image'
+      -- Images that can't be decoded here (HEIC, icons) are ready without their dimensions and thumbnail.
+      or mime_type in ('image/heic', 'image/heif', 'image/vnd.microsoft.icon')
+      or width is not null and height is not null and thumbnail_key is not null
+    )
   ),
   constraint media_items_hls_master_playlist_key_check check (
     starts_with(hls_master_playlist_key, 'hls/' || id::text || '/') and strpos(hls_master_playlist_key, '..') = 0
@@ -66,8 +90,6 @@ comment on column app.media_items.deletion_id is
 create index media_items_user_id_status_id_idx on app.media_items (user_id, status, id desc) where deleted_at is null;
 create index media_items_status_updated_at_idx on app.media_items (updated_at)
   where status in ('uploading', 'uploaded', 'processing');
-create trigger media_items_touch_updated_at before update on app.media_items
-  for each row execute function app.touch_updated_at();
 
 alter table app.media_items enable row level security;
 create policy select_owner on app.media_items for select to rowhouse_api
@@ -85,19 +107,10 @@ grant
   )
 on app.media_items to rowhouse_api;
 
-create table app.file_removals (
-  storage_key text not null,
-  due_at timestamptz not null default now(),
-  repeat_at timestamptz,
-  created_at timestamptz not null default now(),
-  constraint file_removals_pkey primary key (storage_key)
-);
-comment on table app.file_removals is
-  'Files that nothing owns any more, until they are removed. No login reads or writes it but through functions.';
-comment on column app.file_removals.due_at is 'When to remove the file; of one that is being removed, when its claim ends.';
-comment on column app.file_removals.repeat_at is 'When to remove it once more; null after that.';
-create index file_removals_due_at_idx on app.file_removals (due_at);
-alter table app.file_removals enable row level security;
+create trigger media_items_touch_updated_at before update on app.media_items
+  for each row execute function app.touch_updated_at();
+comment on trigger media_items_touch_updated_at on app.media_items is
+  E'Sets updated_at to the time of the change.\n\nNo statement can forget it, or set it to something else.';
 
 create function app.list_file_removals() returns trigger
 language plpgsql volatile security definer
@@ -115,9 +128,53 @@ $$;
 comment on function app.list_file_removals() is 'Lists the files of a media item that failed or went away, to be removed.';
 create trigger media_items_list_file_removals_on_delete after delete on app.media_items
   for each row execute function app.list_file_removals();
+comment on trigger media_items_list_file_removals_on_delete on app.media_items is
+  E'Puts the files of a deleted media item on the list of files to remove.\n\n'
+  'Deleting a user removes everything they own, files included.';
 create trigger media_items_list_file_removals_on_failure after update on app.media_items
   for each row when (new.status = 'failed' and old.status <> 'failed')
   execute function app.list_file_removals();
+comment on trigger media_items_list_file_removals_on_failure on app.media_items is
+  E'Puts the files of a media item that failed on the list of files to remove.\n\n'
+  'An upload that was refused or broke off leaves nothing behind.';
+create trigger media_items_remove_content after update on app.media_items
+  for each row
+  when (old.deletion_id is distinct from new.deletion_id)
+  execute function app.follow_deletion('app.content', 'media_item_id', 'user_id');
+comment on trigger media_items_remove_content on app.media_items is
+  E'Removes the content that stands on a removed media item, and brings back what went with it.\n\n'
+  'Restoring brings back exactly what one removal took, and nothing that was removed before.';
+
+create function app.limit_media_inspections() returns trigger
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform from auth.users u where u.id = new.user_id for no key update;
+  if (
+    select count(*) from app.media_items m
+    where m.user_id = new.user_id
+      and m.status in ('uploaded', 'processing')
+      and m.deleted_at is null
+      and m.updated_at > now() - interval '5 minutes'
+  ) >= 32 then
+    raise exception using
+      errcode = 'RH001',
+      message = 'rate_limited',
+      detail = '32 of your files are being inspected: complete this one when they are ready',
+      hint = to_char((now() + interval '5 seconds') at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
+  end if;
+  return new;
+end
+$$;
+comment on function app.limit_media_inspections() is
+  'Refuses to begin with a file while 32 of its owner''s are being inspected.';
+create trigger media_items_limit_inspections before update on app.media_items
+  for each row when (old.status = 'uploading' and new.status = 'uploaded')
+  execute function app.limit_media_inspections();
+comment on trigger media_items_limit_inspections on app.media_items is
+  E'Refuses to begin with a file while 32 of its owner''s are being inspected.\n\n'
+  'One user''s uploads must not keep the others'' waiting, whichever processes inspect them.';
 
 create function app.is_upload_open(p_user uuid, p_id uuid) returns boolean
 language plpgsql stable security definer
@@ -127,6 +184,7 @@ begin
   return exists (
     select from app.media_items m
     where m.user_id = p_user and m.id = p_id and m.status = 'uploading' and m.deleted_at is null
+      and not exists (select from auth.users u where u.id = m.user_id and u.removed_at is not null)
   );
 end
 $$;
@@ -200,18 +258,12 @@ $$;
 comment on function app.finish_file_removals(text[]) is 'Notes that files were removed: each is due once more, or off the list.';
 
 grant execute on function
-  app.is_upload_open(uuid, uuid),
-  app.sweep_media(),
-  app.claim_file_removals(integer, integer),
-  app.finish_file_removals(text[])
+  app.is_upload_open, app.sweep_media, app.claim_file_removals, app.finish_file_removals
 to rowhouse_system;
 
 -- migrate:down
 
-drop function app.finish_file_removals(text[]);
-drop function app.claim_file_removals(integer, integer);
-drop function app.sweep_media();
-drop function app.is_upload_open(uuid, uuid);
-drop table app.media_items;
-drop function app.list_file_removals();
-drop table app.file_removals;
+drop table app.media_items, app.file_removals;
+drop function
+  app.list_file_removals, app.limit_media_inspections, app.is_upload_open, app.sweep_media,
+  app.claim_file_removals, app.finish_file_removals;

@@ -26,6 +26,7 @@ create table app.keyring_checks (
 );
 comment on table app.keyring_checks is
   'A known text sealed with each key in use. No login reads or writes it but through app.keep_keyring_check.';
+
 alter table app.keyring_checks enable row level security;
 
 create function app.keep_keyring_check(p_value text, p_key_ids text[]) returns setof app.keyring_checks
@@ -48,38 +49,11 @@ end
 $$;
 comment on function app.keep_keyring_check(text, text[]) is
   'Keeps the check value of a key that has none, unless its holder lacks another key in use; returns all check values.';
-grant execute on function app.keep_keyring_check(text, text[]) to rowhouse_system;
 
-create or replace function app.touch_updated_at() returns trigger
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if current_setting('app.keeps_updated_at', true) = 'on'
-    and (select pg_has_role(c.relowner, 'usage') from pg_class c where c.oid = tg_relid) then
-    return new;
-  end if;
-  new.updated_at := now();
-  return new;
-end
-$$;
-comment on function app.touch_updated_at() is
-  'Keeps updated_at; one trigger a table. The owner leaves it as it is where app.keeps_updated_at is on.';
+grant execute on function app.keep_keyring_check to rowhouse_system;
 
 -- migrate:down
 
-create or replace function app.touch_updated_at() returns trigger
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  new.updated_at := now();
-  return new;
-end
-$$;
-comment on function app.touch_updated_at() is 'Keeps updated_at; one trigger a table.';
-
-
-drop function app.keep_keyring_check(text, text[]);
+drop function app.keep_keyring_check;
 drop table app.keyring_checks;
 drop domain app.envelope;

@@ -1,11 +1,11 @@
--- Tasks with their logs and messages.
---
--- Logs and messages are numbered per task. The numbers are handed out by the update that raises the task's last number, and
--- so under its row lock: gapless and in commit order, which makes "everything after 41" a complete answer. Logs are
--- append-only: nothing grants their change or removal.
+-- Tasks, and how their texts are searched.
 --
 -- Search leads with the owner's key: matching text is not leakproof, so a text index would go unused behind a policy. The
 -- search vector is stored, so that a search compares the owner's rows without parsing them.
+--
+-- A trigger ends the lease when its task leaves `processing` or is removed, whatever statement did it. Whoever writes to a task
+-- locks its row, and the row names its lease; a statement that waited for the lock while the lease changed hands finds another
+-- name there and writes nothing.
 
 -- migrate:up
 
@@ -58,9 +58,6 @@ end;
 comment on function app.search_query(text) is
   'Reads a search in web search syntax; its last word, unless quoted or excluded, matches by prefix. Empty where it has no words.';
 
-revoke execute on function app.search_words(text), app.search_vector(text), app.search_query(text) from public;
-grant execute on function app.search_words(text), app.search_vector(text), app.search_query(text) to rowhouse_api;
-
 create table app.tasks (
   user_id uuid not null default app.current_owner_id(),
   id uuid not null default app.new_id(),
@@ -82,9 +79,12 @@ create table app.tasks (
   agent_session_id text,
   sandbox_id text,
   options jsonb not null default '{}',
+  result jsonb,
   error text,
+  lease_id uuid,
   last_log_seq integer not null default 0,
   last_message_seq integer not null default 0,
+  last_event_seq integer not null default 0,
   started_at timestamptz,
   completed_at timestamptz,
   deleted_at timestamptz,
@@ -94,8 +94,6 @@ create table app.tasks (
   search tsvector not null generated always as (app.search_vector(title || ' ' || prompt)) stored,
   constraint tasks_pkey primary key (user_id, id),
   constraint tasks_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade,
-  constraint tasks_organization_id_user_id_fkey foreign key (organization_id, user_id)
-    references auth.members (organization_id, user_id) on delete set null (organization_id),
   constraint tasks_status_check check (status in ('pending', 'processing', 'completed', 'error', 'stopped')),
   constraint tasks_progress_check check (progress between 0 and 100),
   constraint tasks_pr_status_check check (pr_status in ('open', 'closed', 'merged')),
@@ -105,14 +103,22 @@ create table app.tasks (
 );
 comment on table app.tasks is 'Work for an agent: a prompt, its progress and what came of it.';
 comment on column app.tasks.deletion_id is 'Marks all rows that went with one deletion, so that restoring brings back exactly those.';
+comment on column app.tasks.lease_id is
+  'The lease under which a worker may write: the fence that holds under the row''s lock, when a lease changes hands meanwhile.';
 create index tasks_user_id_status_id_idx on app.tasks (user_id, status, id desc) where deleted_at is null;
 create index tasks_organization_id_user_id_idx on app.tasks (organization_id, user_id) where organization_id is not null;
-create trigger tasks_touch_updated_at before update on app.tasks
-  for each row execute function app.touch_updated_at();
+create index tasks_claimable_idx on app.tasks (user_id, id)
+  where deleted_at is null and status in ('pending', 'processing');
 
 alter table app.tasks enable row level security;
+-- What owners and leases both read has one policy for both. Two would make an "or" of two owners, and with it a list reads and
+-- sorts all rows of its owner instead of the first few from an index. A "case" for the lease, because the planner takes an
+-- equality for one row in hundreds and then prefers to sort, too.
 create policy select_owner on app.tasks for select to rowhouse_api
-  using (user_id = (select app.current_user_id()));
+  using (
+    user_id = (select app.task_owner_id())
+    and case when (select app.holds_lease()) then id = (select app.leased_task_id()) else true end
+  );
 create policy insert_owner on app.tasks for insert to rowhouse_api
   with check (
     user_id = (select app.current_user_id())
@@ -124,71 +130,95 @@ create policy insert_owner on app.tasks for insert to rowhouse_api
 create policy update_owner on app.tasks for update to rowhouse_api
   using (user_id = (select app.current_user_id()))
   with check (user_id = (select app.current_user_id()));
+create policy update_lease on app.tasks for update to rowhouse_api
+  using (
+    user_id = (select app.leased_user_id()) and id = (select app.leased_task_id()) and lease_id = (select app.leased_id())
+  )
+  with check (
+    user_id = (select app.leased_user_id()) and id = (select app.leased_task_id())
+    and deleted_at is null and status in ('processing', 'completed', 'error')
+  );
 grant
   select,
   insert (organization_id, title, prompt, repo_url, agent, model, options),
   update (
     title, status, progress, branch_name, sandbox_url, preview_url, pr_url, pr_number, pr_status, pr_merge_commit_sha,
-    agent_session_id, sandbox_id, error, last_log_seq, last_message_seq, started_at, completed_at, deleted_at, deletion_id
+    agent_session_id, sandbox_id, result, error, last_log_seq, last_message_seq, last_event_seq, started_at, completed_at,
+    deleted_at, deletion_id
   )
 on app.tasks to rowhouse_api;
 
-create table app.task_logs (
-  user_id uuid not null default app.current_owner_id(),
-  task_id uuid not null,
-  seq integer not null,
-  type text not null,
-  message text not null,
-  at timestamptz not null default now(),
-  constraint task_logs_pkey primary key (user_id, task_id, seq),
-  constraint task_logs_user_id_task_id_fkey foreign key (user_id, task_id)
-    references app.tasks (user_id, id) on delete cascade,
-  constraint task_logs_type_check check (type in ('info', 'command', 'error', 'success')),
-  constraint task_logs_seq_check check (seq > 0)
-);
-comment on table app.task_logs is 'What a task reports, line by line. Append-only.';
-
-alter table app.task_logs enable row level security;
-create policy select_owner on app.task_logs for select to rowhouse_api
-  using (user_id = (select app.current_user_id()));
-create policy insert_owner on app.task_logs for insert to rowhouse_api
-  with check (user_id = (select app.current_user_id()));
-grant select, insert (task_id, seq, type, message) on app.task_logs to rowhouse_api;
-
-create table app.task_messages (
-  user_id uuid not null default app.current_owner_id(),
-  id uuid not null default app.new_id(),
-  task_id uuid not null,
-  seq integer not null,
-  role text not null,
-  content text not null,
-  status text not null,
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
-  constraint task_messages_pkey primary key (user_id, id),
-  constraint task_messages_user_id_task_id_seq_key unique (user_id, task_id, seq),
-  constraint task_messages_user_id_task_id_fkey foreign key (user_id, task_id)
-    references app.tasks (user_id, id) on delete cascade,
-  constraint task_messages_role_check check (role in ('user', 'agent')),
-  constraint task_messages_status_check check (status in ('streaming', 'complete', 'failed')),
-  constraint task_messages_seq_check check (seq > 0)
-);
-comment on table app.task_messages is 'The conversation between a user and the agent of a task.';
-create trigger task_messages_touch_updated_at before update on app.task_messages
+create trigger tasks_touch_updated_at before update on app.tasks
   for each row execute function app.touch_updated_at();
+comment on trigger tasks_touch_updated_at on app.tasks is
+  E'Sets updated_at to the time of the change.\n\nNo statement can forget it, or set it to something else.';
 
-alter table app.task_messages enable row level security;
-create policy select_owner on app.task_messages for select to rowhouse_api
-  using (user_id = (select app.current_user_id()));
-create policy insert_owner on app.task_messages for insert to rowhouse_api
-  with check (user_id = (select app.current_user_id()));
-grant select, insert (task_id, seq, role, content, status) on app.task_messages to rowhouse_api;
+create function app.unname_task_lease() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  new.lease_id := null;
+  return new;
+end
+$$;
+comment on function app.unname_task_lease() is 'Takes the lease''s name off a task that is over, stopped or removed.';
+create trigger tasks_unname_lease before update on app.tasks
+  for each row
+  when (old.status = 'processing' and (new.status <> 'processing' or new.deleted_at is not null))
+  execute function app.unname_task_lease();
+comment on trigger tasks_unname_lease on app.tasks is
+  E'Takes the lease off a task that is over or removed.\n\n'
+  'Whoever writes under a lease must meet its end in the task''s own row.';
+
+create function app.end_task_lease() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update app.task_leases l set ended_at = now()
+  where l.user_id = new.user_id and l.task_id = new.id and l.ended_at is null;
+  return null;
+end
+$$;
+comment on function app.end_task_lease() is 'Ends the lease of a task that is over, stopped or removed.';
+create trigger tasks_end_lease after update of status, deleted_at on app.tasks
+  for each row
+  when (old.status = 'processing' and (new.status <> 'processing' or new.deleted_at is not null))
+  execute function app.end_task_lease();
+comment on trigger tasks_end_lease on app.tasks is
+  E'Ends the lease of a task that is over or removed.\n\nA stopped task''s worker writes nothing more.';
+
+create function app.mark_approvals_with_task() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform app.follow(
+    'app.tasks', jsonb_build_object('user_id', new.user_id, 'id', new.id), coalesce(old.deletion_id, new.deletion_id)
+  );
+  return null;
+end
+$$;
+comment on function app.mark_approvals_with_task() is 'Hides a removed task''s approvals, and brings back those that went with it.';
+create trigger tasks_mark_approvals after update of deleted_at on app.tasks
+  for each row
+  when ((old.deleted_at is null) <> (new.deleted_at is null))
+  execute function app.mark_approvals_with_task();
+comment on trigger tasks_mark_approvals on app.tasks is
+  E'Removes a removed task''s approvals with it, and brings them back with it.\n\n'
+  'Nobody should be asked to decide for a task that is gone.';
+create trigger tasks_require_membership after insert or update of organization_id on app.tasks
+  for each row when (new.organization_id is not null) execute function app.require_membership();
+comment on trigger tasks_require_membership on app.tasks is
+  E'Refuses a row that names an organization to which its owner does not belong.\n\n'
+  'Nobody puts a row into an organization that is not theirs, as a foreign key would see to.';
+
+grant execute on function app.search_words, app.search_vector, app.search_query to rowhouse_api;
 
 -- migrate:down
 
-drop table app.task_messages;
-drop table app.task_logs;
 drop table app.tasks;
-drop function app.search_query(text);
-drop function app.search_vector(text);
-drop function app.search_words(text);
+drop function
+  app.search_words, app.search_vector, app.search_query, app.unname_task_lease, app.end_task_lease,
+  app.mark_approvals_with_task;

@@ -18,8 +18,6 @@ create table app.settings (
   constraint settings_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade
 );
 comment on table app.settings is 'What a user has set, by key; which keys exist and what they hold is known to the code.';
-create trigger settings_touch_updated_at before update on app.settings
-  for each row execute function app.touch_updated_at();
 
 alter table app.settings enable row level security;
 create policy select_owner on app.settings for select to rowhouse_api
@@ -32,6 +30,11 @@ create policy update_owner on app.settings for update to rowhouse_api
 create policy delete_owner on app.settings for delete to rowhouse_api
   using (user_id = (select app.current_user_id()));
 grant select, insert (key, value), update (value), delete on app.settings to rowhouse_api;
+
+create trigger settings_touch_updated_at before update on app.settings
+  for each row execute function app.touch_updated_at();
+comment on trigger settings_touch_updated_at on app.settings is
+  E'Sets updated_at to the time of the change.\n\nNo statement can forget it, or set it to something else.';
 
 create table app.daily_usage (
   user_id uuid not null default app.current_owner_id(),
@@ -46,13 +49,16 @@ create table app.daily_usage (
   constraint daily_usage_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade
 );
 comment on table app.daily_usage is 'What a user created on a day (UTC), counted against their quotas.';
-create trigger daily_usage_touch_updated_at before update on app.daily_usage
-  for each row execute function app.touch_updated_at();
 
 alter table app.daily_usage enable row level security;
 create policy select_owner on app.daily_usage for select to rowhouse_api
   using (user_id = (select app.current_user_id()));
 grant select on app.daily_usage to rowhouse_api;
+
+create trigger daily_usage_touch_updated_at before update on app.daily_usage
+  for each row execute function app.touch_updated_at();
+comment on trigger daily_usage_touch_updated_at on app.daily_usage is
+  E'Sets updated_at to the time of the change.\n\nNo statement can forget it, or set it to something else.';
 
 create function app.take_quota(p_kind text, p_operator_limit integer) returns integer
 language plpgsql volatile security definer
@@ -93,7 +99,6 @@ end
 $$;
 comment on function app.take_quota(text, integer) is
   'Counts one task or message of today and raises RH429 past the limit, which a user''s own setting can only lower.';
-grant execute on function app.take_quota(text, integer) to rowhouse_api;
 
 create table app.rate_limits (
   key text not null,
@@ -106,9 +111,13 @@ create table app.rate_limits (
 );
 comment on table app.rate_limits is 'Counters of calls by key and window. No login reads or writes it but through app.take_rate_limit.';
 create index rate_limits_expires_at_idx on app.rate_limits (expires_at);
+
+alter table app.rate_limits enable row level security;
+
 create trigger rate_limits_touch_updated_at before update on app.rate_limits
   for each row execute function app.touch_updated_at();
-alter table app.rate_limits enable row level security;
+comment on trigger rate_limits_touch_updated_at on app.rate_limits is
+  E'Sets updated_at to the time of the change.\n\nNo statement can forget it, or set it to something else.';
 
 create function app.take_rate_limit(
   p_key text,
@@ -138,6 +147,41 @@ $$;
 comment on function app.take_rate_limit(text, integer, integer) is
   'Counts one call under a key and tells whether it is within its limit; one window holds over all processes.';
 
+create function app.take_turn(
+  p_key text,
+  p_first_seconds integer,
+  p_longest_seconds integer,
+  out retry_after_seconds integer
+)
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  turns integer;
+  set_at timestamptz;
+  begins timestamptz;
+begin
+  insert into app.rate_limits as r (key, expires_at)
+  values (p_key, now() + make_interval(secs => p_first_seconds))
+  on conflict (key) do update set
+    count = case when r.expires_at > now() then r.count else r.count + 1 end,
+    window_started_at = case when r.expires_at > now() then r.window_started_at else now() end,
+    expires_at = case
+      when r.expires_at > now() then r.expires_at
+      else now() + make_interval(secs => least(p_longest_seconds, p_first_seconds * 2.0 ^ least(r.count, 20)))
+    end
+  returning r.count, r.window_started_at, r.expires_at into turns, set_at, begins;
+  -- Moved by this call, and not made by it: the wait was over.
+  retry_after_seconds := case
+    when turns > 1 and set_at = now() then 0
+    else greatest(1, ceil(extract(epoch from begins - now()))::integer)
+  end;
+end
+$$;
+comment on function app.take_turn(text, integer, integer) is
+  'Lets a key through once its wait is over, which nobody else can make longer, and doubles the wait for the next turn. Returns 0,
+or the seconds that are left.';
+
 create function app.sweep_rate_limits() returns integer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -145,19 +189,24 @@ as $$
 declare
   swept integer;
 begin
-  delete from app.rate_limits r where r.expires_at < now() - interval '1 hour';
+  delete from app.rate_limits r
+  where r.key in (
+    select old.key from app.rate_limits old
+    where old.expires_at < now() - interval '1 hour'
+    order by old.expires_at
+    limit 1000
+    for update skip locked
+  );
   get diagnostics swept = row_count;
   return swept;
 end
 $$;
 comment on function app.sweep_rate_limits() is 'Removes counters whose window is long over and returns how many.';
-grant execute on function app.take_rate_limit(text, integer, integer), app.sweep_rate_limits() to rowhouse_system;
+
+grant execute on function app.take_quota to rowhouse_api;
+grant execute on function app.take_rate_limit, app.take_turn, app.sweep_rate_limits to rowhouse_system;
 
 -- migrate:down
 
-drop function app.sweep_rate_limits();
-drop function app.take_rate_limit(text, integer, integer);
-drop table app.rate_limits;
-drop function app.take_quota(text, integer);
-drop table app.daily_usage;
-drop table app.settings;
+drop table app.rate_limits, app.daily_usage, app.settings;
+drop function app.take_quota, app.take_rate_limit, app.take_turn, app.sweep_rate_limits;
