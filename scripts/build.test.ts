@@ -62,6 +62,9 @@ test('every entry of the installed package loads', async () => {
   expect(await namesIn('rowhouse/react')).toEqual(expect.arrayContaining(['RowhouseProvider', 'useRowhouse']))
   expect(await namesIn('rowhouse/next')).toEqual(['createCaller', 'reasonOf', 'respond'])
   expect(await namesIn('rowhouse/schema')).toEqual(expect.arrayContaining(['tasks', 'isTaskActionAllowed']))
+  expect(await namesIn('rowhouse/rows')).toEqual(
+    expect.arrayContaining(['selectTask', 'insertTask', 'updateTask']),
+  )
   expect(await namesIn('rowhouse/worker')).toEqual(['work'])
   expect(await namesIn('rowhouse/server')).toEqual(expect.arrayContaining(['startServer', 'createCaller']))
 })

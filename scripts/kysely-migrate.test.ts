@@ -263,7 +263,7 @@ test('codegen writes what codegen --verify and verify then accept, and refuse on
   expect((await run(['codegen', '--verify', ...at], directory)).stderr).toContain('schema.sql is not current')
   expect(await run(['codegen', ...at], directory)).toMatchObject({
     code: 0,
-    stdout: 'wrote schema.sql, types.ts\n',
+    stdout: 'wrote schema.sql, types.ts, rows.ts, values.ts, trigger-list.ts\n',
   })
   expect((await run(['codegen', '--verify', ...at], directory)).code).toBe(0)
   expect(await run(['verify', ...at], directory)).toMatchObject({ code: 0, stderr: '' })

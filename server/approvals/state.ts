@@ -1,6 +1,8 @@
 // The life of an approval. The functions of migrations/0024_approval_decisions.sql hold callers to it; buttons look here.
 
-export const APPROVAL_STATUSES = ['pending', 'approved', 'rejected', 'expired', 'cancelled'] as const
+import { APPROVAL_STATUS } from '../db/values.ts'
+
+export const APPROVAL_STATUSES = APPROVAL_STATUS
 export type ApprovalStatus = (typeof APPROVAL_STATUSES)[number]
 
 /** Most urgent last; stored as their index. */

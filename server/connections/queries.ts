@@ -102,7 +102,7 @@ export async function getHeldConnection(
     .selectFrom('app.connections')
     .select([...HELD, CLAIM.as('claim')])
     .where('id', '=', id)
-    .$if(provider !== undefined, query => query.where('provider', '=', provider ?? ''))
+    .$call(query => (provider === undefined ? query : query.where('provider', '=', provider)))
     .executeTakeFirst()
   if (!row) throw notFound('connection')
   return row as RefreshState

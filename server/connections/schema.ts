@@ -1,10 +1,11 @@
 import { z } from 'zod'
+import { CONNECTION_PROVIDER, CONNECTION_STATUS } from '../db/values.ts'
 import { filledText, id, text } from '../inputs.ts'
 
-export const PROVIDERS = ['notion', 'github', 'slack', 'linear'] as const
+export const PROVIDERS = CONNECTION_PROVIDER
 export type ProviderName = (typeof PROVIDERS)[number]
 
-export const CONNECTION_STATUSES = ['active', 'revoked', 'error'] as const
+export const CONNECTION_STATUSES = CONNECTION_STATUS
 export type ConnectionStatus = (typeof CONNECTION_STATUSES)[number]
 
 /** What a connection keeps besides its tokens, by provider. Webhooks may add to it. */

@@ -1,8 +1,9 @@
 import { z } from 'zod'
+import { CONNECTOR_KIND, CONNECTOR_STATUS } from '../db/values.ts'
 import { filledText, id, text, url } from '../inputs.ts'
 
-export const CONNECTOR_KINDS = ['local', 'remote'] as const
-export const CONNECTOR_STATUSES = ['connected', 'disconnected'] as const
+export const CONNECTOR_KINDS = CONNECTOR_KIND
+export const CONNECTOR_STATUSES = CONNECTOR_STATUS
 
 /** What of a connector is stored sealed, and never given out but to a worker. */
 export const SECRET_FIELDS = ['env', 'headers', 'oauthClientId', 'oauthClientSecret'] as const

@@ -1,8 +1,9 @@
 import { z } from 'zod'
+import { CONTENT_CONTENT_TYPE } from '../db/values.ts'
 import { filledText, id, numberedPage, page, text } from '../inputs.ts'
 import { CONTENT_STATUSES } from './state.ts'
 
-export const CONTENT_TYPES = ['video', 'audio', 'written'] as const
+export const CONTENT_TYPES = CONTENT_CONTENT_TYPE
 export type ContentType = (typeof CONTENT_TYPES)[number]
 
 export const MAX_SLUG = 100

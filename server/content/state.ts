@@ -1,6 +1,8 @@
 // The life of content. Guards, the SQL check and a client's buttons are made from these tables.
 
-export const CONTENT_STATUSES = ['draft', 'published', 'archived'] as const
+import { CONTENT_STATUS } from '../db/values.ts'
+
+export const CONTENT_STATUSES = CONTENT_STATUS
 export type ContentStatus = (typeof CONTENT_STATUSES)[number]
 
 interface Transition {

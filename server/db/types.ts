@@ -34,7 +34,7 @@ export interface AppAgentRuns {
   output: Json | null;
   provider: string | null;
   startedAt: Generated<Timestamp | null>;
-  status: Generated<string>;
+  status: Generated<"queued" | "running" | "waiting" | "completed" | "failed" | "cancelled">;
   taskId: string | null;
   updatedAt: Generated<Timestamp>;
   usage: Json | null;
@@ -121,8 +121,8 @@ export interface AppApprovals {
   /**
    * By which kind of credential of the requester's.
    */
-  requestedBy: string;
-  status: Generated<string>;
+  requestedBy: "session" | "token" | "lease";
+  status: Generated<"pending" | "approved" | "rejected" | "expired" | "cancelled">;
   taskId: string | null;
   title: string;
   /**
@@ -159,7 +159,7 @@ export interface AppConnections {
   id: Generated<string>;
   name: string;
   organizationId: string | null;
-  provider: string;
+  provider: "notion" | "github" | "slack" | "linear";
   /**
    * Who may store the outcome of the refresh under way. New tokens end it.
    */
@@ -168,7 +168,7 @@ export interface AppConnections {
   refreshToken: string | null;
   scopes: Generated<string[]>;
   settings: Generated<Json>;
-  status: Generated<string>;
+  status: Generated<"active" | "revoked" | "error">;
   /**
    * Counts the tokens that were stored here; a sealed value changes with its key.
    */
@@ -190,13 +190,13 @@ export interface AppConnectors {
    */
   headers: string | null;
   id: Generated<string>;
-  kind: string;
+  kind: "local" | "remote";
   lastCheckedAt: Timestamp | null;
   lastError: string | null;
   name: string;
   oauthClientId: string | null;
   oauthClientSecret: string | null;
-  status: Generated<string>;
+  status: Generated<"connected" | "disconnected">;
   /**
    * The tools that the server listed when it was last checked.
    */
@@ -208,7 +208,7 @@ export interface AppConnectors {
 
 export interface AppContent {
   body: string | null;
-  contentType: string;
+  contentType: "video" | "audio" | "written";
   createdAt: Generated<Timestamp>;
   deletedAt: Timestamp | null;
   /**
@@ -223,9 +223,9 @@ export interface AppContent {
    */
   organizationId: string | null;
   publishedAt: Timestamp | null;
-  search: Generated<string>;
+  search: ColumnType<string, never, never>;
   slug: string;
-  status: Generated<string>;
+  status: Generated<"draft" | "published" | "archived">;
   tags: Generated<string[]>;
   title: string;
   updatedAt: Generated<Timestamp>;
@@ -331,13 +331,13 @@ export interface AppMediaItems {
   height: number | null;
   hlsMasterPlaylistKey: string | null;
   id: Generated<string>;
-  mediaType: string;
+  mediaType: "video" | "audio" | "image" | "document";
   mimeType: string;
-  status: Generated<string>;
+  status: Generated<"uploading" | "uploaded" | "processing" | "ready" | "failed">;
   /**
    * Where the file is in the store.
    */
-  storageKey: Generated<string>;
+  storageKey: ColumnType<string, never, never>;
   thumbnailKey: string | null;
   title: string;
   updatedAt: Generated<Timestamp>;
@@ -351,7 +351,7 @@ export interface AppOauthStates {
   createdAt: Generated<Timestamp>;
   expiresAt: Generated<Timestamp>;
   id: Generated<string>;
-  provider: string;
+  provider: "notion" | "github" | "slack" | "linear";
   returnTo: string;
   sessionId: Generated<string>;
   stateHash: Buffer;
@@ -375,7 +375,7 @@ export interface AppProviderKeys {
    * When the key was last revealed, to its owner or to a worker.
    */
   lastUsedAt: Timestamp | null;
-  provider: string;
+  provider: "anthropic" | "openai" | "cursor" | "gemini" | "aigateway";
   updatedAt: Generated<Timestamp>;
   userId: Generated<string>;
   value: string;
@@ -408,7 +408,7 @@ export interface AppTaskConnectors {
 
 export interface AppTaskEvents {
   at: Generated<Timestamp>;
-  kind: string;
+  kind: "message" | "delta" | "finished";
   messageId: string;
   offset: number | null;
   seq: number;
@@ -418,7 +418,7 @@ export interface AppTaskEvents {
 
 export interface AppTaskKeys {
   createdAt: Generated<Timestamp>;
-  provider: string;
+  provider: "anthropic" | "openai" | "cursor" | "gemini" | "aigateway";
   taskId: string;
   userId: Generated<string>;
 }
@@ -443,7 +443,7 @@ export interface AppTaskLogs {
   message: string;
   seq: number;
   taskId: string;
-  type: string;
+  type: "info" | "command" | "error" | "success";
   userId: Generated<string>;
 }
 
@@ -459,9 +459,9 @@ export interface AppTaskMessages {
   createdAt: Generated<Timestamp>;
   id: Generated<string>;
   length: Generated<number>;
-  role: string;
+  role: "user" | "agent";
   seq: number;
-  status: string;
+  status: "streaming" | "complete" | "failed";
   taskId: string;
   updatedAt: Generated<Timestamp>;
   userId: Generated<string>;
@@ -495,15 +495,15 @@ export interface AppTasks {
   prNumber: number | null;
   progress: Generated<number>;
   prompt: string;
-  prStatus: string | null;
+  prStatus: "open" | "closed" | "merged" | null;
   prUrl: string | null;
   repoUrl: string | null;
   result: Json | null;
   sandboxId: string | null;
   sandboxUrl: string | null;
-  search: Generated<string>;
+  search: ColumnType<string, never, never>;
   startedAt: Timestamp | null;
-  status: Generated<string>;
+  status: Generated<"pending" | "processing" | "completed" | "error" | "stopped">;
   title: string;
   updatedAt: Generated<Timestamp>;
   userId: Generated<string>;
@@ -520,14 +520,14 @@ export interface AppToolCalls {
   result: Json | null;
   runId: string;
   startedAt: Timestamp | null;
-  status: Generated<string>;
+  status: Generated<"pending" | "awaiting_approval" | "running" | "succeeded" | "failed" | "denied">;
   tool: string;
   updatedAt: Generated<Timestamp>;
   userId: Generated<string>;
 }
 
 export interface AppTools {
-  category: string;
+  category: "files" | "shell" | "code" | "web" | "messaging" | "project";
   configSchema: Generated<Json>;
   createdAt: Generated<Timestamp>;
   description: string;
@@ -536,7 +536,7 @@ export interface AppTools {
   isEnabled: Generated<boolean>;
   name: string;
   requiresApproval: Generated<boolean>;
-  requiresConnection: string | null;
+  requiresConnection: "notion" | "github" | "slack" | "linear" | null;
   slug: string;
   tags: Generated<string[]>;
   updatedAt: Generated<Timestamp>;
@@ -565,7 +565,7 @@ export interface AppWebhookDeliveries {
   headers: Json;
   id: Generated<string>;
   payload: Json;
-  provider: string;
+  provider: "notion" | "github" | "slack" | "linear";
   receivedAt: Generated<Timestamp>;
 }
 
@@ -577,7 +577,7 @@ export interface AppWebhookEvents {
   /**
    * What processing does to the connection; null where it only notes the event.
    */
-  effect: string | null;
+  effect: "revoke" | "suspend" | "unsuspend" | null;
   eventType: string;
   id: Generated<string>;
   lastError: string | null;
@@ -587,8 +587,8 @@ export interface AppWebhookEvents {
   nextAttemptAt: Generated<Timestamp | null>;
   payload: Json;
   processedAt: Timestamp | null;
-  provider: string;
-  status: Generated<string>;
+  provider: "notion" | "github" | "slack" | "linear";
+  status: Generated<"received" | "processing" | "processed" | "failed" | "dead">;
   updatedAt: Generated<Timestamp>;
   userId: Generated<string>;
 }
@@ -616,8 +616,8 @@ export interface AuthInvitations {
   id: Generated<string>;
   inviterId: string;
   organizationId: string;
-  role: Generated<string>;
-  status: Generated<string>;
+  role: Generated<"owner" | "admin" | "member">;
+  status: Generated<"pending" | "accepted" | "rejected" | "canceled">;
   updatedAt: Generated<Timestamp>;
 }
 
@@ -625,7 +625,7 @@ export interface AuthMembers {
   createdAt: Generated<Timestamp>;
   id: Generated<string>;
   organizationId: string;
-  role: Generated<string>;
+  role: Generated<"owner" | "admin" | "member">;
   updatedAt: Generated<Timestamp>;
   userId: string;
 }

@@ -1,7 +1,9 @@
 // The life of a webhook event. Guards and a client's buttons are made from these tables; the database keeps the API's login to
 // them by a trigger.
 
-export const EVENT_STATUSES = ['received', 'processing', 'processed', 'failed', 'dead'] as const
+import { WEBHOOK_EVENT_STATUS } from '../db/values.ts'
+
+export const EVENT_STATUSES = WEBHOOK_EVENT_STATUS
 export type EventStatus = (typeof EVENT_STATUSES)[number]
 
 interface Transition {

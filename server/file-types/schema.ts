@@ -1,7 +1,9 @@
 // What may be uploaded, by the name that it is kept and served under. No SVG and no HTML: they run scripts where they are opened. What
 // is not listed can't be told by what it holds.
 
-export const MEDIA_TYPES = ['video', 'audio', 'image', 'document'] as const
+import { MEDIA_ITEM_MEDIA_TYPE } from '../db/values.ts'
+
+export const MEDIA_TYPES = MEDIA_ITEM_MEDIA_TYPE
 export type MediaType = (typeof MEDIA_TYPES)[number]
 
 export interface FileType {

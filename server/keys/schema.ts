@@ -1,7 +1,8 @@
 import { z } from 'zod'
+import { PROVIDER_KEY_PROVIDER } from '../db/values.ts'
 import { text } from '../inputs.ts'
 
-export const PROVIDERS = ['anthropic', 'openai', 'cursor', 'gemini', 'aigateway'] as const
+export const PROVIDERS = PROVIDER_KEY_PROVIDER
 export type Provider = (typeof PROVIDERS)[number]
 
 const MAX_KEY = 4_096

@@ -1,6 +1,8 @@
 // A media item's life. Guards, the SQL check and a client's buttons are made from these tables.
 
-export const MEDIA_STATUSES = ['uploading', 'uploaded', 'processing', 'ready', 'failed'] as const
+import { MEDIA_ITEM_STATUS } from '../db/values.ts'
+
+export const MEDIA_STATUSES = MEDIA_ITEM_STATUS
 export type MediaStatus = (typeof MEDIA_STATUSES)[number]
 
 interface Transition {

@@ -1,7 +1,9 @@
 // Who may do what in an organization. The functions in migrations/0009_organization_procedures.sql and 0010_invitations.sql
 // hold callers to it; buttons look here.
 
-export const ROLES = ['owner', 'admin', 'member'] as const
+import { MEMBER_ROLE } from '../db/values.ts'
+
+export const ROLES = MEMBER_ROLE
 
 export type Role = (typeof ROLES)[number]
 

@@ -1,20 +1,15 @@
 // The lives of a run and of a tool call. Guards and a client's buttons are made from these tables; the database keeps calls to
 // theirs by triggers.
 
-export const RUN_STATUSES = ['queued', 'running', 'waiting', 'completed', 'failed', 'cancelled'] as const
+import { AGENT_RUN_STATUS, TOOL_CALL_STATUS } from '../db/values.ts'
+
+export const RUN_STATUSES = AGENT_RUN_STATUS
 export type RunStatus = (typeof RUN_STATUSES)[number]
 
 /** A run that has not ended: it may call tools. */
 export const LIVE_RUN_STATUSES = ['queued', 'running', 'waiting'] as const satisfies readonly RunStatus[]
 
-export const TOOL_CALL_STATUSES = [
-  'pending',
-  'awaiting_approval',
-  'running',
-  'succeeded',
-  'failed',
-  'denied',
-] as const
+export const TOOL_CALL_STATUSES = TOOL_CALL_STATUS
 export type ToolCallStatus = (typeof TOOL_CALL_STATUSES)[number]
 
 interface Transition<Status> {

@@ -1,12 +1,13 @@
 import { z } from 'zod'
+import { TASK_LOG_TYPE, TASK_MESSAGE_ROLE, TASK_MESSAGE_STATUS, TASK_PR_STATUS } from '../db/values.ts'
 import { filledText, id, json, page, text, url } from '../inputs.ts'
 import { PROVIDERS } from '../keys/schema.ts'
 import { TASK_STATUSES } from './state.ts'
 
-export const LOG_TYPES = ['info', 'command', 'error', 'success'] as const
-export const MESSAGE_ROLES = ['user', 'agent'] as const
-export const MESSAGE_STATUSES = ['streaming', 'complete', 'failed'] as const
-export const PULL_REQUEST_STATUSES = ['open', 'closed', 'merged'] as const
+export const LOG_TYPES = TASK_LOG_TYPE
+export const MESSAGE_ROLES = TASK_MESSAGE_ROLE
+export const MESSAGE_STATUSES = TASK_MESSAGE_STATUS
+export const PULL_REQUEST_STATUSES = TASK_PR_STATUS
 
 const MAX_PROMPT = 100_000
 const MAX_DAY_SECONDS = 24 * 60 * 60

@@ -1,6 +1,8 @@
 // A task's life. Guards, the SQL check and a client's buttons are made from these tables.
 
-export const TASK_STATUSES = ['pending', 'processing', 'completed', 'error', 'stopped'] as const
+import { TASK_STATUS } from '../db/values.ts'
+
+export const TASK_STATUSES = TASK_STATUS
 export type TaskStatus = (typeof TASK_STATUSES)[number]
 
 interface Transition {

@@ -1,18 +1,22 @@
 import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Kysely, PostgresDialect } from 'kysely'
 import { Pool } from 'pg'
 import { poolConfig } from '../postgres-client.ts'
 import { lineDifference, readCatalog, renderCatalog } from './catalog.ts'
+import { type Column, readColumns, type Table } from './columns.ts'
 import { connectOwner } from './connect.ts'
 import { MigrationError } from './errors.ts'
 import { defaultDirectory, shownPath } from './file.ts'
+import { generateRows } from './generate-rows.ts'
+import { generateTriggers } from './generate-triggers.ts'
+import { generateValues } from './generate-values.ts'
 import { type MigrateOptions, migrateToLatest } from './runner.ts'
 import { withScratchDatabase } from './scratch.ts'
 
 export interface CodegenOptions extends MigrateOptions {
-  /** Where the types go; `server/db/types.ts` by default. The dump goes into the directory of migrations. */
+  /** Where the types go, and rows, values and triggers beside them; `server/db/types.ts` by default. */
   typesFile?: string
 }
 
@@ -22,9 +26,11 @@ export interface GeneratedFile {
   content: string
 }
 
+const SCHEMAS = ['app', 'auth']
+
 export const defaultTypesFile = fileURLToPath(new URL('../types.ts', import.meta.url))
 
-/** Builds the migrations in a scratch database and says what `schema.sql` and the types should hold. */
+/** Builds the migrations in a scratch database and says what the generated files should hold. */
 export async function generateFiles(options: CodegenOptions): Promise<GeneratedFile[]> {
   return withScratchDatabase(options.url, async url => {
     await migrateToLatest({ ...options, url, log: undefined })
@@ -32,14 +38,19 @@ export async function generateFiles(options: CodegenOptions): Promise<GeneratedF
   })
 }
 
-/** What `schema.sql` and the types should hold for the database at this URL. */
+/** What the generated files should hold for the database at this URL. `schema.sql` goes into the directory of migrations. */
 export async function filesFrom(url: string, options: CodegenOptions): Promise<GeneratedFile[]> {
   const { directory = defaultDirectory, typesFile = defaultTypesFile } = options
   const client = await connectOwner(url)
   try {
+    const tables = await readColumns(client, SCHEMAS)
+    const beside = (name: string) => join(dirname(typesFile), name)
     return [
       { path: join(directory, 'schema.sql'), content: renderCatalog(await readCatalog(client)) },
-      { path: typesFile, content: await generateTypes(url) },
+      { path: typesFile, content: await generateTypes(url, tables) },
+      { path: beside('rows.ts'), content: generateRows(tables) },
+      { path: beside('values.ts'), content: generateValues(tables) },
+      { path: beside('trigger-list.ts'), content: await generateTriggers(client, SCHEMAS) },
     ]
   } finally {
     await client.end()
@@ -84,7 +95,7 @@ async function readOrNothing(path: string): Promise<string> {
 }
 
 /** Runs kysely-codegen over the schemas app and auth. */
-async function generateTypes(url: string): Promise<string> {
+async function generateTypes(url: string, tables: readonly Table[]): Promise<string> {
   const codegen = await import('kysely-codegen').catch((cause: unknown) => {
     throw new MigrationError('no_codegen', 'kysely-codegen is not installed: run npm ci without --omit=dev', {
       cause,
@@ -105,9 +116,32 @@ async function generateTypes(url: string): Promise<string> {
       camelCase: true,
       // The scoped database reads bigint as a number, and refuses one that does not fit.
       typeMapping: { int8: 'number' },
+      // As nodes: kysely-codegen parses text with an interface that TypeScript 7 no longer has.
+      overrides: {
+        columns: Object.fromEntries(
+          tables.flatMap(narrowedTypes).map(([path, type]) => [path, new codegen.RawExpressionNode(type)]),
+        ),
+      },
       outFile: null,
     })
   } finally {
     await db.destroy()
   }
+}
+
+/** The types of columns that a check or an expression tells more of than their type does. */
+function narrowedTypes({ schema, name, columns }: Table): [column: string, type: string][] {
+  return columns.flatMap(column => {
+    const type = narrowedType(column)
+    return type === null ? [] : [[`${schema}.${name}.${column.name}`, type]]
+  })
+}
+
+/** Without null, which kysely-codegen adds. */
+function narrowedType({ rule, isArray, hasDefault, isGenerated }: Column): string | null {
+  if (isGenerated) return 'ColumnType<string, never, never>'
+  if (!rule.values) return null
+  const union = rule.values.map(value => JSON.stringify(value)).join(' | ')
+  const type = isArray ? `Array<${union}>` : union
+  return hasDefault ? `Generated<${type}>` : type
 }

@@ -190,10 +190,14 @@ test('a run that is aborted leaves nothing of its open file and frees the lock',
   const directory = await migrationsOf({ '0001_a': ['create table a (id int); select pg_sleep(60);', ''] })
   const url = await emptyDatabase()
   const abort = new AbortController()
-  setTimeout(() => abort.abort(), 300)
-  await expect(migrateToLatest({ url, directory, signal: abort.signal })).rejects.toThrow(
+  const refused = expect(migrateToLatest({ url, directory, signal: abort.signal })).rejects.toThrow(
     /^interrupted; nothing of 0001_a/,
   )
+  const sleeping = `select 1 from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid() and state = 'active' and query ~ 'pg_sleep'`
+  await expect.poll(() => rowsOf(url, sleeping), { timeout: 10_000 }).toHaveLength(1)
+  abort.abort()
+  await refused
   await writeMigration(directory, '0001_a', ['create table b (id int);', ''])
   expect(await migrateToLatest({ url, directory })).toEqual({ applied: ['0001_a'] })
   expect(await tablesOf(url)).toEqual(['b'])

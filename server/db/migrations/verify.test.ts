@@ -1,5 +1,5 @@
 import { readFile, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Client } from 'pg'
 import { expect, test } from 'vitest'
 import { readCatalog, renderCatalog } from './catalog.ts'
@@ -86,7 +86,12 @@ test('the dump names no owner and builds an identical database', async () => {
 test('what is generated is written once, and is current from then on', async () => {
   const options = await prepared()
   const written = await writeFiles(await generateFiles(options))
-  expect(written).toEqual([join(options.directory, 'schema.sql'), options.typesFile])
+  const { directory, typesFile } = options
+  expect(written).toEqual([
+    join(directory, 'schema.sql'),
+    typesFile,
+    ...['rows.ts', 'values.ts', 'trigger-list.ts'].map(name => join(dirname(typesFile), name)),
+  ])
   expect(await writeFiles(await generateFiles(options))).toEqual([])
   const types = await readFile(options.typesFile, 'utf8')
   expect(types).toContain('"app.children": AppChildren')

@@ -1,8 +1,8 @@
 import type { Insertable, Selectable } from 'kysely'
 import { describe, expect, expectTypeOf, it } from 'vitest'
 import type { z } from 'zod'
-import type { DB } from '../types.ts'
 import { rows } from './rows.ts'
+import type { DB } from './types.ts'
 
 type Rows = typeof rows
 /** The names of the columns for which a schema's type and the generated one are not the same. */

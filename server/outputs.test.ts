@@ -1,0 +1,40 @@
+import { initTRPC } from '@trpc/server'
+import { expect, it } from 'vitest'
+import { z } from 'zod'
+import { checkOutputs, withoutOutputParsing } from './outputs.ts'
+
+const t = initTRPC.create()
+const schema = z.strictObject({ n: z.number() })
+const answer = { n: 1, more: true }
+
+function makeRouter() {
+  const procedures = {
+    get: t.procedure.output(schema).query(() => answer),
+    nested: { set: t.procedure.output(schema).mutation(() => answer) },
+    router: t.router(withoutOutputParsing({ get: t.procedure.output(schema).query(() => answer) })),
+    undescribed: t.procedure.query(() => answer),
+  }
+  return t.router(withoutOutputParsing(procedures))
+}
+
+it('an answer is handed on as it is, however deep the procedure', async () => {
+  const caller = makeRouter().createCaller({})
+  for (const call of [caller.get, caller.nested.set, caller.router.get, caller.undescribed]) {
+    expect(await call()).toBe(answer)
+  }
+})
+
+it('an answer that its schema does not say fails where outputs are checked', async () => {
+  const router = makeRouter()
+  checkOutputs(router)
+  checkOutputs(router)
+  const caller = router.createCaller({})
+  for (const [path, call] of Object.entries({
+    get: caller.get,
+    'nested.set': caller.nested.set,
+    'router.get': caller.router.get,
+  })) {
+    await expect(call()).rejects.toThrow(`${path} answered what its output schema does not say`)
+  }
+  expect(await caller.undescribed()).toBe(answer)
+})
