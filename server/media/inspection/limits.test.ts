@@ -165,7 +165,7 @@ describe.runIf(process.platform === 'linux')('the process that inspects', () => 
     expect(child).toMatch(/^\d+$/)
     server.kill('SIGKILL')
     await once(server, 'exit')
-    await expect.poll(() => existsSync(`/proc/${child}`)).toBe(false)
+    await expect.poll(() => existsSync(`/proc/${child}`), { timeout: 10_000 }).toBe(false)
   })
 
   it('is gone once its caller has left', async () => {
