@@ -17,7 +17,7 @@ grant usage on schema app, auth to ${login};
 grant select on auth.sessions, auth.users, auth.organizations, auth.members, app.settings to ${login};
 grant select on app.content, app.media_items to ${login};
 grant select, insert, update on app.tasks, app.task_logs, app.daily_usage to ${login};
-grant execute on function app.new_id() to ${login};`
+grant execute on function app.new_id(), app.search_words, app.search_vector, app.search_query to ${login};`
 
 const OWNED_TABLES = ['app.tasks', 'app.task_logs', 'app.daily_usage', 'app.settings']
 
