@@ -27,7 +27,7 @@ create type app.caller as (
   is_touch_due boolean,
   is_slide_due boolean
 );
-comment on type app.caller is 'Who asks, by which credential, where and as what; scopes are null for a session, which may do everything.';
+comment on type app.caller is 'The caller of a statement: user, credential, organization and role. Scopes are null for a session, which may do everything.';
 
 create function app.live_lease(p_credential text, out user_id uuid, out task_id uuid, out lease_id uuid)
 language plpgsql stable parallel safe security definer

@@ -1,4 +1,4 @@
--- Who is asking: the functions that policies, column defaults and procedures call.
+-- The caller: the functions that tell policies, column defaults and procedures who is asking.
 --
 -- Each looks up the credential that app.sign_in left in the transaction, and returns null where it opens nothing.
 

@@ -115,7 +115,7 @@ create trigger users_close_account before delete on auth.users
   for each row execute function app.close_account_instead();
 comment on trigger users_close_account on auth.users is
   E'Removes a user whose row is deleted: hides them, ends their credentials, and leaves their rows to batches.\n\n'
-  'Whoever deletes a user, and however much that user has, it takes effect at once and comes to an end.';
+  'A deletion takes effect at once, whoever deletes the user and however many rows the user has, and it always finishes.';
 
 create table auth.accounts (
   id uuid not null default app.new_id(),

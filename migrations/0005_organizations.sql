@@ -1,7 +1,7 @@
 -- Organizations, their members and invitations: tables that Better Auth keeps.
 --
--- An organization that is removed stays as a row and is hidden from everyone, Better Auth's login included. What is bound to it
--- is marked with its deletion_id, and restoring it within 30 days unmarks exactly that.
+-- A removed organization keeps its row, which no login sees, Better Auth's included. Rows bound to the organization are marked
+-- with its deletion_id; restoring the organization within 30 days clears exactly those marks.
 
 -- migrate:up
 

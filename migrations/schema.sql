@@ -24,7 +24,7 @@ create type app.caller as (
   is_touch_due boolean,
   is_slide_due boolean
 );
-comment on type app.caller is 'Who asks, by which credential, where and as what; scopes are null for a session, which may do everything.';
+comment on type app.caller is 'The caller of a statement: user, credential, organization and role. Scopes are null for a session, which may do everything.';
 
 create domain app.connection_provider as text
   constraint connection_provider_check CHECK ((VALUE = ANY (ARRAY['notion'::text, 'github'::text, 'slack'::text, 'linear'::text])));
@@ -5600,7 +5600,7 @@ create policy select_known on auth.users
 CREATE TRIGGER users_close_account BEFORE DELETE ON auth.users FOR EACH ROW EXECUTE FUNCTION app.close_account_instead();
 comment on trigger users_close_account on auth.users is 'Removes a user whose row is deleted: hides them, ends their credentials, and leaves their rows to batches.
 
-Whoever deletes a user, and however much that user has, it takes effect at once and comes to an end.';
+A deletion takes effect at once, whoever deletes the user and however many rows the user has, and it always finishes.';
 
 CREATE TRIGGER users_end_pending_proofs AFTER UPDATE OF email ON auth.users FOR EACH ROW WHEN ((old.email IS DISTINCT FROM new.email)) EXECUTE FUNCTION auth.end_pending_proofs();
 comment on trigger users_end_pending_proofs on auth.users is 'Ends a user''s reset links and sign-in challenges when the mail address changes.

@@ -27,6 +27,12 @@ test('every command and flag that a page names exists', () => {
   }
 })
 
+test('docs/app.md names every entry of the package', () => {
+  const { exports } = JSON.parse(read('package.json'))
+  for (const entry of Object.keys(exports).filter(name => name !== './package.json'))
+    expect(pageAt('docs/app.md')).toContain(`\`${entry.replace('.', 'rowhouse')}\``)
+})
+
 test('every file and heading that a page names exists', () => {
   const LINK = /\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)/g
   const PATH = /`((?:server|client|scripts|migrations|docs|examples|\.ci)\/[\w./-]*)`/g

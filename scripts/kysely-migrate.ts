@@ -109,14 +109,16 @@ export function createProgram(signal: AbortSignal): Command {
   program
     .command('verify')
     .description(
-      'build the migrations in a scratch database and check that down undoes up, that schema.sql and the types are current, ' +
+      'build the migrations in a scratch database and check that down undoes up, that the generated files are current, ' +
         'and that the database, if it is migrated, has not drifted',
     )
     .action(() => withDatabase(verifyAll))
 
   program
     .command('codegen')
-    .description('write schema.sql and the types, from a scratch database that the migrations build')
+    .description(
+      'write schema.sql, types, rows, values and triggers, from a scratch database that the migrations build',
+    )
     .option('--verify', 'write nothing and fail when they are not current')
     .action(options => withDatabase(task => codegen(task, options.verify === true)))
 

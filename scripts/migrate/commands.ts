@@ -166,7 +166,7 @@ export async function codegen(task: Task, isCheck: boolean): Promise<void> {
     return
   }
   const stale = await staleFiles(files)
-  if (stale.length === 0) return output.done({ stale }, ['schema.sql and the types are current'])
+  if (stale.length === 0) return output.done({ stale }, ['the generated files are current'])
   const lines = stale.flatMap(({ path, lines: differing }) => [
     `${path} is not current`,
     ...differing.slice(0, 20).map(line => `  ${line}`),

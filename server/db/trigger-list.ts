@@ -557,7 +557,7 @@ export const TRIGGERS: readonly TriggerMetadata[] = [
     timing: "before",
     function: "app.close_account_instead",
     description: "Removes a user whose row is deleted: hides them, ends their credentials, and leaves their rows to batches.",
-    businessReason: "Whoever deletes a user, and however much that user has, it takes effect at once and comes to an end.",
+    businessReason: "A deletion takes effect at once, whoever deletes the user and however many rows the user has, and it always finishes.",
     events: ["delete"],
   },
   {

@@ -59,7 +59,7 @@ export async function verify(options: CodegenOptions): Promise<Check[]> {
       ok: stale.length === 0,
       message:
         stale.length === 0
-          ? 'schema.sql and the types are current'
+          ? 'the generated files are current'
           : 'what is generated is not current: run npm run db:generate',
       problems: stale.flatMap(({ path, lines }) => [
         `${path} is not current`,
