@@ -29,6 +29,13 @@ create type app.caller as (
 );
 comment on type app.caller is 'The caller of a statement: user, credential, organization and role. Scopes are null for a session, which may do everything.';
 
+-- A function in SQL without settings of its own is inlined where it is called: the planner sees what it says, and no call is made.
+create function app.credential_digest(p_credential text) returns bytea
+language sql immutable parallel safe
+return sha256(decode(substr(p_credential, 3), 'hex'));
+comment on function app.credential_digest(text) is
+  'What is stored of a credential: the SHA-256 of what follows its kind. A session''s is stored in hex.';
+
 create function app.live_lease(p_credential text, out user_id uuid, out task_id uuid, out lease_id uuid)
 language plpgsql stable parallel safe security definer
 set search_path = pg_catalog, pg_temp
@@ -39,7 +46,7 @@ begin
   into user_id, task_id, lease_id
   from app.task_leases l
   where left(p_credential, 2) = 'l:'
-    and l.credential_hash = sha256(decode(substr(p_credential, 3), 'hex'))
+    and l.credential_hash = app.credential_digest(p_credential)
     and l.ended_at is null
     and l.expires_at > now()
     and not exists (select from auth.users u where u.id = l.user_id and u.removed_at is not null)
@@ -49,10 +56,7 @@ begin
         select from app.api_tokens t
         where t.user_id = l.user_id
           and t.id = l.api_token_id
-          and t.revoked_at is null
-          and (t.expires_at is null or t.expires_at > now())
-          and (t.grace_until is null or t.grace_until > now())
-          and t.deletion_id is null
+          and app.is_live(t)
       )
     )
     and (
@@ -79,7 +83,7 @@ begin
       s.slides and s.expires_at < now() + interval '6 days', coalesce(p_organization, s.active_organization_id)
     into caller.user_id, caller.kind, caller.credential_id, caller.is_touch_due, caller.is_slide_due, wanted
     from auth.sessions s
-    where s.token = encode(sha256(decode(substr(p_credential, 3), 'hex')), 'hex') and s.expires_at > now()
+    where s.token = encode(app.credential_digest(p_credential), 'hex') and s.expires_at > now()
       and not exists (select from auth.users u where u.id = s.user_id and u.removed_at is not null);
   elsif starts_with(p_credential, 't:') then
     select
@@ -89,11 +93,8 @@ begin
       caller.user_id, caller.kind, caller.credential_id, caller.is_touch_due,
       caller.is_slide_due, wanted, caller.scopes, caller.organization_id
     from app.api_tokens t
-    where t.token_hash = sha256(decode(substr(p_credential, 3), 'hex'))
-      and t.revoked_at is null
-      and (t.expires_at is null or t.expires_at > now())
-      and (t.grace_until is null or t.grace_until > now())
-      and t.deletion_id is null
+    where t.token_hash = app.credential_digest(p_credential)
+      and app.is_live(t)
       and not exists (select from auth.users u where u.id = t.user_id and u.removed_at is not null);
   elsif starts_with(p_credential, 'l:') then
     select l.user_id, 'lease', l.lease_id, false, false, '{}'
@@ -229,13 +230,13 @@ begin
           when s.slides and s.expires_at < now() + interval '6 days' then now() + interval '7 days'
           else s.expires_at
         end
-      where s.token = encode(sha256(decode(substr(credential, 3), 'hex')), 'hex')
+      where s.token = encode(app.credential_digest(credential), 'hex')
         and s.expires_at > now()
         and (s.last_used_at < now() - interval '1 minute' or s.slides and s.expires_at < now() + interval '6 days');
     when 't:' then
       update app.api_tokens t
       set last_used_at = now()
-      where t.token_hash = sha256(decode(substr(credential, 3), 'hex'))
+      where t.token_hash = app.credential_digest(credential)
         and (t.last_used_at is null or t.last_used_at < now() - interval '1 minute');
     else
       null;
@@ -249,5 +250,5 @@ grant execute on function app.authenticate, app.sign_in, app.touch_credential to
 
 -- migrate:down
 
-drop function app.live_lease, app.authenticate, app.sign_in, app.touch_credential;
+drop function app.credential_digest, app.live_lease, app.authenticate, app.sign_in, app.touch_credential;
 drop type app.caller;

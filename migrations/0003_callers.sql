@@ -15,17 +15,14 @@ begin
     when 's:' then
       return (
         select s.user_id from auth.sessions s
-        where s.token = encode(sha256(decode(substr(credential, 3), 'hex')), 'hex') and s.expires_at > now()
+        where s.token = encode(app.credential_digest(credential), 'hex') and s.expires_at > now()
           and not exists (select from auth.users u where u.id = s.user_id and u.removed_at is not null)
       );
     when 't:' then
       return (
         select t.user_id from app.api_tokens t
-        where t.token_hash = sha256(decode(substr(credential, 3), 'hex'))
-          and t.revoked_at is null
-          and (t.expires_at is null or t.expires_at > now())
-          and (t.grace_until is null or t.grace_until > now())
-          and t.deletion_id is null
+        where t.token_hash = app.credential_digest(credential)
+          and app.is_live(t)
           and not exists (select from auth.users u where u.id = t.user_id and u.removed_at is not null)
       );
     else
@@ -59,7 +56,7 @@ begin
   if left(credential, 2) = 's:' then
     return (
       select s.id from auth.sessions s
-      where s.token = encode(sha256(decode(substr(credential, 3), 'hex')), 'hex') and s.expires_at > now()
+      where s.token = encode(app.credential_digest(credential), 'hex') and s.expires_at > now()
     );
   end if;
   return null;
@@ -112,30 +109,18 @@ end
 $$;
 comment on function app.leased_id() is 'This transaction''s lease; null without one.';
 
-create function app.current_owner_id() returns uuid
-language plpgsql stable parallel safe security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if left(current_setting('app.credential', true), 2) = 'l:' then
-    return app.leased_user_id();
-  end if;
-  return app.current_user_id();
-end
-$$;
-comment on function app.current_owner_id() is 'Whose row an insert makes. Used in column defaults and nowhere else.';
-
--- Parsed here and not when they are called, and inlined there: they cost a statement next to nothing.
+-- The next two are inlined, as app.credential_digest is.
 create function app.holds_lease() returns boolean
 language sql stable parallel safe
 return left(current_setting('app.credential', true), 2) = 'l:';
 comment on function app.holds_lease() is 'Whether this transaction acts under a lease, one that has ended included.';
 
-create function app.task_owner_id() returns uuid
+create function app.current_owner_id() returns uuid
 language sql stable parallel safe
 return case when app.holds_lease() then app.leased_user_id() else app.current_user_id() end;
-comment on function app.task_owner_id() is
-  'Whose tasks a statement may read: the caller''s, or under a lease its owner''s. For policies that bind a lease to its task, too.';
+comment on function app.current_owner_id() is
+  'Whose row an insert makes, and whose tasks a statement reads: the caller''s, or under a lease its task''s owner''s. A policy for '
+  'reading binds a lease to its task, too.';
 
 create function app.lacks_second_factor(p_user_id uuid, p_organization_id uuid) returns boolean
 language plpgsql stable parallel safe security definer
@@ -166,7 +151,7 @@ begin
   end if;
   if left(credential, 2) = 't:' then
     select t.organization_id into bound from app.api_tokens t
-    where t.token_hash = sha256(decode(substr(credential, 3), 'hex'));
+    where t.token_hash = app.credential_digest(credential);
   end if;
   return array(
     select m.organization_id from auth.members m
@@ -266,7 +251,7 @@ comment on function app.pending_parent_ids(text) is
 grant execute on function app.removed_user_ids, app.pending_parent_ids to rowhouse_api, rowhouse_public;
 grant execute on function
   app.current_user_id, app.current_session_user_id, app.current_session_id, app.leased_user_id,
-  app.leased_task_id, app.leased_id, app.current_owner_id, app.holds_lease, app.task_owner_id,
+  app.leased_task_id, app.leased_id, app.holds_lease, app.current_owner_id,
   app.member_organization_ids, app.current_organization_id, app.current_organization_role, app.known_user_ids
 to rowhouse_api;
 
@@ -274,6 +259,6 @@ to rowhouse_api;
 
 drop function
   app.current_user_id, app.current_session_user_id, app.current_session_id, app.leased_user_id,
-  app.leased_task_id, app.leased_id, app.current_owner_id, app.holds_lease, app.task_owner_id,
+  app.leased_task_id, app.leased_id, app.holds_lease, app.current_owner_id,
   app.lacks_second_factor, app.member_organization_ids, app.current_organization_id,
   app.current_organization_role, app.known_user_ids, app.removed_user_ids, app.pending_parent_ids;

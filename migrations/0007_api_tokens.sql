@@ -67,6 +67,16 @@ comment on trigger api_tokens_require_membership on app.api_tokens is
   E'Refuses a row that names an organization to which its owner does not belong.\n\n'
   'Nobody puts a row into an organization that is not theirs, as a foreign key would see to.';
 
+create function app.is_live(p_token app.api_tokens) returns boolean
+language sql stable parallel safe
+return p_token.revoked_at is null
+  and (p_token.expires_at is null or p_token.expires_at > now())
+  and (p_token.grace_until is null or p_token.grace_until > now())
+  and p_token.deletion_id is null;
+comment on function app.is_live(app.api_tokens) is
+  'Whether an API token signs in: not revoked, not expired, not replaced for longer than its grace, and no removed organization''s.';
+
 -- migrate:down
 
+drop function app.is_live;
 drop table app.api_tokens;

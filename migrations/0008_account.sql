@@ -40,7 +40,7 @@ as $$
 begin
   return query
     select
-      s.id, s.token = encode(sha256(decode(substr(current_setting('app.credential', true), 3), 'hex')), 'hex'),
+      s.id, s.token = encode(app.credential_digest(current_setting('app.credential', true)), 'hex'),
       s.user_agent, s.ip_address, s.created_at, s.expires_at
     from auth.sessions s
     where s.user_id = app.current_session_user_id() and s.expires_at > now()
@@ -69,7 +69,7 @@ declare
 begin
   delete from auth.sessions s
   where s.user_id = app.current_session_user_id()
-    and s.token <> encode(sha256(decode(substr(current_setting('app.credential', true), 3), 'hex')), 'hex');
+    and s.token <> encode(app.credential_digest(current_setting('app.credential', true)), 'hex');
   get diagnostics revoked = row_count;
   return revoked;
 end

@@ -83,7 +83,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
   update auth.sessions s set active_organization_id = p_id
-  where s.token = encode(sha256(decode(substr(current_setting('app.credential', true), 3), 'hex')), 'hex')
+  where s.token = encode(app.credential_digest(current_setting('app.credential', true)), 'hex')
     and s.user_id = app.current_session_user_id();
 end
 $$;

@@ -116,7 +116,7 @@ alter table app.tasks enable row level security;
 -- equality for one row in hundreds and then prefers to sort, too.
 create policy select_owner on app.tasks for select to rowhouse_api
   using (
-    user_id = (select app.task_owner_id())
+    user_id = (select app.current_owner_id())
     and case when (select app.holds_lease()) then id = (select app.leased_task_id()) else true end
   );
 create policy insert_owner on app.tasks for insert to rowhouse_api

@@ -28,7 +28,7 @@ comment on table app.task_logs is 'What a task reports, line by line. Append-onl
 alter table app.task_logs enable row level security;
 create policy select_owner on app.task_logs for select to rowhouse_api
   using (
-    user_id = (select app.task_owner_id())
+    user_id = (select app.current_owner_id())
     and case when (select app.holds_lease()) then task_id = (select app.leased_task_id()) else true end
   );
 create policy insert_owner on app.task_logs for insert to rowhouse_api
@@ -62,7 +62,7 @@ comment on table app.task_messages is 'The conversation between a user and the a
 alter table app.task_messages enable row level security;
 create policy select_owner on app.task_messages for select to rowhouse_api
   using (
-    user_id = (select app.task_owner_id())
+    user_id = (select app.current_owner_id())
     and case when (select app.holds_lease()) then task_id = (select app.leased_task_id()) else true end
   );
 create policy insert_owner on app.task_messages for insert to rowhouse_api
@@ -105,7 +105,7 @@ comment on table app.task_message_deltas is 'The parts of a message in the order
 alter table app.task_message_deltas enable row level security;
 create policy select_owner on app.task_message_deltas for select to rowhouse_api
   using (
-    user_id = (select app.task_owner_id())
+    user_id = (select app.current_owner_id())
     and case
       when (select app.holds_lease()) then exists (
         select from app.task_messages m
@@ -151,7 +151,7 @@ create index task_events_at_idx on app.task_events (at) where kind = 'delta' and
 alter table app.task_events enable row level security;
 create policy select_owner on app.task_events for select to rowhouse_api
   using (
-    user_id = (select app.task_owner_id())
+    user_id = (select app.current_owner_id())
     and case when (select app.holds_lease()) then task_id = (select app.leased_task_id()) else true end
   );
 create policy insert_owner on app.task_events for insert to rowhouse_api

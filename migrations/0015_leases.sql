@@ -160,7 +160,7 @@ begin
   if caller is null then
     return;
   end if;
-  hash := sha256(decode(substr(credential, 3), 'hex'));
+  hash := app.credential_digest(credential);
   if left(credential, 2) = 't:' then
     select t.id into token_id from app.api_tokens t where t.token_hash = hash;
   else

@@ -103,7 +103,7 @@ create index agent_runs_user_id_status_id_idx on app.agent_runs (user_id, status
 alter table app.agent_runs enable row level security;
 create policy select_owner on app.agent_runs for select to rowhouse_api
   using (
-    user_id = (select app.task_owner_id())
+    user_id = (select app.current_owner_id())
     and case when (select app.holds_lease()) then task_id = (select app.leased_task_id()) else true end
   );
 create policy insert_owner on app.agent_runs for insert to rowhouse_api
@@ -156,7 +156,7 @@ create index tool_calls_user_id_run_id_id_idx on app.tool_calls (user_id, run_id
 alter table app.tool_calls enable row level security;
 create policy select_owner on app.tool_calls for select to rowhouse_api
   using (
-    user_id = (select app.task_owner_id())
+    user_id = (select app.current_owner_id())
     and case
       when (select app.holds_lease()) then exists (select from app.agent_runs r where r.user_id = tool_calls.user_id and r.id = tool_calls.run_id)
       else true

@@ -79,7 +79,7 @@ create index approvals_expires_at_idx on app.approvals (expires_at) where status
 alter table app.approvals enable row level security;
 create policy select_owner on app.approvals for select to rowhouse_api
   using (
-    user_id = (select app.task_owner_id())
+    user_id = (select app.current_owner_id())
     and case when (select app.holds_lease()) then task_id = (select app.leased_task_id()) else true end
   );
 create policy select_member on app.approvals for select to rowhouse_api

@@ -91,7 +91,7 @@ CREATE OR REPLACE FUNCTION app.activate_organization(p_id uuid)
 AS $function$
 begin
   update auth.sessions s set active_organization_id = p_id
-  where s.token = encode(sha256(decode(substr(current_setting('app.credential', true), 3), 'hex')), 'hex')
+  where s.token = encode(app.credential_digest(current_setting('app.credential', true)), 'hex')
     and s.user_id = app.current_session_user_id();
 end
 $function$;
@@ -116,7 +116,7 @@ begin
       s.slides and s.expires_at < now() + interval '6 days', coalesce(p_organization, s.active_organization_id)
     into caller.user_id, caller.kind, caller.credential_id, caller.is_touch_due, caller.is_slide_due, wanted
     from auth.sessions s
-    where s.token = encode(sha256(decode(substr(p_credential, 3), 'hex')), 'hex') and s.expires_at > now()
+    where s.token = encode(app.credential_digest(p_credential), 'hex') and s.expires_at > now()
       and not exists (select from auth.users u where u.id = s.user_id and u.removed_at is not null);
   elsif starts_with(p_credential, 't:') then
     select
@@ -126,11 +126,8 @@ begin
       caller.user_id, caller.kind, caller.credential_id, caller.is_touch_due,
       caller.is_slide_due, wanted, caller.scopes, caller.organization_id
     from app.api_tokens t
-    where t.token_hash = sha256(decode(substr(p_credential, 3), 'hex'))
-      and t.revoked_at is null
-      and (t.expires_at is null or t.expires_at > now())
-      and (t.grace_until is null or t.grace_until > now())
-      and t.deletion_id is null
+    where t.token_hash = app.credential_digest(p_credential)
+      and app.is_live(t)
       and not exists (select from auth.users u where u.id = t.user_id and u.removed_at is not null);
   elsif starts_with(p_credential, 'l:') then
     select l.user_id, 'lease', l.lease_id, false, false, '{}'
@@ -430,7 +427,7 @@ begin
   if caller is null then
     return;
   end if;
-  hash := sha256(decode(substr(credential, 3), 'hex'));
+  hash := app.credential_digest(credential);
   if left(credential, 2) = 't:' then
     select t.id into token_id from app.api_tokens t where t.token_hash = hash;
   else
@@ -654,6 +651,14 @@ comment on function app.create_organization(text, text, text) is 'Makes an organ
 revoke all on function app.create_organization(text, text, text) from public;
 grant execute on function app.create_organization(text, text, text) to rowhouse_api;
 
+CREATE OR REPLACE FUNCTION app.credential_digest(p_credential text)
+ RETURNS bytea
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN sha256(decode(substr(p_credential, 3), 'hex'::text));
+comment on function app.credential_digest(text) is 'What is stored of a credential: the SHA-256 of what follows its kind. A session''s is stored in hex.';
+revoke all on function app.credential_digest(text) from public;
+
 CREATE OR REPLACE FUNCTION app.current_account(OUT id uuid, OUT name text, OUT email text, OUT image text, OUT credential text, OUT organization_id uuid, OUT organization_role text, OUT scopes text[])
  RETURNS record
  LANGUAGE plpgsql
@@ -717,18 +722,10 @@ grant execute on function app.current_organization_role() to rowhouse_api;
 
 CREATE OR REPLACE FUNCTION app.current_owner_id()
  RETURNS uuid
- LANGUAGE plpgsql
- STABLE PARALLEL SAFE SECURITY DEFINER
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-begin
-  if left(current_setting('app.credential', true), 2) = 'l:' then
-    return app.leased_user_id();
-  end if;
-  return app.current_user_id();
-end
-$function$;
-comment on function app.current_owner_id() is 'Whose row an insert makes. Used in column defaults and nowhere else.';
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN CASE WHEN app.holds_lease() THEN app.leased_user_id() ELSE app.current_user_id() END;
+comment on function app.current_owner_id() is 'Whose row an insert makes, and whose tasks a statement reads: the caller''s, or under a lease its task''s owner''s. A policy for reading binds a lease to its task, too.';
 revoke all on function app.current_owner_id() from public;
 grant execute on function app.current_owner_id() to rowhouse_api;
 
@@ -744,7 +741,7 @@ begin
   if left(credential, 2) = 's:' then
     return (
       select s.id from auth.sessions s
-      where s.token = encode(sha256(decode(substr(credential, 3), 'hex')), 'hex') and s.expires_at > now()
+      where s.token = encode(app.credential_digest(credential), 'hex') and s.expires_at > now()
     );
   end if;
   return null;
@@ -784,17 +781,14 @@ begin
     when 's:' then
       return (
         select s.user_id from auth.sessions s
-        where s.token = encode(sha256(decode(substr(credential, 3), 'hex')), 'hex') and s.expires_at > now()
+        where s.token = encode(app.credential_digest(credential), 'hex') and s.expires_at > now()
           and not exists (select from auth.users u where u.id = s.user_id and u.removed_at is not null)
       );
     when 't:' then
       return (
         select t.user_id from app.api_tokens t
-        where t.token_hash = sha256(decode(substr(credential, 3), 'hex'))
-          and t.revoked_at is null
-          and (t.expires_at is null or t.expires_at > now())
-          and (t.grace_until is null or t.grace_until > now())
-          and t.deletion_id is null
+        where t.token_hash = app.credential_digest(credential)
+          and app.is_live(t)
           and not exists (select from auth.users u where u.id = t.user_id and u.removed_at is not null)
       );
     else
@@ -1960,7 +1954,7 @@ AS $function$
 begin
   return query
     select
-      s.id, s.token = encode(sha256(decode(substr(current_setting('app.credential', true), 3), 'hex')), 'hex'),
+      s.id, s.token = encode(app.credential_digest(current_setting('app.credential', true)), 'hex'),
       s.user_agent, s.ip_address, s.created_at, s.expires_at
     from auth.sessions s
     where s.user_id = app.current_session_user_id() and s.expires_at > now()
@@ -1983,7 +1977,7 @@ begin
   into user_id, task_id, lease_id
   from app.task_leases l
   where left(p_credential, 2) = 'l:'
-    and l.credential_hash = sha256(decode(substr(p_credential, 3), 'hex'))
+    and l.credential_hash = app.credential_digest(p_credential)
     and l.ended_at is null
     and l.expires_at > now()
     and not exists (select from auth.users u where u.id = l.user_id and u.removed_at is not null)
@@ -1993,10 +1987,7 @@ begin
         select from app.api_tokens t
         where t.user_id = l.user_id
           and t.id = l.api_token_id
-          and t.revoked_at is null
-          and (t.expires_at is null or t.expires_at > now())
-          and (t.grace_until is null or t.grace_until > now())
-          and t.deletion_id is null
+          and app.is_live(t)
       )
     )
     and (
@@ -2127,7 +2118,7 @@ begin
   end if;
   if left(credential, 2) = 't:' then
     select t.organization_id into bound from app.api_tokens t
-    where t.token_hash = sha256(decode(substr(credential, 3), 'hex'));
+    where t.token_hash = app.credential_digest(credential);
   end if;
   return array(
     select m.organization_id from auth.members m
@@ -2734,7 +2725,7 @@ declare
 begin
   delete from auth.sessions s
   where s.user_id = app.current_session_user_id()
-    and s.token <> encode(sha256(decode(substr(current_setting('app.credential', true), 3), 'hex')), 'hex');
+    and s.token <> encode(app.credential_digest(current_setting('app.credential', true)), 'hex');
   get diagnostics revoked = row_count;
   return revoked;
 end
@@ -3401,15 +3392,6 @@ $function$;
 comment on function app.task_deadline(timestamp with time zone, jsonb) is 'When a task must be over, counted from its first claim.';
 revoke all on function app.task_deadline(timestamp with time zone, jsonb) from public;
 
-CREATE OR REPLACE FUNCTION app.task_owner_id()
- RETURNS uuid
- LANGUAGE sql
- STABLE PARALLEL SAFE
-RETURN CASE WHEN app.holds_lease() THEN app.leased_user_id() ELSE app.current_user_id() END;
-comment on function app.task_owner_id() is 'Whose tasks a statement may read: the caller''s, or under a lease its owner''s. For policies that bind a lease to its task, too.';
-revoke all on function app.task_owner_id() from public;
-grant execute on function app.task_owner_id() to rowhouse_api;
-
 CREATE OR REPLACE FUNCTION app.touch_credential()
  RETURNS void
  LANGUAGE plpgsql
@@ -3428,13 +3410,13 @@ begin
           when s.slides and s.expires_at < now() + interval '6 days' then now() + interval '7 days'
           else s.expires_at
         end
-      where s.token = encode(sha256(decode(substr(credential, 3), 'hex')), 'hex')
+      where s.token = encode(app.credential_digest(credential), 'hex')
         and s.expires_at > now()
         and (s.last_used_at < now() - interval '1 minute' or s.slides and s.expires_at < now() + interval '6 days');
     when 't:' then
       update app.api_tokens t
       set last_used_at = now()
-      where t.token_hash = sha256(decode(substr(credential, 3), 'hex'))
+      where t.token_hash = app.credential_digest(credential)
         and (t.last_used_at is null or t.last_used_at < now() - interval '1 minute');
     else
       null;
@@ -3749,7 +3731,7 @@ create policy insert_owner on app.agent_runs
 
 create policy select_owner on app.agent_runs
   for select to rowhouse_api
-  using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
+  using (((user_id = ( SELECT app.current_owner_id() AS current_owner_id)) AND
 CASE
     WHEN ( SELECT app.holds_lease() AS holds_lease) THEN (task_id = ( SELECT app.leased_task_id() AS leased_task_id))
     ELSE true
@@ -3981,7 +3963,7 @@ create policy select_member on app.approvals
 
 create policy select_owner on app.approvals
   for select to rowhouse_api
-  using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
+  using (((user_id = ( SELECT app.current_owner_id() AS current_owner_id)) AND
 CASE
     WHEN ( SELECT app.holds_lease() AS holds_lease) THEN (task_id = ( SELECT app.leased_task_id() AS leased_task_id))
     ELSE true
@@ -4700,7 +4682,7 @@ create policy insert_owner on app.task_events
 
 create policy select_owner on app.task_events
   for select to rowhouse_api
-  using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
+  using (((user_id = ( SELECT app.current_owner_id() AS current_owner_id)) AND
 CASE
     WHEN ( SELECT app.holds_lease() AS holds_lease) THEN (task_id = ( SELECT app.leased_task_id() AS leased_task_id))
     ELSE true
@@ -4811,7 +4793,7 @@ create policy insert_owner on app.task_logs
 
 create policy select_owner on app.task_logs
   for select to rowhouse_api
-  using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
+  using (((user_id = ( SELECT app.current_owner_id() AS current_owner_id)) AND
 CASE
     WHEN ( SELECT app.holds_lease() AS holds_lease) THEN (task_id = ( SELECT app.leased_task_id() AS leased_task_id))
     ELSE true
@@ -4875,7 +4857,7 @@ create policy insert_owner on app.task_messages
 
 create policy select_owner on app.task_messages
   for select to rowhouse_api
-  using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
+  using (((user_id = ( SELECT app.current_owner_id() AS current_owner_id)) AND
 CASE
     WHEN ( SELECT app.holds_lease() AS holds_lease) THEN (task_id = ( SELECT app.leased_task_id() AS leased_task_id))
     ELSE true
@@ -4965,7 +4947,7 @@ END));
 
 create policy select_owner on app.tasks
   for select to rowhouse_api
-  using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
+  using (((user_id = ( SELECT app.current_owner_id() AS current_owner_id)) AND
 CASE
     WHEN ( SELECT app.holds_lease() AS holds_lease) THEN (id = ( SELECT app.leased_task_id() AS leased_task_id))
     ELSE true
@@ -5862,6 +5844,14 @@ $function$;
 comment on function app.erase_dependents(app.erasures, integer) is 'Deletes up to p_limit of the rows that depend on a removed row, and once none is left, the row itself; returns where the next batch begins.';
 revoke all on function app.erase_dependents(app.erasures, integer) from public;
 
+CREATE OR REPLACE FUNCTION app.is_live(p_token app.api_tokens)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN (((p_token).revoked_at IS NULL) AND (((p_token).expires_at IS NULL) OR ((p_token).expires_at > now())) AND (((p_token).grace_until IS NULL) OR ((p_token).grace_until > now())) AND ((p_token).deletion_id IS NULL));
+comment on function app.is_live(app.api_tokens) is 'Whether an API token signs in: not revoked, not expired, not replaced for longer than its grace, and no removed organization''s.';
+revoke all on function app.is_live(app.api_tokens) from public;
+
 CREATE OR REPLACE FUNCTION app.keep_keyring_check(p_value text, p_key_ids text[])
  RETURNS SETOF app.keyring_checks
  LANGUAGE plpgsql
@@ -6132,7 +6122,7 @@ create policy insert_lease on app.task_message_deltas
   WHERE ((m.user_id = task_message_deltas.user_id) AND (m.id = task_message_deltas.message_id) AND (m.role = 'agent'::text))))));
 create policy select_owner on app.task_message_deltas
   for select to rowhouse_api
-  using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
+  using (((user_id = ( SELECT app.current_owner_id() AS current_owner_id)) AND
 CASE
     WHEN ( SELECT app.holds_lease() AS holds_lease) THEN (EXISTS ( SELECT
        FROM app.task_messages m
@@ -6147,7 +6137,7 @@ create policy insert_lease on app.tool_calls
   WHERE ((r.user_id = tool_calls.user_id) AND (r.id = tool_calls.run_id))))));
 create policy select_owner on app.tool_calls
   for select to rowhouse_api
-  using (((user_id = ( SELECT app.task_owner_id() AS task_owner_id)) AND
+  using (((user_id = ( SELECT app.current_owner_id() AS current_owner_id)) AND
 CASE
     WHEN ( SELECT app.holds_lease() AS holds_lease) THEN (EXISTS ( SELECT
        FROM app.agent_runs r

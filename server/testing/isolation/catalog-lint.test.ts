@@ -97,6 +97,19 @@ describe('the lint', () => {
   })
 })
 
+test('one function digests a credential, and one decides whether an API token is live', async () => {
+  const functionsWith = async (text: string) => {
+    const { rows } = await superuser.query(
+      `select oid::regproc::text as name from pg_proc
+       where pronamespace in ('app'::regnamespace, 'auth'::regnamespace) and strpos(pg_get_functiondef(oid), $1) > 0`,
+      [text],
+    )
+    return rows.map(({ name }) => name)
+  }
+  expect(await functionsWith('sha256(decode(')).toEqual(['app.credential_digest'])
+  expect(await functionsWith('grace_until')).toEqual(['app.is_live'])
+})
+
 test('a server with CVE-2026-120154 is warned about, and one that is mended is not', () => {
   const warnings = (version: number) =>
     warningsAbout({ version, database: 'app', encoding: 'UTF8', ctype: 'C.UTF-8', foldsCase: true })
