@@ -1,11 +1,11 @@
 -- Roles, the two schemas, identifiers, and the triggers that tables share.
 --
--- Four logins serve; none owns anything, may bypass row-level security or belongs to another role. Roles are shared by all
--- databases of a cluster, so they are created when missing and never dropped here; their passwords are set after migrating,
--- from AUTH_SECRET, and appear in no file.
+-- Four logins serve; none owns anything, may bypass row-level security or belongs to another role. Roles are
+-- shared by all databases of a cluster, so they are created when missing and never dropped here; their
+-- passwords are set after migrating, from AUTH_SECRET, and appear in no file.
 --
--- Each table stands whole in one file, behind the tables that it refers to. The body of a PL/pgSQL function may name tables of
--- later files: it is looked up when it runs.
+-- Each table stands whole in one file, behind the tables that it refers to. The body of a PL/pgSQL function
+-- may name tables of later files: it is looked up when it runs.
 
 -- migrate:up
 
@@ -31,7 +31,8 @@ alter default privileges revoke execute on functions from public;
 create schema auth;
 create schema app;
 comment on schema auth is 'Users, sessions and organizations: Better Auth''s tables.';
-comment on schema app is 'Everything that users and organizations own, and the functions that tell who is asking.';
+comment on schema app is
+  'Everything that users and organizations own, and the functions that tell who is asking.';
 
 grant usage on schema auth to rowhouse_auth, rowhouse_api;
 grant usage on schema app to rowhouse_api, rowhouse_public, rowhouse_system;
@@ -50,7 +51,8 @@ begin
   if current_setting('server_version_num')::int >= 180000 then
     return uuidv7();
   end if;
-  -- RFC 9562, section 5.7, with method 3 of section 6.2: the 12 bits behind the version count fractions of a millisecond.
+  -- RFC 9562, section 5.7, with method 3 of section 6.2: the 12 bits behind the version count fractions of a
+  -- millisecond.
   micros := (extract(epoch from clock_timestamp()) * 1000000)::bigint;
   return encode(
     set_byte(
@@ -64,7 +66,8 @@ begin
   )::uuid;
 end
 $$;
-comment on function app.new_id() is 'A UUIDv7: the server''s own where it has one (PostgreSQL 18), else an equivalent.';
+comment on function app.new_id() is
+  'A UUIDv7: the server''s own where it has one (PostgreSQL 18), else an equivalent.';
 
 create function app.touch_updated_at() returns trigger
 language plpgsql
@@ -136,7 +139,8 @@ begin
 end
 $$;
 comment on function app.follow_in_batches() is
-  'Deletes or changes what depends on a removed row: a thousand rows at once, the rest in later batches. Arguments: the columns of its key.';
+  'Deletes or changes what depends on a removed row: a thousand rows at once, the rest in later batches. '
+  'Arguments: the columns of its key.';
 
 create function app.follow_deletion() returns trigger
 language plpgsql security definer
@@ -155,8 +159,9 @@ begin
 end
 $$;
 comment on function app.follow_deletion() is
-  'Marks the rows that hang on a removed one with its deletion_id, and brings back those that have it when it is restored.
-Arguments: the child''s table, its column with the parent''s id, and user_id where both tables belong to a user.';
+  'Marks the rows that hang on a removed one with its deletion_id, and brings back those that have it when '
+  'it is restored. Arguments: the child''s table, its column with the parent''s id, and user_id where both '
+  'tables belong to a user.';
 
 create function app.end_credential_leases() returns trigger
 language plpgsql security definer
@@ -169,8 +174,8 @@ begin
   if exists (select from auth.users u where u.id = old.user_id and u.removed_at is not null) then
     return old;
   end if;
-  -- The task first, as everyone does who needs both. Of a worker with more tasks than these, the other leases open nothing
-  -- any more, and lapse.
+  -- The task first, as everyone does who needs both. Of a worker with more tasks than these, the other leases
+  -- open nothing any more, and lapse.
   tasks := array(
     select t.id from app.tasks t
     where t.user_id = old.user_id and t.id in (
@@ -189,7 +194,8 @@ begin
 end
 $$;
 comment on function app.end_credential_leases() is
-  'Ends the leases that were claimed with a session or a token that is deleted, before they go with it: what follows a lease''s end follows.';
+  'Ends the leases that were claimed with a session or a token that is deleted, before they go with it: '
+  'what follows a lease''s end follows.';
 
 grant execute on function app.new_id to rowhouse_api, rowhouse_auth, rowhouse_system;
 

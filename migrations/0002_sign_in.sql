@@ -1,19 +1,19 @@
 -- Sign-in: what a credential opens, and what is set in front of every statement.
 --
--- A caller presents a secret. What travels here is a kind and the SHA-256 of the secret ('s:<hex>' for a session, 't:<hex>'
--- for an API token); what is stored is the SHA-256 of that. app.sign_in checks it and keeps it in the transaction-local
--- setting app.credential. Policies look the credential up again, so that a setting made by hand names nobody whose secret
--- its maker does not hold.
+-- A caller presents a secret. What travels here is a kind and the SHA-256 of the secret ('s:<hex>' for a
+-- session, 't:<hex>' for an API token); what is stored is the SHA-256 of that. app.sign_in checks it and
+-- keeps it in the transaction-local setting app.credential. Policies look the credential up again, so that a
+-- setting made by hand names nobody whose secret its maker does not hold.
 --
--- A worker presents the credential of a lease ('l:<hex>'), which opens one task, as its owner, and nothing else. app.sign_in
--- refuses it once the lease has ended, lapsed or lost the credential it was claimed with, so whatever a stale worker still sends
--- is refused at the same door as everything else. Under a lease app.current_user_id() is null: what has no policy for leases is
--- closed to them.
+-- A worker presents the credential of a lease ('l:<hex>'), which opens one task, as its owner, and nothing
+-- else. app.sign_in refuses it once the lease has ended, lapsed or lost the credential it was claimed with,
+-- so whatever a stale worker still sends is refused at the same door as everything else. Under a lease
+-- app.current_user_id() is null: what has no policy for leases is closed to them.
 --
--- A caller that froze in the middle of a transaction keeps its rows locked for seconds, not for hours. The logins have the same
--- bounds as settings of theirs in this database (server/db/session-settings.ts), which reach Better Auth's statements as well.
--- Here they hold for the API's statements wherever its login lacks those: in a copy of a database, or where the owner may not
--- alter roles.
+-- A caller that froze in the middle of a transaction keeps its rows locked for seconds, not for hours. The
+-- logins have the same bounds as settings of theirs in this database (server/db/session-settings.ts), which
+-- reach Better Auth's statements as well. Here they hold for the API's statements wherever its login lacks
+-- those: in a copy of a database, or where the owner may not alter roles.
 
 -- migrate:up
 
@@ -27,9 +27,12 @@ create type app.caller as (
   is_touch_due boolean,
   is_slide_due boolean
 );
-comment on type app.caller is 'The caller of a statement: user, credential, organization and role. Scopes are null for a session, which may do everything.';
+comment on type app.caller is
+  'The caller of a statement: user, credential, organization and role. Scopes are null for a session, '
+  'which may do everything.';
 
--- A function in SQL without settings of its own is inlined where it is called: the planner sees what it says, and no call is made.
+-- A function in SQL without settings of its own is inlined where it is called: the planner sees what it says,
+-- and no call is made.
 create function app.credential_digest(p_credential text) returns bytea
 language sql immutable parallel safe
 return sha256(decode(substr(p_credential, 3), 'hex'));
@@ -65,7 +68,8 @@ begin
     );
 end
 $$;
-comment on function app.live_lease(text) is 'The lease that a credential opens: not ended, not lapsed, and claimed with what is still valid.';
+comment on function app.live_lease(text) is
+  'The lease that a credential opens: not ended, not lapsed, and claimed with what is still valid.';
 
 create function app.authenticate(p_credential text, p_organization uuid, p_scope text) returns app.caller
 language plpgsql stable security definer
@@ -117,8 +121,8 @@ begin
     raise exception 'missing_scope' using errcode = 'insufficient_privilege';
   end if;
   if caller.scopes is not null then
-    -- What follows a plus sign is for other kinds of credential. 'session' is no scope: a token that lists it anyway is none
-    -- the stronger.
+    -- What follows a plus sign is for other kinds of credential. 'session' is no scope: a token that lists it
+    -- anyway is none the stronger.
     asked := split_part(p_scope, '+', 1);
     if asked <> 'any' and (asked = 'session' or not (
       asked = any (caller.scopes) or (asked like '%:read' and replace(asked, ':read', ':write') = any (caller.scopes))
@@ -143,7 +147,8 @@ begin
       raise exception 'not_a_member' using errcode = 'insufficient_privilege';
     end if;
     if lacks_factor then
-      -- What a session needs to choose another organization, or none, stays open to one that is active in this one.
+      -- What a session needs to choose another organization, or none, stays open to one that is active in
+      -- this one.
       if p_organization is not null or caller.kind = 'token' or split_part(p_scope, '+', 1) not in ('any', 'session') then
         raise exception 'two_factor_required' using errcode = 'insufficient_privilege';
       end if;
@@ -155,7 +160,8 @@ begin
 end
 $$;
 comment on function app.authenticate(text, uuid, text) is
-  'Turns a credential into a caller, or raises: 28000 unauthenticated or lease_lost; 42501 missing_scope, not_a_member or two_factor_required.';
+  'Turns a credential into a caller, or raises: 28000 unauthenticated or lease_lost; 42501 missing_scope, '
+  'not_a_member or two_factor_required.';
 
 create function app.sign_in(
   p_credential text,
@@ -171,20 +177,21 @@ declare
   caller app.caller := app.authenticate(p_credential, p_organization, p_scope);
   ignored pg_catalog.text;
 begin
-  -- Runs as the caller and pins no search_path, because what it sets must outlast it; hence the qualified names. It rides in
-  -- front of every statement, and each of its expressions is set up anew in every transaction; hence so few of them.
+  -- Runs as the caller and pins no search_path, because what it sets must outlast it; hence the qualified
+  -- names. It rides in front of every statement, and each of its expressions is set up anew in every
+  -- transaction; hence so few of them.
   ignored := pg_catalog.concat(
     pg_catalog.set_config('app.credential', p_credential, true),
     pg_catalog.set_config('app.organization', coalesce(caller.organization_id::pg_catalog.text, ''), true),
     pg_catalog.set_config('statement_timeout', p_timeout_ms::pg_catalog.text, true),
     pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
-    -- Every statement leads with its owner's key, so knowing the values makes no better plan; and a page of an owner with
-    -- many rows would be planned again on each call.
+    -- Every statement leads with its owner's key, so knowing the values makes no better plan; and a page of
+    -- an owner with many rows would be planned again on each call.
     pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true),
     case when p_is_read_only then pg_catalog.set_config('transaction_read_only', 'on', true) end
   );
-  -- What a statement before this one may have left on a shared connection, what would change how ours is read, and how long a
-  -- transaction that is waited for may do nothing.
+  -- What a statement before this one may have left on a shared connection, what would change how ours is
+  -- read, and how long a transaction that is waited for may do nothing.
   if pg_catalog.concat_ws(
     '/',
     pg_catalog.current_setting('row_security'),
@@ -212,7 +219,8 @@ begin
 end
 $$;
 comment on function app.sign_in(text, uuid, text, boolean, integer) is
-  'Rides in front of every statement: authenticates its caller and sets, for this transaction only, all that policies read.';
+  'Rides in front of every statement: authenticates its caller and sets, for this transaction only, all '
+  'that policies read.';
 
 create function app.touch_credential() returns void
 language plpgsql volatile security definer

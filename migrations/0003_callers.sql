@@ -1,6 +1,7 @@
 -- The caller: the functions that tell policies, column defaults and procedures who is asking.
 --
--- Each looks up the credential that app.sign_in left in the transaction, and returns null where it opens nothing.
+-- Each looks up the credential that app.sign_in left in the transaction, and returns null where it opens
+-- nothing.
 
 -- migrate:up
 
@@ -30,7 +31,8 @@ begin
   end case;
 end
 $$;
-comment on function app.current_user_id() is 'The user whose session or API token this transaction carries; null for nobody.';
+comment on function app.current_user_id() is
+  'The user whose session or API token this transaction carries; null for nobody.';
 
 create function app.current_session_user_id() returns uuid
 language plpgsql stable parallel safe security definer
@@ -44,7 +46,8 @@ begin
 end
 $$;
 comment on function app.current_session_user_id() is
-  'The user who is signed in with a session; null under an API token, so that a token cannot make or change tokens.';
+  'The user who is signed in with a session; null under an API token, so that a token cannot make or change '
+  'tokens.';
 
 create function app.current_session_id() returns uuid
 language plpgsql stable parallel safe security definer
@@ -62,7 +65,8 @@ begin
   return null;
 end
 $$;
-comment on function app.current_session_id() is 'The session that this transaction carries; null under any other credential.';
+comment on function app.current_session_id() is
+  'The session that this transaction carries; null under any other credential.';
 
 create function app.leased_user_id() returns uuid
 language plpgsql stable parallel safe security definer
@@ -77,7 +81,8 @@ begin
   return null;
 end
 $$;
-comment on function app.leased_user_id() is 'The owner of the task that this transaction''s lease opens; null without a lease.';
+comment on function app.leased_user_id() is
+  'The owner of the task that this transaction''s lease opens; null without a lease.';
 
 create function app.leased_task_id() returns uuid
 language plpgsql stable parallel safe security definer
@@ -92,7 +97,8 @@ begin
   return null;
 end
 $$;
-comment on function app.leased_task_id() is 'The one task that this transaction''s lease opens; null without a lease.';
+comment on function app.leased_task_id() is
+  'The one task that this transaction''s lease opens; null without a lease.';
 
 create function app.leased_id() returns uuid
 language plpgsql stable parallel safe security definer
@@ -113,14 +119,15 @@ comment on function app.leased_id() is 'This transaction''s lease; null without 
 create function app.holds_lease() returns boolean
 language sql stable parallel safe
 return left(current_setting('app.credential', true), 2) = 'l:';
-comment on function app.holds_lease() is 'Whether this transaction acts under a lease, one that has ended included.';
+comment on function app.holds_lease() is
+  'Whether this transaction acts under a lease, one that has ended included.';
 
 create function app.current_owner_id() returns uuid
 language sql stable parallel safe
 return case when app.holds_lease() then app.leased_user_id() else app.current_user_id() end;
 comment on function app.current_owner_id() is
-  'Whose row an insert makes, and whose tasks a statement reads: the caller''s, or under a lease its task''s owner''s. A policy for '
-  'reading binds a lease to its task, too.';
+  'Whose row an insert makes, and whose tasks a statement reads: the caller''s, or under a lease its '
+  'task''s owner''s. A policy for reading binds a lease to its task, too.';
 
 create function app.lacks_second_factor(p_user_id uuid, p_organization_id uuid) returns boolean
 language plpgsql stable parallel safe security definer
@@ -163,8 +170,8 @@ begin
 end
 $$;
 comment on function app.member_organization_ids() is
-  'The organizations in which the caller may act: all they belong to, or the one that their API token is bound to, without those
-that require a second factor of a caller who has none.';
+  'The organizations in which the caller may act: all they belong to, or the one that their API token is '
+  'bound to, without those that require a second factor of a caller who has none.';
 
 create function app.current_organization_id() returns uuid
 language plpgsql stable parallel safe security definer
@@ -199,7 +206,8 @@ begin
 end
 $$;
 comment on function app.current_organization_role() is
-  'As what the caller belongs to the organization in which they act; null for none. For policies of what an organization owns.';
+  'As what the caller belongs to the organization in which they act; null for none. For policies of what an '
+  'organization owns.';
 
 create function app.known_user_ids() returns uuid[]
 language plpgsql stable parallel safe security definer
@@ -213,7 +221,8 @@ begin
   );
 end
 $$;
-comment on function app.known_user_ids() is 'The users whose name and image the caller may see: themselves and fellow members.';
+comment on function app.known_user_ids() is
+  'The users whose name and image the caller may see: themselves and fellow members.';
 
 create function app.removed_user_ids() returns uuid[]
 language plpgsql stable parallel safe security definer
@@ -246,7 +255,8 @@ begin
 end
 $$;
 comment on function app.pending_parent_ids(text) is
-  'Removed media items, or organizations, whose content does not all follow them yet: it is gone for readers all the same.';
+  'Removed media items, or organizations, whose content does not all follow them yet: it is gone for '
+  'readers all the same.';
 
 grant execute on function app.removed_user_ids, app.pending_parent_ids to rowhouse_api, rowhouse_public;
 grant execute on function

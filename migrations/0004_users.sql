@@ -1,11 +1,14 @@
 -- Users and their ways to sign in: tables that Better Auth keeps.
 --
--- Better Auth reads and writes `auth` as rowhouse_auth. The API sees a few columns of the rows that its caller may know.
+-- Better Auth reads and writes `auth` as rowhouse_auth. The API sees a few columns of the rows that its
+-- caller may know.
 --
--- Names, slugs, pictures and addresses are shown to others. The rules are those of server/inputs.ts, a little wider where a
--- regular expression of Postgres knows less; they hold here as well, so that no way to write a row passes them by.
+-- Names, slugs, pictures and addresses are shown to others. The rules are those of server/inputs.ts, a little
+-- wider where a regular expression of Postgres knows less; they hold here as well, so that no way to write a
+-- row passes them by.
 --
--- A pending reset link or sign-in challenge names its user, and ends with the user's next password or mail address.
+-- A pending reset link or sign-in challenge names its user, and ends with the user's next password or mail
+-- address.
 
 -- migrate:up
 
@@ -33,7 +36,8 @@ create table auth.users (
 );
 comment on table auth.users is 'People who can sign in.';
 comment on column auth.users.removed_at is
-  'When the user was removed. Nobody signs in as them or sees them from then on; their rows are deleted in batches, this one last.';
+  'When the user was removed. Nobody signs in as them or sees them from then on; their rows are deleted in '
+  'batches, this one last.';
 -- Nearly always empty, which makes asking whether a user is removed all but free.
 create index users_removed_idx on auth.users (id) where removed_at is not null;
 
@@ -67,7 +71,8 @@ begin
 end
 $$;
 comment on function auth.follow_two_factor() is
-  'With the factor switched on, its secret counts and sessions without it end; switched off, secret, codes and trusted devices go.';
+  'With the factor switched on, its secret counts and sessions without it end; switched off, secret, codes '
+  'and trusted devices go.';
 create trigger users_follow_two_factor after update of two_factor_enabled on auth.users
   for each row when (old.two_factor_enabled is distinct from new.two_factor_enabled)
   execute function auth.follow_two_factor();
@@ -110,7 +115,8 @@ begin
 end
 $$;
 comment on function app.close_account_instead() is
-  'Makes deleting a user the same for everybody: it removes them, and their row goes at once where they have little, else last.';
+  'Makes deleting a user the same for everybody: it removes them, and their row goes at once where they '
+  'have little, else last.';
 create trigger users_close_account before delete on auth.users
   for each row execute function app.close_account_instead();
 comment on trigger users_close_account on auth.users is
@@ -135,7 +141,8 @@ create table auth.accounts (
   constraint accounts_provider_id_account_id_key unique (provider_id, account_id),
   constraint accounts_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade
 );
-comment on table auth.accounts is 'Ways to sign in: a password or an external account. OAuth tokens are encrypted.';
+comment on table auth.accounts is
+  'Ways to sign in: a password or an external account. OAuth tokens are encrypted.';
 create index accounts_user_id_idx on auth.accounts (user_id);
 
 alter table auth.accounts enable row level security;
@@ -193,9 +200,11 @@ create table auth.verifications (
   constraint verifications_pkey primary key (id),
   constraint verifications_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade
 );
-comment on table auth.verifications is 'Pending password resets, mail verifications and sign-in states; identifiers are hashed.';
+comment on table auth.verifications is
+  'Pending password resets, mail verifications and sign-in states; identifiers are hashed.';
 comment on column auth.verifications.user_id is
-  'Whose reset link or sign-in challenge it is; it ends with their next password or mail address. Null for anything else.';
+  'Whose reset link or sign-in challenge it is; it ends with their next password or mail address. Null for '
+  'anything else.';
 create index verifications_identifier_idx on auth.verifications (identifier);
 create index verifications_expires_at_idx on auth.verifications (expires_at);
 create index verifications_user_id_idx on auth.verifications (user_id);

@@ -1,7 +1,8 @@
 -- Organizations, their members and invitations: tables that Better Auth keeps.
 --
--- A removed organization keeps its row, which no login sees, Better Auth's included. Rows bound to the organization are marked
--- with its deletion_id; restoring the organization within 30 days clears exactly those marks.
+-- A removed organization keeps its row, which no login sees, Better Auth's included. Rows bound to the
+-- organization are marked with its deletion_id; restoring the organization within 30 days clears exactly those
+-- marks.
 
 -- migrate:up
 
@@ -27,7 +28,8 @@ create table auth.organizations (
   constraint organizations_logo_check check (char_length(logo) <= 2048 and logo ~* '^https?://[^\u0001-\u0020\u007f]+$'),
   constraint organizations_metadata_check check (octet_length(metadata) <= 16384)
 );
-comment on table auth.organizations is 'Teams. Removing one hides it; its row stays, so that it can be restored within 30 days.';
+comment on table auth.organizations is
+  'Teams. Removing one hides it; its row stays, so that it can be restored within 30 days.';
 create unique index organizations_slug_key on auth.organizations (slug) where deleted_at is null;
 
 alter table auth.organizations enable row level security;
@@ -62,7 +64,8 @@ begin
   return null;
 end
 $$;
-comment on function app.detach_organization_content() is 'Leaves an organization''s content with its creators when it is removed.';
+comment on function app.detach_organization_content() is
+  'Leaves an organization''s content with its creators when it is removed.';
 create trigger organizations_detach_content after update on auth.organizations
   for each row
   when (old.deleted_at is null and new.deleted_at is not null)
@@ -89,7 +92,8 @@ comment on table auth.members is 'Who belongs to an organization, and as what.';
 create index members_user_id_idx on auth.members (user_id, organization_id);
 
 alter table auth.members enable row level security;
--- Better Auth's login sees no organization that is removed, and so none of its members and invitations either.
+-- Better Auth's login sees no organization that is removed, and so none of its members and invitations
+-- either.
 create policy all_auth on auth.members for all to rowhouse_auth
   using (exists (select from auth.organizations o where o.id = organization_id))
   with check (exists (select from auth.organizations o where o.id = organization_id));

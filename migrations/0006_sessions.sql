@@ -1,9 +1,10 @@
 -- Sessions, and the second factor: what a session must show before it exists, and what the factor keeps.
 --
--- Better Auth asks for a second factor after a sign-in by password only. Here the table of sessions asks: a row for a user who
--- has the factor is refused unless it says when the factor was given, whatever made it. So there is no half signed-in session
--- that some reader of the table could take for a whole one. The server fills the column in after a code, from the session that
--- asks, or from a device that was trusted after a code.
+-- Better Auth asks for a second factor after a sign-in by password only. Here the table of sessions asks: a
+-- row for a user who has the factor is refused unless it says when the factor was given, whatever made it. So
+-- there is no half signed-in session that some reader of the table could take for a whole one. The server
+-- fills the column in after a code, from the session that asks, or from a device that was trusted after a
+-- code.
 
 -- migrate:up
 
@@ -28,8 +29,10 @@ create table auth.sessions (
     references auth.organizations (id) on delete set null,
   constraint sessions_user_agent_check check (char_length(user_agent) <= 500)
 );
-comment on table auth.sessions is 'Sign-ins that last. A token is stored as the SHA-256 of the SHA-256 of the secret, in hex.';
-comment on column auth.sessions.slides is 'Whether use prolongs the session; false for one that was not to be remembered.';
+comment on table auth.sessions is
+  'Sign-ins that last. A token is stored as the SHA-256 of the SHA-256 of the secret, in hex.';
+comment on column auth.sessions.slides is
+  'Whether use prolongs the session; false for one that was not to be remembered.';
 comment on column auth.sessions.second_factor_at is
   'When the second factor that stands behind the session was given; null where its user had none.';
 create index sessions_user_id_idx on auth.sessions (user_id);
@@ -77,8 +80,8 @@ begin
   if new.second_factor_at is not null then
     return new;
   end if;
-  -- The lock makes a sign-in and the moment that the factor is switched on take turns: whichever is second sees the other. It
-  -- is taken whether the factor is on or not, since a condition would be read before it.
+  -- The lock makes a sign-in and the moment that the factor is switched on take turns: whichever is second
+  -- sees the other. It is taken whether the factor is on or not, since a condition would be read before it.
   select u.two_factor_enabled into has_factor from auth.users u where u.id = new.user_id for share;
   if has_factor then
     raise exception 'the second factor is missing'
@@ -138,7 +141,8 @@ create table auth.trusted_devices (
   constraint trusted_devices_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade
 );
 comment on table auth.trusted_devices is
-  'Browsers that gave a second factor and are not asked for it again until they expire; the cookie''s value is stored hashed.';
+  'Browsers that gave a second factor and are not asked for it again until they expire; the cookie''s value '
+  'is stored hashed.';
 create index trusted_devices_user_id_idx on auth.trusted_devices (user_id);
 create index trusted_devices_expires_at_idx on auth.trusted_devices (expires_at);
 
@@ -191,7 +195,8 @@ begin
 end
 $$;
 comment on function app.sweep_sign_ins() is
-  'Removes sessions, trusted devices and verifications that expired more than a day ago, at most a thousand of each, and returns how many.';
+  'Removes sessions, trusted devices and verifications that expired more than a day ago, at most a thousand '
+  'of each, and returns how many.';
 
 grant execute on function app.sweep_sign_ins to rowhouse_system;
 

@@ -1,6 +1,7 @@
 -- API tokens: credentials for programs.
 --
--- A token may be bound to an organization of its owner's: only a member can bind it, and it ends with the membership.
+-- A token may be bound to an organization of its owner's: only a member can bind it, and it ends with the
+-- membership.
 
 -- migrate:up
 
@@ -28,7 +29,8 @@ create table app.api_tokens (
   constraint api_tokens_name_check check (length(name) between 1 and 100),
   constraint api_tokens_token_hash_check check (octet_length(token_hash) = 32)
 );
-comment on table app.api_tokens is 'Credentials for programs: shown once, stored as a hash of a hash, with scopes of their own.';
+comment on table app.api_tokens is
+  'Credentials for programs: shown once, stored as a hash of a hash, with scopes of their own.';
 comment on column app.api_tokens.grace_until is 'Set when the token was rotated: it is refused from then on.';
 comment on column app.api_tokens.deletion_id is
   'Set while the organization that the token is bound to is removed: it is refused until that is restored.';
@@ -74,7 +76,8 @@ return p_token.revoked_at is null
   and (p_token.grace_until is null or p_token.grace_until > now())
   and p_token.deletion_id is null;
 comment on function app.is_live(app.api_tokens) is
-  'Whether an API token signs in: not revoked, not expired, not replaced for longer than its grace, and no removed organization''s.';
+  'Whether an API token signs in: not revoked, not expired, not replaced for longer than its grace, and no '
+  'removed organization''s.';
 
 -- migrate:down
 

@@ -1,5 +1,6 @@
--- What a user may know of their own account: profile, sessions, sign-in methods, memberships. The API login can't read
--- those columns in `auth`; these functions hand out the caller's own rows, and never a token or a password.
+-- What a user may know of their own account: profile, sessions, sign-in methods, memberships. The API login
+-- can't read those columns in `auth`; these functions hand out the caller's own rows, and never a token or a
+-- password.
 
 -- migrate:up
 
@@ -27,7 +28,8 @@ begin
 end
 $$;
 comment on function app.current_account() is
-  'The caller''s own profile, and what their credential is and allows; scopes are null for a session, which may do everything.';
+  'The caller''s own profile, and what their credential is and allows; scopes are null for a session, which '
+  'may do everything.';
 
 create function app.list_sessions()
 returns table (
@@ -47,7 +49,8 @@ begin
     order by s.id desc;
 end
 $$;
-comment on function app.list_sessions() is 'The sessions of the caller, who must be signed in with one; newest first.';
+comment on function app.list_sessions() is
+  'The sessions of the caller, who must be signed in with one; newest first.';
 
 create function app.revoke_session(p_id uuid) returns boolean
 language plpgsql volatile security definer
@@ -58,7 +61,8 @@ begin
   return found;
 end
 $$;
-comment on function app.revoke_session(uuid) is 'Ends one session of the caller; false where they have no such session.';
+comment on function app.revoke_session(uuid) is
+  'Ends one session of the caller; false where they have no such session.';
 
 create function app.revoke_other_sessions() returns integer
 language plpgsql volatile security definer
@@ -74,7 +78,8 @@ begin
   return revoked;
 end
 $$;
-comment on function app.revoke_other_sessions() is 'Ends every session of the caller but the one that asks; returns how many.';
+comment on function app.revoke_other_sessions() is
+  'Ends every session of the caller but the one that asks; returns how many.';
 
 create function app.export_account() returns table (source text, data jsonb)
 language plpgsql stable security definer
@@ -94,7 +99,8 @@ begin
     select 'verifications', to_jsonb(v) - array['identifier', 'value'] from auth.verifications v where v.user_id = caller;
 end
 $$;
-comment on function app.export_account() is 'The caller''s rows in auth, without tokens and passwords, for an export.';
+comment on function app.export_account() is
+  'The caller''s rows in auth, without tokens and passwords, for an export.';
 
 create function app.export_rows(p_source text, p_after uuid, p_limit integer) returns table (id uuid, data jsonb)
 language plpgsql stable security definer
@@ -166,8 +172,8 @@ begin
   update auth.organizations o
   set deleted_at = coalesce(o.deleted_at, now()), deletion_id = coalesce(o.deletion_id, app.new_id())
   where o.id = any (mine);
-  -- Every credential is dead from the moment that removed_at is set, and reset links ended with the address. These go at once,
-  -- so that what signs in can be used for another account.
+  -- Every credential is dead from the moment that removed_at is set, and reset links ended with the address.
+  -- These go at once, so that what signs in can be used for another account.
   delete from auth.members m where m.user_id = p_user_id;
   delete from auth.accounts a where a.user_id = p_user_id;
   delete from auth.two_factors t where t.user_id = p_user_id;
@@ -177,8 +183,9 @@ begin
 end
 $$;
 comment on function app.close_account(uuid) is
-  'Hides a user from everybody and ends all they sign in with; returns the jobs that delete what they own, organizations without '
-  'other members included. Raises members_last_owner_check where others would be left without an owner.';
+  'Hides a user from everybody and ends all they sign in with; returns the jobs that delete what they own, '
+  'organizations without other members included. Raises members_last_owner_check where others would be left '
+  'without an owner.';
 
 create function app.remove_account() returns uuid[]
 language plpgsql volatile security definer

@@ -1,13 +1,14 @@
 -- Organizations: made, changed, left, removed and restored; members and their roles.
 --
--- The tables are Better Auth's, and so are the rules: owners may do everything, admins all but touch owners and end the
--- organization, members read. Procedures go through the functions below, each of which derives its caller from the
--- transaction's credential, locks the organization and only then looks the caller's role up. So whoever is removed or lowered
--- meanwhile changes nothing any more, and the last of several who act at once finds what the others left.
+-- The tables are Better Auth's, and so are the rules: owners may do everything, admins all but touch owners
+-- and end the organization, members read. Procedures go through the functions below, each of which derives
+-- its caller from the transaction's credential, locks the organization and only then looks the caller's role
+-- up. So whoever is removed or lowered meanwhile changes nothing any more, and the last of several who act at
+-- once finds what the others left.
 --
--- What a function refuses, it raises with the SQLSTATE RH001: the message is the reason, the detail a sentence, the hint
--- perhaps the time at which to try again. What is not the caller's to know of, it answers with nothing. A function
--- without a grant is called by the others.
+-- What a function refuses, it raises with the SQLSTATE RH001: the message is the reason, the detail a
+-- sentence, the hint perhaps the time at which to try again. What is not the caller's to know of, it answers
+-- with nothing. A function without a grant is called by the others.
 
 -- migrate:up
 
@@ -37,7 +38,8 @@ begin
 end
 $$;
 comment on function app.own_organizations(uuid) is
-  'The organizations to which the caller, signed in with a session, belongs, newest first; or the one of this id.';
+  'The organizations to which the caller, signed in with a session, belongs, newest first; or the one of '
+  'this id.';
 
 create function app.require_second_factor(p_user_id uuid, p_organization_id uuid) returns void
 language plpgsql volatile security definer
@@ -75,7 +77,8 @@ begin
 end
 $$;
 comment on function app.lock_organization(uuid) is
-  'Locks one of the caller''s organizations and tells their role in it, as it is under the lock; null where it is not theirs.';
+  'Locks one of the caller''s organizations and tells their role in it, as it is under the lock; null where '
+  'it is not theirs.';
 
 create function app.activate_organization(p_id uuid) returns void
 language plpgsql volatile security definer
@@ -87,7 +90,8 @@ begin
     and s.user_id = app.current_session_user_id();
 end
 $$;
-comment on function app.activate_organization(uuid) is 'Makes an organization the one in which the caller''s session acts.';
+comment on function app.activate_organization(uuid) is
+  'Makes an organization the one in which the caller''s session acts.';
 
 create function app.mark_with_organization(p_id uuid, p_deletion_id uuid) returns void
 language plpgsql volatile security definer
@@ -107,7 +111,8 @@ begin
   perform app.follow('auth.organizations', jsonb_build_object('id', p_id), p_deletion_id);
 end
 $$;
-comment on function app.unmark_with_organization(uuid, uuid) is 'Brings back what went with an organization, and nothing else.';
+comment on function app.unmark_with_organization(uuid, uuid) is
+  'Brings back what went with an organization, and nothing else.';
 
 create function app.create_organization(p_name text, p_slug text, p_logo text) returns setof app.own_organization
 language plpgsql volatile security definer
@@ -159,7 +164,8 @@ begin
 end
 $$;
 comment on function app.update_organization(uuid, jsonb) is
-  'Changes the columns that p_changes names: name, slug, logo, and by owners require_two_factor and allow_self_approval.';
+  'Changes the columns that p_changes names: name, slug, logo, and by owners require_two_factor and '
+  'allow_self_approval.';
 
 create function app.remove_organization(p_id uuid, out id uuid, out deleted_at timestamptz)
 language plpgsql volatile security definer
@@ -216,7 +222,8 @@ begin
 end
 $$;
 comment on function app.restore_organization(uuid, text) is
-  'Brings an organization back that an owner removed within the last 30 days, perhaps under another slug: its own may be taken.';
+  'Brings an organization back that an owner removed within the last 30 days, perhaps under another slug: '
+  'its own may be taken.';
 
 create function app.leave_organization(p_id uuid) returns boolean
 language plpgsql volatile security definer
@@ -237,7 +244,8 @@ begin
   return found;
 end
 $$;
-comment on function app.leave_organization(uuid) is 'Ends the caller''s membership; false where there is none.';
+comment on function app.leave_organization(uuid) is
+  'Ends the caller''s membership; false where there is none.';
 
 create function app.set_active_organization(p_id uuid) returns setof app.own_organization
 language plpgsql volatile security definer

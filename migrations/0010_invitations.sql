@@ -31,7 +31,8 @@ begin
     order by i.id desc;
 end
 $$;
-comment on function app.describe_invitations(uuid[]) is 'Invitations with the names of organization and inviter, newest first.';
+comment on function app.describe_invitations(uuid[]) is
+  'Invitations with the names of organization and inviter, newest first.';
 
 create function app.create_invitation(p_id uuid, p_email text, p_role text, p_mails_per_hour integer) returns setof app.invitation
 language plpgsql volatile security definer
@@ -61,7 +62,8 @@ begin
       using errcode = 'unique_violation', constraint = 'members_organization_id_user_id_key', table = 'members', schema = 'auth';
   end if;
 
-  -- Each is a mail to somebody who did not ask for it: so many an hour to one address, and 20 times as many from one user.
+  -- Each is a mail to somebody who did not ask for it: so many an hour to one address, and 20 times as many
+  -- from one user.
   select max(limited.until) into again_at
   from (
     (
@@ -89,8 +91,8 @@ begin
 end
 $$;
 comment on function app.create_invitation(uuid, text, text, integer) is
-  'Invites whoever can prove that the address is theirs, for 48 hours; cancels an earlier invitation of the same address. '
-  'The caller, who sends the mail, says how many one address may get in an hour.';
+  'Invites whoever can prove that the address is theirs, for 48 hours; cancels an earlier invitation of the '
+  'same address. The caller, who sends the mail, says how many one address may get in an hour.';
 
 create function app.list_invitations(p_id uuid) returns setof app.invitation
 language plpgsql stable security definer
@@ -130,7 +132,8 @@ begin
 end
 $$;
 comment on function app.list_invitations(uuid) is
-  'The pending invitations of one of the caller''s organizations, expired ones included; without one, those that the caller received.';
+  'The pending invitations of one of the caller''s organizations, expired ones included; without one, those '
+  'that the caller received.';
 
 create function app.require_pending(p_status text, p_expires_at timestamptz) returns void
 language plpgsql volatile
@@ -148,7 +151,8 @@ begin
   end if;
 end
 $$;
-comment on function app.require_pending(text, timestamptz) is 'Refuses an invitation that was answered, was taken back or has expired.';
+comment on function app.require_pending(text, timestamptz) is
+  'Refuses an invitation that was answered, was taken back or has expired.';
 
 create function app.cancel_invitation(p_id uuid) returns setof app.invitation
 language plpgsql volatile security definer
@@ -205,7 +209,8 @@ begin
 end
 $$;
 comment on function app.lock_received_invitation(uuid) is
-  'Locks a pending invitation of the caller''s verified address; nulls where there is none. Not granted to anyone.';
+  'Locks a pending invitation of the caller''s verified address; nulls where there is none. Not granted to '
+  'anyone.';
 
 create function app.accept_invitation(p_id uuid) returns setof app.own_organization
 language plpgsql volatile security definer
@@ -226,7 +231,8 @@ begin
 end
 $$;
 comment on function app.accept_invitation(uuid) is
-  'Makes the caller a member of the organization that invited their verified address, and their session act in it.';
+  'Makes the caller a member of the organization that invited their verified address, and their session act '
+  'in it.';
 
 create function app.decline_invitation(p_id uuid) returns setof app.invitation
 language plpgsql volatile security definer
@@ -243,7 +249,8 @@ begin
   return query select * from app.describe_invitations(array[p_id]);
 end
 $$;
-comment on function app.decline_invitation(uuid) is 'Turns an invitation of the caller''s verified address down.';
+comment on function app.decline_invitation(uuid) is
+  'Turns an invitation of the caller''s verified address down.';
 
 grant execute on function
   app.create_invitation, app.list_invitations, app.cancel_invitation, app.accept_invitation,

@@ -1,8 +1,8 @@
 -- A user's settings, their daily quotas, and the counters that limit rates over all processes.
 --
--- A quota is taken by app.take_quota inside the statement that creates the row: its upsert locks the day's counter, so
--- parallel creates queue on it, and past the limit it raises and everything rolls back. Nobody may write the counter
--- otherwise, so deleting what was created gives nothing back.
+-- A quota is taken by app.take_quota inside the statement that creates the row: its upsert locks the day's
+-- counter, so parallel creates queue on it, and past the limit it raises and everything rolls back. Nobody
+-- may write the counter otherwise, so deleting what was created gives nothing back.
 
 -- migrate:up
 
@@ -17,7 +17,8 @@ create table app.settings (
   constraint settings_user_id_key_key unique (user_id, key),
   constraint settings_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade
 );
-comment on table app.settings is 'What a user has set, by key; which keys exist and what they hold is known to the code.';
+comment on table app.settings is
+  'What a user has set, by key; which keys exist and what they hold is known to the code.';
 
 alter table app.settings enable row level security;
 create policy select_owner on app.settings for select to rowhouse_api
@@ -98,7 +99,8 @@ begin
 end
 $$;
 comment on function app.take_quota(text, integer) is
-  'Counts one task or message of today and raises RH429 past the limit, which a user''s own setting can only lower.';
+  'Counts one task or message of today and raises RH429 past the limit, which a user''s own setting can '
+  'only lower.';
 
 create table app.rate_limits (
   key text not null,
@@ -109,7 +111,8 @@ create table app.rate_limits (
   updated_at timestamptz not null default now(),
   constraint rate_limits_pkey primary key (key)
 );
-comment on table app.rate_limits is 'Counters of calls by key and window. No login reads or writes it but through app.take_rate_limit.';
+comment on table app.rate_limits is
+  'Counters of calls by key and window. No login reads or writes it but through app.take_rate_limit.';
 create index rate_limits_expires_at_idx on app.rate_limits (expires_at);
 
 alter table app.rate_limits enable row level security;
@@ -145,7 +148,8 @@ begin
 end
 $$;
 comment on function app.take_rate_limit(text, integer, integer) is
-  'Counts one call under a key and tells whether it is within its limit; one window holds over all processes.';
+  'Counts one call under a key and tells whether it is within its limit; one window holds over all '
+  'processes.';
 
 create function app.take_turn(
   p_key text,
@@ -179,8 +183,8 @@ begin
 end
 $$;
 comment on function app.take_turn(text, integer, integer) is
-  'Lets a key through once its wait is over, which nobody else can make longer, and doubles the wait for the next turn. Returns 0,
-or the seconds that are left.';
+  'Lets a key through once its wait is over, which nobody else can make longer, and doubles the wait for '
+  'the next turn. Returns 0, or the seconds that are left.';
 
 create function app.sweep_rate_limits() returns integer
 language plpgsql volatile security definer
@@ -201,7 +205,8 @@ begin
   return swept;
 end
 $$;
-comment on function app.sweep_rate_limits() is 'Removes counters whose window is long over and returns how many.';
+comment on function app.sweep_rate_limits() is
+  'Removes counters whose window is long over and returns how many.';
 
 grant execute on function app.take_quota to rowhouse_api;
 grant execute on function app.take_rate_limit, app.take_turn, app.sweep_rate_limits to rowhouse_system;

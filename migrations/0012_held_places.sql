@@ -1,7 +1,7 @@
 -- How much one user holds at a time, over all processes: open streams, uploads under way, exports being read.
 --
--- Each process announces what its callers hold, and learns what the others' hold of the same. A process that was killed
--- announces nothing any more, so what it held counts for half a minute longer.
+-- Each process announces what its callers hold, and learns what the others' hold of the same. A process that
+-- was killed announces nothing any more, so what it held counts for half a minute longer.
 
 -- migrate:up
 
@@ -14,10 +14,11 @@ create table app.held_places (
   constraint held_places_count_check check (count > 0)
 );
 comment on table app.held_places is
-  'What users hold at a time, as each process announces it, by kind and user. No login reads or writes it but through '
-  'app.hold_places.';
+  'What users hold at a time, as each process announces it, by kind and user. No login reads or writes it '
+  'but through app.hold_places.';
 comment on column app.held_places.holder is 'The kind of what is held, and the user: "streams:<id>".';
-comment on column app.held_places.expires_at is 'When it counts no more unless the process announces it again.';
+comment on column app.held_places.expires_at is
+  'When it counts no more unless the process announces it again.';
 
 alter table app.held_places enable row level security;
 
@@ -37,7 +38,8 @@ begin
   -- Nothing here outlives the processes for long, so no commit waits for the disk.
   perform set_config('synchronous_commit', 'off', true);
   if p_is_taking then
-    -- Until the end of the transaction: of two processes that take for the same user, the second sees the first.
+    -- Until the end of the transaction: of two processes that take for the same user, the second sees the
+    -- first.
     perform pg_advisory_xact_lock(hashtextextended(named.holder, 24))
     from (select distinct unnest(p_holders) as holder order by 1) named;
   end if;
@@ -61,8 +63,8 @@ begin
 end
 $$;
 comment on function app.hold_places(uuid, text[], integer[], boolean) is
-  'Announces what callers of a process hold, for half a minute, and tells a process that takes more what the other processes'' '
-  'callers hold of it. Locks its holders then, in order.';
+  'Announces what callers of a process hold, for half a minute, and tells a process that takes more what '
+  'the other processes'' callers hold of it. Locks its holders then, in order.';
 
 create function app.sweep_held_places() returns integer
 language plpgsql volatile security definer
@@ -76,7 +78,8 @@ begin
   return swept;
 end
 $$;
-comment on function app.sweep_held_places() is 'Removes what ended processes held and returns how many rows that were.';
+comment on function app.sweep_held_places() is
+  'Removes what ended processes held and returns how many rows that were.';
 
 grant execute on function app.hold_places, app.sweep_held_places to rowhouse_system;
 

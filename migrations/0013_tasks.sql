@@ -1,17 +1,18 @@
 -- Tasks, and how their texts are searched.
 --
--- Search leads with the owner's key: matching text is not leakproof, so a text index would go unused behind a policy. The
--- search vector is stored, so that a search compares the owner's rows without parsing them.
+-- Search leads with the owner's key: matching text is not leakproof, so a text index would go unused behind a
+-- policy. The search vector is stored, so that a search compares the owner's rows without parsing them.
 --
--- A trigger ends the lease when its task leaves `processing` or is removed, whatever statement did it. Whoever writes to a task
--- locks its row, and the row names its lease; a statement that waited for the lock while the lease changed hands finds another
--- name there and writes nothing.
+-- A trigger ends the lease when its task leaves `processing` or is removed, whatever statement did it.
+-- Whoever writes to a task locks its row, and the row names its lease; a statement that waited for the lock
+-- while the lease changed hands finds another name there and writes nothing.
 
 -- migrate:up
 
--- Postgres's own parser takes a path, a host name or a compound for one word, and on a server whose LC_CTYPE is C it takes every
--- sign outside ASCII for a letter. Here the signs between words are named by their code points, so that a text has the same words
--- on every server: those of /src/app/page.tsx are src, app, page and tsx.
+-- Postgres's own parser takes a path, a host name or a compound for one word, and on a server whose LC_CTYPE
+-- is C it takes every sign outside ASCII for a letter. Here the signs between words are named by their code
+-- points, so that a text has the same words on every server: those of /src/app/page.tsx are src, app, page
+-- and tsx.
 create function app.search_words(value text) returns text
 language sql immutable parallel safe
 return btrim(regexp_replace(
@@ -22,14 +23,16 @@ return btrim(regexp_replace(
   ' ', 'g'
 ));
 comment on function app.search_words(text) is
-  'The words of a text in lower case, with one space between two. Signs are named by code point: no locale decides.';
+  'The words of a text in lower case, with one space between two. Signs are named by code point: no locale '
+  'decides.';
 
 create function app.search_vector(value text) returns tsvector
 language sql immutable parallel safe
 return to_tsvector('simple', app.search_words(value));
 comment on function app.search_vector(text) is 'What the column search of a text holds.';
 
--- Words that signs join must follow each other, and the last word may be the beginning of one, as it is while somebody types.
+-- Words that signs join must follow each other, and the last word may be the beginning of one, as it is while
+-- somebody types.
 create function app.search_query(value text) returns tsquery
 language sql immutable parallel safe
 begin atomic
@@ -56,7 +59,8 @@ begin atomic
   from terms;
 end;
 comment on function app.search_query(text) is
-  'Reads a search in web search syntax; its last word, unless quoted or excluded, matches by prefix. Empty where it has no words.';
+  'Reads a search in web search syntax; its last word, unless quoted or excluded, matches by prefix. Empty '
+  'where it has no words.';
 
 create table app.tasks (
   user_id uuid not null default app.current_owner_id(),
@@ -97,23 +101,26 @@ create table app.tasks (
   constraint tasks_status_check check (status in ('pending', 'processing', 'completed', 'error', 'stopped')),
   constraint tasks_progress_check check (progress between 0 and 100),
   constraint tasks_pr_status_check check (pr_status in ('open', 'closed', 'merged')),
-  -- Read for all users at once, by whoever looks for a task to claim or to end: one that can't be read would stop them.
+  -- Read for all users at once, by whoever looks for a task to claim or to end: one that can't be read would
+  -- stop them.
   constraint tasks_options_check check (options ->> 'maxDurationSeconds' ~ '^[1-9][0-9]{0,4}$'),
   constraint tasks_deleted_at_check check ((deleted_at is null) = (deletion_id is null))
 );
 comment on table app.tasks is 'Work for an agent: a prompt, its progress and what came of it.';
-comment on column app.tasks.deletion_id is 'Marks all rows that went with one deletion, so that restoring brings back exactly those.';
+comment on column app.tasks.deletion_id is
+  'Marks all rows that went with one deletion, so that restoring brings back exactly those.';
 comment on column app.tasks.lease_id is
-  'The lease under which a worker may write: the fence that holds under the row''s lock, when a lease changes hands meanwhile.';
+  'The lease under which a worker may write: the fence that holds under the row''s lock, when a lease '
+  'changes hands meanwhile.';
 create index tasks_user_id_status_id_idx on app.tasks (user_id, status, id desc) where deleted_at is null;
 create index tasks_organization_id_user_id_idx on app.tasks (organization_id, user_id) where organization_id is not null;
 create index tasks_claimable_idx on app.tasks (user_id, id)
   where deleted_at is null and status in ('pending', 'processing');
 
 alter table app.tasks enable row level security;
--- What owners and leases both read has one policy for both. Two would make an "or" of two owners, and with it a list reads and
--- sorts all rows of its owner instead of the first few from an index. A "case" for the lease, because the planner takes an
--- equality for one row in hundreds and then prefers to sort, too.
+-- What owners and leases both read has one policy for both. Two would make an "or" of two owners, and with it
+-- a list reads and sorts all rows of its owner instead of the first few from an index. A "case" for the
+-- lease, because the planner takes an equality for one row in hundreds and then prefers to sort, too.
 create policy select_owner on app.tasks for select to rowhouse_api
   using (
     user_id = (select app.current_owner_id())
@@ -162,7 +169,8 @@ begin
   return new;
 end
 $$;
-comment on function app.unname_task_lease() is 'Takes the lease''s name off a task that is over, stopped or removed.';
+comment on function app.unname_task_lease() is
+  'Takes the lease''s name off a task that is over, stopped or removed.';
 create trigger tasks_unname_lease before update on app.tasks
   for each row
   when (old.status = 'processing' and (new.status <> 'processing' or new.deleted_at is not null))
@@ -200,7 +208,8 @@ begin
   return null;
 end
 $$;
-comment on function app.mark_approvals_with_task() is 'Hides a removed task''s approvals, and brings back those that went with it.';
+comment on function app.mark_approvals_with_task() is
+  'Hides a removed task''s approvals, and brings back those that went with it.';
 create trigger tasks_mark_approvals after update of deleted_at on app.tasks
   for each row
   when ((old.deleted_at is null) <> (new.deleted_at is null))

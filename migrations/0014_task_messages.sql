@@ -1,12 +1,14 @@
--- What a task's worker and its owner write: logs, messages, and the events that number what happens to messages.
+-- What a task's worker and its owner write: logs, messages, and the events that number what happens to
+-- messages.
 --
--- Logs and messages are numbered per task. The numbers are handed out by the update that raises the task's last number, and
--- so under its row lock: gapless and in commit order, which makes "everything after 41" a complete answer. Logs are
--- append-only: nothing grants their change or removal.
+-- Logs and messages are numbered per task. The numbers are handed out by the update that raises the task's
+-- last number, and so under its row lock: gapless and in commit order, which makes "everything after 41" a
+-- complete answer. Logs are append-only: nothing grants their change or removal.
 --
--- A streamed message starts empty and grows by rows, which are folded into its content when it finishes: growing one row would
--- write the whole text again for every delta. Events are numbered under the task's row lock, like logs, so that a reader who
--- knows the number of the last event it saw misses none. Offsets and lengths count UTF-16 code units, as JavaScript does.
+-- A streamed message starts empty and grows by rows, which are folded into its content when it finishes:
+-- growing one row would write the whole text again for every delta. Events are numbered under the task's row
+-- lock, like logs, so that a reader who knows the number of the last event it saw misses none. Offsets and
+-- lengths count UTF-16 code units, as JavaScript does.
 
 -- migrate:up
 
@@ -100,7 +102,9 @@ create table app.task_message_deltas (
     references app.task_messages (user_id, id) on delete cascade,
   constraint task_message_deltas_offset_check check ("offset" >= 0)
 );
-comment on table app.task_message_deltas is 'The parts of a message in the order they were written. Append-only; one part with all of the text a week after it was finished.';
+comment on table app.task_message_deltas is
+  'The parts of a message in the order they were written. Append-only; one part with all of the text a week '
+  'after it was finished.';
 
 alter table app.task_message_deltas enable row level security;
 create policy select_owner on app.task_message_deltas for select to rowhouse_api
@@ -143,7 +147,8 @@ create table app.task_events (
   constraint task_events_offset_check check ((kind = 'delta') = ("offset" is not null)),
   constraint task_events_seq_check check (seq > 0)
 );
-comment on table app.task_events is 'What happened to a task''s messages, in order. Append-only, until a message''s deltas become one.';
+comment on table app.task_events is
+  'What happened to a task''s messages, in order. Append-only, until a message''s deltas become one.';
 create index task_events_user_id_task_id_message_id_idx on app.task_events (user_id, task_id, message_id);
 -- What is not folded yet, oldest first.
 create index task_events_at_idx on app.task_events (at) where kind = 'delta' and "offset" > 0;
@@ -160,8 +165,9 @@ create policy insert_lease on app.task_events for insert to rowhouse_api
   with check (user_id = (select app.leased_user_id()) and task_id = (select app.leased_task_id()));
 grant select, insert (task_id, seq, kind, message_id, "offset") on app.task_events to rowhouse_api;
 
--- A message of 100 kB can have 5,000 deltas, each a row with an event, for readers who were cut off while it grew. A week later
--- nobody was: one delta with all of the text, under the last one's number, tells the same from the beginning.
+-- A message of 100 kB can have 5,000 deltas, each a row with an event, for readers who were cut off while it
+-- grew. A week later nobody was: one delta with all of the text, under the last one's number, tells the same
+-- from the beginning.
 create function app.fold_message_deltas() returns integer
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -216,14 +222,16 @@ begin
       and e.message_id = message.id
       and e.kind = 'delta';
     folded := folded + 1;
-    -- However long the messages are, a call ends well before its deadline; one that it cut off would begin with the same again.
+    -- However long the messages are, a call ends well before its deadline; one that it cut off would begin
+    -- with the same again.
     exit when removed >= 20000;
   end loop;
   return folded;
 end
 $$;
 comment on function app.fold_message_deltas() is
-  'Makes one delta of each message''s that was finished more than a week ago, of at most fifty messages, and returns of how many.';
+  'Makes one delta of each message''s that was finished more than a week ago, of at most fifty messages, '
+  'and returns of how many.';
 
 create function app.check_streams(
   p_credentials text[], p_organizations uuid[], p_task_ids uuid[],
@@ -286,8 +294,9 @@ begin
 end
 $$;
 comment on function app.check_streams(text[], uuid[], uuid[]) is
-  'For each credential, organization and task of a stream: why its caller is refused, or the task''s state and last numbers; '
-  'without a status, the task is not there. Without a task, of the organization''s approvals, or of the caller''s own.';
+  'For each credential, organization and task of a stream: why its caller is refused, or the task''s state '
+  'and last numbers; without a status, the task is not there. Without a task, of the organization''s '
+  'approvals, or of the caller''s own.';
 
 grant execute on function app.fold_message_deltas, app.check_streams to rowhouse_system;
 

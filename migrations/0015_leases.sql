@@ -1,7 +1,7 @@
 -- Leases: how a worker comes to act for one task, and how it stops.
 --
--- A claim takes the next task and makes a lease. app.live_lease finds it by its credential; the task's own triggers end it when
--- the task leaves `processing` or is removed.
+-- A claim takes the next task and makes a lease. app.live_lease finds it by its credential; the task's own
+-- triggers end it when the task leaves `processing` or is removed.
 
 -- migrate:up
 
@@ -25,7 +25,8 @@ create table app.task_leases (
   constraint task_leases_credential_hash_check check (octet_length(credential_hash) = 32),
   constraint task_leases_lease_seconds_check check (lease_seconds between 10 and 600)
 );
-comment on table app.task_leases is 'Who works on a task, until when. Without a token and a session, it was the operator''s worker.';
+comment on table app.task_leases is
+  'Who works on a task, until when. Without a token and a session, it was the operator''s worker.';
 create unique index task_leases_user_id_task_id_live_key on app.task_leases (user_id, task_id) where ended_at is null;
 create index task_leases_user_id_task_id_idx on app.task_leases (user_id, task_id);
 create index task_leases_expires_at_idx on app.task_leases (expires_at) where ended_at is null;
@@ -83,7 +84,8 @@ begin
   return null;
 end
 $$;
-comment on function app.fail_abandoned_messages() is 'Fails the messages that were still being written when their lease ended.';
+comment on function app.fail_abandoned_messages() is
+  'Fails the messages that were still being written when their lease ended.';
 create trigger task_leases_fail_abandoned_messages after update of ended_at on app.task_leases
   for each row
   when (old.ended_at is null and new.ended_at is not null)
@@ -98,7 +100,8 @@ set search_path = pg_catalog, pg_temp
 as $$
   select coalesce(p_started_at + make_interval(secs => (p_options ->> 'maxDurationSeconds')::integer), 'infinity')
 $$;
-comment on function app.task_deadline(timestamptz, jsonb) is 'When a task must be over, counted from its first claim.';
+comment on function app.task_deadline(timestamptz, jsonb) is
+  'When a task must be over, counted from its first claim.';
 
 create function app.is_leased(p_user_id uuid, p_task_id uuid) returns boolean
 language plpgsql stable security definer
@@ -140,7 +143,8 @@ begin
   return ends;
 end
 $$;
-comment on function app.lease_task(uuid, uuid, text, integer, bytea, uuid, uuid) is 'The second half of a claim.';
+comment on function app.lease_task(uuid, uuid, text, integer, bytea, uuid, uuid) is
+  'The second half of a claim.';
 
 create function app.claim_task(
   p_worker text, p_lease_seconds integer, p_credential_hash bytea, out task_id uuid, out expires_at timestamptz
@@ -179,7 +183,8 @@ begin
     limit 1
     for update skip locked;
     exit when task_id is null;
-    -- Looked up anew under the lock: the row may have been claimed since the statement above took its snapshot.
+    -- Looked up anew under the lock: the row may have been claimed since the statement above took its
+    -- snapshot.
     if not app.is_leased(caller, task_id) then
       expires_at := app.lease_task(caller, task_id, p_worker, p_lease_seconds, p_credential_hash, token_id, session_id);
       return;
@@ -189,7 +194,8 @@ begin
 end
 $$;
 comment on function app.claim_task(text, integer, bytea) is
-  'Gives the caller''s oldest waiting task, or one whose lease has lapsed, to a worker. Nulls where there is none.';
+  'Gives the caller''s oldest waiting task, or one whose lease has lapsed, to a worker. Nulls where there '
+  'is none.';
 
 create function app.claim_any_task(
   p_after_user uuid, p_worker text, p_lease_seconds integer, p_credential_hash bytea,
@@ -205,7 +211,8 @@ declare
   after_user uuid := coalesce(p_after_user, nobody);
   after_task uuid := everybody;
 begin
-  -- Round robin by user: the first after the one served last who has a task to claim, then from the beginning.
+  -- Round robin by user: the first after the one served last who has a task to claim, then from the
+  -- beginning.
   for round in 1..2 loop
     loop
       select t.user_id, t.id into user_id, task_id
@@ -225,7 +232,8 @@ begin
         task_id := null;
         continue;
       end if;
-      -- Looked up anew under the lock: the row may have been claimed since the statement above took its snapshot.
+      -- Looked up anew under the lock: the row may have been claimed since the statement above took its
+      -- snapshot.
       if not app.is_leased(user_id, task_id) then
         expires_at := app.lease_task(user_id, task_id, p_worker, p_lease_seconds, p_credential_hash, null, null);
         return;
@@ -239,7 +247,8 @@ begin
 end
 $$;
 comment on function app.claim_any_task(uuid, text, integer, bytea) is
-  'The same for the operator''s workers, over all users in turn: p_after_user is the one who was served last.';
+  'The same for the operator''s workers, over all users in turn: p_after_user is the one who was served '
+  'last.';
 
 create function app.extend_lease(out expires_at timestamptz, out is_last boolean)
 language plpgsql volatile security definer
@@ -264,7 +273,8 @@ begin
 end
 $$;
 comment on function app.extend_lease() is
-  'Prolongs the caller''s lease by its length; is_last once the task''s maximum duration leaves no room for another.';
+  'Prolongs the caller''s lease by its length; is_last once the task''s maximum duration leaves no room for '
+  'another.';
 
 create function app.sweep_leases() returns table (user_id uuid, task_id uuid)
 language plpgsql volatile security definer

@@ -1,12 +1,12 @@
 -- Agent runs with their tool calls, and the catalogue of tools.
 --
--- A run and its calls belong to a user, perhaps to a task of theirs; a lease sees those of its own task. A call's arguments are
--- hashed (SHA-256 of their canonical JSON, RFC 8785), so that an approval can be bound to them. The catalogue is everyone's to
--- read and nobody's to write but migrations' and the operator's.
+-- A run and its calls belong to a user, perhaps to a task of theirs; a lease sees those of its own task. A
+-- call's arguments are hashed (SHA-256 of their canonical JSON, RFC 8785), so that an approval can be bound
+-- to them. The catalogue is everyone's to read and nobody's to write but migrations' and the operator's.
 --
--- Whether a call waits for approval is decided here, by triggers, and not by whoever records it: the API's login names no
--- status for a new call, and may only end one that is running. What moves a call out of awaiting_approval is a function of the
--- owner's.
+-- Whether a call waits for approval is decided here, by triggers, and not by whoever records it: the API's
+-- login names no status for a new call, and may only end one that is running. What moves a call out of
+-- awaiting_approval is a function of the owner's.
 
 -- migrate:up
 
@@ -208,7 +208,8 @@ begin
   return new;
 end
 $$;
-comment on function app.start_tool_call() is 'Lets a new call run, or wait for approval where the catalogue says so.';
+comment on function app.start_tool_call() is
+  'Lets a new call run, or wait for approval where the catalogue says so.';
 create trigger tool_calls_start before insert on app.tool_calls
   for each row execute function app.start_tool_call();
 comment on trigger tool_calls_start on app.tool_calls is
@@ -228,7 +229,8 @@ begin
   return new;
 end
 $$;
-comment on function app.keep_tool_call_transition() is 'Lets the API end calls that are running, and change no other.';
+comment on function app.keep_tool_call_transition() is
+  'Lets the API end calls that are running, and change no other.';
 create trigger tool_calls_keep_transition before update on app.tool_calls
   for each row
   when (

@@ -1,13 +1,16 @@
 -- Secrets at rest, and how a server knows that its keys are the ones they were sealed with.
 --
--- A column of the domain app.envelope holds a secret of its row's owner, sealed outside the database and bound to its table,
--- column, owner and row; such a table has the primary key (user_id, id) or (organization_id, id). Re-encryption finds these
--- columns in the catalog, so that no list of them can be out of date.
+-- A column of the domain app.envelope holds a secret of its row's owner, sealed outside the database and
+-- bound to its table, column, owner and row; such a table has the primary key (user_id, id) or
+-- (organization_id, id). Re-encryption finds these columns in the catalog, so that no list of them can be out
+-- of date.
 --
--- Each key that has sealed anything leaves a check value here. A server opens all of them before it serves, so that one whose
--- keys are not complete, or not the right ones, writes nothing that the others could not read.
+-- Each key that has sealed anything leaves a check value here. A server opens all of them before it serves,
+-- so that one whose keys are not complete, or not the right ones, writes nothing that the others could not
+-- read.
 --
--- Moving a secret to another key changes nothing that anybody sees, so updated_at stays as it is while the owner says so.
+-- Moving a secret to another key changes nothing that anybody sees, so updated_at stays as it is while the
+-- owner says so.
 
 -- migrate:up
 
@@ -15,7 +18,8 @@ create domain app.envelope as text
   constraint envelope_check
     check (value ~ '^rh1\.[A-Za-z0-9_-]{1,32}\.[A-Za-z0-9_-]{38,}$' and octet_length(value) <= 2097152);
 comment on domain app.envelope is
-  'A secret sealed by server/crypto: version, key id, then iv, ciphertext and tag of AES-256-GCM. Opens only in its own place.';
+  'A secret sealed by server/crypto: version, key id, then iv, ciphertext and tag of AES-256-GCM. Opens '
+  'only in its own place.';
 
 create table app.keyring_checks (
   key_id text not null,
@@ -48,7 +52,8 @@ begin
 end
 $$;
 comment on function app.keep_keyring_check(text, text[]) is
-  'Keeps the check value of a key that has none, unless its holder lacks another key in use; returns all check values.';
+  'Keeps the check value of a key that has none, unless its holder lacks another key in use; returns all '
+  'check values.';
 
 grant execute on function app.keep_keyring_check to rowhouse_system;
 

@@ -1,9 +1,10 @@
 -- Keys of AI providers, MCP servers, and which of them a task may use.
 --
--- Secrets are stored as envelopes of the application's keyring, bound to table, column, owner and row; the database never sees
--- what is in them. To a lease these tables are closed. What a worker needs comes through app.open_task_secrets, which gives the
--- envelopes of what the lease's own task names, and only where the lease was claimed by somebody who may read keys: a token
--- with keys:reveal, a session, or the operator's worker.
+-- Secrets are stored as envelopes of the application's keyring, bound to table, column, owner and row; the
+-- database never sees what is in them. To a lease these tables are closed. What a worker needs comes through
+-- app.open_task_secrets, which gives the envelopes of what the lease's own task names, and only where the
+-- lease was claimed by somebody who may read keys: a token with keys:reveal, a session, or the operator's
+-- worker.
 
 -- migrate:up
 
@@ -25,7 +26,8 @@ create table app.provider_keys (
 );
 comment on table app.provider_keys is 'A user''s keys to AI providers, one a provider, sealed.';
 comment on column app.provider_keys.hint is 'The key''s last characters, by which its owner recognises it.';
-comment on column app.provider_keys.last_used_at is 'When the key was last revealed, to its owner or to a worker.';
+comment on column app.provider_keys.last_used_at is
+  'When the key was last revealed, to its owner or to a worker.';
 
 alter table app.provider_keys enable row level security;
 create policy select_owner on app.provider_keys for select to rowhouse_api
@@ -140,7 +142,8 @@ create table app.task_keys (
   constraint task_keys_provider_check
     check (provider in ('anthropic', 'openai', 'cursor', 'gemini', 'aigateway'))
 );
-comment on table app.task_keys is 'Which providers'' keys a task may use. A key may be set, or set anew, after the task was created.';
+comment on table app.task_keys is
+  'Which providers'' keys a task may use. A key may be set, or set anew, after the task was created.';
 
 alter table app.task_keys enable row level security;
 create policy select_owner on app.task_keys for select to rowhouse_api
@@ -211,7 +214,8 @@ begin
 end
 $$;
 comment on function app.open_task_secrets() is
-  'What the task of this transaction''s lease may use, sealed, and notes the use. Raises RH409 lease_lost, and RH403 missing_scope where who claimed the task may not read keys.';
+  'What the task of this transaction''s lease may use, sealed, and notes the use. Raises RH409 lease_lost, '
+  'and RH403 missing_scope where who claimed the task may not read keys.';
 
 grant execute on function app.open_task_secrets to rowhouse_api;
 

@@ -1,16 +1,19 @@
--- Connections to users' accounts elsewhere (Notion, GitHub, Slack, Linear), and the states of connect flows under way.
+-- Connections to users' accounts elsewhere (Notion, GitHub, Slack, Linear), and the states of connect flows
+-- under way.
 --
--- A connection's tokens are sealed. A refresh is made once however many ask for it: whoever moves refresh_claimed_until calls the
--- provider, outside of any transaction, and stores the outcome while the claim is still theirs; the others wait for the version to
--- change. A claim lapses, so that one who died with it stops nobody. It is a random id, and whoever knows it stores the new tokens
--- through app.store_refreshed_tokens, also when the session that the refresh began under has ended meanwhile: the provider has
--- ended the old tokens, so they would be lost.
+-- A connection's tokens are sealed. A refresh is made once however many ask for it: whoever moves
+-- refresh_claimed_until calls the provider, outside of any transaction, and stores the outcome while the
+-- claim is still theirs; the others wait for the version to change. A claim lapses, so that one who died with
+-- it stops nobody. It is a random id, and whoever knows it stores the new tokens through
+-- app.store_refreshed_tokens, also when the session that the refresh began under has ended meanwhile: the
+-- provider has ended the old tokens, so they would be lost.
 --
--- Which account a connection is to decides whose webhooks its user reads. So the API's login may neither make one nor say which it
--- is: app.store_connection does, for the system's login, with the session's credential to say for whom.
+-- Which account a connection is to decides whose webhooks its user reads. So the API's login may neither make
+-- one nor say which it is: app.store_connection does, for the system's login, with the session's credential
+-- to say for whom.
 --
--- A state belongs to the session that it was made under, is taken once and ends after ten minutes. What is stored is its hash,
--- and nobody reads it: app.take_oauth_state deletes and returns the caller's own.
+-- A state belongs to the session that it was made under, is taken once and ends after ten minutes. What is
+-- stored is its hash, and nobody reads it: app.take_oauth_state deletes and returns the caller's own.
 
 -- migrate:up
 
@@ -46,8 +49,10 @@ comment on table app.connections is 'A user''s accounts elsewhere, with the toke
 comment on column app.connections.external_id is
   'The workspace, installation, team or organization as the provider names it; what its webhooks name.';
 comment on column app.connections.access_token is 'Null once it is revoked.';
-comment on column app.connections.token_version is 'Counts the tokens that were stored here; a sealed value changes with its key.';
-comment on column app.connections.refresh_claim is 'Who may store the outcome of the refresh under way. New tokens end it.';
+comment on column app.connections.token_version is
+  'Counts the tokens that were stored here; a sealed value changes with its key.';
+comment on column app.connections.refresh_claim is
+  'Who may store the outcome of the refresh under way. New tokens end it.';
 comment on column app.connections.connected_at is 'When its user last went through the provider''s consent.';
 create unique index connections_user_id_notion_key on app.connections (user_id) where provider = 'notion';
 create index connections_provider_external_id_idx on app.connections (provider, external_id);
@@ -129,7 +134,8 @@ $$;
 comment on function app.store_connection(
   text, uuid, text, text, text, text, text, text[], text, jsonb, text, text, timestamptz
 ) is
-  'Keeps what the consent of this session''s user led to: anew, or in place of what they had of the account p_before. False where that is gone.';
+  'Keeps what the consent of this session''s user led to: anew, or in place of what they had of the account '
+  'p_before. False where that is gone.';
 
 create function app.store_refreshed_tokens(
   p_user uuid,
@@ -151,7 +157,8 @@ as $$
   returning c.token_version
 $$;
 comment on function app.store_refreshed_tokens(uuid, uuid, uuid, text, text, timestamptz) is
-  'Stores what a refresh led to for whoever claimed it, and returns the version; null once the claim is another''s, or the tokens are.';
+  'Stores what a refresh led to for whoever claimed it, and returns the version; null once the claim is '
+  'another''s, or the tokens are.';
 
 create function app.is_account_connected(p_provider text, p_external_id text) returns boolean
 language sql stable security definer
@@ -184,7 +191,8 @@ create table app.oauth_states (
     references auth.sessions (user_id, id) on delete cascade,
   constraint oauth_states_state_hash_check check (octet_length(state_hash) = 32)
 );
-comment on table app.oauth_states is 'Connect flows that a browser has begun: taken once, by the session that began them.';
+comment on table app.oauth_states is
+  'Connect flows that a browser has begun: taken once, by the session that began them.';
 create index oauth_states_user_id_session_id_idx on app.oauth_states (user_id, session_id);
 create index oauth_states_expires_at_idx on app.oauth_states (expires_at);
 
@@ -215,7 +223,8 @@ as $$
   returning s.user_id, s.id, s.provider, s.code_verifier::text, s.return_to, s.expires_at <= now()
 $$;
 comment on function app.take_oauth_state(bytea) is
-  'Takes a state away from the session that it was made under, and tells what it was for; nothing for anybody else.';
+  'Takes a state away from the session that it was made under, and tells what it was for; nothing for '
+  'anybody else.';
 
 create function app.sweep_oauth_states() returns integer
 language plpgsql volatile security definer

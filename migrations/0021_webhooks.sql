@@ -1,12 +1,14 @@
 -- Webhooks: what providers deliver, and the events that connections get of it.
 --
--- A delivery is stored once by the provider's id and by its body, in the same statement as its fan-out: one event for each
--- active connection whose workspace, installation or team the verified body names. So a thousand copies at once make one
--- delivery and one event a connection. What matches no connection stays among the deliveries, which no login reads.
+-- A delivery is stored once by the provider's id and by its body, in the same statement as its fan-out: one
+-- event for each active connection whose workspace, installation or team the verified body names. So a
+-- thousand copies at once make one delivery and one event a connection. What matches no connection stays
+-- among the deliveries, which no login reads.
 --
--- Any process may work on events: a claim lasts until next_attempt_at, and whoever outlives theirs finds that the event is no
--- longer at their attempt. An event's effect on its connection is decided when it is received, and made in the same
--- transaction that calls the event processed. Connections are locked before their events, as their removal does.
+-- Any process may work on events: a claim lasts until next_attempt_at, and whoever outlives theirs finds that
+-- the event is no longer at their attempt. An event's effect on its connection is decided when it is
+-- received, and made in the same transaction that calls the event processed. Connections are locked before
+-- their events, as their removal does.
 
 -- migrate:up
 
@@ -25,9 +27,11 @@ create table app.webhook_deliveries (
 );
 comment on table app.webhook_deliveries is
   'What providers delivered, once each, for thirty days. No login reads or writes it but through functions.';
-comment on column app.webhook_deliveries.delivery_id is 'The provider''s, by which a repeated delivery is recognised.';
+comment on column app.webhook_deliveries.delivery_id is
+  'The provider''s, by which a repeated delivery is recognised.';
 comment on column app.webhook_deliveries.body_hash is
-  'SHA-256 of the body as it was signed: a copy under another id, which no signature covers, is recognised by it.';
+  'SHA-256 of the body as it was signed: a copy under another id, which no signature covers, is recognised '
+  'by it.';
 create index webhook_deliveries_received_at_idx on app.webhook_deliveries (received_at);
 
 alter table app.webhook_deliveries enable row level security;
@@ -61,7 +65,8 @@ create table app.webhook_events (
     check ((next_attempt_at is null) = (status in ('processed', 'dead')))
 );
 comment on table app.webhook_events is 'What a delivery was to one connection: an event of its owner''s.';
-comment on column app.webhook_events.effect is 'What processing does to the connection; null where it only notes the event.';
+comment on column app.webhook_events.effect is
+  'What processing does to the connection; null where it only notes the event.';
 comment on column app.webhook_events.next_attempt_at is
   'When the event is to be worked on; of one that is being processed, when its claim ends.';
 create index webhook_events_user_id_provider_id_idx on app.webhook_events (user_id, provider, id desc);
@@ -154,7 +159,8 @@ begin
 end
 $$;
 comment on function app.receive_webhook(text, text, bytea, text, text[], text, jsonb, jsonb) is
-  'Stores a verified delivery and an event for each active connection that it names; a copy of one that is stored does nothing.';
+  'Stores a verified delivery and an event for each active connection that it names; a copy of one that is '
+  'stored does nothing.';
 
 create function app.claim_webhook_events(p_limit integer, p_claim_seconds integer, p_max_attempts integer)
 returns table (user_id uuid, id uuid, attempt integer)
@@ -187,7 +193,8 @@ begin
 end
 $$;
 comment on function app.claim_webhook_events(integer, integer, integer) is
-  'Claims events that are due, those of whoever did not come to an end among them, which die after their last attempt.';
+  'Claims events that are due, those of whoever did not come to an end among them, which die after their '
+  'last attempt.';
 
 create function app.process_webhook_event(p_user uuid, p_id uuid, p_attempt integer) returns boolean
 language plpgsql volatile security definer
@@ -290,7 +297,8 @@ begin
 end
 $$;
 comment on function app.sweep_webhooks() is
-  'Removes deliveries of more than thirty days ago with their events, at most a thousand at once, and returns how many.';
+  'Removes deliveries of more than thirty days ago with their events, at most a thousand at once, and '
+  'returns how many.';
 
 grant execute on function
   app.receive_webhook, app.claim_webhook_events, app.process_webhook_event, app.fail_webhook_event,

@@ -82,7 +82,8 @@ begin
 end
 $$;
 comment on function app.set_default_ai_provider(uuid) is
-  'Makes one of the current organization''s providers its default, instead of the one that was; false where there is no such provider.';
+  'Makes one of the current organization''s providers its default, instead of the one that was; false where '
+  'there is no such provider.';
 
 grant execute on function app.set_default_ai_provider to rowhouse_api;
 

@@ -1,15 +1,16 @@
 -- Approvals, and the sequences that number their changes.
 --
--- An approval is its requester's, and perhaps an organization's, whose members see it. Nobody writes the table: it is requested,
--- decided, cancelled and expired by the functions below, which derive their caller from the transaction's credential. A decision
--- is bound to the hash of what was shown (SHA-256 of canonical JSON, RFC 8785), is made once, and moves the tool call that waits
--- for it in the same transaction.
+-- An approval is its requester's, and perhaps an organization's, whose members see it. Nobody writes the
+-- table: it is requested, decided, cancelled and expired by the functions below, which derive their caller
+-- from the transaction's credential. A decision is bound to the hash of what was shown (SHA-256 of canonical
+-- JSON, RFC 8785), is made once, and moves the tool call that waits for it in the same transaction.
 --
 -- Locks are taken in one order: organization, task, tool call, approval, and the sequences last.
 --
--- Each change of an approval takes the next number of its requester's sequence and of its organization's, under the sequence's row
--- lock and so in commit order. The approval keeps the last ones, so that "what changed after 41" is a range of an index, and
--- who comes back sees the newest state of everything that changed.
+-- Each change of an approval takes the next number of its requester's sequence and of its organization's,
+-- under the sequence's row lock and so in commit order. The approval keeps the last ones, so that "what
+-- changed after 41" is a range of an index, and who comes back sees the newest state of everything that
+-- changed.
 
 -- migrate:up
 
@@ -41,7 +42,8 @@ create table app.approvals (
   constraint approvals_user_id_event_seq_key unique (user_id, event_seq),
   constraint approvals_organization_id_organization_event_seq_key unique (organization_id, organization_event_seq),
   constraint approvals_user_id_fkey foreign key (user_id) references auth.users (id) on delete cascade,
-  -- Not to the membership: an approval stays its organization's when the requester leaves, and is not theirs to decide then.
+  -- Not to the membership: an approval stays its organization's when the requester leaves, and is not theirs
+  -- to decide then.
   constraint approvals_organization_id_fkey foreign key (organization_id)
     references auth.organizations (id) on delete cascade,
   constraint approvals_user_id_task_id_fkey foreign key (user_id, task_id)
@@ -58,13 +60,17 @@ create table app.approvals (
     check ((tool_call_id is null) = (tool is null) and (tool_call_id is null) = (arguments is null)),
   constraint approvals_organization_event_seq_check check ((organization_id is null) = (organization_event_seq is null))
 );
-comment on table app.approvals is 'What somebody is asked to allow, and what they said. Written by functions only.';
-comment on column app.approvals.tool is 'The tool of the call, as it was when approval was requested; with its arguments, what is approved.';
-comment on column app.approvals.payload_hash is 'Of the tool call''s arguments, or of the payload where there is no call.';
+comment on table app.approvals is
+  'What somebody is asked to allow, and what they said. Written by functions only.';
+comment on column app.approvals.tool is
+  'The tool of the call, as it was when approval was requested; with its arguments, what is approved.';
+comment on column app.approvals.payload_hash is
+  'Of the tool call''s arguments, or of the payload where there is no call.';
 comment on column app.approvals.requested_by is 'By which kind of credential of the requester''s.';
 comment on column app.approvals.decided_at is 'When it stopped being pending, however that came.';
 comment on column app.approvals.event_seq is 'The number of its last change in its requester''s sequence.';
-comment on column app.approvals.organization_event_seq is 'The number of its last change in its organization''s sequence.';
+comment on column app.approvals.organization_event_seq is
+  'The number of its last change in its organization''s sequence.';
 comment on column app.approvals.deletion_id is 'Set while its task or its organization is removed.';
 create unique index approvals_user_id_tool_call_id_pending_key on app.approvals (user_id, tool_call_id)
   where status = 'pending';
@@ -114,7 +120,8 @@ create table app.organization_approval_sequences (
   constraint organization_approval_sequences_organization_id_fkey foreign key (organization_id)
     references auth.organizations (id) on delete cascade
 );
-comment on table app.organization_approval_sequences is 'The last number given to a change of an organization''s approvals.';
+comment on table app.organization_approval_sequences is
+  'The last number given to a change of an organization''s approvals.';
 
 alter table app.organization_approval_sequences enable row level security;
 create policy select_member on app.organization_approval_sequences for select to rowhouse_api
@@ -130,7 +137,8 @@ as $$
   on conflict (user_id) do update set last_seq = s.last_seq + 1
   returning s.last_seq
 $$;
-comment on function app.next_approval_seq(uuid) is 'The next number of a user''s approvals. Locks their sequence until the commit.';
+comment on function app.next_approval_seq(uuid) is
+  'The next number of a user''s approvals. Locks their sequence until the commit.';
 
 create function app.next_organization_approval_seq(p_organization_id uuid) returns integer
 language plpgsql volatile security definer
@@ -165,7 +173,8 @@ begin
   return approval;
 end
 $$;
-comment on function app.lock_approval(uuid, uuid) is 'Locks an approval''s tool call, and then the approval, as it is under the locks.';
+comment on function app.lock_approval(uuid, uuid) is
+  'Locks an approval''s tool call, and then the approval, as it is under the locks.';
 
 create function app.settle_approval(p_approval app.approvals, p_status text, p_decided_by uuid, p_note text) returns app.approvals
 language plpgsql volatile security definer
@@ -198,7 +207,8 @@ begin
 end
 $$;
 comment on function app.settle_approval(app.approvals, text, uuid, text) is
-  'Ends a pending approval that its caller has locked: approved lets its tool call run, rejected and expired deny it, and cancelled leaves it waiting.';
+  'Ends a pending approval that its caller has locked: approved lets its tool call run, rejected and '
+  'expired deny it, and cancelled leaves it waiting.';
 
 create function app.request_approval(
   p_kind text, p_title text, p_payload jsonb, p_payload_hash bytea, p_priority integer, p_tool_call_id uuid,
@@ -303,8 +313,9 @@ begin
 end
 $$;
 comment on function app.request_approval(text, text, jsonb, bytea, integer, uuid, uuid, timestamptz) is
-  'Asks for an approval as the caller, or under a lease as its task''s owner, in the organization that is named, the task''s, or the '
-  'one in which the caller acts. For a tool call that has a pending approval, that one.';
+  'Asks for an approval as the caller, or under a lease as its task''s owner, in the organization that is '
+  'named, the task''s, or the one in which the caller acts. For a tool call that has a pending approval, '
+  'that one.';
 
 grant execute on function app.request_approval to rowhouse_api;
 

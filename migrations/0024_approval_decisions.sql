@@ -1,4 +1,5 @@
--- How approvals end: a person decides, the requester cancels, or the time is over. The order of locks is that of 0023_approvals.
+-- How approvals end: a person decides, the requester cancels, or the time is over. The order of locks is that
+-- of 0023_approvals.
 
 -- migrate:up
 
@@ -68,8 +69,9 @@ begin
 end
 $$;
 comment on function app.decide_approval(uuid, text, text, bytea) is
-  'Approves or rejects a pending approval, as one who may, and moves its tool call. What has expired becomes expired, and what is not '
-  'what was asked for any more becomes cancelled. Nothing where the caller knows of no such approval.';
+  'Approves or rejects a pending approval, as one who may, and moves its tool call. What has expired '
+  'becomes expired, and what is not what was asked for any more becomes cancelled. Nothing where the caller '
+  'knows of no such approval.';
 
 create function app.cancel_approval(p_id uuid) returns setof app.approvals
 language plpgsql volatile security definer
@@ -101,7 +103,8 @@ begin
   return next app.settle_approval(approval, 'cancelled', null, null);
 end
 $$;
-comment on function app.cancel_approval(uuid) is 'Takes a pending approval of the caller''s back. Its tool call waits for another one.';
+comment on function app.cancel_approval(uuid) is
+  'Takes a pending approval of the caller''s back. Its tool call waits for another one.';
 
 create function app.expire_approval(out user_id uuid, out organization_id uuid)
 language plpgsql volatile security definer
@@ -131,7 +134,8 @@ begin
 end
 $$;
 comment on function app.expire_approval() is
-  'Expires one approval whose time is over, which denies its tool call. One a transaction, since each locks sequences. Nulls where there is none.';
+  'Expires one approval whose time is over, which denies its tool call. One a transaction, since each locks '
+  'sequences. Nulls where there is none.';
 
 grant execute on function app.decide_approval, app.cancel_approval to rowhouse_api;
 grant execute on function app.expire_approval to rowhouse_system;

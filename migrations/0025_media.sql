@@ -1,15 +1,17 @@
 -- Media: what users upload, and the files that are to be removed.
 --
--- A file's place in the store is made of the row's id and a file name that can't leave its folder. Neither is the caller's to
--- write: ids come from their default and the place is generated, so that no row can point at another's file.
+-- A file's place in the store is made of the row's id and a file name that can't leave its folder. Neither is
+-- the caller's to write: ids come from their default and the place is generated, so that no row can point at
+-- another's file.
 --
--- A row that fails or goes away leaves its files behind. A trigger puts their places on a list in the same transaction, whatever
--- statement did it; processes work it off, for both kinds of store. Every removal is done twice: an upload address that was
--- given out opens the place for a while longer.
+-- A row that fails or goes away leaves its files behind. A trigger puts their places on a list in the same
+-- transaction, whatever statement did it; processes work it off, for both kinds of store. Every removal is
+-- done twice: an upload address that was given out opens the place for a while longer.
 --
--- An item is looked into from the moment that its owner completes the upload until it is ready or has failed. The user's row is
--- locked while that is counted, so that many completions at once meet the count. An item that has not changed for five minutes
--- is not counted: whoever looked into it has ended, and the sweep fails it later.
+-- An item is looked into from the moment that its owner completes the upload until it is ready or has failed.
+-- The user's row is locked while that is counted, so that many completions at once meet the count. An item
+-- that has not changed for five minutes is not counted: whoever looked into it has ended, and the sweep fails
+-- it later.
 
 -- migrate:up
 
@@ -21,8 +23,10 @@ create table app.file_removals (
   constraint file_removals_pkey primary key (storage_key)
 );
 comment on table app.file_removals is
-  'Files that nothing owns any more, until they are removed. No login reads or writes it but through functions.';
-comment on column app.file_removals.due_at is 'When to remove the file; of one that is being removed, when its claim ends.';
+  'Files that nothing owns any more, until they are removed. No login reads or writes it but through '
+  'functions.';
+comment on column app.file_removals.due_at is
+  'When to remove the file; of one that is being removed, when its claim ends.';
 comment on column app.file_removals.repeat_at is 'When to remove it once more; null after that.';
 create index file_removals_due_at_idx on app.file_removals (due_at);
 
@@ -81,7 +85,8 @@ create table app.media_items (
   constraint media_items_height_check check (height > 0),
   constraint media_items_deleted_at_check check ((deleted_at is null) = (deletion_id is null))
 );
-comment on table app.media_items is 'A file that its owner uploaded, or is about to, and what is known of it.';
+comment on table app.media_items is
+  'A file that its owner uploaded, or is about to, and what is known of it.';
 comment on column app.media_items.storage_key is 'Where the file is in the store.';
 comment on column app.media_items.file_size_bytes is 'As announced, and held against what arrived.';
 comment on column app.media_items.error is 'Why the item failed, for its owner.';
@@ -125,7 +130,8 @@ begin
   return null;
 end
 $$;
-comment on function app.list_file_removals() is 'Lists the files of a media item that failed or went away, to be removed.';
+comment on function app.list_file_removals() is
+  'Lists the files of a media item that failed or went away, to be removed.';
 create trigger media_items_list_file_removals_on_delete after delete on app.media_items
   for each row execute function app.list_file_removals();
 comment on trigger media_items_list_file_removals_on_delete on app.media_items is
@@ -189,7 +195,8 @@ begin
 end
 $$;
 comment on function app.is_upload_open(uuid, uuid) is
-  'Whether a media item still waits for its file; asked for whoever presents an upload address that was given out.';
+  'Whether a media item still waits for its file; asked for whoever presents an upload address that was '
+  'given out.';
 
 create function app.sweep_media() returns integer
 language plpgsql volatile security definer
@@ -220,7 +227,8 @@ begin
 end
 $$;
 comment on function app.sweep_media() is
-  'Fails uploads that nobody completed and items that nobody processes any more, at most a thousand, and returns how many.';
+  'Fails uploads that nobody completed and items that nobody processes any more, at most a thousand, and '
+  'returns how many.';
 
 create function app.claim_file_removals(p_limit integer, p_claim_seconds integer) returns table (storage_key text)
 language plpgsql volatile security definer
@@ -243,7 +251,8 @@ begin
     returning r.storage_key;
 end
 $$;
-comment on function app.claim_file_removals(integer, integer) is 'Claims files whose removal is due; nobody else gets them meanwhile.';
+comment on function app.claim_file_removals(integer, integer) is
+  'Claims files whose removal is due; nobody else gets them meanwhile.';
 
 create function app.finish_file_removals(p_storage_keys text[]) returns void
 language plpgsql volatile security definer
@@ -255,7 +264,8 @@ begin
   where r.storage_key = any (p_storage_keys) and r.repeat_at is not null;
 end
 $$;
-comment on function app.finish_file_removals(text[]) is 'Notes that files were removed: each is due once more, or off the list.';
+comment on function app.finish_file_removals(text[]) is
+  'Notes that files were removed: each is due once more, or off the list.';
 
 grant execute on function
   app.is_upload_open, app.sweep_media, app.claim_file_removals, app.finish_file_removals

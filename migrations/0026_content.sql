@@ -1,16 +1,18 @@
 -- Content: what creators write and publish, for themselves or for an organization of theirs.
 --
--- A creator writes; the members of the organization read along; everyone reads what is published, through the public login,
--- which sees published rows by a policy of its own and has no part in the API's. Lists and searches of the public go through a
--- function: matching text is not leakproof, so its index would go unused behind a policy.
+-- A creator writes; the members of the organization read along; everyone reads what is published, through the
+-- public login, which sees published rows by a policy of its own and has no part in the API's. Lists and
+-- searches of the public go through a function: matching text is not leakproof, so its index would go unused
+-- behind a policy.
 --
--- Content leaves its organization when that is removed and when its creator leaves, by whatever statement: it becomes a draft on
--- the creator's own page, under another slug where its own is taken there. Whoever writes slugs of a creator's own page holds a
--- lock of that page's, shared, and whoever brings content there holds it alone: so this never meets a slug that it did not see.
--- The lock is no row's: other tables' foreign keys hold the creator's row in an order of their own.
+-- Content leaves its organization when that is removed and when its creator leaves, by whatever statement: it
+-- becomes a draft on the creator's own page, under another slug where its own is taken there. Whoever writes
+-- slugs of a creator's own page holds a lock of that page's, shared, and whoever brings content there holds
+-- it alone: so this never meets a slug that it did not see. The lock is no row's: other tables' foreign keys
+-- hold the creator's row in an order of their own.
 --
--- What was removed goes with its parent and comes back with it: app.follow_deletion hands a deletion's mark on, and takes it from
--- exactly the rows that have it.
+-- What was removed goes with its parent and comes back with it: app.follow_deletion hands a deletion's mark
+-- on, and takes it from exactly the rows that have it.
 
 -- migrate:up
 
@@ -66,9 +68,12 @@ create table app.content (
     check (content_type = 'written' or media_item_id is not null or deleted_at is not null),
   constraint content_deleted_at_check check ((deleted_at is null) = (deletion_id is null))
 );
-comment on table app.content is 'What a creator writes and publishes: an article, or a video or a recording with its text.';
-comment on column app.content.organization_id is 'For whom it was made; its members read it. Null on the creator''s own page.';
-comment on column app.content.deletion_id is 'Marks all rows that went with one deletion, so that restoring brings back exactly those.';
+comment on table app.content is
+  'What a creator writes and publishes: an article, or a video or a recording with its text.';
+comment on column app.content.organization_id is
+  'For whom it was made; its members read it. Null on the creator''s own page.';
+comment on column app.content.deletion_id is
+  'Marks all rows that went with one deletion, so that restoring brings back exactly those.';
 create unique index content_user_id_slug_key on app.content (user_id, slug)
   where organization_id is null and deleted_at is null;
 create unique index content_organization_id_slug_key on app.content (organization_id, slug)
@@ -151,7 +156,8 @@ begin
 end
 $$;
 comment on function app.unpublish_content_on_org_delete() is
-  'Makes a draft of content that leaves its organization, so that an organization''s work never shows up on a creator''s page.';
+  'Makes a draft of content that leaves its organization, so that an organization''s work never shows up on '
+  'a creator''s page.';
 create trigger trigger_unpublish_on_org_delete before update on app.content
   for each row
   when (old.organization_id is not null and new.organization_id is null)
@@ -170,7 +176,8 @@ begin
 end
 $$;
 comment on function app.hold_page() is
-  'Lets nobody bring content to the creator''s own page while a slug is being written there, and the other way round.';
+  'Lets nobody bring content to the creator''s own page while a slug is being written there, and the other '
+  'way round.';
 create trigger content_hold_page_on_insert before insert on app.content
   for each row when (new.organization_id is null) execute function app.hold_page();
 comment on trigger content_hold_page_on_insert on app.content is
@@ -212,7 +219,8 @@ begin
 end
 $$;
 comment on function app.free_slug_on_org_delete() is
-  'Gives content that leaves its organization a slug that is free on its creator''s own page, so that nothing is in the way.';
+  'Gives content that leaves its organization a slug that is free on its creator''s own page, so that '
+  'nothing is in the way.';
 create trigger content_free_slug_on_org_delete before update on app.content
   for each row
   when (old.organization_id is not null and new.organization_id is null and new.deleted_at is null)
@@ -228,7 +236,8 @@ as $$
 declare
   found_type text;
 begin
-  -- Both may be on their way out in a transaction that does not see this row yet: the locks make one wait for the other.
+  -- Both may be on their way out in a transaction that does not see this row yet: the locks make one wait for
+  -- the other.
   if new.organization_id is not null and tg_op = 'INSERT' then
     perform from auth.organizations o where o.id = new.organization_id and o.deleted_at is null for share;
     if not found then
@@ -252,7 +261,8 @@ begin
   return null;
 end
 $$;
-comment on function app.check_content_parents() is 'Keeps content off what is removed, and videos and recordings to files of their kind.';
+comment on function app.check_content_parents() is
+  'Keeps content off what is removed, and videos and recordings to files of their kind.';
 create trigger content_check_parents_on_insert after insert on app.content
   for each row execute function app.check_content_parents();
 comment on trigger content_check_parents_on_insert on app.content is
@@ -293,7 +303,8 @@ begin
 end
 $$;
 comment on function app.is_slug_taken(uuid, uuid, text) is
-  'Whether a slug is in use on a creator''s own page, or in an organization. A function, so that it is looked up row by row.';
+  'Whether a slug is in use on a creator''s own page, or in an organization. A function, so that it is '
+  'looked up row by row.';
 
 -- migrate:down
 

@@ -1,6 +1,7 @@
 -- How content is read: by everyone once it is published, and its media by the members of its organization.
 --
--- Lists and searches go through a function: matching text is not leakproof, so its index would go unused behind a policy.
+-- Lists and searches go through a function: matching text is not leakproof, so its index would go unused
+-- behind a policy.
 
 -- migrate:up
 
@@ -26,7 +27,8 @@ begin
 end
 $$;
 comment on function app.shared_media(uuid, uuid) is
-  'What members of an organization may know of the media item that a fellow member''s content in it stands on.';
+  'What members of an organization may know of the media item that a fellow member''s content in it stands '
+  'on.';
 
 create function app.published_content(
   p_slug text,
@@ -130,8 +132,8 @@ begin
 end
 $$;
 comment on function app.published_content(text, text, text, text[], uuid, text, text, uuid, integer) is
-  'Published content with its creator, organization and media item, newest or, in a search, best match first. Only what is asked
-for by slug comes with its body.';
+  'Published content with its creator, organization and media item, newest or, in a search, best match '
+  'first. Only what is asked for by slug comes with its body.';
 
 grant execute on function app.shared_media to rowhouse_api;
 grant execute on function app.published_content to rowhouse_public;

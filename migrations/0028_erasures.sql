@@ -1,14 +1,16 @@
--- Removals whose size a user decides: an account of a million rows, a membership with a hundred thousand shared tasks, a
--- connection with years of events. One statement that deletes all of it runs past its deadline, rolls back, and so never ends.
+-- Removals whose size a user decides: an account of a million rows, a membership with a hundred thousand
+-- shared tasks, a connection with years of events. One statement that deletes all of it runs past its
+-- deadline, rolls back, and so never ends.
 --
--- Such a removal has two parts. The first is one short transaction: it hides what is removed from everybody, ends every
--- credential, and notes in app.erasures what is left to do. The second is app.erase_batch, which any process calls again and
--- again: a few hundred rows a call, those that refer to others first, in an order read from the catalog. A call that fails or a
--- process that is killed loses its batch and nothing else. What is small is done by the first batch.
+-- Such a removal has two parts. The first is one short transaction: it hides what is removed from everybody,
+-- ends every credential, and notes in app.erasures what is left to do. The second is app.erase_batch
+-- (0029_following), which any process calls again and again: a few hundred rows a call, those that refer to
+-- others first, in an order read from the catalog. A call that fails or a process that is killed loses its
+-- batch and nothing else. What is small is done by the first batch.
 --
--- A removed user keeps a row in auth.users, with removed_at, until their last row is gone, since everything refers to it. What
--- refers to a membership or a connection is kept right by triggers instead of a foreign key: a foreign key's cascade cannot be
--- split.
+-- A removed user keeps a row in auth.users, with removed_at, until their last row is gone, since everything
+-- refers to it. What refers to a membership or a connection is kept right by triggers instead of a foreign
+-- key: a foreign key's cascade cannot be split.
 
 -- migrate:up
 
@@ -28,13 +30,18 @@ create table app.erasures (
   constraint erasures_pkey primary key (id)
 );
 comment on table app.erasures is
-  'Removed rows whose dependent rows are deleted in batches, and how far that is. No login reads or writes it but through functions.';
+  'Removed rows whose dependent rows are deleted in batches, and how far that is. No login reads or writes '
+  'it but through functions.';
 comment on column app.erasures.parent is 'The table of the removed row.';
-comment on column app.erasures.key is 'The columns of the removed row that dependent rows refer to, with their values.';
+comment on column app.erasures.key is
+  'The columns of the removed row that dependent rows refer to, with their values.';
 comment on column app.erasures.deletion_id is
-  'Set where the row may be restored: dependent rows are marked with it, or lose that mark, instead of being deleted.';
-comment on column app.erasures.step is 'The step of app.erasure_steps at which the next batch begins; null for the first one.';
-comment on column app.erasures.position is 'The last row that this step deleted, by its place; null before its first batch.';
+  'Set where the row may be restored: dependent rows are marked with it, or lose that mark, instead of '
+  'being deleted.';
+comment on column app.erasures.step is
+  'The step of app.erasure_steps at which the next batch begins; null for the first one.';
+comment on column app.erasures.position is
+  'The last row that this step deleted, by its place; null before its first batch.';
 comment on column app.erasures.row_count is 'How many dependent rows were deleted or changed so far.';
 comment on column app.erasures.due_at is 'When the next batch may run; later after a failure.';
 create index erasures_due_at_idx on app.erasures (due_at) where finished_at is null;
@@ -58,7 +65,8 @@ as $$
     ('app.webhook_events', '{user_id,connection_id}', 'app.connections', '{user_id,id}', null)
 $$;
 comment on function app.slow_references() is
-  'References that no foreign key holds, since their children are deleted, or have columns set to null, in batches.';
+  'References that no foreign key holds, since their children are deleted, or have columns set to null, in '
+  'batches.';
 
 create function app.erasure_steps(p_parent regclass, p_columns text[])
 returns table (
@@ -144,27 +152,31 @@ as $$
   order by d.depth desc, 1
 $$;
 comment on function app.erasure_steps(regclass, text[]) is
-  'What is deleted, or has columns set to null (cleared), before a row of p_parent goes, in this order: by the columns that hold its '
-  'p_columns, and in the order of what follows them in the primary key (place), where that leads with them. Read from the catalog.';
+  'What is deleted, or has columns set to null (cleared), before a row of p_parent goes, in this order: by '
+  'the columns that hold its p_columns, and in the order of what follows them in the primary key (place), '
+  'where that leads with them. Read from the catalog.';
 
 create function app.begin_erasure(p_parent text, p_key jsonb, p_deletion_id uuid default null) returns uuid
 language sql volatile
 set search_path = pg_catalog, pg_temp
 as $$
-  -- By the clock: what is made under a membership that comes back while this goes on is made later, and stays.
+  -- By the clock: what is made under a membership that comes back while this goes on is made later, and
+  -- stays.
   insert into app.erasures (parent, key, deletion_id, created_at)
   values (p_parent, p_key, p_deletion_id, clock_timestamp())
   returning id
 $$;
 comment on function app.begin_erasure(text, jsonb, uuid) is
-  'Notes that dependent rows of a removed row are to be deleted or, with a deletion_id, to be marked with it.';
+  'Notes that dependent rows of a removed row are to be deleted or, with a deletion_id, to be marked with '
+  'it.';
 
 create function app.erase_dependents(
   p_job app.erasures, p_limit integer, out step text, out "position" jsonb, out erased integer
 )
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
--- Whatever the statistics say of tables that shrink as fast: a batch reads an index from where the last one ended.
+-- Whatever the statistics say of tables that shrink as fast: a batch reads an index from where the last one
+-- ended.
 set enable_seqscan = off
 set enable_bitmapscan = off
 set enable_sort = off
@@ -217,8 +229,8 @@ begin
       string_agg(format('%L::%s', "position" ->> (c.n - 1)::integer, target.place_types[c.n]), ', ' order by c.n)
     into place, behind
     from unnest(target.place) with ordinality c (name, n);
-    -- The condition once more: of a row that somebody changes at this moment, the new version counts. "is true" keeps it from
-    -- being looked up instead of the key.
+    -- The condition once more: of a row that somebody changes at this moment, the new version counts. "is
+    -- true" keeps it from being looked up instead of the key.
     execute format(
       'with chosen as materialized (select %s from %s t where %s %s %s limit %s), changed as (%s returning 1)
        select (select count(*) from chosen), %s, (select count(*) from changed)',
@@ -244,8 +256,8 @@ begin
     exit when chosen >= wanted;
   end loop;
   if erased < p_limit and not is_slow then
-    -- What came in while the removal itself committed goes along by cascade. Of what has no foreign key the row itself went
-    -- first, and may be there anew.
+    -- What came in while the removal itself committed goes along by cascade. Of what has no foreign key the
+    -- row itself went first, and may be there anew.
     execute format(
       'delete from %s t where %s', p_job.parent::regclass,
       (select string_agg(format('t.%I = %L', name, p_job.key ->> name), ' and ') from unnest(key_columns) name)
@@ -254,48 +266,8 @@ begin
 end
 $$;
 comment on function app.erase_dependents(app.erasures, integer) is
-  'Deletes up to p_limit of the rows that depend on a removed row, and once none is left, the row itself; returns where the next batch begins.';
-
-create function app.erase_batch(
-  p_id uuid, p_limit integer,
-  out parent text, out key jsonb, out step text, out erased integer, out row_count bigint, out is_finished boolean,
-  out created_at timestamptz
-)
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-as $$
-#variable_conflict use_column
-declare
-  job app.erasures;
-begin
-  -- Another process may be at it.
-  select * into job from app.erasures e where e.id = p_id and e.finished_at is null for update skip locked;
-  if not found then
-    return;
-  end if;
-  if job.deletion_id is null then
-    select d.step, d.position, d.erased into job.step, job.position, erased from app.erase_dependents(job, p_limit) d;
-  else
-    erased := app.follow_batch(job.parent::regclass, job.key, job.deletion_id, job.created_at, p_limit);
-  end if;
-  step := job.step;
-  parent := job.parent;
-  key := job.key;
-  created_at := job.created_at;
-  row_count := job.row_count + erased;
-  is_finished := erased < p_limit;
-  update app.erasures e
-  set
-    step = job.step,
-    position = job.position,
-    row_count = job.row_count + erased,
-    due_at = clock_timestamp(),
-    finished_at = case when is_finished then clock_timestamp() end
-  where e.id = job.id;
-end
-$$;
-comment on function app.erase_batch(uuid, integer) is
-  'Deletes, or marks, up to p_limit of the rows that depend on a removed row. Nulls where there is no such job, or another process is at it.';
+  'Deletes up to p_limit of the rows that depend on a removed row, and once none is left, the row itself; '
+  'returns where the next batch begins.';
 
 create function app.next_erasure(out id uuid, out open_count integer)
 language sql stable security definer
@@ -305,7 +277,8 @@ as $$
     (select e.id from app.erasures e where e.finished_at is null and e.due_at <= now() order by e.due_at limit 1),
     (select count(*)::integer from app.erasures e where e.finished_at is null)
 $$;
-comment on function app.next_erasure() is 'The job whose next batch has waited longest; null where none is due. And how many are not finished.';
+comment on function app.next_erasure() is
+  'The job whose next batch has waited longest; null where none is due. And how many are not finished.';
 
 create function app.note_erasure_failure(p_id uuid, p_error text, p_retry_after_ms integer) returns void
 language sql volatile security definer
@@ -318,7 +291,8 @@ as $$
     due_at = now() + p_retry_after_ms * interval '1 ms'
   where e.id = p_id and e.finished_at is null
 $$;
-comment on function app.note_erasure_failure(uuid, text, integer) is 'Notes why a batch failed, and when to try again.';
+comment on function app.note_erasure_failure(uuid, text, integer) is
+  'Notes why a batch failed, and when to try again.';
 
 create function app.sweep_erasures() returns integer
 language plpgsql volatile security definer
@@ -339,16 +313,15 @@ begin
   return swept;
 end
 $$;
-comment on function app.sweep_erasures() is 'Deletes jobs that were finished more than thirty days ago, at most a thousand, and returns how many.';
+comment on function app.sweep_erasures() is
+  'Deletes jobs that were finished more than thirty days ago, at most a thousand, and returns how many.';
 
-grant execute on function
-  app.erase_batch, app.next_erasure, app.note_erasure_failure, app.sweep_erasures
-to rowhouse_system;
+grant execute on function app.next_erasure, app.note_erasure_failure, app.sweep_erasures to rowhouse_system;
 
 -- migrate:down
 
 drop function app.erase_dependents;
 drop table app.erasures;
 drop function
-  app.slow_references, app.erasure_steps, app.begin_erasure, app.erase_batch, app.next_erasure,
-  app.note_erasure_failure, app.sweep_erasures;
+  app.slow_references, app.erasure_steps, app.begin_erasure, app.next_erasure, app.note_erasure_failure,
+  app.sweep_erasures;

@@ -1,5 +1,5 @@
--- What follows a removed row, and comes back with it when the row is restored: a thousand rows at once, the rest in batches
--- (0028_erasures).
+-- What follows a removed row, and comes back with it when the row is restored: a thousand rows at once, the
+-- rest in batches (0028_erasures).
 
 -- migrate:up
 
@@ -28,7 +28,8 @@ as $$
   where f.parent = p_parent
 $$;
 comment on function app.followers(regclass) is
-  'Tables whose rows get the deletion_id of a removed row of p_parent: its triggers of app.follow_deletion, and what cannot be removed alone.';
+  'Tables whose rows get the deletion_id of a removed row of p_parent: its triggers of app.follow_deletion, '
+  'and what cannot be removed alone.';
 
 create function app.detach_content(p_organization_id uuid, p_before timestamptz, p_limit integer) returns integer
 language plpgsql volatile
@@ -62,7 +63,8 @@ begin
   return detached;
 end
 $$;
-comment on function app.detach_content(uuid, timestamptz, integer) is 'Leaves content of an organization that was made before a time with its creators.';
+comment on function app.detach_content(uuid, timestamptz, integer) is
+  'Leaves content of an organization that was made before a time with its creators.';
 
 create function app.follow_batch(p_parent regclass, p_key jsonb, p_deletion_id uuid, p_before timestamptz, p_limit integer)
 returns integer
@@ -141,9 +143,9 @@ begin
 end
 $$;
 comment on function app.follow_batch(regclass, jsonb, uuid, timestamptz, integer) is
-  'Marks up to p_limit rows with the deletion_id of a removed row that they follow or, once that is restored, takes the mark off those '
-  'that have it. With a time, as a later batch: what can no longer be restored is left as it is, and content that an organization '
-  'had before it leaves it.';
+  'Marks up to p_limit rows with the deletion_id of a removed row that they follow or, once that is '
+  'restored, takes the mark off those that have it. With a time, as a later batch: what can no longer be '
+  'restored is left as it is, and content that an organization had before it leaves it.';
 
 create function app.follow(p_parent text, p_key jsonb, p_deletion_id uuid) returns void
 language plpgsql volatile
@@ -158,6 +160,50 @@ $$;
 comment on function app.follow(text, jsonb, uuid) is
   'Lets rows follow one that is removed or restored: a thousand at once, the rest in later batches.';
 
+create function app.erase_batch(
+  p_id uuid, p_limit integer,
+  out parent text, out key jsonb, out step text, out erased integer, out row_count bigint, out is_finished boolean,
+  out created_at timestamptz
+)
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_column
+declare
+  job app.erasures;
+begin
+  -- Another process may be at it.
+  select * into job from app.erasures e where e.id = p_id and e.finished_at is null for update skip locked;
+  if not found then
+    return;
+  end if;
+  if job.deletion_id is null then
+    select d.step, d.position, d.erased into job.step, job.position, erased from app.erase_dependents(job, p_limit) d;
+  else
+    erased := app.follow_batch(job.parent::regclass, job.key, job.deletion_id, job.created_at, p_limit);
+  end if;
+  step := job.step;
+  parent := job.parent;
+  key := job.key;
+  created_at := job.created_at;
+  row_count := job.row_count + erased;
+  is_finished := erased < p_limit;
+  update app.erasures e
+  set
+    step = job.step,
+    position = job.position,
+    row_count = job.row_count + erased,
+    due_at = clock_timestamp(),
+    finished_at = case when is_finished then clock_timestamp() end
+  where e.id = job.id;
+end
+$$;
+comment on function app.erase_batch(uuid, integer) is
+  'Deletes, or marks, up to p_limit of the rows that depend on a removed row. Nulls where there is no such '
+  'job, or another process is at it.';
+
+grant execute on function app.erase_batch to rowhouse_system;
+
 -- migrate:down
 
-drop function app.followers, app.detach_content, app.follow_batch, app.follow;
+drop function app.followers, app.detach_content, app.follow_batch, app.follow, app.erase_batch;

@@ -150,8 +150,8 @@ begin
     raise exception 'missing_scope' using errcode = 'insufficient_privilege';
   end if;
   if caller.scopes is not null then
-    -- What follows a plus sign is for other kinds of credential. 'session' is no scope: a token that lists it anyway is none
-    -- the stronger.
+    -- What follows a plus sign is for other kinds of credential. 'session' is no scope: a token that lists it
+    -- anyway is none the stronger.
     asked := split_part(p_scope, '+', 1);
     if asked <> 'any' and (asked = 'session' or not (
       asked = any (caller.scopes) or (asked like '%:read' and replace(asked, ':read', ':write') = any (caller.scopes))
@@ -176,7 +176,8 @@ begin
       raise exception 'not_a_member' using errcode = 'insufficient_privilege';
     end if;
     if lacks_factor then
-      -- What a session needs to choose another organization, or none, stays open to one that is active in this one.
+      -- What a session needs to choose another organization, or none, stays open to one that is active in
+      -- this one.
       if p_organization is not null or caller.kind = 'token' or split_part(p_scope, '+', 1) not in ('any', 'session') then
         raise exception 'two_factor_required' using errcode = 'insufficient_privilege';
       end if;
@@ -196,7 +197,8 @@ CREATE OR REPLACE FUNCTION app.begin_erasure(p_parent text, p_key jsonb, p_delet
  LANGUAGE sql
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-  -- By the clock: what is made under a membership that comes back while this goes on is made later, and stays.
+  -- By the clock: what is made under a membership that comes back while this goes on is made later, and
+  -- stays.
   insert into app.erasures (parent, key, deletion_id, created_at)
   values (p_parent, p_key, p_deletion_id, clock_timestamp())
   returning id
@@ -242,7 +244,8 @@ AS $function$
 declare
   found_type text;
 begin
-  -- Both may be on their way out in a transaction that does not see this row yet: the locks make one wait for the other.
+  -- Both may be on their way out in a transaction that does not see this row yet: the locks make one wait for
+  -- the other.
   if new.organization_id is not null and tg_op = 'INSERT' then
     perform from auth.organizations o where o.id = new.organization_id and o.deleted_at is null for share;
     if not found then
@@ -345,7 +348,8 @@ declare
   after_user uuid := coalesce(p_after_user, nobody);
   after_task uuid := everybody;
 begin
-  -- Round robin by user: the first after the one served last who has a task to claim, then from the beginning.
+  -- Round robin by user: the first after the one served last who has a task to claim, then from the
+  -- beginning.
   for round in 1..2 loop
     loop
       select t.user_id, t.id into user_id, task_id
@@ -365,7 +369,8 @@ begin
         task_id := null;
         continue;
       end if;
-      -- Looked up anew under the lock: the row may have been claimed since the statement above took its snapshot.
+      -- Looked up anew under the lock: the row may have been claimed since the statement above took its
+      -- snapshot.
       if not app.is_leased(user_id, task_id) then
         expires_at := app.lease_task(user_id, task_id, p_worker, p_lease_seconds, p_credential_hash, null, null);
         return;
@@ -446,7 +451,8 @@ begin
     limit 1
     for update skip locked;
     exit when task_id is null;
-    -- Looked up anew under the lock: the row may have been claimed since the statement above took its snapshot.
+    -- Looked up anew under the lock: the row may have been claimed since the statement above took its
+    -- snapshot.
     if not app.is_leased(caller, task_id) then
       expires_at := app.lease_task(caller, task_id, p_worker, p_lease_seconds, p_credential_hash, token_id, session_id);
       return;
@@ -537,8 +543,8 @@ begin
   update auth.organizations o
   set deleted_at = coalesce(o.deleted_at, now()), deletion_id = coalesce(o.deletion_id, app.new_id())
   where o.id = any (mine);
-  -- Every credential is dead from the moment that removed_at is set, and reset links ended with the address. These go at once,
-  -- so that what signs in can be used for another account.
+  -- Every credential is dead from the moment that removed_at is set, and reset links ended with the address.
+  -- These go at once, so that what signs in can be used for another account.
   delete from auth.members m where m.user_id = p_user_id;
   delete from auth.accounts a where a.user_id = p_user_id;
   delete from auth.two_factors t where t.user_id = p_user_id;
@@ -600,7 +606,8 @@ begin
       using errcode = 'unique_violation', constraint = 'members_organization_id_user_id_key', table = 'members', schema = 'auth';
   end if;
 
-  -- Each is a mail to somebody who did not ask for it: so many an hour to one address, and 20 times as many from one user.
+  -- Each is a mail to somebody who did not ask for it: so many an hour to one address, and 20 times as many
+  -- from one user.
   select max(limited.until) into again_at
   from (
     (
@@ -913,8 +920,8 @@ begin
   if exists (select from auth.users u where u.id = old.user_id and u.removed_at is not null) then
     return old;
   end if;
-  -- The task first, as everyone does who needs both. Of a worker with more tasks than these, the other leases open nothing
-  -- any more, and lapse.
+  -- The task first, as everyone does who needs both. Of a worker with more tasks than these, the other leases
+  -- open nothing any more, and lapse.
   tasks := array(
     select t.id from app.tasks t
     where t.user_id = old.user_id and t.id in (
@@ -1328,7 +1335,8 @@ begin
       and e.message_id = message.id
       and e.kind = 'delta';
     folded := folded + 1;
-    -- However long the messages are, a call ends well before its deadline; one that it cut off would begin with the same again.
+    -- However long the messages are, a call ends well before its deadline; one that it cut off would begin
+    -- with the same again.
     exit when removed >= 20000;
   end loop;
   return folded;
@@ -1449,8 +1457,7 @@ begin
   return null;
 end
 $function$;
-comment on function app.follow_deletion() is 'Marks the rows that hang on a removed one with its deletion_id, and brings back those that have it when it is restored.
-Arguments: the child''s table, its column with the parent''s id, and user_id where both tables belong to a user.';
+comment on function app.follow_deletion() is 'Marks the rows that hang on a removed one with its deletion_id, and brings back those that have it when it is restored. Arguments: the child''s table, its column with the parent''s id, and user_id where both tables belong to a user.';
 revoke all on function app.follow_deletion() from public;
 
 CREATE OR REPLACE FUNCTION app.follow_in_batches()
@@ -1563,7 +1570,8 @@ begin
   -- Nothing here outlives the processes for long, so no commit waits for the disk.
   perform set_config('synchronous_commit', 'off', true);
   if p_is_taking then
-    -- Until the end of the transaction: of two processes that take for the same user, the second sees the first.
+    -- Until the end of the transaction: of two processes that take for the same user, the second sees the
+    -- first.
     perform pg_advisory_xact_lock(hashtextextended(named.holder, 24))
     from (select distinct unnest(p_holders) as holder order by 1) named;
   end if;
@@ -2129,8 +2137,7 @@ begin
   );
 end
 $function$;
-comment on function app.member_organization_ids() is 'The organizations in which the caller may act: all they belong to, or the one that their API token is bound to, without those
-that require a second factor of a caller who has none.';
+comment on function app.member_organization_ids() is 'The organizations in which the caller may act: all they belong to, or the one that their API token is bound to, without those that require a second factor of a caller who has none.';
 revoke all on function app.member_organization_ids() from public;
 grant execute on function app.member_organization_ids() to rowhouse_api;
 
@@ -2146,7 +2153,8 @@ begin
   if current_setting('server_version_num')::int >= 180000 then
     return uuidv7();
   end if;
-  -- RFC 9562, section 5.7, with method 3 of section 6.2: the 12 bits behind the version count fractions of a millisecond.
+  -- RFC 9562, section 5.7, with method 3 of section 6.2: the 12 bits behind the version count fractions of a
+  -- millisecond.
   micros := (extract(epoch from clock_timestamp()) * 1000000)::bigint;
   return encode(
     set_byte(
@@ -2473,8 +2481,7 @@ begin
     removed, hidden_media, hidden_organizations;
 end
 $function$;
-comment on function app.published_content(text, text, text, text[], uuid, text, text, uuid, integer) is 'Published content with its creator, organization and media item, newest or, in a search, best match first. Only what is asked
-for by slug comes with its body.';
+comment on function app.published_content(text, text, text, text[], uuid, text, text, uuid, integer) is 'Published content with its creator, organization and media item, newest or, in a search, best match first. Only what is asked for by slug comes with its body.';
 revoke all on function app.published_content(text, text, text, text[], uuid, text, text, uuid, integer) from public;
 grant execute on function app.published_content(text, text, text, text[], uuid, text, text, uuid, integer) to rowhouse_public;
 
@@ -2876,20 +2883,21 @@ declare
   caller app.caller := app.authenticate(p_credential, p_organization, p_scope);
   ignored pg_catalog.text;
 begin
-  -- Runs as the caller and pins no search_path, because what it sets must outlast it; hence the qualified names. It rides in
-  -- front of every statement, and each of its expressions is set up anew in every transaction; hence so few of them.
+  -- Runs as the caller and pins no search_path, because what it sets must outlast it; hence the qualified
+  -- names. It rides in front of every statement, and each of its expressions is set up anew in every
+  -- transaction; hence so few of them.
   ignored := pg_catalog.concat(
     pg_catalog.set_config('app.credential', p_credential, true),
     pg_catalog.set_config('app.organization', coalesce(caller.organization_id::pg_catalog.text, ''), true),
     pg_catalog.set_config('statement_timeout', p_timeout_ms::pg_catalog.text, true),
     pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true),
-    -- Every statement leads with its owner's key, so knowing the values makes no better plan; and a page of an owner with
-    -- many rows would be planned again on each call.
+    -- Every statement leads with its owner's key, so knowing the values makes no better plan; and a page of
+    -- an owner with many rows would be planned again on each call.
     pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true),
     case when p_is_read_only then pg_catalog.set_config('transaction_read_only', 'on', true) end
   );
-  -- What a statement before this one may have left on a shared connection, what would change how ours is read, and how long a
-  -- transaction that is waited for may do nothing.
+  -- What a statement before this one may have left on a shared connection, what would change how ours is
+  -- read, and how long a transaction that is waited for may do nothing.
   if pg_catalog.concat_ws(
     '/',
     pg_catalog.current_setting('row_security'),
@@ -3376,8 +3384,7 @@ begin
   end;
 end
 $function$;
-comment on function app.take_turn(text, integer, integer) is 'Lets a key through once its wait is over, which nobody else can make longer, and doubles the wait for the next turn. Returns 0,
-or the seconds that are left.';
+comment on function app.take_turn(text, integer, integer) is 'Lets a key through once its wait is over, which nobody else can make longer, and doubles the wait for the next turn. Returns 0, or the seconds that are left.';
 revoke all on function app.take_turn(text, integer, integer) from public;
 grant execute on function app.take_turn(text, integer, integer) to rowhouse_system;
 
@@ -3565,8 +3572,8 @@ begin
   if new.second_factor_at is not null then
     return new;
   end if;
-  -- The lock makes a sign-in and the moment that the factor is switched on take turns: whichever is second sees the other. It
-  -- is taken whether the factor is on or not, since a condition would be read before it.
+  -- The lock makes a sign-in and the moment that the factor is switched on take turns: whichever is second
+  -- sees the other. It is taken whether the factor is on or not, since a condition would be read before it.
   select u.two_factor_enabled into has_factor from auth.users u where u.id = new.user_id for share;
   if has_factor then
     raise exception 'the second factor is missing'
@@ -5805,8 +5812,8 @@ begin
       string_agg(format('%L::%s', "position" ->> (c.n - 1)::integer, target.place_types[c.n]), ', ' order by c.n)
     into place, behind
     from unnest(target.place) with ordinality c (name, n);
-    -- The condition once more: of a row that somebody changes at this moment, the new version counts. "is true" keeps it from
-    -- being looked up instead of the key.
+    -- The condition once more: of a row that somebody changes at this moment, the new version counts. "is
+    -- true" keeps it from being looked up instead of the key.
     execute format(
       'with chosen as materialized (select %s from %s t where %s %s %s limit %s), changed as (%s returning 1)
        select (select count(*) from chosen), %s, (select count(*) from changed)',
@@ -5832,8 +5839,8 @@ begin
     exit when chosen >= wanted;
   end loop;
   if erased < p_limit and not is_slow then
-    -- What came in while the removal itself committed goes along by cascade. Of what has no foreign key the row itself went
-    -- first, and may be there anew.
+    -- What came in while the removal itself committed goes along by cascade. Of what has no foreign key the
+    -- row itself went first, and may be there anew.
     execute format(
       'delete from %s t where %s', p_job.parent::regclass,
       (select string_agg(format('t.%I = %L', name, p_job.key ->> name), ' and ') from unnest(key_columns) name)
