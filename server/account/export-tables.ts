@@ -1,331 +1,68 @@
+import { rows } from '../db/rows.ts'
 import type { DB } from '../db/types.ts'
 
-type AppTable = Extract<keyof DB, `app.${string}`>
+type ColumnOf<T extends keyof DB> = keyof DB[T] & string
+/** The tables in `app` that hold a user's rows. */
+type UserTable = {
+  [T in keyof DB]: T extends `app.${string}` ? ('userId' extends keyof DB[T] ? T : never) : never
+}[keyof DB]
 
-/** One table of an export. Every column is in one of the lists, so that a new one is given out, or kept, on purpose. */
+/**
+ * What an export leaves out of each table: secrets, sealed or hashed, which open accounts; hashes and search indexes, which only repeat
+ * other columns; and where the server keeps files. All other columns are exported.
+ */
+const WITHHELD: { readonly [T in UserTable]: readonly ColumnOf<T>[] } = {
+  'app.apiTokens': ['tokenHash'],
+  'app.settings': [],
+  'app.dailyUsage': [],
+  'app.tasks': ['search'],
+  'app.taskLogs': [],
+  'app.taskMessages': [],
+  'app.taskMessageDeltas': [],
+  'app.taskEvents': [],
+  // By which credential a worker holds it.
+  'app.taskLeases': ['credentialHash', 'apiTokenId', 'sessionId'],
+  'app.agentRuns': [],
+  'app.toolCalls': ['argumentsHash'],
+  'app.approvals': ['payloadHash'],
+  'app.approvalSequences': [],
+  'app.userTools': [],
+  'app.providerKeys': ['value'],
+  'app.connectors': ['env', 'headers', 'oauthClientId', 'oauthClientSecret'],
+  'app.taskConnectors': [],
+  'app.taskKeys': [],
+  // The last three are the server's own: which tokens these are, and which process renews them.
+  'app.connections': ['accessToken', 'refreshToken', 'tokenVersion', 'refreshClaim', 'refreshClaimedUntil'],
+  'app.oauthStates': ['stateHash', 'sessionId', 'codeVerifier'],
+  // What the server has yet to do to the connection.
+  'app.webhookEvents': ['effect'],
+  'app.mediaItems': ['storageKey', 'hlsMasterPlaylistKey', 'thumbnailKey'],
+  'app.content': ['search'],
+}
+
+/** What follows the owner in the primary key, where that is not `id`. */
+const KEYS: { readonly [T in UserTable as 'id' extends keyof DB[T] ? never : T]: readonly ColumnOf<T>[] } = {
+  'app.taskLogs': ['taskId', 'seq'],
+  'app.taskMessageDeltas': ['messageId', 'offset'],
+  'app.taskEvents': ['taskId', 'seq'],
+  'app.approvalSequences': ['userId'],
+  'app.taskConnectors': ['taskId', 'connectorId'],
+  'app.taskKeys': ['taskId', 'provider'],
+}
+
 export interface ExportedTable {
-  readonly table: AppTable
-  /** What follows the owner in the primary key: the order of its rows. */
+  readonly table: UserTable
+  /** The order of its rows: what follows the owner in the primary key. */
   readonly key: readonly string[]
   readonly columns: readonly string[]
   readonly withheld: readonly string[]
 }
 
-function exported<T extends AppTable>(
-  table: T,
-  lists: {
-    key: readonly (keyof DB[T] & string)[]
-    columns: readonly (keyof DB[T] & string)[]
-    withheld?: readonly (keyof DB[T] & string)[]
-  },
-): ExportedTable {
-  return { table, withheld: [], ...lists }
-}
-
 /** All tables in `app` that hold a user's rows. */
-export const EXPORTED_TABLES: readonly ExportedTable[] = Object.freeze([
-  exported('app.apiTokens', {
-    key: ['id'],
-    columns: [
-      'userId',
-      'id',
-      'organizationId',
-      'name',
-      'prefix',
-      'scopes',
-      'expiresAt',
-      'lastUsedAt',
-      'revokedAt',
-      'replacedBy',
-      'graceUntil',
-      'deletionId',
-      'createdAt',
-      'updatedAt',
-    ],
-    withheld: ['tokenHash'],
-  }),
-  exported('app.settings', {
-    key: ['id'],
-    columns: ['userId', 'id', 'key', 'value', 'createdAt', 'updatedAt'],
-  }),
-  exported('app.dailyUsage', {
-    key: ['id'],
-    columns: ['userId', 'id', 'day', 'tasks', 'messages', 'createdAt', 'updatedAt'],
-  }),
-  exported('app.tasks', {
-    key: ['id'],
-    columns: [
-      'userId',
-      'id',
-      'organizationId',
-      'title',
-      'prompt',
-      'status',
-      'progress',
-      'repoUrl',
-      'branchName',
-      'sandboxUrl',
-      'previewUrl',
-      'prUrl',
-      'prNumber',
-      'prStatus',
-      'prMergeCommitSha',
-      'agent',
-      'model',
-      'agentSessionId',
-      'sandboxId',
-      'options',
-      'error',
-      'result',
-      'lastLogSeq',
-      'lastMessageSeq',
-      'lastEventSeq',
-      'leaseId',
-      'startedAt',
-      'completedAt',
-      'deletedAt',
-      'deletionId',
-      'createdAt',
-      'updatedAt',
-    ],
-    withheld: ['search'],
-  }),
-  exported('app.taskLogs', {
-    key: ['taskId', 'seq'],
-    columns: ['userId', 'taskId', 'seq', 'type', 'message', 'at'],
-  }),
-  exported('app.taskMessages', {
-    key: ['id'],
-    columns: [
-      'userId',
-      'id',
-      'taskId',
-      'seq',
-      'role',
-      'content',
-      'status',
-      'length',
-      'createdAt',
-      'updatedAt',
-    ],
-  }),
-  exported('app.taskMessageDeltas', {
-    key: ['messageId', 'offset'],
-    columns: ['userId', 'messageId', 'offset', 'text'],
-  }),
-  exported('app.taskEvents', {
-    key: ['taskId', 'seq'],
-    columns: ['userId', 'taskId', 'seq', 'kind', 'messageId', 'offset', 'at'],
-  }),
-  exported('app.taskLeases', {
-    key: ['id'],
-    columns: [
-      'userId',
-      'id',
-      'taskId',
-      'worker',
-      'leaseSeconds',
-      'expiresAt',
-      'endedAt',
-      'createdAt',
-      'updatedAt',
-    ],
-    withheld: ['credentialHash', 'apiTokenId', 'sessionId'],
-  }),
-  exported('app.agentRuns', {
-    key: ['id'],
-    columns: [
-      'userId',
-      'id',
-      'taskId',
-      'agent',
-      'model',
-      'provider',
-      'status',
-      'input',
-      'output',
-      'usage',
-      'error',
-      'startedAt',
-      'finishedAt',
-      'createdAt',
-      'updatedAt',
-    ],
-  }),
-  exported('app.toolCalls', {
-    key: ['id'],
-    columns: [
-      'userId',
-      'id',
-      'runId',
-      'callId',
-      'tool',
-      'arguments',
-      'result',
-      'error',
-      'status',
-      'startedAt',
-      'finishedAt',
-      'createdAt',
-      'updatedAt',
-    ],
-    withheld: ['argumentsHash'],
-  }),
-  exported('app.approvals', {
-    key: ['id'],
-    columns: [
-      'userId',
-      'id',
-      'organizationId',
-      'taskId',
-      'toolCallId',
-      'kind',
-      'title',
-      'payload',
-      'tool',
-      'arguments',
-      'priority',
-      'requestedBy',
-      'status',
-      'decidedBy',
-      'decidedAt',
-      'note',
-      'expiresAt',
-      'eventSeq',
-      'organizationEventSeq',
-      'deletionId',
-      'createdAt',
-      'updatedAt',
-    ],
-    withheld: ['payloadHash'],
-  }),
-  exported('app.approvalSequences', { key: ['userId'], columns: ['userId', 'lastSeq'] }),
-  exported('app.userTools', {
-    key: ['id'],
-    columns: ['userId', 'id', 'toolId', 'isEnabled', 'config', 'createdAt', 'updatedAt'],
-  }),
-  exported('app.providerKeys', {
-    key: ['id'],
-    columns: ['userId', 'id', 'provider', 'hint', 'lastUsedAt', 'createdAt', 'updatedAt'],
-    withheld: ['value'],
-  }),
-  exported('app.connectors', {
-    key: ['id'],
-    columns: [
-      'userId',
-      'id',
-      'name',
-      'kind',
-      'command',
-      'args',
-      'url',
-      'status',
-      'lastCheckedAt',
-      'lastError',
-      'tools',
-      'createdAt',
-      'updatedAt',
-    ],
-    withheld: ['env', 'headers', 'oauthClientId', 'oauthClientSecret'],
-  }),
-  exported('app.taskConnectors', {
-    key: ['taskId', 'connectorId'],
-    columns: ['userId', 'taskId', 'connectorId', 'createdAt'],
-  }),
-  exported('app.taskKeys', {
-    key: ['taskId', 'provider'],
-    columns: ['userId', 'taskId', 'provider', 'createdAt'],
-  }),
-  exported('app.connections', {
-    key: ['id'],
-    columns: [
-      'userId',
-      'id',
-      'organizationId',
-      'provider',
-      'externalId',
-      'name',
-      'icon',
-      'scopes',
-      'expiresAt',
-      'botId',
-      'settings',
-      'status',
-      'connectedAt',
-      'createdAt',
-      'updatedAt',
-    ],
-    withheld: ['accessToken', 'refreshToken', 'tokenVersion', 'refreshClaim', 'refreshClaimedUntil'],
-  }),
-  exported('app.oauthStates', {
-    key: ['id'],
-    columns: ['userId', 'id', 'provider', 'returnTo', 'expiresAt', 'createdAt', 'updatedAt'],
-    withheld: ['stateHash', 'sessionId', 'codeVerifier'],
-  }),
-  exported('app.webhookEvents', {
-    key: ['id'],
-    columns: [
-      'userId',
-      'id',
-      'connectionId',
-      'deliveryId',
-      'provider',
-      'eventType',
-      'payload',
-      'status',
-      'attempts',
-      'nextAttemptAt',
-      'lastError',
-      'processedAt',
-      'createdAt',
-      'updatedAt',
-    ],
-    withheld: ['effect'],
-  }),
-  exported('app.mediaItems', {
-    key: ['id'],
-    columns: [
-      'userId',
-      'id',
-      'title',
-      'description',
-      'mediaType',
-      'mimeType',
-      'fileName',
-      'fileSizeBytes',
-      'status',
-      'error',
-      'durationSeconds',
-      'width',
-      'height',
-      'uploadedAt',
-      'deletedAt',
-      'deletionId',
-      'createdAt',
-      'updatedAt',
-    ],
-    withheld: ['storageKey', 'hlsMasterPlaylistKey', 'thumbnailKey'],
-  }),
-  exported('app.content', {
-    key: ['id'],
-    columns: [
-      'userId',
-      'id',
-      'organizationId',
-      'mediaItemId',
-      'title',
-      'slug',
-      'description',
-      'body',
-      'contentType',
-      'status',
-      'publishedAt',
-      'tags',
-      'deletedAt',
-      'deletionId',
-      'createdAt',
-      'updatedAt',
-    ],
-    withheld: ['search'],
-  }),
-])
+export const EXPORTED_TABLES: readonly ExportedTable[] = Object.entries(WITHHELD).map(([name, withheld]) => {
+  const table = name as UserTable
+  const columns = Object.keys(rows[table].select.shape).filter(
+    column => !withheld.some(one => one === column),
+  )
+  return { table, key: table in KEYS ? KEYS[table as keyof typeof KEYS] : ['id'], columns, withheld }
+})

@@ -117,26 +117,40 @@ describe('an export', () => {
     expect(rowsIn(lines, 'tasks')[0]).not.toHaveProperty('search')
   })
 
-  it('decides about every column of every table that has a user', async () => {
-    const { rows } = await house.owner.query<{ table: string; columns: string[] }>(
-      `select c.relname as table, array_agg(a.attname::text) as columns
+  it('decides about every table that has a user, and withholds what the catalog knows as sealed, hashed or indexed', async () => {
+    const { rows } = await house.owner.query<{
+      table: string
+      columns: string[]
+      key: string[]
+      hidden: string[]
+    }>(
+      `select c.relname as table, array_agg(a.attname::text) as columns,
+         (select array_agg(k.attname::text order by place) filter (where k.attname <> 'user_id' or cardinality(i.indkey) = 1)
+          from pg_index i, unnest(i.indkey) with ordinality as keyed (attnum, place), pg_attribute k
+          where i.indrelid = c.oid and i.indisprimary and k.attrelid = c.oid and k.attnum = keyed.attnum) as key,
+         coalesce(array_agg(a.attname::text) filter (
+           where a.atttypid in ('bytea'::regtype, 'tsvector'::regtype, 'app.envelope'::regtype)), '{}') as hidden
        from pg_class c
        join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'app'
        join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
        where c.relkind in ('r', 'p')
-       group by c.relname
+       group by c.oid, c.relname
        having bool_or(a.attname = 'user_id')`,
     )
     const camelCase = (name: string) => name.replace(/_[a-z]/g, match => match.slice(1).toUpperCase())
-    const inCatalog = rows.map(({ table, columns }) => [
+    const inCatalog = rows.map(({ table, columns, key }) => [
       `app.${camelCase(table)}`,
-      columns.map(camelCase).sort(),
+      { key: key.map(camelCase), columns: columns.map(camelCase).sort() },
     ])
-    const inList = EXPORTED_TABLES.map(({ table, columns, withheld }) => [
+    const inList = EXPORTED_TABLES.map(({ table, key, columns, withheld }) => [
       table,
-      [...columns, ...withheld].sort(),
+      { key, columns: [...columns, ...withheld].sort() },
     ])
     expect(Object.fromEntries(inList)).toEqual(Object.fromEntries(inCatalog))
+    for (const { table, hidden } of rows) {
+      const listed = EXPORTED_TABLES.find(one => one.table === `app.${camelCase(table)}`)
+      expect(listed?.withheld, table).toEqual(expect.arrayContaining(hidden.map(camelCase)))
+    }
   })
 
   it('has a line for every table in auth that has a user', async () => {
