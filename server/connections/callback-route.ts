@@ -6,7 +6,8 @@ import { DEFAULT_TIMEOUT_MS } from '../db/scope.ts'
 import { TimeBudget } from '../db/time-budget.ts'
 import type { Services } from '../services.ts'
 import { type FlowEnd, finishFlow } from './flow.ts'
-import { PROVIDERS, type ProviderName } from './schema.ts'
+import { findProvider } from './registry.ts'
+import type { ProviderName } from './schema.ts'
 
 const PAGE = `<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Not connected</title>
@@ -24,8 +25,8 @@ export function registerCallbackRoute(app: FastifyInstance, services: Services):
     url: '/oauth/:provider/callback',
     exposeHeadRoute: false,
     handler: async (request: FastifyRequest, reply: FastifyReply) => {
-      const { provider } = request.params as { provider: string }
-      if (!isProvider(provider)) return reply.callNotFound()
+      const provider = findProvider((request.params as { provider: string }).provider)?.name
+      if (!provider) return reply.callNotFound()
       const { credential } = createContext({ headers: { cookie: request.headers.cookie } })
       const end = await endFlow(services, { credential, provider, url: request.url })
       // The address holds a code and a state.
@@ -71,8 +72,4 @@ function addressOf({ returnTo, error }: FlowEnd, provider: ProviderName): string
   if (error === null) url.searchParams.set('connected', provider)
   else url.searchParams.set('error', error)
   return url.href
-}
-
-function isProvider(name: string): name is ProviderName {
-  return PROVIDERS.some(provider => provider === name)
 }

@@ -1,20 +1,13 @@
 import { AppError } from '../errors.ts'
 import { ProviderError } from './provider.ts'
+import { providerOf } from './registry.ts'
 import type { ProviderName } from './schema.ts'
-
-/** How each provider is written. */
-export const TITLES: Readonly<Record<ProviderName, string>> = {
-  notion: 'Notion',
-  github: 'GitHub',
-  slack: 'Slack',
-  linear: 'Linear',
-}
 
 /** What a provider's failure is to the caller; everything else stays what it is. */
 export function explain(error: unknown): unknown {
   if (!(error instanceof ProviderError)) return error
   const { provider, kind, reason, retryAt } = error
-  const title = TITLES[provider]
+  const { title } = providerOf(provider)
   const details = { cause: error, ...(retryAt === undefined ? {} : { retryAt }) }
   switch (kind) {
     case 'revoked':
@@ -39,7 +32,7 @@ export function explain(error: unknown): unknown {
 export function connectionRevoked(provider: ProviderName, cause?: ProviderError): AppError {
   return new AppError(
     'connection_revoked',
-    `${TITLES[provider]} has ended this connection: connect the account again`,
+    `${providerOf(provider).title} has ended this connection: connect the account again`,
     { cause },
   )
 }
@@ -47,6 +40,6 @@ export function connectionRevoked(provider: ProviderName, cause?: ProviderError)
 export function notConfigured(provider: ProviderName): AppError {
   return new AppError(
     'provider_not_configured',
-    `${TITLES[provider]} is not set up on this server: its operator registers an app there and sets its variables`,
+    `${providerOf(provider).title} is not set up on this server: its operator registers an app there and sets its variables`,
   )
 }

@@ -3,27 +3,17 @@ import type { ProvidersConfig } from '../config/providers.ts'
 import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
 import { serveHouse } from '../testing/http-house.ts'
 import { followOnce } from '../testing/providers/browser.ts'
-import type { ProviderControls } from '../testing/providers/fake-server.ts'
-import { type FakeGithub, openFakeGithub } from '../testing/providers/github.ts'
-import { type FakeLinear, openFakeLinear } from '../testing/providers/linear.ts'
-import { type FakeNotion, openFakeNotion } from '../testing/providers/notion.ts'
-import { type FakeSlack, openFakeSlack } from '../testing/providers/slack.ts'
+import { eachOf, type Fakes, type OpenProviders, openProviders } from '../testing/providers/registry.ts'
 import type { Connection } from './queries.ts'
 import type { ProviderName } from './schema.ts'
 
 export const APP_URL = 'http://localhost:3000'
 export const FRIENDLY_ORIGIN = 'https://app.example.com'
 
-export interface Fakes {
-  readonly notion: FakeNotion
-  readonly github: FakeGithub
-  readonly slack: FakeSlack
-  readonly linear: FakeLinear
-}
-
-/** All four providers, and a server of ours that is set up for each of them. */
+/** All providers, and a server of ours that is set up for each of them. */
 export interface ConnectedHouse {
   readonly house: House
+  readonly opened: OpenProviders
   readonly fakes: Fakes
   readonly providers: ProvidersConfig
   /** Where our server listens. */
@@ -46,64 +36,19 @@ export function browserOf(actor: Actor): Caller {
   return createCaller(actor.house.services, { headers: { cookie: cookieOf(actor) } })
 }
 
-export async function openFakes(): Promise<{
-  fakes: Fakes
-  providers: ProvidersConfig
-  close(): Promise<void>
-}> {
-  const urls = (provider: ProviderName) => ({ callbackUrls: [`${APP_URL}/oauth/${provider}/callback`] })
-  const [notion, github, slack, linear] = await Promise.all([
-    openFakeNotion(urls('notion')),
-    openFakeGithub(urls('github')),
-    openFakeSlack(urls('slack')),
-    openFakeLinear(urls('linear')),
-  ])
-  const oauth = ({ clientId, clientSecret, url }: FakeNotion | FakeSlack | FakeLinear) => ({
-    clientId,
-    clientSecret,
-    apiUrl: url,
-    webUrl: url,
-  })
-  const { id: appId, ...app } = github.app
-  return {
-    fakes: { notion, github, slack, linear },
-    providers: {
-      notion: oauth(notion),
-      github: { ...app, appId, apiUrl: github.url, webUrl: github.url },
-      slack: oauth(slack),
-      linear: oauth(linear),
-    },
-    async close() {
-      const all: ProviderControls[] = [notion, github, slack, linear]
-      await Promise.all(all.map(fake => fake.close()))
-    },
-  }
-}
-
-/** Gives each provider something to connect. */
-export function furnish({ notion, github, slack, linear }: Fakes): void {
-  notion.addWorkspace({ name: 'Acme' })
-  slack.addTeam({ name: 'Acme', channels: 3 })
-  linear.addOrganization({ name: 'Acme' })
-  const installation = github.install({
-    login: 'acme',
-    type: 'Organization',
-    repositories: 2,
-    visibleTo: ['ada'],
-  })
-  github.browse({ login: 'ada', installation })
-}
-
 export async function openConnectedHouse(): Promise<ConnectedHouse> {
-  const { fakes, providers, close } = await openFakes()
+  const opened = await openProviders(APP_URL)
+  const fakes = eachOf(opened, ({ fake }) => fake) as Fakes
+  const providers = eachOf(opened, ({ app }) => app) as ProvidersConfig
   const house = await openHouse({ providers, allowedOrigins: [FRIENDLY_ORIGIN] })
   const server = await serveHouse(house.services)
-  furnish(fakes)
+  eachOf(opened, one => one.furnish())
 
   const origin = `http://127.0.0.1:${server.port}`
 
   const connected: ConnectedHouse = {
     house,
+    opened,
     fakes,
     providers,
     origin,
@@ -134,7 +79,7 @@ export async function openConnectedHouse(): Promise<ConnectedHouse> {
     async close() {
       await server.close()
       await house.close()
-      await close()
+      await Promise.all(Object.values(fakes).map(fake => fake.close()))
     },
   }
   return connected

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Actor } from '../testing/actors.ts'
 import { createActor, createApiToken } from '../testing/actors.ts'
+import { TEST_PROVIDERS } from '../testing/providers/registry.ts'
 import { browserOf, type ConnectedHouse, createAda, openConnectedHouse } from './fixture.ts'
 import type { Connection } from './queries.ts'
 import { PROVIDERS, type ProviderName } from './schema.ts'
@@ -22,21 +23,16 @@ afterEach(() => {
 
 afterAll(() => connected.close())
 
-/** What each provider is asked with a connection's token. */
-const CALLS: Readonly<
-  Record<ProviderName, (actor: Actor, connectionId: string) => Promise<readonly unknown[]>>
-> = {
-  notion: (actor, connectionId) => actor.caller().connections.notion.databases({ connectionId }),
-  github: (actor, connectionId) => actor.caller().connections.github.repositories({ connectionId }),
-  slack: (actor, connectionId) => actor.caller().connections.slack.channels({ connectionId }),
-  linear: (actor, connectionId) => actor.caller().connections.linear.teams({ connectionId }),
+/** Asks a provider for a list with a connection's token. */
+function ask(actor: Actor, provider: ProviderName, connectionId: string): Promise<readonly unknown[]> {
+  const query = TEST_PROVIDERS[provider].call
+    .split('.')
+    .reduce<unknown>((part, name) => Reflect.get(Object(part), name), actor.caller())
+  return (query as (input: { connectionId: string }) => Promise<readonly unknown[]>)({ connectionId })
 }
 
 function tokensOf(provider: ProviderName) {
-  const { notion, github, slack, linear } = connected.fakes
-  return { notion: notion.tokens, github: github.userTokens, slack: slack.tokens, linear: linear.tokens }[
-    provider
-  ]
+  return connected.opened[provider].tokens
 }
 
 async function rowOf({ id }: Connection): Promise<Record<string, unknown> | undefined> {
@@ -54,7 +50,7 @@ async function refusalOf(call: Promise<unknown>): Promise<{ reason: string; retr
 }
 
 describe.for(PROVIDERS)('an account at %s', provider => {
-  const call = (connection: Connection) => CALLS[provider](ada, connection.id)
+  const call = (connection: Connection) => ask(ada, provider, connection.id)
 
   test('is connected, asked, and disconnected there and here', async () => {
     const returnTo = '/settings?tab=connections#here'
@@ -158,7 +154,7 @@ describe.for(PROVIDERS)('an account at %s', provider => {
     const { requests } = connected.fakes[provider]
     const count = requests.length
     expect(await bob.caller().connections.list()).toEqual([])
-    expect((await refusalOf(CALLS[provider](bob, connection.id))).reason).toBe('not_found')
+    expect((await refusalOf(ask(bob, provider, connection.id))).reason).toBe('not_found')
     expect((await refusalOf(bob.caller().connections.disconnect({ id: connection.id }))).reason).toBe(
       'not_found',
     )
@@ -167,16 +163,13 @@ describe.for(PROVIDERS)('an account at %s', provider => {
   })
 
   test('that was declined is not connected', async () => {
-    const { fakes } = connected
-    if (provider === 'github') return
-    const fake = fakes[provider]
-    fake.browse(null)
+    const { decline, furnish } = connected.opened[provider]
+    if (!decline) return
+    decline()
     const { location } = await connected.open(await connected.consent(ada, provider), ada)
     expect(location?.href).toBe('http://localhost:3000/?error=access_denied')
     expect(await ada.caller().connections.list()).toEqual([])
-    if (provider === 'notion') fakes.notion.browse(fakes.notion.workspaces[0] ?? null)
-    if (provider === 'slack') fakes.slack.browse(fakes.slack.teams[0] ?? null)
-    if (provider === 'linear') fakes.linear.browse(fakes.linear.organizations[0] ?? null)
+    furnish()
   })
 
   test('whose tokens can’t be opened is listed as unreadable, and connecting again mends it', async () => {

@@ -20,9 +20,9 @@ export interface ProviderSummary {
 
 /** Which providers there are. About nobody, but for callers only. */
 export function listProviders(_identity: Identity, { providers }: Services): ProviderSummary[] {
-  return PROVIDERS.map(providerOf).map(({ name, scopes, isConfigured }) => ({
+  return PROVIDERS.map(providerOf).map(({ name, scopes }) => ({
     provider: name,
-    configured: isConfigured(providers),
+    configured: providers[name] !== null,
     scopes,
   }))
 }
@@ -49,10 +49,11 @@ export async function authorize(
   const { services, db } = ctx
   const returnTo = returnAddress(services, input.returnTo ?? '/')
   const provider = providerOf(input.provider)
-  if (!provider.isConfigured(services.providers)) throw notConfigured(input.provider)
+  const app = services.providers[input.provider]
+  if (app === null) throw notConfigured(input.provider)
   const flow = { provider: provider.name, returnTo, hasPkce: provider.hasPkce }
   const started = await createState(db, { keyring: await services.sealingKeyring(), identity }, flow)
-  const url = await provider.authorizeUrl(services.providers, {
+  const url = await provider.authorizeUrl(app, {
     ...started,
     redirectUri: callbackUrl(services, provider.name),
   })
@@ -132,11 +133,12 @@ async function connect(
   const code = query.get('code')
   if (!code) return provider.isRequested?.(query) ? 'installation_requested' : 'missing_code'
   if (provider.hasPkce && taken.codeVerifier === null) return 'missing_verifier'
-  if (!provider.isConfigured(services.providers)) return 'provider_not_configured'
+  const app = services.providers[name]
+  if (app === null) return 'provider_not_configured'
   // Before there are tokens to keep.
   const keyring = await services.sealingKeyring()
   try {
-    const grant = await provider.exchange(identity, services.providers, {
+    const grant = await provider.exchange(identity, app, {
       code,
       codeVerifier: taken.codeVerifier,
       redirectUri: callbackUrl(services, name),

@@ -56,9 +56,10 @@ export async function revokeIfRemoved(
 ): Promise<void> {
   if (await isThere(writer, connection)) return
   const { provider, externalId } = connection
-  if (await isShared(services, connection)) return
+  const app = services.providers[provider]
+  if (app === null || (await isShared(services, connection))) return
   await providerOf(provider)
-    .revoke(identity, services.providers, { ...tokens, externalId })
+    .revoke(identity, app, { ...tokens, externalId })
     .catch(error => logUntold(services, connection, error))
 }
 
@@ -95,7 +96,8 @@ export async function revokeUpstream(
   const { provider: name, id, status } = connection
   const provider = providerOf(name)
   if (status === 'revoked') return
-  if (!provider.isConfigured(services.providers)) {
+  const app = services.providers[name]
+  if (app === null) {
     services.log.warn(
       { connectionId: id, provider: name },
       'not revoked upstream: the provider is not configured',
@@ -103,7 +105,7 @@ export async function revokeUpstream(
     return
   }
   try {
-    await provider.revoke(identity, services.providers, heldTokens(services.keyring, connection))
+    await provider.revoke(identity, app, heldTokens(services.keyring, connection))
   } catch (error) {
     if (!(error instanceof ProviderError || error instanceof AppError)) throw error
     logUntold(services, connection, error)

@@ -1,5 +1,7 @@
-import type { ProvidersConfig } from '../config/providers.ts'
+import type { ConfigReader } from '../config/reader.ts'
 import type { Identity } from '../db/identity.ts'
+import type { WebhookProvider } from '../webhooks/provider.ts'
+import type { OAuthApp } from './app.ts'
 import type { ProviderName } from './schema.ts'
 
 /** Tokens as a provider gave them out. */
@@ -45,28 +47,34 @@ export interface HeldTokens extends Tokens {
 }
 
 /**
- * The one shape of `providers/<name>.ts`. Typed calls are functions of the same file that take
- * `(identity, config, { accessToken, … })`. Whatever reaches the provider takes an Identity first, keeps a deadline and throws
+ * The one record of a provider, in `providers/<name>.ts`. Typed calls are functions of the same file that take
+ * `(identity, app, { accessToken, … })`. Whatever reaches the provider takes an Identity first, keeps a deadline and throws
  * {@link ProviderError} only. Libraries are imported where they are called: a server that never calls does without the memory that
  * they take.
  */
-export interface Provider {
+export interface Provider<App extends OAuthApp = OAuthApp> {
   readonly name: ProviderName
+  /** How the provider writes its name. */
+  readonly title: string
   readonly scopes: readonly string[]
   /** Whether a flow carries a PKCE verifier. */
   readonly hasPkce: boolean
   /** Whether all who connect one account hold the same grant, which ends for all of them at once. */
   readonly sharesGrant?: boolean
-  isConfigured(config: ProvidersConfig): boolean
-  authorizeUrl(config: ProvidersConfig, input: AuthorizeInput): URL | Promise<URL>
+  /** Whether a user has one connection, which one to another account replaces. */
+  readonly isSingle?: boolean
+  readonly webhook: WebhookProvider
+  /** Reads the operator's app from the environment; null where there is none. */
+  readApp(reader: ConfigReader): App | null
+  authorizeUrl(app: App, input: AuthorizeInput): URL | Promise<URL>
   /** Whether the browser comes back without a code because somebody else has yet to grant what its user asked for. */
   isRequested?(query: URLSearchParams): boolean
   /** Trades the code for tokens, and checks that what the query names is the user's. */
-  exchange(identity: Identity, config: ProvidersConfig, input: CallbackInput): Promise<Grant>
+  exchange(identity: Identity, app: App, input: CallbackInput): Promise<Grant>
   /** Throws `revoked` only where no later attempt can succeed. */
-  refresh(identity: Identity, config: ProvidersConfig, held: HeldTokens): Promise<Tokens>
+  refresh(identity: Identity, app: App, held: HeldTokens): Promise<Tokens>
   /** Ends the access upstream. One that has ended already is no error. */
-  revoke(identity: Identity, config: ProvidersConfig, held: HeldTokens): Promise<void>
+  revoke(identity: Identity, app: App, held: HeldTokens): Promise<void>
 }
 
 /**
@@ -100,10 +108,4 @@ export class ProviderError extends Error {
     this.reason = details.reason
     this.retryAt = details.retryAt
   }
-}
-
-/** The provider's configuration; throws where the operator set none, which callers ask about first. */
-export function configured<T>(provider: ProviderName, app: T | null): T {
-  if (app === null) throw new Error(`${provider} is not configured`)
-  return app
 }

@@ -8,6 +8,7 @@ import { newId } from '../db/new-id.ts'
 import { notFound } from '../errors.ts'
 import type { Services } from '../services.ts'
 import type { Grant } from './provider.ts'
+import { providerOf } from './registry.ts'
 import type { ConnectionSettings, ConnectionStatus, ProviderName } from './schema.ts'
 import { isReadable, type SealedTokens, sealTokens } from './tokens.ts'
 
@@ -139,8 +140,8 @@ interface Keeper {
 }
 
 /**
- * Keeps what a user's consent led to: anew, or in place of what the caller had of the same account. Of Notion, a user has one
- * connection, which another workspace replaces. The same connection keeps its id, and what it was set up with.
+ * Keeps what a user's consent led to: anew, or in place of what the caller had of the same account. At a provider that
+ * `isSingle`, another account replaces the one before it. The same connection keeps its id, and what it was set up with.
  */
 export async function storeConnection(
   db: Database,
@@ -178,7 +179,7 @@ async function findSame(
     .selectFrom('app.connections')
     .select(HELD)
     .where('provider', '=', provider)
-    .$if(provider !== 'notion', query => query.where('externalId', '=', externalId))
+    .$if(!providerOf(provider).isSingle, query => query.where('externalId', '=', externalId))
     .executeTakeFirst()
   return row as HeldConnection | undefined
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { StatementAbortedError, toAppError } from '../db/errors.ts'
 import { AppError } from '../errors.ts'
 import type { ConnectionUse } from './call-context.ts'
-import { connectionRevoked, explain, TITLES } from './failures.ts'
+import { connectionRevoked, explain, notConfigured } from './failures.ts'
 import { revokeIfRemoved } from './leaving.ts'
 import { ProviderError, type Tokens } from './provider.ts'
 import {
@@ -77,12 +77,14 @@ async function refresh(
 ): Promise<UsableConnection | null> {
   const { identity, services, writer } = use
   const provider = providerOf(connection.provider)
+  const app = services.providers[provider.name]
   let tokens: Tokens
   try {
+    if (app === null) throw notConfigured(provider.name)
     // Before the provider ends the old tokens: the new ones are to be read by every server.
     const keyring = await services.sealingKeyring()
     const held = heldTokens(keyring, connection)
-    tokens = await provider.refresh(identity, services.providers, held)
+    tokens = await provider.refresh(identity, app, held)
     if (tokens.accessToken === null) throw new ProviderError(provider.name, 'unreachable')
   } catch (error) {
     await giveUp(use, { connection, claim }, error)
@@ -141,9 +143,13 @@ function isEnding({ expiresAt }: HeldConnection): boolean {
 }
 
 function refreshFailed({ provider }: HeldConnection, problem: string): AppError {
-  return new AppError('provider_unreachable', `the token for ${TITLES[provider]} ${problem}; try again`, {
-    retryAt: new Date(Date.now() + RETRY_MS),
-  })
+  return new AppError(
+    'provider_unreachable',
+    `the token for ${providerOf(provider).title} ${problem}; try again`,
+    {
+      retryAt: new Date(Date.now() + RETRY_MS),
+    },
+  )
 }
 
 async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {

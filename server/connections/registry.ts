@@ -3,10 +3,25 @@ import { github } from './providers/github.ts'
 import { linear } from './providers/linear.ts'
 import { notion } from './providers/notion.ts'
 import { slack } from './providers/slack.ts'
-import type { ProviderName } from './schema.ts'
+import { PROVIDERS, type ProviderName } from './schema.ts'
 
-const BY_NAME: Readonly<Record<ProviderName, Provider>> = Object.freeze({ notion, github, slack, linear })
+/** The one record of each provider that the database knows. */
+export const REGISTRY = Object.freeze({ notion, github, slack, linear }) satisfies {
+  readonly [Name in ProviderName]: Provider
+}
 
-export function providerOf(name: ProviderName): Provider {
+/** What the operator sets up at this provider. */
+export type AppOf<Name extends ProviderName> =
+  (typeof REGISTRY)[Name] extends Provider<infer App> ? App : never
+
+const BY_NAME: { readonly [Name in ProviderName]: Provider<AppOf<Name>> } = REGISTRY
+
+export function providerOf<Name extends ProviderName>(name: Name): Provider<AppOf<Name>> {
   return BY_NAME[name]
+}
+
+/** The provider that an address names; null for any other word. */
+export function findProvider(word: string): Provider | null {
+  const name = PROVIDERS.find(provider => provider === word)
+  return name ? providerOf(name) : null
 }

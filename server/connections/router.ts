@@ -26,16 +26,16 @@ export const connectionsRouter = router({
     databases: read
       .input(schema.searchDatabases)
       .query(({ ctx, input }) =>
-        useConnection(ctx, { id: input.connectionId, provider: 'notion' }, (identity, { accessToken }) =>
-          listDatabases(identity, ctx.services.providers, { accessToken, search: input.search }),
+        useConnection(ctx, { id: input.connectionId, provider: 'notion' }, (identity, app, { accessToken }) =>
+          listDatabases(identity, app, { accessToken, search: input.search }),
         ),
       ),
     selectDatabase: write.input(schema.selectDatabase).mutation(async ({ ctx, input }) => {
       const { id, name } = await useConnection(
         ctx,
         { id: input.connectionId, provider: 'notion' },
-        (identity, { accessToken }) =>
-          getDatabase(identity, ctx.services.providers, { accessToken, databaseId: input.databaseId }).catch(
+        (identity, app, { accessToken }) =>
+          getDatabase(identity, app, { accessToken, databaseId: input.databaseId }).catch(
             orNotFound('database', 'object_not_found'),
           ),
       )
@@ -47,27 +47,21 @@ export const connectionsRouter = router({
     repositories: read
       .input(schema.onConnection)
       .query(({ ctx, input }) =>
-        useConnection(ctx, { id: input.connectionId, provider: 'github' }, (identity, held) =>
-          listRepositories(identity, ctx.services.providers, held),
-        ),
+        useConnection(ctx, { id: input.connectionId, provider: 'github' }, listRepositories),
       ),
   }),
   slack: router({
     channels: read
       .input(schema.onConnection)
       .query(({ ctx, input }) =>
-        useConnection(ctx, { id: input.connectionId, provider: 'slack' }, (identity, held) =>
-          listChannels(identity, ctx.services.providers, held),
-        ),
+        useConnection(ctx, { id: input.connectionId, provider: 'slack' }, listChannels),
       ),
   }),
   linear: router({
     teams: read
       .input(schema.onConnection)
       .query(({ ctx, input }) =>
-        useConnection(ctx, { id: input.connectionId, provider: 'linear' }, (identity, held) =>
-          listTeams(identity, ctx.services.providers, held),
-        ),
+        useConnection(ctx, { id: input.connectionId, provider: 'linear' }, listTeams),
       ),
   }),
 })

@@ -5,7 +5,7 @@ import { explain, notConfigured } from './failures.ts'
 import { ProviderError } from './provider.ts'
 import { getHeldConnection, markRevoked } from './queries.ts'
 import { isRenewable, type UsableConnection, withFreshToken } from './refresh.ts'
-import { providerOf } from './registry.ts'
+import type { AppOf } from './registry.ts'
 import type { ProviderName } from './schema.ts'
 
 /** What a call is made with. */
@@ -14,31 +14,38 @@ export interface Access {
   readonly externalId: string
 }
 
-type ProviderCall<T> = (identity: Identity, access: Access) => Promise<T>
+type ProviderCall<Name extends ProviderName, T> = (
+  identity: Identity,
+  app: AppOf<Name>,
+  access: Access,
+) => Promise<T>
 
 /**
  * Calls a provider with the token of a connection of the caller's, which is renewed first where it has ended, and once more where
  * the provider says so. Throws `not_found`, `provider_not_configured`, `connection_revoked` (and marks the connection so),
  * `rate_limited` with the time to try again, `provider_unreachable`, `provider_refused` or `value_unreadable`.
  */
-export async function useConnection<T>(
+export async function useConnection<Name extends ProviderName, T>(
   ctx: CallContext,
-  target: { id: string; provider: ProviderName },
-  call: ProviderCall<T>,
+  target: { id: string; provider: Name },
+  call: ProviderCall<Name, T>,
 ): Promise<T> {
   const identity = await ctx.identity()
   const { services, scope } = ctx
   const connection = await getHeldConnection(ctx.db, target)
-  if (!providerOf(target.provider).isConfigured(services.providers)) throw notConfigured(target.provider)
+  const app = services.providers[target.provider]
+  if (app === null) throw notConfigured(target.provider)
+  const ask = ({ connection, accessToken }: UsableConnection) =>
+    call(identity, app, { accessToken, externalId: connection.externalId })
   const use = { identity, services, writer: writerOf(ctx), signal: scope.signal }
   const usable = await withFreshToken(use, connection)
   try {
-    return await call(identity, accessOf(usable))
+    return await ask(usable)
   } catch (error) {
     if (!isRevocation(error)) throw explain(error)
     const renewed = await renewOrMark(use, usable)
     if (!renewed) throw explain(error)
-    return callAgain(use, renewed, call)
+    return callAgain(use, renewed, ask)
   }
 }
 
@@ -51,17 +58,17 @@ async function renewOrMark(
   return null
 }
 
-async function callAgain<T>(use: ConnectionUse, usable: UsableConnection, call: ProviderCall<T>): Promise<T> {
+async function callAgain<T>(
+  use: ConnectionUse,
+  usable: UsableConnection,
+  ask: (usable: UsableConnection) => Promise<T>,
+): Promise<T> {
   try {
-    return await call(use.identity, accessOf(usable))
+    return await ask(usable)
   } catch (error) {
     if (isRevocation(error)) await markRevoked(use.writer, usable.connection)
     throw explain(error)
   }
-}
-
-function accessOf({ connection, accessToken }: UsableConnection): Access {
-  return { accessToken, externalId: connection.externalId }
 }
 
 function isRevocation(error: unknown): boolean {

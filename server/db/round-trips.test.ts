@@ -10,6 +10,7 @@ import { createHousehold, type Household } from '../testing/isolation/dataset.ts
 import { definitionOf } from '../testing/isolation/matrix.ts'
 import type { Case, ProcedurePath } from '../testing/isolation/procedure-cases/case.ts'
 import { CASES } from '../testing/isolation/procedure-cases.ts'
+import { TEST_PROVIDERS } from '../testing/providers/registry.ts'
 import { scopeOf } from '../testing/scope.ts'
 import { isPgbouncer } from './connection-url.ts'
 import { type Database, scopedDatabase } from './database.ts'
@@ -42,11 +43,8 @@ const SEVERAL: { readonly [Path in ProcedurePath]?: number | readonly number[] }
   // Who asks, the connection, and its removal.
   'connections.disconnect': 3,
   // Who asks, and the connection: whose provider is not set up here.
-  'connections.notion.databases': 2,
   'connections.notion.selectDatabase': 2,
-  'connections.github.repositories': 2,
-  'connections.slack.channels': 2,
-  'connections.linear.teams': 2,
+  ...Object.fromEntries(Object.values(TEST_PROVIDERS).map(({ call }) => [call, 2])),
   // Who asks, and the item: whose file has not arrived here.
   'media.completeUpload': 2,
   // The claim, and the task as its lease sees it.

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { PROVIDERS } from '#server/connections/schema.ts'
 import { AppError } from '#server/errors.ts'
 import type { Metrics } from '#server/metrics.ts'
 import { MAX_BODY_BYTES, tooLarge } from './body.ts'
@@ -33,8 +34,8 @@ export interface RouteOptions extends Gate {
 const METHODS_BY_PATH = [
   [/^\/(healthz|readyz|metrics)$/, 'GET, HEAD'],
   [/^\/api\/auth\//, 'GET, POST'],
-  [/^\/oauth\/(notion|github|slack|linear)\/callback$/, 'GET'],
-  [/^\/webhooks\/(notion|github|slack|linear)$/, 'POST'],
+  [new RegExp(`^/oauth/(${PROVIDERS.join('|')})/callback$`), 'GET'],
+  [new RegExp(`^/webhooks/(${PROVIDERS.join('|')})$`), 'POST'],
 ] as const satisfies readonly (readonly [RegExp, string])[]
 
 /** Everything besides `/trpc`: signing in, health, metrics, and the answer to what does not exist. */

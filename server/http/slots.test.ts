@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { addLogs, exportTokenOf } from '../account/export-fixture.ts'
 import { registerExportRoute } from '../account/export-route.ts'
+import { NO_PROVIDERS, NO_WEBHOOK_SECRETS } from '../config/providers.ts'
 import { type Actor, createActor } from '../testing/actors.ts'
 import {
   ask,
@@ -33,8 +34,9 @@ beforeAll(async () => {
       registerExportRoute(app, services)
       registerWebhookRoute(app, {
         system: services.pools.system,
-        secrets: { github: null, slack: null, linear: null, notion: null } as never,
-        keepNotionToken: null,
+        providers: NO_PROVIDERS,
+        secrets: NO_WEBHOOK_SECRETS,
+        keepSecret: () => Promise.reject(new Error('no provider sets its webhooks up here')),
         onEvents: () => {},
       })
       app.get('/given-up', async (_request, reply) => {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { NO_WEBHOOK_SECRETS } from '../config/providers.ts'
+import { NO_PROVIDERS } from '../config/providers.ts'
+import { providerOf } from '../connections/registry.ts'
 import type { ProviderName } from '../connections/schema.ts'
 import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
 import {
@@ -17,7 +18,6 @@ import {
   WEBHOOK_SECRETS,
 } from '../testing/webhooks.ts'
 import { createProcessor, MAX_ATTEMPTS, processDueEvents, retryAfterMs } from './processor.ts'
-import { findWebhookProvider } from './providers.ts'
 import { receiveWebhook } from './receive.ts'
 
 let house: House
@@ -31,20 +31,20 @@ afterAll(() => house.close())
 
 /** Receives without the HTTP in front, so that nothing is processed before a test says so. */
 async function receive(provider: ProviderName, sent: Sent | null): Promise<void> {
-  const found = findWebhookProvider(provider)
-  if (!found || !sent) throw new Error(`${provider} sends nothing`)
+  if (!sent) throw new Error(`${provider} sends nothing`)
   const { body, headers } = sent
   const services = {
     system: house.services.pools.system,
-    secrets: { ...NO_WEBHOOK_SECRETS, ...WEBHOOK_SECRETS },
-    keepNotionToken: null,
+    providers: NO_PROVIDERS,
+    secrets: WEBHOOK_SECRETS,
+    keepSecret: () => Promise.reject(new Error('no provider sets its webhooks up here')),
     onEvents: () => {},
   }
   const header = (name: string) => {
     const value = headers[name]
     return typeof value === 'string' ? value : null
   }
-  await receiveWebhook(services, found, { body: Buffer.from(body), header })
+  await receiveWebhook(services, providerOf(provider), { body: Buffer.from(body), header })
 }
 
 const processor = () => ({ system: house.services.pools.system, log: house.services.log })

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { findProvider } from '../connections/registry.ts'
 import { toAppError } from '../db/errors.ts'
-import { findWebhookProvider } from './providers.ts'
 import { readWebhookBody } from './read-body.ts'
 import { receiveWebhook, type WebhookServices } from './receive.ts'
 
@@ -16,17 +16,17 @@ export function registerWebhookRoute(app: FastifyInstance, services: WebhookServ
     scope.removeAllContentTypeParsers()
     scope.addContentTypeParser('*', async (request: FastifyRequest, body: IncomingMessage) => {
       const { provider } = request.params as Received['Params']
-      return readWebhookBody(body, findWebhookProvider(provider)?.provider.maxBodyBytes)
+      return readWebhookBody(body, findProvider(provider)?.webhook.maxBodyBytes)
     })
     scope.post('/webhooks/:provider', async (request: FastifyRequest<Received>, reply: FastifyReply) => {
-      const found = findWebhookProvider(request.params.provider)
-      if (!found) return reply.callNotFound()
+      const provider = findProvider(request.params.provider)
+      if (!provider) return reply.callNotFound()
       const body = request.body ?? Buffer.alloc(0)
       const header = (name: string) => {
         const values = request.raw.headersDistinct[name]
         return values?.length === 1 ? values[0] || null : null
       }
-      const answer = await receiveWebhook(services, found, { body, header }).catch((error: unknown) => {
+      const answer = await receiveWebhook(services, provider, { body, header }).catch((error: unknown) => {
         throw toAppError(error) ?? error
       })
       return reply.type('text/plain; charset=utf-8').send(answer)

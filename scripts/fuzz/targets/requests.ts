@@ -1,4 +1,5 @@
-import { PROVIDERS } from '#server/connections/schema.ts'
+import { PROVIDERS, type ProviderName } from '#server/connections/schema.ts'
+import { TEST_PROVIDERS } from '#server/testing/providers/registry.ts'
 import { hmac, sign } from '#server/testing/webhooks.ts'
 import { FORGED, type FuzzedServer, type HostileRequest, JSON_TYPE, MAX_HEAD_BYTES } from '../house.ts'
 import { fitted, PLAIN_FILLINGS, SHAPES } from '../shapes.ts'
@@ -169,15 +170,13 @@ export function webhookTargets(server: FuzzedServer): FuzzTarget[] {
           signed,
           json => `{"id":${json},"type":"event_callback","event":{"type":${json.slice(0, 99)}}}`,
         ),
-        target(`${shapeName} beside an event`, signed, json => EVENTS[provider].replace('"?"', json)),
+        target(`${shapeName} beside an event`, signed, json => eventBody(provider).replace('"?"', json)),
       ]
     }),
   )
 }
 
-const EVENTS = {
-  github: '{"action":"opened","issue":"?"}',
-  linear: '{"type":"Issue","action":"create","data":"?"}',
-  notion: '{"id":"a","type":"page.created","entity":"?"}',
-  slack: '{"type":"event_callback","event_id":"Ev1","event":{"type":"message"},"data":"?"}',
-} as const
+function eventBody(provider: ProviderName): string {
+  const { event, newExternalId } = TEST_PROVIDERS[provider].webhook
+  return JSON.stringify({ ...event(newExternalId()), extra: '?' })
+}

@@ -1,22 +1,22 @@
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
-import { NO_PROVIDERS, type ProvidersConfig } from '../../config/providers.ts'
 import { followOnce } from '../../testing/providers/browser.ts'
 import { type FakeGithub, type FakeInstallation, openFakeGithub } from '../../testing/providers/github.ts'
 import { TEST_IDENTITY as identity } from '../../testing/providers/identity.ts'
 import type { HeldTokens } from '../provider.ts'
 import { UPSTREAM_TIMEOUT_MS } from '../upstream.ts'
 import { github, listRepositories, mintInstallationToken } from './github.ts'
+import type { GitHubApp } from './github-app.ts'
 
 const REDIRECT_URI = 'http://localhost:3000/oauth/github/callback'
 
 let fake: FakeGithub
-let config: ProvidersConfig
+let app: GitHubApp
 let installation: FakeInstallation
 
 beforeAll(async () => {
   fake = await openFakeGithub({ callbackUrls: [REDIRECT_URI] })
-  const { id: appId, ...app } = fake.app
-  config = { ...NO_PROVIDERS, github: { ...app, appId, apiUrl: fake.url, webUrl: fake.url } }
+  const { id: appId, ...registered } = fake.app
+  app = { ...registered, appId, apiUrl: fake.url, webUrl: fake.url }
 })
 
 beforeEach(() => {
@@ -28,7 +28,7 @@ afterAll(() => fake.close())
 
 /** What the callback is asked with, after the browser was at GitHub. */
 async function authorize(): Promise<URLSearchParams> {
-  const url = await github.authorizeUrl(config, {
+  const url = await github.authorizeUrl(app, {
     state: 'some state',
     codeVerifier: null,
     redirectUri: REDIRECT_URI,
@@ -39,7 +39,7 @@ async function authorize(): Promise<URLSearchParams> {
 async function connect(query?: URLSearchParams) {
   const given = query ?? (await authorize())
   const input = { code: given.get('code') ?? '', codeVerifier: null, redirectUri: REDIRECT_URI, query: given }
-  return github.exchange(identity, config, input)
+  return github.exchange(identity, app, input)
 }
 
 function held({ accessToken, refreshToken, expiresAt, externalId }: HeldTokens): HeldTokens {
@@ -124,10 +124,8 @@ test('a code serves once', async () => {
 })
 
 test('a wrong client secret is refused, and the error does not show it', async () => {
-  const { github: app } = config
-  if (!app) throw new Error('GitHub is configured above')
   const query = await authorize()
-  const wrong = { ...config, github: { ...app, clientSecret: 'not-the-client-secret' } }
+  const wrong = { ...app, clientSecret: 'not-the-client-secret' }
   const input = { code: query.get('code') ?? '', codeVerifier: null, redirectUri: REDIRECT_URI, query }
   const error: unknown = await github.exchange(identity, wrong, input).catch((thrown: unknown) => thrown)
   expect(error).toMatchObject({ kind: 'refused', reason: 'incorrect_client_credentials' })
@@ -138,7 +136,7 @@ test('all repositories are listed, over their pages', async () => {
   installation = fake.install({ login: 'hubot', repositories: 230 })
   fake.browse({ login: 'hubot', installation })
   const { target } = await connectAndRead()
-  const repositories = await listRepositories(identity, config, target)
+  const repositories = await listRepositories(identity, app, target)
   expect(repositories).toHaveLength(230)
   expect(repositories[0]).toEqual({
     id: 700_000,
@@ -154,20 +152,20 @@ test('a repository of the installation that the user may not see is not listed',
   const [hidden] = installation.repositories
   if (!hidden) throw new Error('the installation has repositories')
   fake.hide(hidden)
-  const names = (await listRepositories(identity, config, target)).map(one => one.fullName)
+  const names = (await listRepositories(identity, app, target)).map(one => one.fullName)
   expect(names).toEqual(['octocat/repository-1', 'octocat/repository-2'])
 })
 
 test('a refresh gives new tokens and ends the old ones', async () => {
   const { grant, target } = await connectAndRead()
-  const fresh = await github.refresh(identity, config, held(grant))
-  await expect(listRepositories(identity, config, target)).rejects.toMatchObject({ kind: 'revoked' })
-  await expect(github.refresh(identity, config, held(grant))).rejects.toMatchObject({
+  const fresh = await github.refresh(identity, app, held(grant))
+  await expect(listRepositories(identity, app, target)).rejects.toMatchObject({ kind: 'revoked' })
+  await expect(github.refresh(identity, app, held(grant))).rejects.toMatchObject({
     kind: 'revoked',
     reason: 'bad_refresh_token',
   })
   const renewed = { ...target, accessToken: fresh.accessToken ?? '' }
-  expect(await listRepositories(identity, config, renewed)).toHaveLength(3)
+  expect(await listRepositories(identity, app, renewed)).toHaveLength(3)
 })
 
 test('without expiring tokens there is nothing to refresh', async () => {
@@ -175,24 +173,24 @@ test('without expiring tokens there is nothing to refresh', async () => {
   const grant = await connect()
   fake.userTokens.lifetimeSeconds = 28_800
   expect(grant).toMatchObject({ refreshToken: null, expiresAt: null })
-  await expect((async () => github.refresh(identity, config, held(grant)))()).rejects.toMatchObject({
+  await expect((async () => github.refresh(identity, app, held(grant)))()).rejects.toMatchObject({
     kind: 'revoked',
   })
 })
 
 test('disconnecting ends the tokens and leaves the installation', async () => {
   const { grant, target } = await connectAndRead()
-  await github.revoke(identity, config, held(grant))
-  await expect(listRepositories(identity, config, target)).rejects.toMatchObject({ kind: 'revoked' })
-  await expect(github.refresh(identity, config, held(grant))).rejects.toMatchObject({ kind: 'revoked' })
+  await github.revoke(identity, app, held(grant))
+  await expect(listRepositories(identity, app, target)).rejects.toMatchObject({ kind: 'revoked' })
+  await expect(github.refresh(identity, app, held(grant))).rejects.toMatchObject({ kind: 'revoked' })
   expect(fake.installations).toContain(installation)
-  await github.revoke(identity, config, held(grant))
+  await github.revoke(identity, app, held(grant))
 })
 
 test('disconnecting with a token that expired ends its successor', async () => {
   const grant = await connect()
   fake.userTokens.expireAll()
-  await github.revoke(identity, config, held(grant))
+  await github.revoke(identity, app, held(grant))
   expect(fake.userTokens.all.at(-1)?.isRevoked).toBe(true)
 })
 
@@ -200,10 +198,10 @@ test("an installation that is gone, or no longer the user's to see, has ended", 
   const { target } = await connectAndRead()
   installation.visibleTo.clear()
   const ended = { kind: 'revoked', reason: 'installation_gone' }
-  await expect(listRepositories(identity, config, target)).rejects.toMatchObject(ended)
+  await expect(listRepositories(identity, app, target)).rejects.toMatchObject(ended)
   fake.uninstall(installation)
-  await expect(listRepositories(identity, config, target)).rejects.toMatchObject(ended)
-  await expect(mintInstallationToken(identity, config, target)).rejects.toMatchObject(ended)
+  await expect(listRepositories(identity, app, target)).rejects.toMatchObject(ended)
+  await expect(mintInstallationToken(identity, app, target)).rejects.toMatchObject(ended)
 })
 
 test('a suspended installation connects as such and lists nothing', async () => {
@@ -211,12 +209,12 @@ test('a suspended installation connects as such and lists nothing', async () => 
   const { grant, target } = await connectAndRead()
   expect(grant.settings).toMatchObject({ isSuspended: true })
   const suspended = { kind: 'refused', reason: 'suspended' }
-  await expect(listRepositories(identity, config, target)).rejects.toMatchObject(suspended)
-  await expect(mintInstallationToken(identity, config, target)).rejects.toMatchObject(suspended)
+  await expect(listRepositories(identity, app, target)).rejects.toMatchObject(suspended)
+  await expect(mintInstallationToken(identity, app, target)).rejects.toMatchObject(suspended)
 })
 
 test('an installation token is minted with the key of the app', async () => {
-  const { token, expiresAt } = await mintInstallationToken(identity, config, {
+  const { token, expiresAt } = await mintInstallationToken(identity, app, {
     externalId: String(installation.id),
   })
   const response = await fetch(`${fake.url}/installation/repositories`, {
@@ -230,7 +228,7 @@ test('a secondary rate limit says when to come back', async () => {
   const { target } = await connectAndRead()
   fake.limitNext(1, { retryAfterSeconds: 90 })
   const before = Date.now()
-  const error = await listRepositories(identity, config, target).catch((thrown: unknown) => thrown)
+  const error = await listRepositories(identity, app, target).catch((thrown: unknown) => thrown)
   expect(error).toMatchObject({ kind: 'rate_limited' })
   const { retryAt } = error as { retryAt: Date }
   expect(retryAt.getTime()).toBeGreaterThanOrEqual(before + 90_000)
@@ -244,7 +242,7 @@ test('a primary rate limit says when it resets', async () => {
     headers: { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': String(reset) },
     body: { message: 'API rate limit exceeded for user ID 1.' },
   })
-  await expect(listRepositories(identity, config, target)).rejects.toMatchObject({
+  await expect(listRepositories(identity, app, target)).rejects.toMatchObject({
     kind: 'rate_limited',
     retryAt: new Date(reset * 1_000),
   })
@@ -256,15 +254,15 @@ test.each(['html', 'cut', 'empty', 'null', 'broken'] as const)(
     const { grant, target } = await connectAndRead()
     const unreachable = { kind: 'unreachable' }
     fake.garbleNext(1, garbage)
-    await expect(listRepositories(identity, config, target)).rejects.toMatchObject(unreachable)
+    await expect(listRepositories(identity, app, target)).rejects.toMatchObject(unreachable)
     fake.garbleNext(1, garbage)
-    await expect(github.refresh(identity, config, held(grant))).rejects.toMatchObject(unreachable)
+    await expect(github.refresh(identity, app, held(grant))).rejects.toMatchObject(unreachable)
     fake.garbleNext(1, garbage, 'POST /login/oauth/access_token')
     await expect(connect()).rejects.toMatchObject(unreachable)
     fake.garbleNext(1, garbage, 'GET /user/installations')
     await expect(connect()).rejects.toMatchObject(unreachable)
     fake.garbleNext(1, garbage)
-    await expect(mintInstallationToken(identity, config, target)).rejects.toMatchObject(unreachable)
+    await expect(mintInstallationToken(identity, app, target)).rejects.toMatchObject(unreachable)
   },
 )
 
@@ -272,11 +270,11 @@ test('a GitHub that is down is unreachable', async () => {
   const { grant, target } = await connectAndRead()
   fake.goDown()
   const unreachable = { kind: 'unreachable' }
-  await expect(listRepositories(identity, config, target)).rejects.toMatchObject(unreachable)
-  await expect(github.refresh(identity, config, held(grant))).rejects.toMatchObject(unreachable)
-  await expect(github.revoke(identity, config, held(grant))).rejects.toMatchObject(unreachable)
+  await expect(listRepositories(identity, app, target)).rejects.toMatchObject(unreachable)
+  await expect(github.refresh(identity, app, held(grant))).rejects.toMatchObject(unreachable)
+  await expect(github.revoke(identity, app, held(grant))).rejects.toMatchObject(unreachable)
   fake.comeBack()
-  expect(await listRepositories(identity, config, target)).toHaveLength(3)
+  expect(await listRepositories(identity, app, target)).toHaveLength(3)
 })
 
 test('a GitHub that takes the call and never answers is given up on at the deadline', async () => {
@@ -284,7 +282,7 @@ test('a GitHub that takes the call and never answers is given up on at the deadl
   const deadline = new AbortController()
   const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(deadline.signal)
   const held = fake.hold()
-  const call = listRepositories(identity, config, target).catch((thrown: unknown) => thrown)
+  const call = listRepositories(identity, app, target).catch((thrown: unknown) => thrown)
   await held.waiting(1)
   deadline.abort()
   expect(await call).toMatchObject({ kind: 'unreachable' })

@@ -1,9 +1,10 @@
 import { z } from 'zod'
-import type { GitHubApp, ProvidersConfig } from '../../config/providers.ts'
 import type { Identity } from '../../db/identity.ts'
-import { type CallbackInput, configured, type Provider, ProviderError, type Tokens } from '../provider.ts'
+import { github as githubWebhook } from '../../webhooks/providers/github.ts'
+import { type CallbackInput, type Provider, ProviderError, type Tokens } from '../provider.ts'
 import type { ConnectionSettings } from '../schema.ts'
 import { callUpstream, expiryOf, retryAt, type UpstreamAnswer, type UpstreamRequest } from '../upstream.ts'
+import { type GitHubApp, readGitHubApp } from './github-app.ts'
 
 const PAGE_SIZE = 100
 const MAX_PAGES = 20
@@ -61,23 +62,23 @@ export interface GitHubRepository {
  * installation page ends at the callback with the user's code. A connection holds that user's tokens, not the
  * installation's: what it lists is what both may see, and it ends with the user's access to the installation.
  */
-export const github: Provider = {
+export const github: Provider<GitHubApp> = {
   name: 'github',
+  title: 'GitHub',
   // A GitHub App has permissions, granted at its registration, instead of scopes.
   scopes: [],
   // The installation page starts the authorization itself and passes no challenge on.
   hasPkce: false,
-  isConfigured: config => config.github !== null,
-  authorizeUrl(config, { state }) {
-    const { webUrl, slug } = configured('github', config.github)
+  webhook: githubWebhook,
+  readApp: readGitHubApp,
+  authorizeUrl({ webUrl, slug }, { state }) {
     const url = new URL(`${webUrl}/apps/${slug}/installations/new`)
     url.searchParams.set('state', state)
     return url
   },
   // A member of an organization may only request an installation; an owner makes it later.
   isRequested: query => query.get('setup_action') === 'request',
-  async exchange(identity, config, input) {
-    const app = configured('github', config.github)
+  async exchange(identity, app, input) {
     const tokens = await requestTokens(identity, app, { code: input.code })
     try {
       const installation = await findInstallation(identity, app, tokens.accessToken, input)
@@ -88,18 +89,17 @@ export const github: Provider = {
       throw error
     }
   },
-  refresh(identity, config, { refreshToken }) {
+  refresh(identity, app, { refreshToken }) {
     if (refreshToken === null) throw new ProviderError('github', 'revoked', { reason: 'bad_refresh_token' })
     const body = { grant_type: 'refresh_token', refresh_token: refreshToken }
-    return requestTokens(identity, configured('github', config.github), body)
+    return requestTokens(identity, app, body)
   },
   // The user's token ends; the installation stays, since others may use it and only its account's owner may end it.
-  async revoke(identity, config, held) {
-    const app = configured('github', config.github)
+  async revoke(identity, app, held) {
     if (held.accessToken !== null && (await revokeToken(identity, app, held.accessToken))) return
     if (held.refreshToken === null) return
     try {
-      const fresh = await github.refresh(identity, config, held)
+      const fresh = await github.refresh(identity, app, held)
       if (fresh.accessToken !== null) await revokeToken(identity, app, fresh.accessToken)
     } catch (error) {
       if (!(error instanceof ProviderError && error.kind === 'revoked')) throw error
@@ -110,10 +110,9 @@ export const github: Provider = {
 /** The first 2,000 repositories of the connected installation that the user may see too. */
 export async function listRepositories(
   identity: Identity,
-  config: ProvidersConfig,
+  app: GitHubApp,
   { accessToken, externalId }: { accessToken: string; externalId: string },
 ): Promise<GitHubRepository[]> {
-  const app = configured('github', config.github)
   const path = `/user/installations/${encodeURIComponent(externalId)}/repositories`
   const repositories: GitHubRepository[] = []
   for (let page = 1; page <= MAX_PAGES; page += 1) {
@@ -145,10 +144,9 @@ export async function listRepositories(
  */
 export async function mintInstallationToken(
   identity: Identity,
-  config: ProvidersConfig,
+  app: GitHubApp,
   { externalId }: { externalId: string },
 ): Promise<{ token: string; expiresAt: Date }> {
-  const app = configured('github', config.github)
   const { createAppAuth } = await import('@octokit/auth-app')
   const { token: jwt } = await createAppAuth({ appId: app.appId, privateKey: app.privateKey })({
     type: 'app',

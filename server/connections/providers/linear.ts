@@ -1,7 +1,8 @@
 import { z } from 'zod'
-import type { OAuthApp, ProvidersConfig } from '../../config/providers.ts'
 import type { Identity } from '../../db/identity.ts'
-import { configured, type Provider, ProviderError, type Tokens } from '../provider.ts'
+import { linear as linearWebhook } from '../../webhooks/providers/linear.ts'
+import { type OAuthApp, readOAuthApp } from '../app.ts'
+import { type Provider, ProviderError, type Tokens } from '../provider.ts'
 import type { ConnectionSettings } from '../schema.ts'
 import { callUpstream, expiryOf, retryAt, type UpstreamAnswer } from '../upstream.ts'
 
@@ -50,11 +51,13 @@ export interface LinearTeam {
 /** Linear workspaces, by a member's token, which expires and is renewed. */
 export const linear: Provider = {
   name: 'linear',
+  title: 'Linear',
   scopes: ['read', 'write'],
   hasPkce: true,
-  isConfigured: config => config.linear !== null,
-  async authorizeUrl(config, { state, codeVerifier, redirectUri }) {
-    const { webUrl, clientId } = configured('linear', config.linear)
+  webhook: linearWebhook,
+  readApp: reader =>
+    readOAuthApp(reader, 'LINEAR', { apiUrl: 'https://api.linear.app', webUrl: 'https://linear.app' }),
+  async authorizeUrl({ webUrl, clientId }, { state, codeVerifier, redirectUri }) {
     if (codeVerifier === null) throw new Error('a flow to linear has a verifier')
     const { CodeChallengeMethod, OAuth2Client } = await import('arctic')
     const client = new OAuth2Client(clientId, null, redirectUri)
@@ -71,8 +74,7 @@ export const linear: Provider = {
     url.searchParams.set('prompt', 'consent')
     return url
   },
-  async exchange(identity, config, { code, codeVerifier, redirectUri }) {
-    const app = configured('linear', config.linear)
+  async exchange(identity, app, { code, codeVerifier, redirectUri }) {
     const { scopes, ...tokens } = await requestTokens(identity, app, {
       grant_type: 'authorization_code',
       code,
@@ -98,15 +100,13 @@ export const linear: Provider = {
       settings,
     }
   },
-  async refresh(identity, config, { refreshToken }) {
+  async refresh(identity, app, { refreshToken }) {
     if (refreshToken === null) throw new ProviderError('linear', 'revoked', { reason: 'no_refresh_token' })
-    const app = configured('linear', config.linear)
     const fields = { grant_type: 'refresh_token', refresh_token: refreshToken }
     const { accessToken, refreshToken: next, expiresAt } = await requestTokens(identity, app, fields)
     return { accessToken, refreshToken: next ?? refreshToken, expiresAt }
   },
-  async revoke(identity, config, { accessToken, refreshToken }) {
-    const app = configured('linear', config.linear)
+  async revoke(identity, app, { accessToken, refreshToken }) {
     if (refreshToken !== null)
       await revokeToken(identity, app, { token: refreshToken, hint: 'refresh_token' })
     if (accessToken !== null) await revokeToken(identity, app, { token: accessToken, hint: 'access_token' })
@@ -116,10 +116,9 @@ export const linear: Provider = {
 /** The first 1,000 teams that the user may see. */
 export async function listTeams(
   identity: Identity,
-  config: ProvidersConfig,
+  app: OAuthApp,
   { accessToken }: { accessToken: string },
 ): Promise<LinearTeam[]> {
-  const app = configured('linear', config.linear)
   const found: LinearTeam[] = []
   let after: string | null = null
   for (let page = 0; page < MAX_PAGES; page += 1) {

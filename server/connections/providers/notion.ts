@@ -1,8 +1,9 @@
 import type { Client as NotionClient } from '@notionhq/client'
 import { z } from 'zod'
-import type { OAuthApp, ProvidersConfig } from '../../config/providers.ts'
 import type { Identity } from '../../db/identity.ts'
-import { configured, type Provider, ProviderError, type Tokens } from '../provider.ts'
+import { notion as notionWebhook } from '../../webhooks/providers/notion.ts'
+import { type OAuthApp, readOAuthApp } from '../app.ts'
+import { type Provider, ProviderError, type Tokens } from '../provider.ts'
 import { retryAt, UPSTREAM_TIMEOUT_MS } from '../upstream.ts'
 
 const PAGE_SIZE = 100
@@ -48,20 +49,22 @@ export interface NotionDatabase {
 /** Notion workspaces, by the token of the bot that a user installed there. */
 export const notion: Provider = {
   name: 'notion',
+  title: 'Notion',
   // Notion asks for capabilities, chosen at the integration's registration, and for pages, chosen by the user.
   scopes: [],
   hasPkce: false,
-  isConfigured: config => config.notion !== null,
-  async authorizeUrl(config, { state, redirectUri }) {
-    const { webUrl, clientId } = configured('notion', config.notion)
+  isSingle: true,
+  webhook: notionWebhook,
+  readApp: reader =>
+    readOAuthApp(reader, 'NOTION', { apiUrl: 'https://api.notion.com', webUrl: 'https://api.notion.com' }),
+  async authorizeUrl({ webUrl, clientId }, { state, redirectUri }) {
     const { OAuth2Client } = await import('arctic')
     const client = new OAuth2Client(clientId, null, redirectUri)
     const url = client.createAuthorizationURL(`${webUrl}/v1/oauth/authorize`, state, [])
     url.searchParams.set('owner', 'user')
     return url
   },
-  async exchange(identity, config, { code, redirectUri }) {
-    const app = configured('notion', config.notion)
+  async exchange(identity, app, { code, redirectUri }) {
     const client = await clientFor(app)
     const answer = await call(identity, () =>
       client.oauth.token({
@@ -83,9 +86,8 @@ export const notion: Provider = {
       settings: {},
     }
   },
-  async refresh(identity, config, { refreshToken }) {
+  async refresh(identity, app, { refreshToken }) {
     if (refreshToken === null) throw new ProviderError('notion', 'revoked', { reason: 'no_refresh_token' })
-    const app = configured('notion', config.notion)
     const client = await clientFor(app)
     try {
       const answer = await call(identity, () =>
@@ -103,9 +105,8 @@ export const notion: Provider = {
       throw new ProviderError('notion', 'revoked', { reason: 'invalid_grant' })
     }
   },
-  async revoke(identity, config, { accessToken }) {
+  async revoke(identity, app, { accessToken }) {
     if (accessToken === null) return
-    const app = configured('notion', config.notion)
     const client = await clientFor(app)
     try {
       await call(identity, () =>
@@ -124,10 +125,10 @@ export const notion: Provider = {
 /** The databases that the user gave the bot, by title where one is searched for; the first 500. */
 export async function listDatabases(
   identity: Identity,
-  config: ProvidersConfig,
+  app: OAuthApp,
   { accessToken, search }: { accessToken: string; search?: string | undefined },
 ): Promise<NotionDatabase[]> {
-  const client = await clientFor(configured('notion', config.notion), accessToken)
+  const client = await clientFor(app, accessToken)
   const found = new Map<string, NotionDatabase>()
   let cursor: string | null = null
   for (let page = 0; page < MAX_PAGES; page += 1) {
@@ -154,10 +155,10 @@ export async function listDatabases(
 /** Throws `refused` with `object_not_found` for one that the bot does not see. */
 export async function getDatabase(
   identity: Identity,
-  config: ProvidersConfig,
+  app: OAuthApp,
   { accessToken, databaseId }: { accessToken: string; databaseId: string },
 ): Promise<NotionDatabase> {
-  const client = await clientFor(configured('notion', config.notion), accessToken)
+  const client = await clientFor(app, accessToken)
   return describe(
     read(database, await call(identity, () => client.databases.retrieve({ database_id: databaseId }))),
   )

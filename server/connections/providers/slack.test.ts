@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
-import { NO_PROVIDERS, type ProvidersConfig } from '../../config/providers.ts'
 import { followOnce } from '../../testing/providers/browser.ts'
 import { TEST_IDENTITY as identity } from '../../testing/providers/identity.ts'
 import { type FakeSlack, type FakeTeam, openFakeSlack } from '../../testing/providers/slack.ts'
+import type { OAuthApp } from '../app.ts'
 import { type HeldTokens, ProviderError } from '../provider.ts'
 import { UPSTREAM_TIMEOUT_MS } from '../upstream.ts'
 import { listChannels, slack } from './slack.ts'
@@ -10,13 +10,13 @@ import { listChannels, slack } from './slack.ts'
 const REDIRECT_URI = 'https://rowhouse.example/oauth/slack/callback'
 
 let fake: FakeSlack
-let config: ProvidersConfig
+let app: OAuthApp
 let team: FakeTeam
 
 beforeAll(async () => {
   fake = await openFakeSlack({ callbackUrls: [REDIRECT_URI] })
   const { clientId, clientSecret, url } = fake
-  config = { ...NO_PROVIDERS, slack: { clientId, clientSecret, apiUrl: url, webUrl: url } }
+  app = { clientId, clientSecret, apiUrl: url, webUrl: url }
 })
 
 beforeEach(() => {
@@ -27,7 +27,7 @@ beforeEach(() => {
 afterAll(() => fake.close())
 
 async function authorize(): Promise<URLSearchParams> {
-  const url = await slack.authorizeUrl(config, {
+  const url = await slack.authorizeUrl(app, {
     state: 'some state',
     codeVerifier: null,
     redirectUri: REDIRECT_URI,
@@ -38,7 +38,7 @@ async function authorize(): Promise<URLSearchParams> {
 async function connect(query?: URLSearchParams) {
   const given = query ?? (await authorize())
   const input = { code: given.get('code') ?? '', codeVerifier: null, redirectUri: REDIRECT_URI, query: given }
-  return slack.exchange(identity, config, input)
+  return slack.exchange(identity, app, input)
 }
 
 function held({ accessToken, refreshToken, expiresAt, externalId }: HeldTokens): HeldTokens {
@@ -82,7 +82,7 @@ test('a code serves once, and only where it was sent', async () => {
     redirectUri: 'https://elsewhere.example',
     query: other,
   }
-  await expect(slack.exchange(identity, config, input)).rejects.toMatchObject({ reason: 'bad_redirect_uri' })
+  await expect(slack.exchange(identity, app, input)).rejects.toMatchObject({ reason: 'bad_redirect_uri' })
 })
 
 test('without rotation the token never expires', async () => {
@@ -90,7 +90,7 @@ test('without rotation the token never expires', async () => {
   const grant = await connect()
   fake.tokens.lifetimeSeconds = 43_200
   expect(grant).toMatchObject({ refreshToken: null, expiresAt: null })
-  expect(await listChannels(identity, config, { accessToken: grant.accessToken ?? '' })).toHaveLength(3)
+  expect(await listChannels(identity, app, { accessToken: grant.accessToken ?? '' })).toHaveLength(3)
 })
 
 test('channels are listed over all pages, private ones among them', async () => {
@@ -98,7 +98,7 @@ test('channels are listed over all pages, private ones among them', async () => 
   fake.browse(team)
   const { target } = await connectAndRead()
   fake.forgetCalls()
-  const channels = await listChannels(identity, config, target)
+  const channels = await listChannels(identity, app, target)
   expect(channels).toHaveLength(2_300)
   expect(fake.calls('POST /api/conversations.list')).toBe(3)
   expect(channels.slice(0, 3)).toEqual([
@@ -117,16 +117,16 @@ test('a cursor that never ends is followed for ten pages', async () => {
     response_metadata: { next_cursor: 'more' },
   }
   fake.answerNext(10, { status: 200, body: page })
-  expect(await listChannels(identity, config, target)).toHaveLength(10)
+  expect(await listChannels(identity, app, target)).toHaveLength(10)
   expect(fake.calls()).toBe(10)
 })
 
 test('a refresh gives new tokens, and its refresh token serves once', async () => {
   const { grant } = await connectAndRead()
-  const fresh = await slack.refresh(identity, config, held(grant))
+  const fresh = await slack.refresh(identity, app, held(grant))
   expect(fresh.accessToken).not.toBe(grant.accessToken)
-  expect(await listChannels(identity, config, { accessToken: fresh.accessToken ?? '' })).toHaveLength(3)
-  await expect(slack.refresh(identity, config, held(grant))).rejects.toMatchObject({
+  expect(await listChannels(identity, app, { accessToken: fresh.accessToken ?? '' })).toHaveLength(3)
+  await expect(slack.refresh(identity, app, held(grant))).rejects.toMatchObject({
     kind: 'revoked',
     reason: 'invalid_refresh_token',
   })
@@ -134,12 +134,12 @@ test('a refresh gives new tokens, and its refresh token serves once', async () =
 
 test('disconnecting ends the token, also when it expired or has ended before', async () => {
   const { grant, target } = await connectAndRead()
-  await slack.revoke(identity, config, held(grant))
-  await expect(listChannels(identity, config, target)).rejects.toMatchObject({ reason: 'token_revoked' })
-  await slack.revoke(identity, config, held(grant))
+  await slack.revoke(identity, app, held(grant))
+  await expect(listChannels(identity, app, target)).rejects.toMatchObject({ reason: 'token_revoked' })
+  await slack.revoke(identity, app, held(grant))
   const other = await connect()
   fake.tokens.expireAll()
-  await slack.revoke(identity, config, held(other))
+  await slack.revoke(identity, app, held(other))
   expect(fake.tokens.all.at(-1)?.isRevoked).toBe(true)
 })
 
@@ -148,14 +148,14 @@ test.each(['account_inactive', 'invalid_auth', 'token_revoked', 'token_expired']
   async reason => {
     const { target } = await connectAndRead()
     fake.answerNext(1, { status: 200, body: { ok: false, error: reason } })
-    await expect(listChannels(identity, config, target)).rejects.toMatchObject({ kind: 'revoked', reason })
+    await expect(listChannels(identity, app, target)).rejects.toMatchObject({ kind: 'revoked', reason })
   },
 )
 
 test('a refusal keeps its own word', async () => {
   const { target } = await connectAndRead()
   fake.answerNext(1, { status: 200, body: { ok: false, error: 'missing_scope', needed: 'channels:read' } })
-  await expect(listChannels(identity, config, target)).rejects.toMatchObject({
+  await expect(listChannels(identity, app, target)).rejects.toMatchObject({
     kind: 'refused',
     reason: 'missing_scope',
   })
@@ -164,7 +164,7 @@ test('a refusal keeps its own word', async () => {
 test("a failure of Slack's own is a passing one", async () => {
   const { target } = await connectAndRead()
   fake.answerNext(1, { status: 200, body: { ok: false, error: 'internal_error' } })
-  await expect(listChannels(identity, config, target)).rejects.toMatchObject({ kind: 'unreachable' })
+  await expect(listChannels(identity, app, target)).rejects.toMatchObject({ kind: 'unreachable' })
 })
 
 test('a rate limit says when to come back, and nothing tries again by itself', async () => {
@@ -172,7 +172,7 @@ test('a rate limit says when to come back, and nothing tries again by itself', a
   fake.forgetCalls()
   fake.limitNext(1, { retryAfterSeconds: 90 })
   const before = Date.now()
-  const error = await listChannels(identity, config, target).catch((thrown: unknown) => thrown)
+  const error = await listChannels(identity, app, target).catch((thrown: unknown) => thrown)
   expect(error).toMatchObject({ kind: 'rate_limited' })
   const { retryAt } = error as { retryAt: Date }
   expect(retryAt.getTime()).toBeGreaterThanOrEqual(before + 90_000)
@@ -182,7 +182,7 @@ test('a rate limit says when to come back, and nothing tries again by itself', a
 test('a rate limit without a time is one all the same', async () => {
   const { target } = await connectAndRead()
   fake.answerNext(1, { status: 429, body: { ok: false, error: 'ratelimited' } })
-  await expect(listChannels(identity, config, target)).rejects.toMatchObject({ kind: 'rate_limited' })
+  await expect(listChannels(identity, app, target)).rejects.toMatchObject({ kind: 'rate_limited' })
 })
 
 test.each(['html', 'cut', 'empty', 'null', 'broken'] as const)(
@@ -191,9 +191,9 @@ test.each(['html', 'cut', 'empty', 'null', 'broken'] as const)(
     const { grant, target } = await connectAndRead()
     const unreachable = { kind: 'unreachable' }
     fake.garbleNext(1, garbage)
-    await expect(listChannels(identity, config, target)).rejects.toMatchObject(unreachable)
+    await expect(listChannels(identity, app, target)).rejects.toMatchObject(unreachable)
     fake.garbleNext(1, garbage)
-    await expect(slack.refresh(identity, config, held(grant))).rejects.toMatchObject(unreachable)
+    await expect(slack.refresh(identity, app, held(grant))).rejects.toMatchObject(unreachable)
     fake.garbleNext(1, garbage, 'POST /api/oauth.v2.access')
     await expect(connect()).rejects.toMatchObject(unreachable)
   },
@@ -204,16 +204,16 @@ test('a Slack that is down is unreachable, says nothing on the console and shows
   const { grant, target } = await connectAndRead()
   fake.goDown()
   for (const attempt of [
-    listChannels(identity, config, target),
-    slack.refresh(identity, config, held(grant)),
-    slack.revoke(identity, config, held(grant)),
+    listChannels(identity, app, target),
+    slack.refresh(identity, app, held(grant)),
+    slack.revoke(identity, app, held(grant)),
   ]) {
     const error: unknown = await attempt.catch((thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(ProviderError)
     expect(error).toMatchObject({ kind: 'unreachable', cause: undefined })
   }
   fake.comeBack()
-  expect(await listChannels(identity, config, target)).toHaveLength(3)
+  expect(await listChannels(identity, app, target)).toHaveLength(3)
   for (const spy of consoles) {
     expect(spy).not.toHaveBeenCalled()
     spy.mockRestore()
@@ -225,7 +225,7 @@ test('a Slack that takes the call and never answers is given up on at the deadli
   const deadline = new AbortController()
   const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(deadline.signal)
   const held = fake.hold()
-  const call = listChannels(identity, config, target).catch((thrown: unknown) => thrown)
+  const call = listChannels(identity, app, target).catch((thrown: unknown) => thrown)
   await held.waiting(1)
   deadline.abort()
   expect(await call).toMatchObject({ kind: 'unreachable' })

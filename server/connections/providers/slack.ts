@@ -1,8 +1,9 @@
 import type { LogLevel, WebClient, WebClientOptions } from '@slack/web-api'
 import { z } from 'zod'
-import type { OAuthApp, ProvidersConfig } from '../../config/providers.ts'
 import type { Identity } from '../../db/identity.ts'
-import { configured, type Grant, type Provider, ProviderError, type Tokens } from '../provider.ts'
+import { slack as slackWebhook } from '../../webhooks/providers/slack.ts'
+import { type OAuthApp, readOAuthApp } from '../app.ts'
+import { type Grant, type Provider, ProviderError, type Tokens } from '../provider.ts'
 import type { ConnectionSettings } from '../schema.ts'
 import { expiryOf, readBounded, UPSTREAM_TIMEOUT_MS } from '../upstream.ts'
 
@@ -59,14 +60,16 @@ export interface SlackChannel {
 /** Slack workspaces, by their bot's token; one that rotates where the operator turned rotation on for the app. */
 export const slack: Provider = {
   name: 'slack',
+  title: 'Slack',
   scopes: ['app_mentions:read', 'channels:read', 'groups:read'],
   // Slack has PKCE for apps that are registered as public clients, which keep no secret.
   hasPkce: false,
   // A workspace has one bot of an app's.
   sharesGrant: true,
-  isConfigured: config => config.slack !== null,
-  authorizeUrl(config, { state, redirectUri }) {
-    const { webUrl, clientId } = configured('slack', config.slack)
+  webhook: slackWebhook,
+  readApp: reader =>
+    readOAuthApp(reader, 'SLACK', { apiUrl: 'https://slack.com', webUrl: 'https://slack.com' }),
+  authorizeUrl({ webUrl, clientId }, { state, redirectUri }) {
     const url = new URL(`${webUrl}/oauth/v2/authorize`)
     url.searchParams.set('client_id', clientId)
     url.searchParams.set('scope', slack.scopes.join(','))
@@ -74,8 +77,7 @@ export const slack: Provider = {
     url.searchParams.set('state', state)
     return url
   },
-  async exchange(identity, config, { code, redirectUri }) {
-    const app = configured('slack', config.slack)
+  async exchange(identity, app, { code, redirectUri }) {
     const client = await unauthenticated(app)
     const answer = await call(identity, () =>
       client.oauth.v2.access({
@@ -87,10 +89,9 @@ export const slack: Provider = {
     )
     return grantOf(read(installed, answer))
   },
-  async refresh(identity, config, { refreshToken }) {
+  async refresh(identity, app, { refreshToken }) {
     if (refreshToken === null)
       throw new ProviderError('slack', 'revoked', { reason: 'invalid_refresh_token' })
-    const app = configured('slack', config.slack)
     const client = await unauthenticated(app)
     const answer = await call(identity, () =>
       client.oauth.v2.access({
@@ -102,12 +103,12 @@ export const slack: Provider = {
     )
     return tokensOf(read(issuedTokens, answer))
   },
-  async revoke(identity, config, held) {
-    if (held.accessToken !== null && (await revokeToken(identity, config, held.accessToken))) return
+  async revoke(identity, app, held) {
+    if (held.accessToken !== null && (await revokeToken(identity, app, held.accessToken))) return
     if (held.refreshToken === null) return
     try {
-      const { accessToken } = await slack.refresh(identity, config, held)
-      if (accessToken !== null) await revokeToken(identity, config, accessToken)
+      const { accessToken } = await slack.refresh(identity, app, held)
+      if (accessToken !== null) await revokeToken(identity, app, accessToken)
     } catch (error) {
       if (!hasEnded(error)) throw error
     }
@@ -117,10 +118,10 @@ export const slack: Provider = {
 /** The first 10,000 channels that aren't archived: all public ones, and the private ones that the bot is in. */
 export async function listChannels(
   identity: Identity,
-  config: ProvidersConfig,
+  app: OAuthApp,
   { accessToken }: { accessToken: string },
 ): Promise<SlackChannel[]> {
-  const client = await clientFor(configured('slack', config.slack), accessToken)
+  const client = await clientFor(app, accessToken)
   const deadline = Date.now() + LISTING_TIMEOUT_MS
   const channels: SlackChannel[] = []
   let cursor: string | undefined
@@ -177,12 +178,8 @@ function tokensOf(issued: z.output<typeof issuedTokens>): Tokens {
 }
 
 /** Whether there was such a token to end. */
-async function revokeToken(
-  identity: Identity,
-  config: ProvidersConfig,
-  accessToken: string,
-): Promise<boolean> {
-  const client = await clientFor(configured('slack', config.slack), accessToken)
+async function revokeToken(identity: Identity, app: OAuthApp, accessToken: string): Promise<boolean> {
+  const client = await clientFor(app, accessToken)
   try {
     await call(identity, () => client.auth.revoke({}))
     return true

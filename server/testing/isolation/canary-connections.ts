@@ -1,8 +1,9 @@
 import type { ClientBase } from 'pg'
 import { expect } from 'vitest'
-import { furnish, openFakes } from '../../connections/fixture.ts'
+import { APP_URL } from '../../connections/fixture.ts'
 import { PROVIDERS, type ProviderName } from '../../connections/schema.ts'
 import { followOnce } from '../providers/browser.ts'
+import { eachOf, openProviders, TEST_PROVIDERS } from '../providers/registry.ts'
 import { endOf, eventOf, sign, WEBHOOK_ENVIRONMENT, WEBHOOK_SECRETS } from '../webhooks.ts'
 import type { CanaryHouse, Sent } from './canary-house.ts'
 
@@ -10,33 +11,14 @@ import type { CanaryHouse, Sent } from './canary-house.ts'
 
 const SLACK_TOKEN = 'slack-verification-token'
 
-const CALLS: Readonly<Record<ProviderName, string>> = {
-  notion: 'connections.notion.databases',
-  github: 'connections.github.repositories',
-  slack: 'connections.slack.channels',
-  linear: 'connections.linear.teams',
-}
-
-const TOKEN_ENDPOINTS: Readonly<Record<ProviderName, string>> = {
-  notion: 'POST /v1/oauth/token',
-  github: 'POST /login/oauth/access_token',
-  slack: 'POST /api/oauth.v2.access',
-  linear: 'POST /oauth/token',
-}
-
 export type CanaryProviders = Awaited<ReturnType<typeof openCanaryProviders>>
 
-/** All four providers, and what a server's environment says of them. */
+/** All providers, and what a server's environment says of them. */
 export async function openCanaryProviders() {
-  const { fakes, providers, close } = await openFakes()
-  furnish(fakes)
-  const { notion, github, slack, linear } = providers
-  const grants = {
-    notion: fakes.notion.tokens,
-    github: fakes.github.userTokens,
-    slack: fakes.slack.tokens,
-    linear: fakes.linear.tokens,
-  }
+  const opened = await openProviders(APP_URL)
+  eachOf(opened, one => one.furnish())
+  const fakes = eachOf(opened, ({ fake }) => fake)
+  const grants = eachOf(opened, ({ tokens }) => tokens)
   const secrets = new Map<string, string>()
 
   /** A renewed grant forgets the tokens that it had. */
@@ -51,8 +33,7 @@ export async function openCanaryProviders() {
         const verifier = /code_verifier=([^&]+)/.exec(body)?.[1]
         if (verifier) secrets.set(`a verifier for ${provider}: ${verifier}`, verifier)
       }
-      const secret = providers[provider]?.clientSecret
-      if (secret) secrets.set(`the client secret for ${provider}`, secret)
+      secrets.set(`the client secret for ${provider}`, opened[provider].app.clientSecret)
       secrets.set(`the webhook secret of ${provider}`, WEBHOOK_SECRETS[provider])
     }
     secrets.set('the verification token of Slack', SLACK_TOKEN)
@@ -76,23 +57,11 @@ export async function openCanaryProviders() {
     },
     environment: {
       ...WEBHOOK_ENVIRONMENT,
-      NOTION_CLIENT_ID: notion?.clientId,
-      NOTION_CLIENT_SECRET: notion?.clientSecret,
-      NOTION_API_URL: notion?.apiUrl,
-      SLACK_CLIENT_ID: slack?.clientId,
-      SLACK_CLIENT_SECRET: slack?.clientSecret,
-      SLACK_API_URL: slack?.apiUrl,
-      LINEAR_CLIENT_ID: linear?.clientId,
-      LINEAR_CLIENT_SECRET: linear?.clientSecret,
-      LINEAR_API_URL: linear?.apiUrl,
-      GITHUB_APP_ID: github?.appId,
-      GITHUB_APP_SLUG: github?.slug,
-      GITHUB_APP_CLIENT_ID: github?.clientId,
-      GITHUB_APP_CLIENT_SECRET: github?.clientSecret,
-      GITHUB_APP_PRIVATE_KEY: github?.privateKey,
-      GITHUB_API_URL: github?.apiUrl,
+      ...Object.assign({}, ...Object.values(eachOf(opened, ({ environment }) => environment))),
+    } as Record<string, string>,
+    async close() {
+      await Promise.all(Object.values(fakes).map(fake => fake.close()))
     },
-    close,
   }
 }
 
@@ -113,7 +82,7 @@ export async function connectAccounts({ house, providers, token }: Connected): P
     ids.push(connectionId)
     providers.noteSecrets()
     providers.grants[provider].expireAll()
-    expect((await house.query(CALLS[provider], { connectionId }, token)).status).toBe(200)
+    expect((await house.query(TEST_PROVIDERS[provider].call, { connectionId }, token)).status).toBe(200)
     providers.noteSecrets()
     expect((await house.webhook(provider, eventOf(provider, externalId))).status).toBe(200)
   }
@@ -150,7 +119,7 @@ export async function provokeWithConnections(
     const fake = providers.fakes[provider]
     const grant = () => providers.grants[provider].all.at(-1)
     const ask = async (status: number) => {
-      const answer = await house.query(CALLS[provider], { connectionId }, token)
+      const answer = await house.query(TEST_PROVIDERS[provider].call, { connectionId }, token)
       expect(answer.status, `${provider}: ${answer.text}`).toBe(status)
       note(answer)
     }
@@ -167,17 +136,21 @@ export async function provokeWithConnections(
         `update app.connections set expires_at = now() where id = $1 and expires_at is not null`,
         [connectionId],
       )
-      fake.answerNext(1, { status, body: echo() }, TOKEN_ENDPOINTS[provider])
-      const { status: refused, ...answer } = await house.query(CALLS[provider], { connectionId }, token)
+      fake.answerNext(1, { status, body: echo() }, TEST_PROVIDERS[provider].tokenEndpoint)
+      const { status: refused, ...answer } = await house.query(
+        TEST_PROVIDERS[provider].call,
+        { connectionId },
+        token,
+      )
       expect(refused, answer.text).toBeGreaterThan(400)
       note({ status: refused, ...answer })
     }
-    fake.garbleNext(1, 'cut', TOKEN_ENDPOINTS[provider])
+    fake.garbleNext(1, 'cut', TEST_PROVIDERS[provider].tokenEndpoint)
     await ask(502)
 
     // A callback that is answered so, one that comes twice, and one that nobody began.
     const callback = await consent(connected, provider)
-    fake.answerNext(1, { status: 400, body: echo() }, TOKEN_ENDPOINTS[provider])
+    fake.answerNext(1, { status: 400, body: echo() }, TEST_PROVIDERS[provider].tokenEndpoint)
     note(await house.open(callback, token))
     note(await house.open(callback, token))
     note(await house.open(callback, ''))

@@ -1,16 +1,10 @@
-import type { ConnectionSettings, ProviderName } from '../../connections/schema.ts'
+import type { ProviderName } from '../../connections/schema.ts'
 import { sealTokens } from '../../connections/tokens.ts'
 import { seal } from '../../crypto/envelope.ts'
 import { newId } from '../../db/new-id.ts'
 import type { House } from '../actors.ts'
+import { TEST_PROVIDERS } from '../providers/registry.ts'
 import { insertOne } from './dataset-rows.ts'
-
-const CONNECTION_SETTINGS: Readonly<Record<ProviderName, ConnectionSettings>> = {
-  notion: {},
-  github: { accountLogin: 'ada', accountType: 'User', repositorySelection: 'all', isSuspended: false },
-  slack: { teamName: 'a team' },
-  linear: { organizationName: 'a workspace', urlKey: 'a-workspace' },
-}
 
 /** A connection whose tokens are the canary. */
 export async function createConnection(
@@ -25,7 +19,7 @@ export async function createConnection(
     `insert into app.connections
        (user_id, id, provider, external_id, name, settings, access_token, refresh_token)
      values ($1, $2, $3, $4, $4, $5, $6, $7) returning id`,
-    [userId, id, provider, canary, CONNECTION_SETTINGS[provider], accessToken, refreshToken],
+    [userId, id, provider, canary, TEST_PROVIDERS[provider].settings, accessToken, refreshToken],
   )
 }
 

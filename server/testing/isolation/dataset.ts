@@ -1,6 +1,6 @@
 import { hash, randomUUID } from 'node:crypto'
 import { digestSessionToken } from '../../auth/session-token.ts'
-import type { ProviderName } from '../../connections/schema.ts'
+import { PROVIDERS, type ProviderName } from '../../connections/schema.ts'
 import {
   type Actor,
   type ActorToken,
@@ -82,12 +82,9 @@ export async function createHousehold(house: House, name: string): Promise<House
 
   const work = await createWork(house, { userId, organizationId, canary })
   const { leasedTaskId } = work
-  const connectionIds = {
-    notion: await createConnection(house, { userId, provider: 'notion', canary }),
-    github: await createConnection(house, { userId, provider: 'github', canary }),
-    slack: await createConnection(house, { userId, provider: 'slack', canary }),
-    linear: await createConnection(house, { userId, provider: 'linear', canary }),
-  }
+  const connectionIds = {} as Record<ProviderName, string>
+  for (const provider of PROVIDERS)
+    connectionIds[provider] = await createConnection(house, { userId, provider, canary })
   const { github: connectionId } = connectionIds
   await createOAuthState(house, { userId, sessionId: actor.sessionId, canary })
   const eventId = await createEvent(house, { userId, connectionId, canary })

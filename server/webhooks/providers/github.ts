@@ -26,6 +26,7 @@ const body = z.looseObject({
 })
 
 export const github: WebhookProvider = {
+  secretVariable: 'GITHUB_APP_WEBHOOK_SECRET',
   maxBodyBytes: MAX_BODY_BYTES,
   storedHeaders: ['x-github-event', 'x-github-delivery', 'x-github-hook-id'],
 

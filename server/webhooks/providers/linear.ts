@@ -18,6 +18,7 @@ const body = z.looseObject({
 const RETENTION_MS = 30 * 24 * 60 * 60 * 1_000
 
 export const linear: WebhookProvider = {
+  secretVariable: 'LINEAR_WEBHOOK_SECRET',
   storedHeaders: ['linear-delivery', 'linear-event'],
 
   // Linear's own verifier refuses a body that was signed over a minute ago, and so every retry: Linear sends the same bytes again

@@ -14,12 +14,14 @@ const handshake = z.looseObject({
 })
 
 /** The token of a subscription that is being set up, which Notion sends once and signs later deliveries with. */
-export function verificationTokenOf(payload: JsonObject): string | null {
+function verificationTokenOf(payload: JsonObject): string | null {
   return handshake.safeParse(payload).data?.verification_token ?? null
 }
 
 export const notion: WebhookProvider = {
+  secretVariable: 'NOTION_WEBHOOK_TOKEN',
   storedHeaders: [],
+  secretIn: verificationTokenOf,
 
   async verify(request, secret) {
     const signature = request.header('x-notion-signature')

@@ -38,6 +38,7 @@ const rateLimited = z.looseObject({
 const body = z.discriminatedUnion('type', [challenge, callback, rateLimited])
 
 export const slack: WebhookProvider = {
+  secretVariable: 'SLACK_SIGNING_SECRET',
   storedHeaders: ['x-slack-retry-num', 'x-slack-retry-reason'],
 
   async verify(request, secret) {
