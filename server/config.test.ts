@@ -17,6 +17,12 @@ beforeAll(() => {
 
 afterAll(() => rmSync(dataDir, { recursive: true, force: true }))
 
+const operating = readFileSync(join(import.meta.dirname, '../docs/operating.md'), 'utf8')
+const QUOTAS = /`MAX_TASKS_PER_DAY`, `MAX_MESSAGES_PER_DAY` \| `(\d+)`, `(\d+)`/
+const [, tasks, messages] = QUOTAS.exec(operating) ?? []
+/** As the operator reads them. */
+const DEFAULT_QUOTAS = { maxTasksPerDay: Number(tasks), maxMessagesPerDay: Number(messages) }
+
 const load = (env: Record<string, string | undefined> = {}) => loadConfig({ DATA_DIR: dataDir, ...env })
 
 function problemsOf(env: Record<string, string | undefined>): readonly string[] {
@@ -43,7 +49,7 @@ describe('with nothing set', () => {
       smtpUrl: null,
       emailFrom: 'Rowhouse <no-reply@localhost>',
       connectors: { allowLocal: false, allowPrivate: false },
-      quotas: { maxTasksPerDay: 500, maxMessagesPerDay: 2000 },
+      quotas: DEFAULT_QUOTAS,
     })
     expect(load().socialProviders).toEqual({ github: undefined, google: undefined })
     expect(load({ DATA_DIR: undefined, AUTH_SECRET: STRONG, ENCRYPTION_KEYS: KEYS }).dataDir).toBe(
@@ -107,7 +113,7 @@ test('values are read and brought into one form', () => {
     emailFrom: 'hello@example.com',
     migrateOnStart: false,
     connectors: { allowLocal: true, allowPrivate: true },
-    quotas: { maxTasksPerDay: 20, maxMessagesPerDay: 2000 },
+    quotas: { ...DEFAULT_QUOTAS, maxTasksPerDay: 20 },
     socialProviders: { github: { clientId: 'id', clientSecret: 'secret' } },
   })
 })

@@ -11,6 +11,7 @@ import {
   type WebhookSecrets,
 } from './config/providers.ts'
 import { readTrustProxy } from './config/proxy.ts'
+import { type Quotas, readLimit, readQuotas } from './config/quotas.ts'
 import { ConfigError, ConfigReader, type Environment, flag, origin, wholeNumber } from './config/reader.ts'
 import {
   developmentKeys,
@@ -86,7 +87,7 @@ export interface Config {
   readonly media: MediaConfig
   /** How many streams one user may have open at a time, over all processes. */
   readonly maxStreamsPerUser: number
-  readonly quotas: { readonly maxTasksPerDay: number; readonly maxMessagesPerDay: number }
+  readonly quotas: Quotas
 }
 
 /**
@@ -203,11 +204,8 @@ function readConfig(reader: ConfigReader): ReadConfig {
       allowPrivate: reader.read('ALLOW_PRIVATE_ADDRESSES', flag) ?? false,
     },
     media: readMedia(reader, dataDir),
-    maxStreamsPerUser: readQuota(reader, 'MAX_STREAMS_PER_USER') ?? DEFAULT_PLACE_LIMITS.streams,
-    quotas: {
-      maxTasksPerDay: readQuota(reader, 'MAX_TASKS_PER_DAY') ?? 500,
-      maxMessagesPerDay: readQuota(reader, 'MAX_MESSAGES_PER_DAY') ?? 2000,
-    },
+    maxStreamsPerUser: readLimit(reader, 'MAX_STREAMS_PER_USER') ?? DEFAULT_PLACE_LIMITS.streams,
+    quotas: readQuotas(reader),
   }
 }
 
@@ -259,14 +257,6 @@ function readSignUp(reader: ConfigReader, environment: Config['environment']): C
 function readProvider(reader: ConfigReader, name: string): ProviderConfig | undefined {
   const pair = reader.readPair(`${name}_CLIENT_ID`, `${name}_CLIENT_SECRET`)
   return pair && { clientId: pair[0], clientSecret: pair[1] }
-}
-
-function readQuota(reader: ConfigReader, name: string): number | undefined {
-  return reader.read(name, {
-    schema: wholeNumber(1, 1_000_000_000),
-    must: 'a whole number above 0',
-    example: '500',
-  })
 }
 
 function readAuthSecret(reader: ConfigReader): string | undefined {

@@ -43,7 +43,7 @@ export interface Services {
   readonly inspections: Inspections
   /** What users' connectors may do from this machine. */
   readonly connectors: ConnectorRules
-  readonly quotas: { readonly maxTasksPerDay: number; readonly maxMessagesPerDay: number }
+  readonly quotas: Config['quotas']
   /** Whether this is the user's password. Throws `rate_limited` after too many attempts. */
   readonly verifyPassword: (userId: string, password: string) => Promise<boolean>
   /** How many invitations one address may get in an hour. */

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Actor, createActor, createApiToken, type House, openHouse } from '../testing/actors.ts'
 import { reasonOf, refusalOf } from '../testing/refusal.ts'
 import { hintOf } from './queries.ts'
-import { keyWarning, PROVIDERS } from './schema.ts'
+import { keyWarning, PROVIDERS, type Provider } from './schema.ts'
 
 let house: House
 let ada: Actor
@@ -223,30 +223,37 @@ describe('a hint', () => {
 })
 
 describe('a warning', () => {
-  const right = {
+  const samples = {
     anthropic: VALUE,
     openai: `sk-proj-${'a1B2'.repeat(12)}`,
     cursor: `key_${'0a'.repeat(32)}`,
     gemini: `AIzaSy${'aB3-_'.repeat(6)}xyz`,
     aigateway: `vck_${'aB3'.repeat(16)}`,
-  }
+  } as const satisfies Partial<Record<Provider, string>>
 
-  it.each(PROVIDERS)('is not given for a key as %s makes them', provider => {
-    expect(keyWarning(provider, right[provider])).toBeNull()
+  it.each(Object.entries(samples))('is not given for a key as %s makes them', (provider, sample) => {
+    expect(keyWarning(provider as Provider, sample)).toBeNull()
+  })
+
+  it.each(PROVIDERS)('is not given for any beginning that it names of a key of %s', provider => {
+    const prefixes = [...(keyWarning(provider, '-') ?? '').matchAll(/"(\S+?)"/g)].slice(1)
+    expect(prefixes).not.toEqual([])
+    for (const [, prefix = ''] of prefixes)
+      expect(keyWarning(provider, prefix + 'aB3d5'.repeat(7)), prefix).toBeNull()
   })
 
   it.each(PROVIDERS)(
     'is given for another provider’s key as one of %s, which is stored all the same',
     async provider => {
       const other = provider === 'openai' ? 'anthropic' : 'openai'
-      const { warning } = await ada.caller().keys.set({ provider, value: right[other] })
+      const { warning } = await ada.caller().keys.set({ provider, value: samples[other] })
       expect(warning).toContain(provider)
-      expect(warning).not.toContain(right[other])
-      expect(await ada.caller().keys.reveal({ provider })).toEqual({ value: right[other] })
+      expect(warning).not.toContain(samples[other])
+      expect(await ada.caller().keys.reveal({ provider })).toEqual({ value: samples[other] })
     },
   )
 
   it('is given for white space in the middle', () => {
-    expect(keyWarning('openai', `${right.openai} ${right.openai}`)).toContain('white space')
+    expect(keyWarning('openai', `${samples.openai} ${samples.openai}`)).toContain('white space')
   })
 })

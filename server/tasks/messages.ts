@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from 'kysely'
+import type { Quotas } from '../config/quotas.ts'
 import type { Database } from '../db/database.ts'
 import { type Page, toPage } from '../db/pagination.ts'
 import { AppError, notFound } from '../errors.ts'
@@ -28,15 +29,11 @@ const COLUMNS = sql`message.id, message.task_id, message.seq, message.role, mess
 /** What an agent may write in one message, in UTF-16 code units. */
 export const MAX_MESSAGE_LENGTH = 4 * 1024 * 1024
 
-export interface MessageLimits {
-  readonly maxMessagesPerDay: number
-}
-
 /** Adds the user's turn to a task's conversation and counts it against today's quota. */
 export async function sendMessage(
   db: Database,
   input: SendMessage,
-  limits: MessageLimits,
+  limits: Pick<Quotas, 'maxMessagesPerDay'>,
 ): Promise<TaskMessage> {
   const { rows } = await sql<TaskMessage & { quota: unknown }>`
     ${insertMessage(input.taskId, 'user', input.content)}

@@ -1,4 +1,5 @@
 import { type Selectable, sql, type UpdateObject } from 'kysely'
+import type { Quotas } from '../config/quotas.ts'
 import type { Database } from '../db/database.ts'
 import { type Page, toPage } from '../db/pagination.ts'
 import { deletedOperator, REMOVED, RESTORED } from '../db/soft-delete.ts'
@@ -70,15 +71,15 @@ export interface Task {
   updatedAt: Date
 }
 
-export interface TaskLimits {
-  readonly maxTasksPerDay: number
-}
-
 /**
  * Creates a pending task and counts it against today's quota, which rolls the task back past its limit. So does a connector
  * that is not the caller's, with `not_found`.
  */
-export async function createTask(db: Database, input: CreateTask, limits: TaskLimits): Promise<Task> {
+export async function createTask(
+  db: Database,
+  input: CreateTask,
+  limits: Pick<Quotas, 'maxTasksPerDay'>,
+): Promise<Task> {
   const { connectorIds = [], keyProviders = [] } = input
   const created = insertTask(db, input, limits)
   if (connectorIds.length === 0 && keyProviders.length === 0) {
@@ -112,7 +113,7 @@ export async function createTask(db: Database, input: CreateTask, limits: TaskLi
   return toTask(row)
 }
 
-function insertTask(db: Database, input: CreateTask, limits: TaskLimits) {
+function insertTask(db: Database, input: CreateTask, limits: Pick<Quotas, 'maxTasksPerDay'>) {
   return db
     .insertInto('app.tasks')
     .values({

@@ -1,10 +1,6 @@
 import { sql } from 'kysely'
+import type { Quotas } from '../config/quotas.ts'
 import type { Database } from '../db/database.ts'
-
-export interface UsageLimits {
-  readonly maxTasksPerDay: number
-  readonly maxMessagesPerDay: number
-}
 
 interface Usage {
   used: number
@@ -19,7 +15,7 @@ export interface UsageToday {
 }
 
 /** What the caller has used of today's quotas. A limit is the operator's, or the caller's own where that is lower. */
-export async function getUsageToday(db: Database, limits: UsageLimits): Promise<UsageToday> {
+export async function getUsageToday(db: Database, limits: Quotas): Promise<UsageToday> {
   const row = await db
     .selectNoFrom(eb => [
       eb
