@@ -5,7 +5,8 @@ import { expect, test } from 'vitest'
 const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** What of the server a browser may have: schemas, and the tables of words that they are made of. */
-const SHARED = /^server\/([\w-]+\/(schema|state)|db\/(values|rows|column-schemas)|inputs|scopes)\.ts$/
+const SHARED =
+  /^server\/([\w-]+\/(schema|state)|db\/(values|rows|column-schemas)|inputs|lifecycle|scopes)\.ts$/
 const LIBRARIES = new Set([
   '@tanstack/query-core',
   '@tanstack/react-query',

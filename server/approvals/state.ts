@@ -1,6 +1,7 @@
 // The life of an approval. The functions of migrations/0024_approval_decisions.sql hold callers to it; buttons look here.
 
 import { APPROVAL_STATUS } from '../db/values.ts'
+import { allowing, type Transition } from '../lifecycle.ts'
 
 export const APPROVAL_STATUSES = APPROVAL_STATUS
 export type ApprovalStatus = (typeof APPROVAL_STATUSES)[number]
@@ -9,9 +10,7 @@ export type ApprovalStatus = (typeof APPROVAL_STATUSES)[number]
 export const PRIORITIES = ['low', 'normal', 'high', 'urgent'] as const
 export type Priority = (typeof PRIORITIES)[number]
 
-interface Transition {
-  readonly from: readonly ApprovalStatus[]
-  readonly to: ApprovalStatus
+interface ApprovalTransition extends Transition<ApprovalStatus> {
   /** What becomes of the tool call that waits for it. */
   readonly toolCall: 'running' | 'denied' | 'awaiting_approval'
 }
@@ -23,12 +22,11 @@ export const APPROVAL_TRANSITIONS = Object.freeze({
   expire: { from: ['pending'], to: 'expired', toolCall: 'denied' },
   /** By its requester, or because what was to be approved is not what it was: the call waits for another approval. */
   cancel: { from: ['pending'], to: 'cancelled', toolCall: 'awaiting_approval' },
-}) satisfies Readonly<Record<string, Transition>>
+}) satisfies Readonly<Record<string, ApprovalTransition>>
 
 export type ApprovalAction = keyof typeof APPROVAL_TRANSITIONS
 
 /** Whether an approval in this status takes an action. */
-export function isApprovalActionAllowed(action: ApprovalAction, status: ApprovalStatus): boolean {
-  const from: readonly ApprovalStatus[] = APPROVAL_TRANSITIONS[action].from
-  return from.includes(status)
-}
+export const isApprovalActionAllowed = /*#__PURE__*/ allowing<ApprovalAction, ApprovalStatus>(
+  APPROVAL_TRANSITIONS,
+)

@@ -1,5 +1,6 @@
+import { z } from 'zod'
 import type { Identity } from '../db/identity.ts'
-import { ProviderError } from './provider.ts'
+import { type HeldTokens, ProviderError, type Tokens } from './provider.ts'
 import type { ProviderName } from './schema.ts'
 
 export const UPSTREAM_TIMEOUT_MS = 10_000
@@ -88,7 +89,52 @@ export function retryAt(headers: Headers, now = Date.now()): Date {
   )
 }
 
-/** A token endpoint's `expires_in`, as a time; null for a token that never expires. */
-export function expiryOf(expiresInSeconds: number | undefined, now = Date.now()): Date | null {
-  return expiresInSeconds === undefined ? null : new Date(now + expiresInSeconds * 1_000)
+interface IssuedTokens {
+  readonly access_token: string
+  readonly refresh_token?: string | null | undefined
+  /** In seconds. */
+  readonly expires_in?: number | undefined
+}
+
+/** A token endpoint's answer; a token without `expires_in` never expires. */
+export function tokensOf(issued: IssuedTokens): Tokens & { readonly accessToken: string } {
+  const { access_token, refresh_token, expires_in } = issued
+  return {
+    accessToken: access_token,
+    refreshToken: refresh_token ?? null,
+    expiresAt: expires_in === undefined ? null : new Date(Date.now() + expires_in * 1_000),
+  }
+}
+
+/** What a provider answered; throws `unreachable` for anything that does not fit the schema. */
+export function readAnswer<T extends z.core.$ZodType>(
+  provider: ProviderName,
+  schema: T,
+  body: unknown,
+): z.output<T> {
+  const answer = z.safeParse(schema, body)
+  if (answer.success) return answer.data
+  throw new ProviderError(provider, 'unreachable', { reason: 'answered something unexpected' })
+}
+
+/** Ends the access of a connection whose token may have ended before: then a renewed one is revoked. */
+export async function revokeOrRenew(
+  { accessToken, refreshToken }: HeldTokens,
+  {
+    revoke,
+    refresh,
+  }: {
+    /** Whether there was such a token to end. */
+    readonly revoke: (accessToken: string) => Promise<boolean>
+    readonly refresh: () => Promise<Tokens>
+  },
+): Promise<void> {
+  if (accessToken !== null && (await revoke(accessToken))) return
+  if (refreshToken === null) return
+  try {
+    const fresh = await refresh()
+    if (fresh.accessToken !== null) await revoke(fresh.accessToken)
+  } catch (error) {
+    if (!(error instanceof ProviderError && error.kind === 'revoked')) throw error
+  }
 }

@@ -1,4 +1,4 @@
-import { sql, type UpdateObject } from 'kysely'
+import { type Expression, type SqlBool, sql, type UpdateObject } from 'kysely'
 import type { Database } from '../db/database.ts'
 import { getConstraintName, isForeignKeyViolation } from '../db/errors.ts'
 import { REMOVED, RESTORED } from '../db/soft-delete.ts'
@@ -36,14 +36,18 @@ export async function createContent(db: Database, input: CreateContent): Promise
   return toContent(row)
 }
 
-export async function getContent(db: Database, id: string): Promise<Content> {
+export function getContent(db: Database, id: string): Promise<Content> {
+  return findContent(db, id, hasItsMedia)
+}
+
+async function findContent(db: Database, id: string, condition: Expression<SqlBool>): Promise<Content> {
   const found = db.with('content', query =>
     query
       .selectFrom('app.content')
       .select(COLUMNS)
       .where('id', '=', id)
       .where('deletedAt', 'is', null)
-      .where(hasItsMedia),
+      .where(condition),
   )
   const row = await joinParents(found).$castTo<JoinedContent>().executeTakeFirst()
   if (!row) throw notFound('content')
@@ -53,7 +57,7 @@ export async function getContent(db: Database, id: string): Promise<Content> {
 /** Changes what is named and leaves the rest. The slug stays when the title changes, so that links go on. */
 export async function updateContent(db: Database, input: UpdateContent): Promise<Content> {
   const { id, ...changes } = input
-  if (Object.values(changes).every(value => value === undefined)) return getOwnContent(db, id)
+  if (Object.values(changes).every(value => value === undefined)) return findContent(db, id, isOwn)
   const row = await changeContent(db, id, changes).catch(namingSlug(db, { id, slug: changes.slug }))
   if (!row) throw notFound('content')
   return toContent(row)
@@ -141,20 +145,6 @@ function mediaRemoved(id: string, cause: unknown): AppError {
 
 /** One's own, of what one may read. */
 const isOwn = sql<boolean>`user_id = (select app.current_user_id())`
-
-async function getOwnContent(db: Database, id: string): Promise<Content> {
-  const found = db.with('content', query =>
-    query
-      .selectFrom('app.content')
-      .select(COLUMNS)
-      .where('id', '=', id)
-      .where('deletedAt', 'is', null)
-      .where(isOwn),
-  )
-  const row = await joinParents(found).$castTo<JoinedContent>().executeTakeFirst()
-  if (!row) throw notFound('content')
-  return toContent(row)
-}
 
 /** Why content did not take an action: it is not there, not the caller's, in the wrong state, or without its file. */
 async function refusal(db: Database, id: string, action: ContentAction): Promise<AppError> {

@@ -2,16 +2,12 @@
 // them by a trigger.
 
 import { WEBHOOK_EVENT_STATUS } from '../db/values.ts'
+import type { Transition } from '../lifecycle.ts'
 
 export const EVENT_STATUSES = WEBHOOK_EVENT_STATUS
 export type EventStatus = (typeof EVENT_STATUSES)[number]
 
-interface Transition {
-  readonly from: readonly EventStatus[]
-  readonly to: EventStatus
-}
-
 /** What a user may do with an event. One that was processed has had its effect, and has it once. */
 export const EVENT_TRANSITIONS = Object.freeze({
   replay: { from: ['failed', 'dead'], to: 'received' },
-}) satisfies Record<string, Transition>
+}) satisfies Record<string, Transition<EventStatus>>

@@ -1,15 +1,10 @@
 // A media item's life. Guards, the SQL check and a client's buttons are made from these tables.
 
 import { MEDIA_ITEM_STATUS } from '../db/values.ts'
+import { allowing, type Transition } from '../lifecycle.ts'
 
 export const MEDIA_STATUSES = MEDIA_ITEM_STATUS
 export type MediaStatus = (typeof MEDIA_STATUSES)[number]
-
-interface Transition {
-  readonly from: readonly MediaStatus[]
-  /** What the item becomes; null where its status stays. */
-  readonly to: MediaStatus | null
-}
 
 export const MEDIA_TRANSITIONS = Object.freeze({
   complete: { from: ['uploading'], to: 'uploaded' },
@@ -21,12 +16,9 @@ export const MEDIA_TRANSITIONS = Object.freeze({
   download: { from: ['ready'], to: null },
   remove: { from: ['uploading', 'ready', 'failed'], to: null },
   restore: { from: ['uploading', 'ready', 'failed'], to: null },
-}) satisfies Record<string, Transition>
+}) satisfies Record<string, Transition<MediaStatus, MediaStatus | null>>
 
 export type MediaAction = keyof typeof MEDIA_TRANSITIONS
 
 /** Whether an item in this status takes the action. */
-export function isMediaActionAllowed(action: MediaAction, status: MediaStatus): boolean {
-  const from: readonly MediaStatus[] = MEDIA_TRANSITIONS[action].from
-  return from.includes(status)
-}
+export const isMediaActionAllowed = /*#__PURE__*/ allowing<MediaAction, MediaStatus>(MEDIA_TRANSITIONS)

@@ -2,6 +2,7 @@
 // theirs by triggers.
 
 import { AGENT_RUN_STATUS, TOOL_CALL_STATUS } from '../db/values.ts'
+import type { Transition } from '../lifecycle.ts'
 
 export const RUN_STATUSES = AGENT_RUN_STATUS
 export type RunStatus = (typeof RUN_STATUSES)[number]
@@ -11,11 +12,6 @@ export const LIVE_RUN_STATUSES = ['queued', 'running', 'waiting'] as const satis
 
 export const TOOL_CALL_STATUSES = TOOL_CALL_STATUS
 export type ToolCallStatus = (typeof TOOL_CALL_STATUSES)[number]
-
-interface Transition<Status> {
-  readonly from: readonly Status[]
-  readonly to: Status
-}
 
 /** What ends a run, by the status it ends in. */
 export const RUN_ENDS = Object.freeze({

@@ -1,15 +1,10 @@
 // A task's life. Guards, the SQL check and a client's buttons are made from these tables.
 
 import { TASK_STATUS } from '../db/values.ts'
+import { allowing, type Transition } from '../lifecycle.ts'
 
 export const TASK_STATUSES = TASK_STATUS
 export type TaskStatus = (typeof TASK_STATUSES)[number]
-
-interface Transition {
-  readonly from: readonly TaskStatus[]
-  /** What the task becomes; null where its status stays. */
-  readonly to: TaskStatus | null
-}
 
 export const TASK_TRANSITIONS = Object.freeze({
   claim: { from: ['pending', 'processing'], to: 'processing' },
@@ -19,7 +14,7 @@ export const TASK_TRANSITIONS = Object.freeze({
   retry: { from: ['error', 'stopped'], to: 'pending' },
   remove: { from: ['pending', 'completed', 'error', 'stopped'], to: null },
   restore: { from: ['pending', 'completed', 'error', 'stopped'], to: null },
-}) satisfies Record<string, Transition>
+}) satisfies Record<string, Transition<TaskStatus, TaskStatus | null>>
 
 export type TaskAction = keyof typeof TASK_TRANSITIONS
 
@@ -31,7 +26,4 @@ export function isOver(status: TaskStatus): boolean {
 }
 
 /** Whether a task in this status takes the action. */
-export function isTaskActionAllowed(action: TaskAction, status: TaskStatus): boolean {
-  const from: readonly TaskStatus[] = TASK_TRANSITIONS[action].from
-  return from.includes(status)
-}
+export const isTaskActionAllowed = /*#__PURE__*/ allowing<TaskAction, TaskStatus>(TASK_TRANSITIONS)

@@ -3,7 +3,15 @@ import type { Identity } from '../../db/identity.ts'
 import { github as githubWebhook } from '../../webhooks/providers/github.ts'
 import { type CallbackInput, type Provider, ProviderError, type Tokens } from '../provider.ts'
 import type { ConnectionSettings } from '../schema.ts'
-import { callUpstream, expiryOf, retryAt, type UpstreamAnswer, type UpstreamRequest } from '../upstream.ts'
+import {
+  callUpstream,
+  readAnswer,
+  retryAt,
+  revokeOrRenew,
+  tokensOf,
+  type UpstreamAnswer,
+  type UpstreamRequest,
+} from '../upstream.ts'
 import { type GitHubApp, readGitHubApp } from './github-app.ts'
 
 const PAGE_SIZE = 100
@@ -95,16 +103,11 @@ export const github: Provider<GitHubApp> = {
     return requestTokens(identity, app, body)
   },
   // The user's token ends; the installation stays, since others may use it and only its account's owner may end it.
-  async revoke(identity, app, held) {
-    if (held.accessToken !== null && (await revokeToken(identity, app, held.accessToken))) return
-    if (held.refreshToken === null) return
-    try {
-      const fresh = await github.refresh(identity, app, held)
-      if (fresh.accessToken !== null) await revokeToken(identity, app, fresh.accessToken)
-    } catch (error) {
-      if (!(error instanceof ProviderError && error.kind === 'revoked')) throw error
-    }
-  },
+  revoke: (identity, app, held) =>
+    revokeOrRenew(held, {
+      revoke: accessToken => revokeToken(identity, app, accessToken),
+      refresh: async () => github.refresh(identity, app, held),
+    }),
 }
 
 /** The first 2,000 repositories of the connected installation that the user may see too. */
@@ -177,12 +180,7 @@ async function requestTokens(
     const reason = word(refusal.data.error)
     throw new ProviderError('github', reason === 'bad_refresh_token' ? 'revoked' : 'refused', { reason })
   }
-  const tokens = read(issuedTokens, answer)
-  return {
-    accessToken: tokens.access_token,
-    refreshToken: tokens.refresh_token ?? null,
-    expiresAt: expiryOf(tokens.expires_in),
-  }
+  return tokensOf(read(issuedTokens, answer))
 }
 
 /** The installation that the query names, if the user's own token lists it; without a name, the user's only one. */
@@ -284,10 +282,8 @@ function limitEnd(headers: Headers): Date {
 }
 
 function read<T extends z.core.$ZodType>(schema: T, { status, body }: UpstreamAnswer): z.output<T> {
-  const answer = z.safeParse(schema, body)
-  if (answer.success && status < 300) return answer.data
-  const reason = status < 300 ? 'answered something unexpected' : `answered ${status}`
-  throw new ProviderError('github', 'unreachable', { reason })
+  if (status >= 300) throw new ProviderError('github', 'unreachable', { reason: `answered ${status}` })
+  return readAnswer('github', schema, body)
 }
 
 /** A provider's error code, if it is one: nothing longer, which might hold what was sent. */

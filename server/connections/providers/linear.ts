@@ -4,7 +4,7 @@ import { linear as linearWebhook } from '../../webhooks/providers/linear.ts'
 import { type OAuthApp, readOAuthApp } from '../app.ts'
 import { type Provider, ProviderError, type Tokens } from '../provider.ts'
 import type { ConnectionSettings } from '../schema.ts'
-import { callUpstream, expiryOf, retryAt, type UpstreamAnswer } from '../upstream.ts'
+import { callUpstream, readAnswer, retryAt, tokensOf, type UpstreamAnswer } from '../upstream.ts'
 
 const PAGE_SIZE = 100
 const MAX_PAGES = 10
@@ -151,13 +151,9 @@ async function requestTokens(
     const hasEnded = reason === 'invalid_grant' && fields.grant_type === 'refresh_token'
     throw new ProviderError('linear', hasEnded ? 'revoked' : 'refused', { reason })
   }
-  const tokens = issuedTokens.safeParse(answer.body)
-  if (!tokens.success) throw unexpected()
-  const { access_token, refresh_token, expires_in, scope = [] } = tokens.data
+  const { scope = [], ...issued } = readAnswer('linear', issuedTokens, answer.body)
   return {
-    accessToken: access_token,
-    refreshToken: refresh_token ?? null,
-    expiresAt: expiryOf(expires_in),
+    ...tokensOf(issued),
     scopes: typeof scope === 'string' ? scope.split(/[\s,]+/).filter(Boolean) : scope,
   }
 }
@@ -196,9 +192,7 @@ async function query<T extends z.core.$ZodType>(
   })
   const failure = graphqlFailure.safeParse(answer.body).data
   if (failure || answer.status >= 400) throw failureOf(answer, failure?.errors[0]?.extensions?.code)
-  const data = z.safeParse(request.schema, graphqlAnswer.safeParse(answer.body).data?.data)
-  if (!data.success) throw unexpected()
-  return data.data
+  return readAnswer('linear', request.schema, graphqlAnswer.safeParse(answer.body).data?.data)
 }
 
 // GraphQL says what is wrong in its body; a limit comes with status 400.
@@ -217,10 +211,6 @@ function limitEnd(headers: Headers): Date {
   )
   const next = Math.min(...resets.filter(ms => ms > Date.now()))
   return Number.isFinite(next) && !headers.has('retry-after') ? new Date(next) : retryAt(headers)
-}
-
-function unexpected(): ProviderError {
-  return new ProviderError('linear', 'unreachable', { reason: 'answered something unexpected' })
 }
 
 /** A provider's error code, if it is one: nothing longer, which might hold what was sent. */

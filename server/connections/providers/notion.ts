@@ -3,8 +3,8 @@ import { z } from 'zod'
 import type { Identity } from '../../db/identity.ts'
 import { notion as notionWebhook } from '../../webhooks/providers/notion.ts'
 import { type OAuthApp, readOAuthApp } from '../app.ts'
-import { type Provider, ProviderError, type Tokens } from '../provider.ts'
-import { retryAt, UPSTREAM_TIMEOUT_MS } from '../upstream.ts'
+import { type Provider, ProviderError } from '../provider.ts'
+import { readAnswer, retryAt, tokensOf, UPSTREAM_TIMEOUT_MS } from '../upstream.ts'
 
 const PAGE_SIZE = 100
 const MAX_PAGES = 5
@@ -75,7 +75,7 @@ export const notion: Provider = {
         redirect_uri: redirectUri,
       }),
     )
-    const grant = read(granted, answer)
+    const grant = readAnswer('notion', granted, answer)
     return {
       ...tokensOf(grant),
       externalId: grant.workspace_id,
@@ -98,7 +98,7 @@ export const notion: Provider = {
           refresh_token: refreshToken,
         }),
       )
-      const tokens = tokensOf(read(issuedTokens, answer))
+      const tokens = tokensOf(readAnswer('notion', issuedTokens, answer))
       return { ...tokens, refreshToken: tokens.refreshToken ?? refreshToken }
     } catch (error) {
       if (!isRefused(error, 'invalid_grant')) throw error
@@ -140,7 +140,7 @@ export async function listDatabases(
         ...(cursor === null ? {} : { start_cursor: cursor }),
       }),
     )
-    const { results, has_more, next_cursor } = read(searchPage, answer)
+    const { results, has_more, next_cursor } = readAnswer('notion', searchPage, answer)
     for (const { parent, ...one } of results) {
       // A database of several sources is shown once.
       if (parent.database_id && !found.has(parent.database_id))
@@ -160,22 +160,17 @@ export async function getDatabase(
 ): Promise<NotionDatabase> {
   const client = await clientFor(app, accessToken)
   return describe(
-    read(database, await call(identity, () => client.databases.retrieve({ database_id: databaseId }))),
+    readAnswer(
+      'notion',
+      database,
+      await call(identity, () => client.databases.retrieve({ database_id: databaseId })),
+    ),
   )
 }
 
 function describe({ id, title, url, icon }: z.output<typeof database>): NotionDatabase {
   const name = title.map(part => part.plain_text).join('')
   return { id, name: name === '' ? 'Untitled' : name, url: url ?? null, icon: icon?.emoji ?? null }
-}
-
-function tokensOf(issued: z.output<typeof issuedTokens>): Tokens {
-  const { access_token, refresh_token, expires_in } = issued
-  return {
-    accessToken: access_token,
-    refreshToken: refresh_token ?? null,
-    expiresAt: expires_in === undefined ? null : new Date(Date.now() + expires_in * 1_000),
-  }
 }
 
 async function clientFor({ apiUrl }: OAuthApp, accessToken?: string): Promise<NotionClient> {
@@ -237,10 +232,4 @@ function oauthReason(body: string): string {
 
 function isRefused(error: unknown, reason: string): boolean {
   return error instanceof ProviderError && error.kind === 'refused' && error.reason === reason
-}
-
-function read<T extends z.core.$ZodType>(schema: T, body: unknown): z.output<T> {
-  const answer = z.safeParse(schema, body)
-  if (answer.success) return answer.data
-  throw new ProviderError('notion', 'unreachable', { reason: 'answered something unexpected' })
 }

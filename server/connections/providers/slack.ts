@@ -3,9 +3,9 @@ import { z } from 'zod'
 import type { Identity } from '../../db/identity.ts'
 import { slack as slackWebhook } from '../../webhooks/providers/slack.ts'
 import { type OAuthApp, readOAuthApp } from '../app.ts'
-import { type Grant, type Provider, ProviderError, type Tokens } from '../provider.ts'
+import { type Grant, type Provider, ProviderError } from '../provider.ts'
 import type { ConnectionSettings } from '../schema.ts'
-import { expiryOf, readBounded, UPSTREAM_TIMEOUT_MS } from '../upstream.ts'
+import { readAnswer, readBounded, revokeOrRenew, tokensOf, UPSTREAM_TIMEOUT_MS } from '../upstream.ts'
 
 const PAGE_SIZE = 1_000
 const MAX_PAGES = 10
@@ -78,7 +78,7 @@ export const slack: Provider = {
     return url
   },
   async exchange(identity, app, { code, redirectUri }) {
-    const client = await unauthenticated(app)
+    const client = await clientFor(app)
     const answer = await call(identity, () =>
       client.oauth.v2.access({
         client_id: app.clientId,
@@ -87,12 +87,12 @@ export const slack: Provider = {
         redirect_uri: redirectUri,
       }),
     )
-    return grantOf(read(installed, answer))
+    return grantOf(readAnswer('slack', installed, answer))
   },
   async refresh(identity, app, { refreshToken }) {
     if (refreshToken === null)
       throw new ProviderError('slack', 'revoked', { reason: 'invalid_refresh_token' })
-    const client = await unauthenticated(app)
+    const client = await clientFor(app)
     const answer = await call(identity, () =>
       client.oauth.v2.access({
         client_id: app.clientId,
@@ -101,18 +101,13 @@ export const slack: Provider = {
         refresh_token: refreshToken,
       }),
     )
-    return tokensOf(read(issuedTokens, answer))
+    return tokensOf(readAnswer('slack', issuedTokens, answer))
   },
-  async revoke(identity, app, held) {
-    if (held.accessToken !== null && (await revokeToken(identity, app, held.accessToken))) return
-    if (held.refreshToken === null) return
-    try {
-      const { accessToken } = await slack.refresh(identity, app, held)
-      if (accessToken !== null) await revokeToken(identity, app, accessToken)
-    } catch (error) {
-      if (!hasEnded(error)) throw error
-    }
-  },
+  revoke: (identity, app, held) =>
+    revokeOrRenew(held, {
+      revoke: accessToken => revokeToken(identity, app, accessToken),
+      refresh: () => slack.refresh(identity, app, held),
+    }),
 }
 
 /** The first 10,000 channels that aren't archived: all public ones, and the private ones that the bot is in. */
@@ -135,7 +130,7 @@ export async function listChannels(
         ...(cursor && { cursor }),
       }),
     )
-    const { channels: found, response_metadata: metadata } = read(channelPage, answer)
+    const { channels: found, response_metadata: metadata } = readAnswer('slack', channelPage, answer)
     channels.push(
       ...found.map(one => ({
         id: one.id,
@@ -169,14 +164,6 @@ function grantOf({ team, enterprise, scope, bot_user_id, ...issued }: z.output<t
   }
 }
 
-function tokensOf(issued: z.output<typeof issuedTokens>): Tokens {
-  return {
-    accessToken: issued.access_token,
-    refreshToken: issued.refresh_token ?? null,
-    expiresAt: expiryOf(issued.expires_in),
-  }
-}
-
 /** Whether there was such a token to end. */
 async function revokeToken(identity: Identity, app: OAuthApp, accessToken: string): Promise<boolean> {
   const client = await clientFor(app, accessToken)
@@ -184,20 +171,12 @@ async function revokeToken(identity: Identity, app: OAuthApp, accessToken: strin
     await call(identity, () => client.auth.revoke({}))
     return true
   } catch (error) {
-    if (hasEnded(error)) return false
+    if (error instanceof ProviderError && error.kind === 'revoked') return false
     throw error
   }
 }
 
-function hasEnded(error: unknown): boolean {
-  return error instanceof ProviderError && error.kind === 'revoked'
-}
-
-function unauthenticated(app: OAuthApp): Promise<WebClient> {
-  return clientFor(app, undefined)
-}
-
-async function clientFor({ apiUrl }: OAuthApp, accessToken: string | undefined): Promise<WebClient> {
+async function clientFor({ apiUrl }: OAuthApp, accessToken?: string): Promise<WebClient> {
   const { WebClient } = await import('@slack/web-api')
   return new WebClient(accessToken, {
     slackApiUrl: `${apiUrl}/api/`,
@@ -261,10 +240,4 @@ async function translate(error: unknown): Promise<ProviderError> {
 
 function limited(waitSeconds: number): ProviderError {
   return new ProviderError('slack', 'rate_limited', { retryAt: new Date(Date.now() + waitSeconds * 1_000) })
-}
-
-function read<T extends z.core.$ZodType>(schema: T, body: unknown): z.output<T> {
-  const answer = z.safeParse(schema, body)
-  if (answer.success) return answer.data
-  throw new ProviderError('slack', 'unreachable', { reason: 'answered something unexpected' })
 }

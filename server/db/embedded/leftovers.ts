@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
+import { readdirSync, readlinkSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isProcessAlive } from './process-lock.ts'
+import { isProcessAlive, readText } from './process-lock.ts'
 
 /**
  * Ends what a crash left running on a cluster that nobody owns any more, and removes its stale pid file: the server when
@@ -63,14 +63,6 @@ function commandLine(pid: number): string {
 function workingDirectory(pid: number): string | null {
   try {
     return readlinkSync(`/proc/${pid}/cwd`)
-  } catch {
-    return null
-  }
-}
-
-function readText(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8')
   } catch {
     return null
   }

@@ -108,7 +108,8 @@ function parseHolder(text: string | null): LockHolder | null {
   }
 }
 
-function readText(path: string): string | null {
+/** The file's text; null where there is no such file, or it can't be read. */
+export function readText(path: string): string | null {
   try {
     return readFileSync(path, 'utf8')
   } catch {

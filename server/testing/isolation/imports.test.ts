@@ -69,7 +69,7 @@ function imports(of: readonly Source[], isForbidden: (imported: Import) => boole
 
 /** What a browser may have of the server. */
 const SHARED =
-  /^server\/(inputs|scopes|db\/(values|rows|column-schemas))\.ts$|^server\/[^/]+\/(schema|state)\.ts$/
+  /^server\/(inputs|lifecycle|scopes|db\/(values|rows|column-schemas))\.ts$|^server\/[^/]+\/(schema|state)\.ts$/
 
 const isTrpc = ({ to }: Import) => to.startsWith('@trpc/') || to === 'server/trpc.ts'
 const isRouter = ({ to }: Import) => /^server\/(.+\/)?router\.ts$/.test(to)
