@@ -1,8 +1,8 @@
 -- The catalogue that an installation starts with.
 --
--- Schemas are JSON Schema 2020-12. `input_schema` is what an agent's call takes; `config_schema` what a user may set when they
--- enable the tool, and never a secret: tokens live in connections and provider keys. A tool that runs code, or that others see
--- the effect of, requires approval.
+-- Schemas are JSON Schema 2020-12. `input_schema` is what an agent's call takes; `config_schema` what a user may
+-- set when they enable the tool, and never a secret: tokens live in connections and provider keys. A tool that
+-- runs code, or that others see the effect of, requires approval.
 
 -- migrate:up
 
