@@ -1,4 +1,4 @@
-// Pieces of input schemas that every room uses. Imports zod only: the client may have them, too.
+// Pieces of schemas that every room uses. Imports zod only: the client may have them, too.
 import { z } from 'zod'
 
 /**
@@ -81,6 +81,9 @@ function isEmail(address: string): boolean {
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
+/** Any JSON value, as an answer holds it. */
+export const jsonValue = z.custom<Json>(value => z.json().safeParse(value).success)
+
 const MAX_JSON_BYTES = 256 * 1024
 const MAX_JSON_DEPTH = 64
 
@@ -151,6 +154,9 @@ function isPlain(value: object): boolean {
 
 export const id = z.guid()
 
+/** What a procedure returns that answers nothing. */
+export const nothing = z.void()
+
 export const url = z
   .url({ protocol: /^https?$/ })
   .max(2_048)
@@ -182,6 +188,11 @@ export function page<C extends z.core.SomeType>(cursor: C) {
   }
 }
 
+/** What such a list returns: a page of items, and where the next one starts; null behind the last one. */
+export function pageOf<S extends z.core.SomeType>(item: S) {
+  return z.strictObject({ items: z.array(item), nextCursor: z.string().nullable() })
+}
+
 /** The input of a list whose pages are asked for by number, counted from 1; a cursor can't be given as well. */
 export function numberedPage(maxPage: number) {
   return {
@@ -190,4 +201,9 @@ export function numberedPage(maxPage: number) {
     page: z.int().min(1).max(maxPage),
     pageSize: z.int().min(1).max(MAX_PAGE_SIZE).default(DEFAULT_PAGE_SIZE),
   }
+}
+
+/** What such a list returns: a page of items, and how many there are on all pages. */
+export function numberedPageOf<S extends z.core.SomeType>(item: S) {
+  return z.strictObject({ items: z.array(item), total: z.int() })
 }

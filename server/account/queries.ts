@@ -1,8 +1,9 @@
 import { sql } from 'kysely'
 import type { Database } from '../db/database.ts'
-import type { CredentialKind, Identity } from '../db/identity.ts'
+import type { CredentialKind } from '../db/identity.ts'
 import { notFound } from '../errors.ts'
 import { SCOPES } from '../scopes.ts'
+import type { Account } from './schema.ts'
 
 interface AccountRow {
   id: string
@@ -22,15 +23,6 @@ interface SessionRow {
   ipAddress: string | null
   createdAt: Date
   expiresAt: Date
-}
-
-export interface Account {
-  user: { id: string; name: string; email: string; image: string | null }
-  credential: CredentialKind
-  /** Where the caller acts, and as what; null for nowhere. */
-  organization: Identity['organization']
-  /** What the credential allows: a session, everything. */
-  scopes: readonly string[]
 }
 
 export async function getAccount(db: Database): Promise<Account> {

@@ -10,20 +10,26 @@ import * as schema from './schema.ts'
 const signedIn = procedure('session')
 
 export const accountRouter = router({
-  me: procedure('any+lease').query(({ ctx }) => getAccount(ctx.db)),
+  me: procedure('any+lease')
+    .output(schema.account)
+    .query(({ ctx }) => getAccount(ctx.db)),
 
-  sessions: signedIn.query(({ ctx }) => listSessions(ctx.db)),
+  sessions: signedIn.output(schema.sessions).query(({ ctx }) => listSessions(ctx.db)),
 
   revokeSession: procedure('session')
     .input(schema.sessionId)
+    .output(schema.revoked)
     .mutation(({ ctx, input }) => revokeSession(ctx.db, input.id)),
 
-  revokeOtherSessions: signedIn.mutation(({ ctx }) => revokeOtherSessions(ctx.db)),
+  revokeOtherSessions: signedIn.output(schema.revoked).mutation(({ ctx }) => revokeOtherSessions(ctx.db)),
 
-  export: signedIn.mutation(async ({ ctx }) => createExportUrl(await ctx.identity(), ctx)),
+  export: signedIn
+    .output(schema.exportUrl)
+    .mutation(async ({ ctx }) => createExportUrl(await ctx.identity(), ctx)),
 
   remove: procedure('session')
     .input(schema.removeAccount)
+    .output(schema.removedUser)
     .mutation(async ({ ctx, input }) =>
       removeAccount(await ctx.identity(), { db: ctx.db, services: ctx.services, password: input.password }),
     ),

@@ -8,7 +8,7 @@ import { newId } from '../db/new-id.ts'
 import type { AppAiProviderConfigs } from '../db/types.ts'
 import { AppError, notFound } from '../errors.ts'
 import { hintOf } from '../keys/queries.ts'
-import type { AiProviderLimits, CreateAiProvider, UpdateAiProvider } from './schema.ts'
+import type { AiProvider, AiProviderLimits, CreateAiProvider, UpdateAiProvider } from './schema.ts'
 
 const COLUMNS = [
   'organizationId',
@@ -26,24 +26,6 @@ const COLUMNS = [
 ] as const
 
 type AiProviderRow = Pick<Selectable<AppAiProviderConfigs>, (typeof COLUMNS)[number]>
-
-/** What members see of a provider. Its credentials are never returned. */
-export interface AiProvider {
-  id: string
-  name: string
-  provider: string
-  baseUrl: string | null
-  model: string
-  hasCredentials: boolean
-  /** The credentials' last characters: four at most, and fewer of short ones. */
-  hint: string
-  /** Whether the stored credentials do not open any more, so that they must be set again. */
-  unreadable: boolean
-  isDefault: boolean
-  limits: AiProviderLimits
-  createdAt: Date
-  updatedAt: Date
-}
 
 export interface Sealing {
   readonly keyring: Keyring

@@ -18,27 +18,39 @@ const read = procedure('ai-providers:read')
 const write = procedure('ai-providers:write')
 
 export const aiProvidersRouter = router({
-  create: write.input(schema.createAiProvider).mutation(async ({ ctx, input }) => {
-    const organization = requireOrganization(await ctx.identity())
-    requireWriter({ organization })
-    const keyring = await ctx.services.sealingKeyring()
-    return createAiProvider(ctx.db, { keyring, ownerId: organization.id }, input)
-  }),
-  list: read.query(({ ctx }) => listAiProviders(ctx.db, ctx.services.keyring)),
-  update: write.input(schema.updateAiProvider).mutation(async ({ ctx, input }) => {
-    const { organization } = await ctx.identity()
-    // To who acts in no organization, there is no such provider.
-    if (!organization) throw notFound('AI provider')
-    requireWriter({ organization })
-    const keyring = await ctx.services.sealingKeyring()
-    return updateAiProvider(ctx.db, { keyring, ownerId: organization.id }, input)
-  }),
-  setDefault: write.input(schema.aiProviderId).mutation(async ({ ctx, input }) => {
-    requireWriter(await ctx.identity())
-    return setDefaultAiProvider(ctx.db, input.id)
-  }),
-  remove: write.input(schema.aiProviderId).mutation(async ({ ctx, input }) => {
-    requireWriter(await ctx.identity())
-    return removeAiProvider(ctx.db, input.id)
-  }),
+  create: write
+    .input(schema.createAiProvider)
+    .output(schema.aiProvider)
+    .mutation(async ({ ctx, input }) => {
+      const organization = requireOrganization(await ctx.identity())
+      requireWriter({ organization })
+      const keyring = await ctx.services.sealingKeyring()
+      return createAiProvider(ctx.db, { keyring, ownerId: organization.id }, input)
+    }),
+  list: read.output(schema.aiProviders).query(({ ctx }) => listAiProviders(ctx.db, ctx.services.keyring)),
+  update: write
+    .input(schema.updateAiProvider)
+    .output(schema.aiProvider)
+    .mutation(async ({ ctx, input }) => {
+      const { organization } = await ctx.identity()
+      // To who acts in no organization, there is no such provider.
+      if (!organization) throw notFound('AI provider')
+      requireWriter({ organization })
+      const keyring = await ctx.services.sealingKeyring()
+      return updateAiProvider(ctx.db, { keyring, ownerId: organization.id }, input)
+    }),
+  setDefault: write
+    .input(schema.aiProviderId)
+    .output(schema.aiProviderId)
+    .mutation(async ({ ctx, input }) => {
+      requireWriter(await ctx.identity())
+      return setDefaultAiProvider(ctx.db, input.id)
+    }),
+  remove: write
+    .input(schema.aiProviderId)
+    .output(schema.aiProviderId)
+    .mutation(async ({ ctx, input }) => {
+      requireWriter(await ctx.identity())
+      return removeAiProvider(ctx.db, input.id)
+    }),
 })

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { selectAiProviderConfig } from '../db/rows.ts'
 import { filledText, id, text, url } from '../inputs.ts'
 
 const MAX_CREDENTIALS = 8_192
@@ -21,6 +22,28 @@ const limits = z.strictObject({
   tokensPerDay: z.int().min(0).optional(),
   costUsdPerMonth: z.number().min(0).max(1_000_000).optional(),
 })
+
+/** What members see of a provider. Its credentials are never returned. */
+export const aiProvider = selectAiProviderConfig
+  .pick({
+    id: true,
+    name: true,
+    provider: true,
+    baseUrl: true,
+    model: true,
+    /** The credentials' last characters: four at most, and fewer of short ones. */
+    hint: true,
+    isDefault: true,
+    createdAt: true,
+    updatedAt: true,
+  })
+  .extend({
+    hasCredentials: z.boolean(),
+    /** Whether the stored credentials do not open any more, so that they must be set again. */
+    unreadable: z.boolean(),
+    limits,
+  })
+export const aiProviders = z.array(aiProvider)
 
 export const createAiProvider = z.strictObject({
   name,
@@ -45,6 +68,7 @@ export const updateAiProvider = z.strictObject({
 
 export const aiProviderId = z.strictObject({ id })
 
+export type AiProvider = z.output<typeof aiProvider>
 export type AiProviderLimits = z.output<typeof limits>
 export type CreateAiProvider = z.output<typeof createAiProvider>
 export type UpdateAiProvider = z.output<typeof updateAiProvider>

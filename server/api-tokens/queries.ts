@@ -1,48 +1,19 @@
 import { sql } from 'kysely'
+import { namesIn } from '../db/column-schemas.ts'
 import type { Database } from '../db/database.ts'
 import { AppError, notFound } from '../errors.ts'
 import { createApiToken, shownPrefix, storedApiToken } from './format.ts'
-import type { CreateToken, RotateToken } from './schema.ts'
+import {
+  type ApiToken,
+  apiToken,
+  type CreateToken,
+  type NewApiToken,
+  newTokenRow,
+  type RotateToken,
+} from './schema.ts'
 
-const COLUMNS = [
-  'id',
-  'name',
-  'prefix',
-  'scopes',
-  'organizationId',
-  'expiresAt',
-  'lastUsedAt',
-  'revokedAt',
-  'replacedBy',
-  'graceUntil',
-  'createdAt',
-] as const
-
-const NEW_COLUMNS = ['id', 'prefix', 'name', 'scopes', 'organizationId', 'expiresAt', 'createdAt'] as const
-
-/** What a caller sees of a token; its hash is readable by nobody. */
-export interface ApiToken {
-  id: string
-  name: string
-  /** The token's first characters, by which its owner recognises it. */
-  prefix: string
-  scopes: string[]
-  /** The only organization that the token may act in; null for any of its owner's. */
-  organizationId: string | null
-  expiresAt: Date | null
-  lastUsedAt: Date | null
-  revokedAt: Date | null
-  /** The token that this one was rotated into. */
-  replacedBy: string | null
-  /** When a rotated token stops working. */
-  graceUntil: Date | null
-  createdAt: Date
-}
-
-export interface NewApiToken extends Pick<ApiToken, (typeof NEW_COLUMNS)[number]> {
-  /** The secret itself, which is not kept and cannot be shown again. */
-  token: string
-}
+const COLUMNS = namesIn(apiToken)
+const NEW_COLUMNS = namesIn(newTokenRow)
 
 /** Makes a token. Throws `not_found` for an organization that is not the caller's. */
 export async function createToken(db: Database, input: CreateToken): Promise<NewApiToken> {

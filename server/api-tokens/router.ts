@@ -7,8 +7,17 @@ import * as schema from './schema.ts'
 const signedIn = procedure('session')
 
 export const apiTokensRouter = router({
-  create: signedIn.input(schema.createToken).mutation(({ ctx, input }) => createToken(ctx.db, input)),
-  list: signedIn.query(({ ctx }) => listTokens(ctx.db)),
-  revoke: signedIn.input(schema.tokenId).mutation(({ ctx, input }) => revokeToken(ctx.db, input.id)),
-  rotate: signedIn.input(schema.rotateToken).mutation(({ ctx, input }) => rotateToken(ctx.db, input)),
+  create: signedIn
+    .input(schema.createToken)
+    .output(schema.newToken)
+    .mutation(({ ctx, input }) => createToken(ctx.db, input)),
+  list: signedIn.output(schema.apiTokens).query(({ ctx }) => listTokens(ctx.db)),
+  revoke: signedIn
+    .input(schema.tokenId)
+    .output(schema.apiToken)
+    .mutation(({ ctx, input }) => revokeToken(ctx.db, input.id)),
+  rotate: signedIn
+    .input(schema.rotateToken)
+    .output(schema.newToken)
+    .mutation(({ ctx, input }) => rotateToken(ctx.db, input)),
 })

@@ -1,9 +1,44 @@
 import { z } from 'zod'
+import { selectApiToken } from '../db/rows.ts'
 import { filledText, id } from '../inputs.ts'
 import { SCOPES } from '../scopes.ts'
 
 const MAX_GRACE_SECONDS = 7 * 24 * 60 * 60
 const LAST_DAY = new Date('9999-12-31T00:00:00Z')
+
+/** What a caller sees of a token; its hash is readable by nobody. */
+export const apiToken = selectApiToken.pick({
+  id: true,
+  name: true,
+  /** The token's first characters, by which its owner recognises it. */
+  prefix: true,
+  scopes: true,
+  /** The only organization that the token may act in; null for any of its owner's. */
+  organizationId: true,
+  expiresAt: true,
+  lastUsedAt: true,
+  revokedAt: true,
+  /** The token that this one was rotated into. */
+  replacedBy: true,
+  /** When a rotated token stops working. */
+  graceUntil: true,
+  createdAt: true,
+})
+export const apiTokens = z.array(apiToken)
+
+export const newTokenRow = apiToken.pick({
+  id: true,
+  prefix: true,
+  name: true,
+  scopes: true,
+  organizationId: true,
+  expiresAt: true,
+  createdAt: true,
+})
+export const newToken = newTokenRow.extend({
+  /** The secret itself, which is not kept and cannot be shown again. */
+  token: z.string(),
+})
 
 export const tokenId = z.strictObject({ id })
 
@@ -28,5 +63,7 @@ export const rotateToken = z.strictObject({
   graceSeconds: z.int().min(0).max(MAX_GRACE_SECONDS).default(0),
 })
 
+export type ApiToken = z.output<typeof apiToken>
+export type NewApiToken = z.output<typeof newToken>
 export type CreateToken = z.output<typeof createToken>
 export type RotateToken = z.output<typeof rotateToken>

@@ -6,8 +6,8 @@ import { type Page, toPage } from '../db/pagination.ts'
 import type { AppApprovals } from '../db/types.ts'
 import { AppError, notFound } from '../errors.ts'
 import type { Json } from '../inputs.ts'
-import type { DecideApproval, ListApprovals, RequestApproval } from './schema.ts'
-import { APPROVAL_TRANSITIONS, type ApprovalStatus, PRIORITIES, type Priority } from './state.ts'
+import type { Approval, DecideApproval, ListApprovals, RequestApproval } from './schema.ts'
+import { APPROVAL_TRANSITIONS, PRIORITIES } from './state.ts'
 
 export const COLUMNS = [
   'userId',
@@ -33,31 +33,6 @@ export const COLUMNS = [
 ] as const
 
 export type ApprovalRow = Pick<Selectable<AppApprovals>, (typeof COLUMNS)[number]>
-
-export interface Approval {
-  id: string
-  /** Whose owners and admins decide; null where the requester does, signed in. */
-  organizationId: string | null
-  taskId: string | null
-  /** Who asks, by which kind of credential. */
-  requestedBy: { userId: string; credential: 'session' | 'token' | 'lease' }
-  kind: string
-  title: string
-  payload: Json
-  /** The call that waits, as it was when approval was requested. */
-  toolCall: { id: string; tool: string; arguments: Json } | null
-  /** What a decision is bound to: SHA-256 of the canonical JSON (RFC 8785) of the call's arguments, else of the payload; in hex. */
-  payloadHash: string
-  priority: Priority
-  status: ApprovalStatus
-  /** The user who approved or rejected it. */
-  decidedBy: string | null
-  decidedAt: Date | null
-  note: string | null
-  expiresAt: Date | null
-  createdAt: Date
-  updatedAt: Date
-}
 
 /**
  * Asks for an approval. Of a tool call that has a pending one, gives that one back. Throws `illegal_transition` for a call that
@@ -147,17 +122,14 @@ export function toApproval(row: ApprovalRow): Approval {
     id: row.id,
     organizationId: row.organizationId,
     taskId: row.taskId,
-    requestedBy: {
-      userId: row.userId,
-      credential: row.requestedBy as Approval['requestedBy']['credential'],
-    },
+    requestedBy: { userId: row.userId, credential: row.requestedBy },
     kind: row.kind,
     title: row.title,
     payload: row.payload as Json,
     toolCall: toolCallId === null ? null : { id: toolCallId, tool: tool ?? '', arguments: given as Json },
     payloadHash: row.payloadHash.toString('hex'),
     priority: PRIORITIES[row.priority] ?? 'normal',
-    status: row.status as ApprovalStatus,
+    status: row.status,
     decidedBy: row.decidedBy,
     decidedAt: row.decidedAt,
     note: row.note,

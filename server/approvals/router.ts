@@ -4,14 +4,8 @@
 // A decision is made once, holds for exactly what was asked, and moves the tool call that waits for it.
 import type { Services } from '../services.ts'
 import { liveProcedure, procedure, router } from '../trpc.ts'
-import {
-  type Approval,
-  cancelApproval,
-  decideApproval,
-  getApproval,
-  listApprovals,
-  requestApproval,
-} from './queries.ts'
+import { cancelApproval, decideApproval, getApproval, listApprovals, requestApproval } from './queries.ts'
+import type { Approval } from './schema.ts'
 import * as schema from './schema.ts'
 import { announceApproval, approvalSource, audienceOf } from './streams.ts'
 
@@ -23,17 +17,26 @@ const writeOrLease = procedure('approvals:write+lease')
 export const approvalsRouter = router({
   request: writeOrLease
     .input(schema.requestApproval)
+    .output(schema.approval)
     .mutation(async ({ ctx, input }) => announced(ctx.services, await requestApproval(ctx.db, input))),
   decide: write
     .input(schema.decideApproval)
+    .output(schema.approval)
     .mutation(({ ctx, input }) =>
       decideApproval(ctx.db, input, approval => announced(ctx.services, approval)),
     ),
   cancel: write
     .input(schema.approvalId)
+    .output(schema.approval)
     .mutation(async ({ ctx, input }) => announced(ctx.services, await cancelApproval(ctx.db, input.id))),
-  list: read.input(schema.listApprovals.prefault({})).query(({ ctx, input }) => listApprovals(ctx.db, input)),
-  get: readOrLease.input(schema.approvalId).query(({ ctx, input }) => getApproval(ctx.db, input.id)),
+  list: read
+    .input(schema.listApprovals.prefault({}))
+    .output(schema.approvalPage)
+    .query(({ ctx, input }) => listApprovals(ctx.db, input)),
+  get: readOrLease
+    .input(schema.approvalId)
+    .output(schema.approval)
+    .query(({ ctx, input }) => getApproval(ctx.db, input.id)),
   stream: liveProcedure('approvals:read')
     .input(schema.streamApprovals.prefault({}))
     .subscription(async ({ ctx, input }) => {

@@ -1,10 +1,40 @@
 import { z } from 'zod'
-import { filledText, id, json, page } from '../inputs.ts'
+import { selectApproval } from '../db/rows.ts'
+import { filledText, id, json, jsonValue, page, pageOf } from '../inputs.ts'
 import { APPROVAL_STATUSES, PRIORITIES } from './state.ts'
 
 const MAX_NOTE = 2_000
 /** Postgres' largest integer. */
 const MAX_INT = 2_147_483_647
+
+export const approval = selectApproval
+  .pick({
+    id: true,
+    /** Whose owners and admins decide; null where the requester does, signed in. */
+    organizationId: true,
+    taskId: true,
+    kind: true,
+    title: true,
+    status: true,
+    /** The user who approved or rejected it. */
+    decidedBy: true,
+    decidedAt: true,
+    note: true,
+    expiresAt: true,
+    createdAt: true,
+    updatedAt: true,
+  })
+  .extend({
+    /** Who asks, by which kind of credential. */
+    requestedBy: z.strictObject({ userId: id, credential: selectApproval.shape.requestedBy }),
+    payload: jsonValue,
+    /** The call that waits, as it was when approval was requested. */
+    toolCall: z.strictObject({ id, tool: z.string(), arguments: jsonValue }).nullable(),
+    /** What a decision is bound to: SHA-256 of the canonical JSON (RFC 8785) of the call's arguments, else of the payload; in hex. */
+    payloadHash: z.string(),
+    priority: z.enum(PRIORITIES),
+  })
+export const approvalPage = pageOf(approval)
 
 export const approvalId = z.strictObject({ id })
 
@@ -57,6 +87,7 @@ export const streamApprovals = z.strictObject({
     .optional(),
 })
 
+export type Approval = z.output<typeof approval>
 export type RequestApproval = z.output<typeof requestApproval>
 export type DecideApproval = z.output<typeof decideApproval>
 export type ListApprovals = z.output<typeof listApprovals>

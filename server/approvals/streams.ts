@@ -7,8 +7,8 @@ import type { Live } from '../live/live.ts'
 import type { LiveSource } from '../live/source.ts'
 import type { Topic } from '../live/topics.ts'
 import type { Services } from '../services.ts'
-import { type Approval, type ApprovalRow, toApproval } from './queries.ts'
-import type { StreamApprovals } from './schema.ts'
+import { type ApprovalRow, toApproval } from './queries.ts'
+import type { Approval, StreamApprovals } from './schema.ts'
 
 const MAX_PAGE_EVENTS = 100
 /** A page ends with the approval that passes this. */

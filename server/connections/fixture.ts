@@ -4,8 +4,7 @@ import { type Actor, createActor, type House, openHouse } from '../testing/actor
 import { serveHouse } from '../testing/http-house.ts'
 import { followOnce } from '../testing/providers/browser.ts'
 import { eachOf, type Fakes, type OpenProviders, openProviders } from '../testing/providers/registry.ts'
-import type { Connection } from './queries.ts'
-import type { ProviderName } from './schema.ts'
+import type { Connection, ProviderName } from './schema.ts'
 
 export const APP_URL = 'http://localhost:3000'
 export const FRIENDLY_ORIGIN = 'https://app.example.com'

@@ -3,7 +3,7 @@ import type { Actor } from '../testing/actors.ts'
 import { createActor, createApiToken } from '../testing/actors.ts'
 import { TEST_PROVIDERS } from '../testing/providers/registry.ts'
 import { browserOf, type ConnectedHouse, createAda, openConnectedHouse } from './fixture.ts'
-import type { Connection } from './queries.ts'
+import type { Connection } from './schema.ts'
 import { PROVIDERS, type ProviderName } from './schema.ts'
 
 let connected: ConnectedHouse

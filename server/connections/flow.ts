@@ -5,18 +5,16 @@ import { type CallContext, writerOf } from './call-context.ts'
 import { notConfigured } from './failures.ts'
 import { revokeUpstream } from './leaving.ts'
 import { ProviderError } from './provider.ts'
-import { type Connection, listConnections, storeConnection } from './queries.ts'
+import { listConnections, storeConnection } from './queries.ts'
 import { providerOf } from './registry.ts'
-import { type Authorize, PROVIDERS, type ProviderName } from './schema.ts'
+import {
+  type Authorize,
+  type Connection,
+  PROVIDERS,
+  type ProviderName,
+  type ProviderSummary,
+} from './schema.ts'
 import { createState, type TakenState, takeState } from './states.ts'
-
-export interface ProviderSummary {
-  provider: ProviderName
-  /** Whether this server's operator has set it up. */
-  configured: boolean
-  /** What is asked of the user's account there. */
-  scopes: readonly string[]
-}
 
 /** Which providers there are. About nobody, but for callers only. */
 export function listProviders(_identity: Identity, { providers }: Services): ProviderSummary[] {

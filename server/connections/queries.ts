@@ -9,23 +9,17 @@ import { notFound } from '../errors.ts'
 import type { Services } from '../services.ts'
 import type { Grant } from './provider.ts'
 import { providerOf } from './registry.ts'
-import type { ConnectionSettings, ConnectionStatus, ProviderName } from './schema.ts'
+import {
+  type Connection,
+  type ConnectionSettings,
+  type ConnectionStatus,
+  connection,
+  type ProviderName,
+} from './schema.ts'
 import { isReadable, type SealedTokens, sealTokens } from './tokens.ts'
 
-const SHOWN = [
-  'id',
-  'provider',
-  'externalId',
-  'name',
-  'icon',
-  'scopes',
-  'expiresAt',
-  'settings',
-  'status',
-  'connectedAt',
-  'createdAt',
-  'updatedAt',
-] as const
+const { unreadable: _, ...shown } = connection.shape
+const SHOWN = Object.keys(shown) as (keyof typeof shown)[]
 
 const HELD = [
   'userId',
@@ -39,26 +33,6 @@ const HELD = [
   'tokenVersion',
   'settings',
 ] as const
-
-/** What its owner sees of a connection. */
-export interface Connection {
-  id: string
-  provider: ProviderName
-  /** The workspace, installation, team or organization, as the provider names it. */
-  externalId: string
-  name: string
-  icon: string | null
-  scopes: string[]
-  /** When the token ends that is held now, which is renewed by itself; null for one that never does. */
-  expiresAt: Date | null
-  settings: ConnectionSettings
-  status: ConnectionStatus
-  /** Its tokens can't be opened with the server's keys: connecting again mends that. */
-  unreadable: boolean
-  connectedAt: Date
-  createdAt: Date
-  updatedAt: Date
-}
 
 /** A connection with its tokens, sealed. */
 export interface HeldConnection extends SealedTokens {

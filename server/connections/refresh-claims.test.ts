@@ -5,7 +5,7 @@ import { DatabaseUnavailableError } from '../db/errors.ts'
 import { type Actor, createActor, startSession } from '../testing/actors.ts'
 import { refusalOf } from '../testing/refusal.ts'
 import { type ConnectedHouse, createAda, openConnectedHouse } from './fixture.ts'
-import type { Connection } from './queries.ts'
+import type { Connection } from './schema.ts'
 
 // Who may store what a refresh led to: whoever claimed it, and nobody else.
 

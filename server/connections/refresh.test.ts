@@ -6,7 +6,7 @@ import { toPgConfig } from '../db/postgres-client.ts'
 import { type Actor, testServices } from '../testing/actors.ts'
 import { type ServerProcess, startServerProcess } from '../testing/server-process.ts'
 import { type ConnectedHouse, createAda, openConnectedHouse } from './fixture.ts'
-import type { Connection } from './queries.ts'
+import type { Connection } from './schema.ts'
 
 let connected: ConnectedHouse
 let ada: Actor

@@ -18,34 +18,48 @@ const write = procedure('connections:write')
 const signedIn = procedure('session')
 
 export const connectionsRouter = router({
-  providers: read.query(async ({ ctx }) => listProviders(await ctx.identity(), ctx.services)),
-  list: read.query(({ ctx }) => listOwn(ctx)),
-  authorize: signedIn.input(schema.authorize).mutation(({ ctx, input }) => authorize(ctx, input)),
-  disconnect: write.input(schema.connectionId).mutation(({ ctx, input }) => disconnect(ctx, input.id)),
+  providers: read
+    .output(schema.providers)
+    .query(async ({ ctx }) => listProviders(await ctx.identity(), ctx.services)),
+  list: read.output(schema.connections).query(({ ctx }) => listOwn(ctx)),
+  authorize: signedIn
+    .input(schema.authorize)
+    .output(schema.consent)
+    .mutation(({ ctx, input }) => authorize(ctx, input)),
+  disconnect: write
+    .input(schema.connectionId)
+    .output(schema.connectionId)
+    .mutation(({ ctx, input }) => disconnect(ctx, input.id)),
   notion: router({
     databases: read
       .input(schema.searchDatabases)
+      .output(schema.notionDatabases)
       .query(({ ctx, input }) =>
         useConnection(ctx, { id: input.connectionId, provider: 'notion' }, (identity, app, { accessToken }) =>
           listDatabases(identity, app, { accessToken, search: input.search }),
         ),
       ),
-    selectDatabase: write.input(schema.selectDatabase).mutation(async ({ ctx, input }) => {
-      const { id, name } = await useConnection(
-        ctx,
-        { id: input.connectionId, provider: 'notion' },
-        (identity, app, { accessToken }) =>
-          getDatabase(identity, app, { accessToken, databaseId: input.databaseId }).catch(
-            orNotFound('database', 'object_not_found'),
-          ),
-      )
-      await addSettings(writerOf(ctx), input.connectionId, { databaseId: id, databaseName: name })
-      return { databaseId: id, databaseName: name }
-    }),
+    selectDatabase: write
+      .input(schema.selectDatabase)
+      .output(schema.selectedDatabase)
+      .mutation(async ({ ctx, input }) => {
+        const { id, name } = await useConnection(
+          ctx,
+          { id: input.connectionId, provider: 'notion' },
+          (identity, app, { accessToken }) =>
+            getDatabase(identity, app, {
+              accessToken,
+              databaseId: input.databaseId,
+            }).catch(orNotFound('database', 'object_not_found')),
+        )
+        await addSettings(writerOf(ctx), input.connectionId, { databaseId: id, databaseName: name })
+        return { databaseId: id, databaseName: name }
+      }),
   }),
   github: router({
     repositories: read
       .input(schema.onConnection)
+      .output(schema.gitHubRepositories)
       .query(({ ctx, input }) =>
         useConnection(ctx, { id: input.connectionId, provider: 'github' }, listRepositories),
       ),
@@ -53,6 +67,7 @@ export const connectionsRouter = router({
   slack: router({
     channels: read
       .input(schema.onConnection)
+      .output(schema.slackChannels)
       .query(({ ctx, input }) =>
         useConnection(ctx, { id: input.connectionId, provider: 'slack' }, listChannels),
       ),
@@ -60,6 +75,7 @@ export const connectionsRouter = router({
   linear: router({
     teams: read
       .input(schema.onConnection)
+      .output(schema.linearTeams)
       .query(({ ctx, input }) =>
         useConnection(ctx, { id: input.connectionId, provider: 'linear' }, listTeams),
       ),

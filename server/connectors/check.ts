@@ -1,16 +1,9 @@
 import type { Database } from '../db/database.ts'
 import type { Identity } from '../db/identity.ts'
 import type { Services } from '../services.ts'
-import { checkMcpServer, type McpTarget, type McpTool } from './mcp/check-server.ts'
+import { checkMcpServer, type McpTarget } from './mcp/check-server.ts'
 import { type OpenConnector, openConnector, recordCheck } from './queries.ts'
-
-export interface CheckAnswer {
-  status: 'connected' | 'disconnected'
-  /** What the server offers; nothing where it was not reached. */
-  tools: McpTool[]
-  /** Why it was not reached. */
-  error?: string
-}
+import type { CheckAnswer } from './schema.ts'
 
 /**
  * Connects to one of the caller's MCP servers, lists its tools and keeps what came of it. A server that can't be reached is an

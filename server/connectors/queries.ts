@@ -5,14 +5,8 @@ import { newId } from '../db/new-id.ts'
 import type { AppConnectors } from '../db/types.ts'
 import { AppError, notFound } from '../errors.ts'
 import type { Json } from '../inputs.ts'
-import type {
-  ConnectorKind,
-  ConnectorStatus,
-  CreateConnector,
-  SecretField,
-  UpdateConnector,
-} from './schema.ts'
-import { type ConnectorSecrets, openSecrets, sealSecrets } from './secrets.ts'
+import type { Connector, ConnectorSecrets, CreateConnector, UpdateConnector } from './schema.ts'
+import { openSecrets, sealSecrets } from './secrets.ts'
 
 const COLUMNS = [
   'userId',
@@ -35,31 +29,6 @@ const COLUMNS = [
 ] as const
 
 type ConnectorRow = Pick<Selectable<AppConnectors>, (typeof COLUMNS)[number]>
-
-/** What a caller sees of a connector: which secrets are set, and none of them. */
-export interface Connector {
-  id: string
-  name: string
-  kind: ConnectorKind
-  /** What a local connector runs. */
-  command: string | null
-  args: string[]
-  /** Where a remote connector is. */
-  url: string | null
-  envNames: string[]
-  headerNames: string[]
-  hasOauthClientId: boolean
-  hasOauthClientSecret: boolean
-  /** The secrets that are stored and do not open any more. They must be set again. */
-  unreadable: SecretField[]
-  status: ConnectorStatus
-  lastCheckedAt: Date | null
-  lastError: string | null
-  /** The tools that the server listed when it was last checked. */
-  tools: Json[]
-  createdAt: Date
-  updatedAt: Date
-}
 
 export interface Sealing {
   readonly keyring: Keyring
@@ -153,7 +122,7 @@ export async function openConnector(db: Database, keyring: Keyring, id: string):
     )
   }
   const { name, command, args, url, version } = row
-  return { id, name, kind: row.kind as ConnectorKind, command, args, url, secrets, version }
+  return { id, name, kind: row.kind, command, args, url, secrets, version }
 }
 
 /** What a check of a connector found out. */
@@ -197,7 +166,7 @@ function toConnector(keyring: Keyring, row: ConnectorRow): Connector {
   return {
     id: row.id,
     name: row.name,
-    kind: row.kind as ConnectorKind,
+    kind: row.kind,
     command: row.command,
     args: row.args,
     url: row.url,
@@ -206,7 +175,7 @@ function toConnector(keyring: Keyring, row: ConnectorRow): Connector {
     hasOauthClientId: row.oauthClientId !== null,
     hasOauthClientSecret: row.oauthClientSecret !== null,
     unreadable: secrets.unreadable,
-    status: row.status as ConnectorStatus,
+    status: row.status,
     lastCheckedAt: row.lastCheckedAt,
     lastError: row.lastError,
     tools: row.tools as Json[],

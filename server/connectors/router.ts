@@ -10,23 +10,36 @@ const read = procedure('connectors:read')
 const write = procedure('connectors:write')
 
 export const connectorsRouter = router({
-  create: write.input(schema.createConnector).mutation(async ({ ctx, input }) => {
-    const { userId } = await ctx.identity()
-    const keyring = await ctx.services.sealingKeyring()
-    return createConnector(ctx.db, { keyring, ownerId: userId }, input)
-  }),
-  list: read.query(({ ctx }) => listConnectors(ctx.db, ctx.services.keyring)),
+  create: write
+    .input(schema.createConnector)
+    .output(schema.connector)
+    .mutation(async ({ ctx, input }) => {
+      const { userId } = await ctx.identity()
+      const keyring = await ctx.services.sealingKeyring()
+      return createConnector(ctx.db, { keyring, ownerId: userId }, input)
+    }),
+  list: read.output(schema.connectors).query(({ ctx }) => listConnectors(ctx.db, ctx.services.keyring)),
   get: read
     .input(schema.connectorId)
+    .output(schema.connector)
     .query(({ ctx, input }) => getConnector(ctx.db, ctx.services.keyring, input.id)),
-  update: write.input(schema.updateConnector).mutation(async ({ ctx, input }) => {
-    const { userId } = await ctx.identity()
-    const keyring = await ctx.services.sealingKeyring()
-    return updateConnector(ctx.db, { keyring, ownerId: userId }, input)
-  }),
-  test: write.input(schema.connectorId).mutation(async ({ ctx, input }) => {
-    const { db, services } = ctx
-    return checkConnector(await ctx.identity(), { db, services, id: input.id })
-  }),
-  remove: write.input(schema.connectorId).mutation(({ ctx, input }) => removeConnector(ctx.db, input.id)),
+  update: write
+    .input(schema.updateConnector)
+    .output(schema.connector)
+    .mutation(async ({ ctx, input }) => {
+      const { userId } = await ctx.identity()
+      const keyring = await ctx.services.sealingKeyring()
+      return updateConnector(ctx.db, { keyring, ownerId: userId }, input)
+    }),
+  test: write
+    .input(schema.connectorId)
+    .output(schema.connectorCheck)
+    .mutation(async ({ ctx, input }) => {
+      const { db, services } = ctx
+      return checkConnector(await ctx.identity(), { db, services, id: input.id })
+    }),
+  remove: write
+    .input(schema.connectorId)
+    .output(schema.connectorId)
+    .mutation(({ ctx, input }) => removeConnector(ctx.db, input.id)),
 })

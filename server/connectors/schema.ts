@@ -1,6 +1,7 @@
 import { z } from 'zod'
+import { selectConnector } from '../db/rows.ts'
 import { CONNECTOR_KIND, CONNECTOR_STATUS } from '../db/values.ts'
-import { filledText, id, text, url } from '../inputs.ts'
+import { filledText, id, jsonValue, text, url } from '../inputs.ts'
 
 export const CONNECTOR_KINDS = CONNECTOR_KIND
 export const CONNECTOR_STATUSES = CONNECTOR_STATUS
@@ -8,6 +9,64 @@ export const CONNECTOR_STATUSES = CONNECTOR_STATUS
 /** What of a connector is stored sealed, and never given out but to a worker. */
 export const SECRET_FIELDS = ['env', 'headers', 'oauthClientId', 'oauthClientSecret'] as const
 export type SecretField = (typeof SECRET_FIELDS)[number]
+
+/** A connector's secrets as a worker is given them. */
+export const connectorSecrets = z.strictObject({
+  env: z.record(z.string(), z.string()),
+  headers: z.record(z.string(), z.string()),
+  oauthClientId: z.string().nullable(),
+  oauthClientSecret: z.string().nullable(),
+  /** Those that are stored and do not open any more. They must be set again. */
+  unreadable: z.array(z.enum(SECRET_FIELDS)),
+})
+export type ConnectorSecrets = z.output<typeof connectorSecrets>
+
+/** What a caller sees of a connector: which secrets are set, and none of them. */
+export const connector = selectConnector
+  .pick({
+    id: true,
+    name: true,
+    kind: true,
+    /** What a local connector runs. */
+    command: true,
+    args: true,
+    /** Where a remote connector is. */
+    url: true,
+    status: true,
+    lastCheckedAt: true,
+    lastError: true,
+    createdAt: true,
+    updatedAt: true,
+  })
+  .extend({
+    envNames: z.array(z.string()),
+    headerNames: z.array(z.string()),
+    hasOauthClientId: z.boolean(),
+    hasOauthClientSecret: z.boolean(),
+    /** The secrets that are stored and do not open any more. They must be set again. */
+    unreadable: z.array(z.enum(SECRET_FIELDS)),
+    /** The tools that the server listed when it was last checked. */
+    tools: z.array(jsonValue),
+  })
+export const connectors = z.array(connector)
+
+const offeredTool = z.strictObject({
+  name: z.string(),
+  description: z.string().nullable(),
+  /** A JSON schema, as the server gave it; it was not checked or compiled. */
+  inputSchema: z.record(z.string(), z.unknown()),
+})
+
+export const connectorCheck = z.strictObject({
+  status: z.enum(CONNECTOR_STATUS),
+  /** What the server offers; nothing where it was not reached. */
+  tools: z.array(offeredTool),
+  /** Why it was not reached. */
+  error: z.string().optional(),
+})
+export type McpTool = z.output<typeof offeredTool>
+export type CheckAnswer = z.output<typeof connectorCheck>
+export type Connector = z.output<typeof connector>
 
 const MAX_PAIRS = 50
 const MAX_PAIRS_LENGTH = 64 * 1024

@@ -3,16 +3,7 @@
 import { type Place, seal } from '../crypto/envelope.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import { openIfReadable } from '../crypto/readable.ts'
-import { SECRET_FIELDS, type SecretField } from './schema.ts'
-
-export interface ConnectorSecrets {
-  env: Record<string, string>
-  headers: Record<string, string>
-  oauthClientId: string | null
-  oauthClientSecret: string | null
-  /** Those that are stored and do not open any more. They must be set again. */
-  unreadable: SecretField[]
-}
+import { type ConnectorSecrets, SECRET_FIELDS, type SecretField } from './schema.ts'
 
 /** A row's sealed columns. */
 export type SealedSecrets = Readonly<Record<SecretField, string | null>>

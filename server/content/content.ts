@@ -1,7 +1,6 @@
 import { type QueryCreator, type Selectable, sql } from 'kysely'
 import type { AppContent, DB } from '../db/types.ts'
-import type { ContentType } from './schema.ts'
-import type { ContentStatus } from './state.ts'
+import type { Content, ContentMedia, ContentOrganization, ContentSummary } from './schema.ts'
 
 // Content as its creator and the members of its organization see it, with what it belongs to, joined in one statement.
 
@@ -29,51 +28,6 @@ type Columns = Selectable<AppContent>
 type SummaryRow = Pick<Columns, (typeof SUMMARY_COLUMNS)[number]>
 /** What statements with `with content as (…)` in front select from. */
 type Source<R> = QueryCreator<DB & { content: R }>
-
-export interface Creator {
-  id: string
-  name: string
-  image: string | null
-}
-
-export interface ContentOrganization {
-  id: string
-  name: string
-  slug: string
-  logo: string | null
-}
-
-export interface ContentMedia {
-  id: string
-  title: string
-  mediaType: string
-  mimeType: string
-  status: string
-  durationSeconds: number | null
-  width: number | null
-  height: number | null
-}
-
-export interface ContentSummary {
-  id: string
-  title: string
-  slug: string
-  description: string | null
-  contentType: ContentType
-  status: ContentStatus
-  publishedAt: Date | null
-  tags: string[]
-  creator: Creator
-  organization: ContentOrganization | null
-  media: ContentMedia | null
-  deletedAt: Date | null
-  createdAt: Date
-  updatedAt: Date
-}
-
-export interface Content extends ContentSummary {
-  body: string | null
-}
 
 /**
  * Joins rows named `content`, with all their columns, to creator, organization and media item. What a fellow member's content
@@ -117,8 +71,8 @@ export function toSummary(row: JoinedRow): ContentSummary {
     title: row.title,
     slug: row.slug,
     description: row.description,
-    contentType: row.contentType as ContentType,
-    status: row.status as ContentStatus,
+    contentType: row.contentType,
+    status: row.status,
     publishedAt: row.publishedAt,
     tags: row.tags,
     creator: { id: row.userId, name: row.creatorName, image: row.creatorImage },
@@ -145,14 +99,14 @@ function toMedia(row: JoinedRow): ContentMedia | null {
   if (row.mediaId === null) return row.sharedMedia
   return {
     id: row.mediaId,
-    title: row.mediaTitle ?? '',
-    mediaType: row.mediaType ?? '',
-    mimeType: row.mimeType ?? '',
-    status: row.mediaStatus ?? '',
+    title: row.mediaTitle,
+    mediaType: row.mediaType,
+    mimeType: row.mimeType,
+    status: row.mediaStatus,
     durationSeconds: row.durationSeconds,
     width: row.width,
     height: row.height,
-  }
+  } as ContentMedia
 }
 
 /** Content follows a removed media item in batches; what does not yet is gone for its readers all the same. */

@@ -3,15 +3,8 @@ import type { Database } from '../db/database.ts'
 import { type NumberedPage, type Page, rowsOfPage, toNumberedPage, toPage } from '../db/pagination.ts'
 import { deletedOperator } from '../db/soft-delete.ts'
 import type { DB } from '../db/types.ts'
-import {
-  type ContentSummary,
-  hasItsMedia,
-  type JoinedRow,
-  joinParents,
-  SUMMARY_COLUMNS,
-  toSummary,
-} from './content.ts'
-import type { ListContent } from './schema.ts'
+import { hasItsMedia, type JoinedRow, joinParents, SUMMARY_COLUMNS, toSummary } from './content.ts'
+import type { ContentSummary, ListContent } from './schema.ts'
 
 /**
  * What the caller wrote and what the members of their organizations did, newest first; in a search best match first, in web

@@ -4,34 +4,18 @@ import { type Page, toPage } from '../db/pagination.ts'
 import { notFound } from '../errors.ts'
 import { DOWNLOAD_LIFETIME_MS, THUMBNAIL_TYPE } from '../media/item.ts'
 import type { Services } from '../services.ts'
-import type { ContentMedia, ContentOrganization, Creator } from './content.ts'
-import type { BySlug, ContentType, ListPublished } from './schema.ts'
+import type {
+  BySlug,
+  ContentMedia,
+  ContentOrganization,
+  ContentType,
+  ListPublished,
+  Published,
+  PublishedMedia,
+  PublishedSummary,
+} from './schema.ts'
 
 // What everyone may read. `db` is the public login's, and one function tells it all.
-
-export interface PublishedMedia extends Omit<ContentMedia, 'status'> {
-  /** Opens for an hour, as `url` does. */
-  thumbnailUrl: string | null
-}
-
-export interface PublishedSummary {
-  id: string
-  title: string
-  slug: string
-  description: string | null
-  contentType: ContentType
-  tags: string[]
-  publishedAt: Date
-  updatedAt: Date
-  creator: Creator
-  organization: ContentOrganization | null
-  media: PublishedMedia | null
-}
-
-export interface Published extends PublishedSummary {
-  body: string | null
-  media: (PublishedMedia & { url: string }) | null
-}
 
 type FileStore = Services['media']
 
@@ -55,7 +39,7 @@ interface Row {
   organizationLogo: string | null
   mediaItemId: string | null
   mediaTitle: string | null
-  mediaType: string | null
+  mediaType: ContentMedia['mediaType'] | null
   mediaMimeType: string | null
   mediaDurationSeconds: number | null
   mediaWidth: number | null
@@ -124,14 +108,14 @@ async function toMedia(store: FileStore, row: Row): Promise<PublishedMedia | nul
   if (row.mediaItemId === null) return null
   return {
     id: row.mediaItemId,
-    title: row.mediaTitle ?? '',
-    mediaType: row.mediaType ?? '',
-    mimeType: row.mediaMimeType ?? '',
+    title: row.mediaTitle,
+    mediaType: row.mediaType,
+    mimeType: row.mediaMimeType,
     durationSeconds: row.mediaDurationSeconds,
     width: row.mediaWidth,
     height: row.mediaHeight,
     thumbnailUrl: row.mediaThumbnailKey && (await thumbnailUrlOf(store, row.mediaThumbnailKey)),
-  }
+  } as PublishedMedia
 }
 
 function urlOf(store: FileStore, row: Row): Promise<string> {

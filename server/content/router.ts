@@ -20,19 +20,48 @@ const read = procedure('content:read')
 const write = procedure('content:write')
 
 export const contentRouter = router({
-  create: write.input(schema.createContent).mutation(({ ctx, input }) => createContent(ctx.db, input)),
-  get: read.input(schema.contentId).query(({ ctx, input }) => getContent(ctx.db, input.id)),
-  list: read.input(schema.listContent.prefault({})).query(({ ctx, input }) => listContent(ctx.db, input)),
-  update: write.input(schema.updateContent).mutation(({ ctx, input }) => updateContent(ctx.db, input)),
-  publish: write.input(schema.contentId).mutation(({ ctx, input }) => publishContent(ctx.db, input.id)),
-  unpublish: write.input(schema.contentId).mutation(({ ctx, input }) => unpublishContent(ctx.db, input.id)),
-  archive: write.input(schema.contentId).mutation(({ ctx, input }) => archiveContent(ctx.db, input.id)),
-  remove: write.input(schema.contentId).mutation(({ ctx, input }) => removeContent(ctx.db, input.id)),
-  restore: write.input(schema.contentId).mutation(({ ctx, input }) => restoreContent(ctx.db, input.id)),
+  create: write
+    .input(schema.createContent)
+    .output(schema.content)
+    .mutation(({ ctx, input }) => createContent(ctx.db, input)),
+  get: read
+    .input(schema.contentId)
+    .output(schema.content)
+    .query(({ ctx, input }) => getContent(ctx.db, input.id)),
+  list: read
+    .input(schema.listContent.prefault({}))
+    .output(schema.contentPage)
+    .query(({ ctx, input }) => listContent(ctx.db, input)),
+  update: write
+    .input(schema.updateContent)
+    .output(schema.content)
+    .mutation(({ ctx, input }) => updateContent(ctx.db, input)),
+  publish: write
+    .input(schema.contentId)
+    .output(schema.content)
+    .mutation(({ ctx, input }) => publishContent(ctx.db, input.id)),
+  unpublish: write
+    .input(schema.contentId)
+    .output(schema.content)
+    .mutation(({ ctx, input }) => unpublishContent(ctx.db, input.id)),
+  archive: write
+    .input(schema.contentId)
+    .output(schema.content)
+    .mutation(({ ctx, input }) => archiveContent(ctx.db, input.id)),
+  remove: write
+    .input(schema.contentId)
+    .output(schema.content)
+    .mutation(({ ctx, input }) => removeContent(ctx.db, input.id)),
+  restore: write
+    .input(schema.contentId)
+    .output(schema.content)
+    .mutation(({ ctx, input }) => restoreContent(ctx.db, input.id)),
   published: publicProcedure
     .input(schema.listPublished.prefault({}))
+    .output(schema.publishedPage)
     .query(({ ctx, input }) => listPublished(ctx.db, ctx.services.media, input)),
   bySlug: publicProcedure
     .input(schema.bySlug)
+    .output(schema.published)
     .query(({ ctx, input }) => getPublished(ctx.db, ctx.services.media, input)),
 })

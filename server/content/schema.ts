@@ -1,6 +1,7 @@
 import { z } from 'zod'
+import { selectContent, selectMediaItem, selectOrganization, selectUser } from '../db/rows.ts'
 import { CONTENT_CONTENT_TYPE } from '../db/values.ts'
-import { filledText, id, numberedPage, page, text } from '../inputs.ts'
+import { filledText, id, numberedPage, numberedPageOf, page, pageOf, text } from '../inputs.ts'
 import { CONTENT_STATUSES } from './state.ts'
 
 export const CONTENT_TYPES = CONTENT_CONTENT_TYPE
@@ -25,6 +26,52 @@ export const slug = z
   .string()
   .max(MAX_SLUG)
   .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'must be of small letters, digits and single hyphens')
+
+const creator = selectUser.pick({ id: true, name: true, image: true })
+const organization = selectOrganization.pick({ id: true, name: true, slug: true, logo: true })
+const media = selectMediaItem.pick({
+  id: true,
+  title: true,
+  mediaType: true,
+  mimeType: true,
+  status: true,
+  durationSeconds: true,
+  width: true,
+  height: true,
+})
+
+/** All but the text itself. */
+export const contentSummary = selectContent
+  .pick({
+    id: true,
+    title: true,
+    slug: true,
+    description: true,
+    contentType: true,
+    status: true,
+    publishedAt: true,
+    tags: true,
+    deletedAt: true,
+    createdAt: true,
+    updatedAt: true,
+  })
+  .extend({ creator, organization: organization.nullable(), media: media.nullable() })
+export const contentPage = z.union([pageOf(contentSummary), numberedPageOf(contentSummary)])
+export const content = contentSummary.extend({ body: selectContent.shape.body })
+
+const publishedMedia = media.omit({ status: true }).extend({
+  /** Opens for an hour, as `url` does. */
+  thumbnailUrl: z.string().nullable(),
+})
+
+const publishedSummary = contentSummary
+  .omit({ status: true, deletedAt: true, createdAt: true })
+  .extend({ publishedAt: z.date(), media: publishedMedia.nullable() })
+export const publishedPage = pageOf(publishedSummary)
+export const published = publishedSummary.extend({
+  body: selectContent.shape.body,
+  media: publishedMedia.extend({ url: z.string() }).nullable(),
+})
 
 export const contentId = z.strictObject({ id })
 
@@ -98,6 +145,14 @@ export const bySlug = z
     'must name either an organization or a creator',
   )
 
+export type Creator = z.output<typeof creator>
+export type ContentOrganization = z.output<typeof organization>
+export type ContentMedia = z.output<typeof media>
+export type ContentSummary = z.output<typeof contentSummary>
+export type Content = z.output<typeof content>
+export type PublishedMedia = z.output<typeof publishedMedia>
+export type PublishedSummary = z.output<typeof publishedSummary>
+export type Published = z.output<typeof published>
 export type CreateContent = z.output<typeof createContent>
 export type UpdateContent = z.output<typeof updateContent>
 export type ListContent = z.output<typeof listContent>

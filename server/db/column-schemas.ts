@@ -101,3 +101,10 @@ export const bytes = same(z.custom<Buffer>(value => Buffer.isBuffer(value)))
 export const instant = { select: z.date(), insert: z.union([z.date(), z.string()]) }
 /** What a column of the domain app.envelope holds. */
 export const envelope = same(z.string().startsWith('rh1.'))
+
+/** The names of a schema's members: what a statement selects to return it. */
+export function namesIn<Shape extends z.core.$ZodShape>(
+  schema: z.ZodObject<Shape>,
+): (keyof Shape & string)[] {
+  return Object.keys(schema.shape)
+}

@@ -9,7 +9,16 @@ const read = procedure('events:read')
 const write = procedure('events:write')
 
 export const eventsRouter = router({
-  list: read.input(schema.listEvents.prefault({})).query(({ ctx, input }) => listEvents(ctx.db, input)),
-  get: read.input(schema.eventId).query(({ ctx, input }) => getEvent(ctx.db, input.id)),
-  replay: write.input(schema.eventId).mutation(({ ctx, input }) => replayEvent(ctx.db, input.id)),
+  list: read
+    .input(schema.listEvents.prefault({}))
+    .output(schema.eventPage)
+    .query(({ ctx, input }) => listEvents(ctx.db, input)),
+  get: read
+    .input(schema.eventId)
+    .output(schema.event)
+    .query(({ ctx, input }) => getEvent(ctx.db, input.id)),
+  replay: write
+    .input(schema.eventId)
+    .output(schema.eventSummary)
+    .mutation(({ ctx, input }) => replayEvent(ctx.db, input.id)),
 })

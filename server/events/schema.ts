@@ -1,7 +1,25 @@
 import { z } from 'zod'
 import { PROVIDERS } from '../connections/schema.ts'
-import { id, page } from '../inputs.ts'
+import { selectWebhookEvent } from '../db/rows.ts'
+import { id, jsonValue, page, pageOf } from '../inputs.ts'
 import { EVENT_STATUSES } from './state.ts'
+
+/** An event without what the provider sent, which may be a megabyte. */
+export const eventSummary = selectWebhookEvent.pick({
+  id: true,
+  connectionId: true,
+  provider: true,
+  eventType: true,
+  status: true,
+  attempts: true,
+  nextAttemptAt: true,
+  lastError: true,
+  processedAt: true,
+  createdAt: true,
+  updatedAt: true,
+})
+export const eventPage = pageOf(eventSummary)
+export const event = eventSummary.extend({ payload: jsonValue })
 
 export const eventId = z.strictObject({ id })
 
@@ -11,4 +29,6 @@ export const listEvents = z.strictObject({
   ...page(id),
 })
 
+export type EventSummary = z.output<typeof eventSummary>
+export type WebhookEvent = z.output<typeof event>
 export type ListEvents = z.output<typeof listEvents>

@@ -2,30 +2,13 @@ import { sql } from 'kysely'
 import { type Place, seal } from '../crypto/envelope.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import { openIfReadable } from '../crypto/readable.ts'
+import { namesIn } from '../db/column-schemas.ts'
 import type { Database } from '../db/database.ts'
 import { newId } from '../db/new-id.ts'
 import { AppError, notFound } from '../errors.ts'
-import { keyWarning, type Provider, type SetKey } from './schema.ts'
+import { keyRow, keyWarning, type Provider, type ProviderKey, type SetKey, type StoredKey } from './schema.ts'
 
-const COLUMNS = ['provider', 'hint', 'lastUsedAt', 'createdAt', 'updatedAt'] as const
-
-/** What a caller sees of a key. Its value comes from {@link revealKey} alone. */
-export interface ProviderKey {
-  provider: Provider
-  /** The key's last characters: four at most, and fewer of a short key. */
-  hint: string
-  /** Whether the stored value does not open any more, so that the key must be set again. */
-  unreadable: boolean
-  /** When it was last revealed, to its owner or to a worker. */
-  lastUsedAt: Date | null
-  createdAt: Date
-  updatedAt: Date
-}
-
-export interface NewProviderKey extends ProviderKey {
-  /** What is odd about the key, which was stored all the same. */
-  warning: string | null
-}
+const COLUMNS = namesIn(keyRow)
 
 export interface Sealing {
   readonly keyring: Keyring
@@ -37,7 +20,7 @@ export async function setKey(
   db: Database,
   { keyring, ownerId }: Sealing,
   { provider, value }: SetKey,
-): Promise<NewProviderKey> {
+): Promise<StoredKey> {
   const id = newId()
   const row = await db
     .insertInto('app.providerKeys')
@@ -64,7 +47,6 @@ export async function listKeys(db: Database, keyring: Keyring): Promise<Provider
     .execute()
   return rows.map(({ userId, id, value, ...row }) => ({
     ...row,
-    provider: row.provider as Provider,
     unreadable: openIfReadable(keyring, value, placeOf(userId, id)) === null,
   }))
 }

@@ -10,13 +10,20 @@ const write = procedure('keys:write')
 const reveal = procedure('keys:reveal')
 
 export const keysRouter = router({
-  set: write.input(schema.setKey).mutation(async ({ ctx, input }) => {
-    const { userId } = await ctx.identity()
-    return setKey(ctx.db, { keyring: await ctx.services.sealingKeyring(), ownerId: userId }, input)
-  }),
-  list: read.query(({ ctx }) => listKeys(ctx.db, ctx.services.keyring)),
-  remove: write.input(schema.keyProvider).mutation(({ ctx, input }) => removeKey(ctx.db, input.provider)),
+  set: write
+    .input(schema.setKey)
+    .output(schema.storedKey)
+    .mutation(async ({ ctx, input }) => {
+      const { userId } = await ctx.identity()
+      return setKey(ctx.db, { keyring: await ctx.services.sealingKeyring(), ownerId: userId }, input)
+    }),
+  list: read.output(schema.providerKeys).query(({ ctx }) => listKeys(ctx.db, ctx.services.keyring)),
+  remove: write
+    .input(schema.keyProvider)
+    .output(schema.keyProvider)
+    .mutation(({ ctx, input }) => removeKey(ctx.db, input.provider)),
   reveal: reveal
     .input(schema.keyProvider)
+    .output(schema.keyValue)
     .mutation(({ ctx, input }) => revealKey(ctx.db, ctx.services.keyring, input.provider)),
 })

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { selectProviderKey } from '../db/rows.ts'
 import { PROVIDER_KEY_PROVIDER } from '../db/values.ts'
 import { text } from '../inputs.ts'
 
@@ -6,6 +7,26 @@ export const PROVIDERS = PROVIDER_KEY_PROVIDER
 export type Provider = (typeof PROVIDERS)[number]
 
 const MAX_KEY = 4_096
+
+export const keyRow = selectProviderKey.pick({
+  provider: true,
+  hint: true,
+  lastUsedAt: true,
+  createdAt: true,
+  updatedAt: true,
+})
+
+/** What a caller sees of a key. Its value comes from `reveal` alone. */
+export const providerKey = keyRow.extend({
+  /** Whether the stored value does not open any more, so that the key must be set again. */
+  unreadable: z.boolean(),
+})
+export const providerKeys = z.array(providerKey)
+export const storedKey = providerKey.extend({
+  /** What is odd about the key, which was stored all the same. */
+  warning: z.string().nullable(),
+})
+export const keyValue = z.strictObject({ value: z.string() })
 
 export const keyProvider = z.strictObject({ provider: z.enum(PROVIDERS) })
 
@@ -36,4 +57,6 @@ export function keyWarning(provider: Provider, value: string): string | null {
     : `the key does not look like one of "${provider}", which begin with ${hint} and go on for 20 characters or more`
 }
 
+export type ProviderKey = z.output<typeof providerKey>
+export type StoredKey = z.output<typeof storedKey>
 export type SetKey = z.output<typeof setKey>

@@ -1,34 +1,10 @@
-import type { MediaType } from '../file-types/schema.ts'
 import type { Services } from '../services.ts'
-import type { StoredMedia } from './queries.ts'
-import type { MediaStatus } from './state.ts'
+import type { MediaItem, StoredMedia } from './schema.ts'
 
 /** Long enough to watch what it opens, and for a page to stay open. */
 export const DOWNLOAD_LIFETIME_MS = 60 * 60_000
 
 export const THUMBNAIL_TYPE = 'image/webp'
-
-export interface MediaItem {
-  id: string
-  title: string
-  description: string | null
-  mediaType: MediaType
-  mimeType: string
-  fileName: string
-  fileSizeBytes: number
-  status: MediaStatus
-  /** Why it failed. */
-  error: string | null
-  durationSeconds: number | null
-  width: number | null
-  height: number | null
-  /** Of images. Opens for an hour. */
-  thumbnailUrl: string | null
-  uploadedAt: Date | null
-  deletedAt: Date | null
-  createdAt: Date
-  updatedAt: Date
-}
 
 type WithStore = Pick<Services, 'media'>
 

@@ -1,45 +1,23 @@
-import type { Selectable, UpdateObject } from 'kysely'
+import type { UpdateObject } from 'kysely'
 import { namingSlug } from '../content/slug-conflict.ts'
+import { namesIn } from '../db/column-schemas.ts'
 import type { Database } from '../db/database.ts'
 import { type Page, toPage } from '../db/pagination.ts'
 import { deletedOperator, REMOVED, RESTORED } from '../db/soft-delete.ts'
-import type { AppMediaItems, DB } from '../db/types.ts'
+import type { DB } from '../db/types.ts'
 import { AppError, notFound } from '../errors.ts'
-import { type MediaType, resolveFileType } from '../file-types/schema.ts'
+import { resolveFileType } from '../file-types/schema.ts'
 import { safeFileName } from './file-name.ts'
-import type { CreateUpload, ListMedia, UpdateMedia } from './schema.ts'
-import { isMediaActionAllowed, MEDIA_TRANSITIONS, type MediaAction, type MediaStatus } from './state.ts'
+import {
+  type CreateUpload,
+  type ListMedia,
+  type StoredMedia,
+  storedMedia,
+  type UpdateMedia,
+} from './schema.ts'
+import { isMediaActionAllowed, MEDIA_TRANSITIONS, type MediaAction } from './state.ts'
 
-const COLUMNS = [
-  'userId',
-  'id',
-  'title',
-  'description',
-  'mediaType',
-  'mimeType',
-  'fileName',
-  'fileSizeBytes',
-  'status',
-  'error',
-  'storageKey',
-  'thumbnailKey',
-  'durationSeconds',
-  'width',
-  'height',
-  'uploadedAt',
-  'deletedAt',
-  'createdAt',
-  'updatedAt',
-] as const
-
-/** A media item with the places of its files, which are not for its reader. */
-export type StoredMedia = Omit<
-  Pick<Selectable<AppMediaItems>, (typeof COLUMNS)[number]>,
-  'mediaType' | 'status'
-> & {
-  mediaType: MediaType
-  status: MediaStatus
-}
+const COLUMNS = namesIn(storedMedia)
 
 export async function insertUpload(db: Database, input: CreateUpload): Promise<StoredMedia> {
   const row = await db
@@ -54,7 +32,7 @@ export async function insertUpload(db: Database, input: CreateUpload): Promise<S
     })
     .returning(COLUMNS)
     .executeTakeFirstOrThrow()
-  return row as StoredMedia
+  return row
 }
 
 export async function getMedia(db: Database, id: string): Promise<StoredMedia> {
@@ -65,7 +43,7 @@ export async function getMedia(db: Database, id: string): Promise<StoredMedia> {
     .where('deletedAt', 'is', null)
     .executeTakeFirst()
   if (!row) throw notFound('media item')
-  return row as StoredMedia
+  return row
 }
 
 /** The item, if it takes this action now. Throws `illegal_transition` where it does not. */
@@ -88,7 +66,7 @@ export async function listMedia(db: Database, input: ListMedia): Promise<Page<St
   if (input.status) query = query.where('status', '=', input.status)
   if (input.cursor) query = query.where('id', '<', input.cursor)
   const rows = await query.execute()
-  return toPage(rows as StoredMedia[], input.limit, media => media.id)
+  return toPage(rows, input.limit, media => media.id)
 }
 
 /** Changes what is named and leaves the rest. */
@@ -102,7 +80,7 @@ export async function updateMedia(db: Database, { id, ...changes }: UpdateMedia)
     .returning(COLUMNS)
     .executeTakeFirst()
   if (!row) throw notFound('media item')
-  return row as StoredMedia
+  return row
 }
 
 /** Hides an item, and with it the content that stands on it. Its files stay, so that all of it can come back. */
@@ -136,7 +114,7 @@ export async function transitionMedia(
     .where('deletedAt', action === 'restore' ? 'is not' : 'is', null)
     .returning(COLUMNS)
     .executeTakeFirst()
-  if (row) return row as StoredMedia
+  if (row) return row
   throw await refusal(db, id, action)
 }
 

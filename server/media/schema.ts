@@ -1,6 +1,7 @@
 import { z } from 'zod'
+import { selectMediaItem } from '../db/rows.ts'
 import { FILE_TYPES, MEDIA_TYPES, type MediaType, resolveFileType } from '../file-types/schema.ts'
-import { filledText, id, page, text } from '../inputs.ts'
+import { filledText, id, page, pageOf, text } from '../inputs.ts'
 import { MEDIA_STATUSES } from './state.ts'
 
 const MEBIBYTE = 1024 ** 2
@@ -17,6 +18,45 @@ export const MAX_FILE_SIZE_BYTES = Object.freeze({
 
 const title = filledText(200)
 const description = text(10_000)
+
+/** A media item with the places of its files, which are not for its reader. */
+export const storedMedia = selectMediaItem.pick({
+  userId: true,
+  id: true,
+  title: true,
+  description: true,
+  mediaType: true,
+  mimeType: true,
+  fileName: true,
+  fileSizeBytes: true,
+  status: true,
+  /** Why it failed. */
+  error: true,
+  storageKey: true,
+  thumbnailKey: true,
+  durationSeconds: true,
+  width: true,
+  height: true,
+  uploadedAt: true,
+  deletedAt: true,
+  createdAt: true,
+  updatedAt: true,
+})
+
+/** The item as its reader sees it. */
+export const mediaItem = storedMedia.omit({ userId: true, storageKey: true, thumbnailKey: true }).extend({
+  /** Of images. Opens for an hour. */
+  thumbnailUrl: z.string().nullable(),
+})
+export const mediaPage = pageOf(mediaItem)
+
+export const upload = z.strictObject({
+  media: mediaItem,
+  uploadUrl: z.string(),
+  method: z.literal('PUT'),
+  headers: z.record(z.string(), z.string()).readonly(),
+})
+export const downloadUrl = z.strictObject({ url: z.string(), expiresAt: z.date() })
 
 export const mediaId = z.strictObject({ id })
 
@@ -59,6 +99,8 @@ export const listMedia = z.strictObject({
   ...page(id),
 })
 
+export type StoredMedia = z.output<typeof storedMedia>
+export type MediaItem = z.output<typeof mediaItem>
 export type CreateUpload = z.output<typeof createUpload>
 export type UpdateMedia = z.output<typeof updateMedia>
 export type ListMedia = z.output<typeof listMedia>

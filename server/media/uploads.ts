@@ -3,9 +3,9 @@ import type { Identity } from '../db/identity.ts'
 import type { StatementScope } from '../db/scope.ts'
 import { AppError } from '../errors.ts'
 import type { Services } from '../services.ts'
-import { type MediaItem, THUMBNAIL_TYPE, toMediaItem } from './item.ts'
-import { getMediaFor, insertUpload, type StoredMedia, transitionMedia } from './queries.ts'
-import type { CreateUpload } from './schema.ts'
+import { THUMBNAIL_TYPE, toMediaItem } from './item.ts'
+import { getMediaFor, insertUpload, transitionMedia } from './queries.ts'
+import type { CreateUpload, MediaItem, StoredMedia } from './schema.ts'
 import type { UploadAddress } from './store.ts'
 
 /** How long an upload may begin. The sweep waits for a day. */

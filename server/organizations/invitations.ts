@@ -3,21 +3,8 @@ import type { Database } from '../db/database.ts'
 import type { Identity } from '../db/identity.ts'
 import { notFound } from '../errors.ts'
 import type { Services } from '../services.ts'
-import { callOrganizations, type Organization } from './queries.ts'
-import type { CreateInvitation } from './schema.ts'
-import type { Role } from './state.ts'
-
-export interface Invitation {
-  id: string
-  organizationId: string
-  organizationName: string
-  email: string
-  role: Role
-  status: 'pending' | 'accepted' | 'rejected' | 'canceled'
-  inviterName: string
-  expiresAt: Date
-  createdAt: Date
-}
+import { callOrganizations } from './queries.ts'
+import type { CreateInvitation, Invitation, Organization } from './schema.ts'
 
 /**
  * Invites a mail address, and sends it a link; an earlier invitation of the same address is cancelled. Throws `role_too_low`,

@@ -2,27 +2,14 @@ import { type RawBuilder, sql } from 'kysely'
 import type { Database } from '../db/database.ts'
 import { SignInError } from '../db/errors.ts'
 import { notFound } from '../errors.ts'
-import type { CreateOrganization, UpdateMemberRole, UpdateOrganization } from './schema.ts'
+import type {
+  CreateOrganization,
+  Member,
+  Organization,
+  UpdateMemberRole,
+  UpdateOrganization,
+} from './schema.ts'
 import type { Role } from './state.ts'
-
-export interface Organization {
-  id: string
-  name: string
-  slug: string
-  logo: string | null
-  /** The caller's. */
-  role: Role
-  requireTwoFactor: boolean
-  allowSelfApproval: boolean
-  createdAt: Date
-}
-
-export interface Member {
-  userId: string
-  name: string
-  image: string | null
-  role: Role
-}
 
 /** Makes an organization of the caller's, in which their session then acts. Throws `unique_violation` for a slug that is taken. */
 export async function createOrganization(db: Database, input: CreateOrganization): Promise<Organization> {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { selectInvitation, selectOrganization, selectUser } from '../db/rows.ts'
 import { email, id, imageUrl, label } from '../inputs.ts'
 import { ROLES } from './state.ts'
 
@@ -9,6 +10,43 @@ export const slug = z
   .max(63)
   .regex(/^[a-z0-9]+(?:-[a-z0-9]+)*$/, 'must be lower-case letters and digits, joined by single hyphens')
 export const role = z.enum(ROLES)
+
+export const organization = selectOrganization
+  .pick({
+    id: true,
+    name: true,
+    slug: true,
+    logo: true,
+    requireTwoFactor: true,
+    allowSelfApproval: true,
+    createdAt: true,
+  })
+  .extend({
+    /** The caller's. */
+    role,
+  })
+export const organizations = z.array(organization)
+/** Null for none. */
+export const activeOrganization = organization.nullable()
+export const removedOrganization = z.strictObject({ id, deletedAt: z.date() })
+export const leftOrganization = z.strictObject({ id })
+
+export const members = z.array(
+  z.strictObject({ userId: id, name: z.string(), image: selectUser.shape.image, role }),
+)
+
+export const invitation = selectInvitation
+  .pick({
+    id: true,
+    organizationId: true,
+    email: true,
+    role: true,
+    status: true,
+    expiresAt: true,
+    createdAt: true,
+  })
+  .extend({ organizationName: z.string(), inviterName: z.string() })
+export const invitations = z.array(invitation)
 
 export const organizationId = z.strictObject({ organizationId: id })
 
@@ -46,6 +84,9 @@ export const invitationId = z.strictObject({ id })
 /** Without an organization: the invitations that the caller received. */
 export const listInvitations = z.strictObject({ organizationId: id.optional() }).prefault({})
 
+export type Organization = z.output<typeof organization>
+export type Member = z.output<typeof members>[number]
+export type Invitation = z.output<typeof invitation>
 export type CreateOrganization = z.output<typeof createOrganization>
 export type UpdateOrganization = z.output<typeof updateOrganization>
 export type CreateInvitation = z.output<typeof createInvitation>

@@ -1,48 +1,16 @@
 import { type Selectable, sql } from 'kysely'
+import { namesIn } from '../db/column-schemas.ts'
 import type { Database } from '../db/database.ts'
 import { type Page, toPage } from '../db/pagination.ts'
 import type { AppAgentRuns } from '../db/types.ts'
 import { AppError, notFound } from '../errors.ts'
-import type { Json } from '../inputs.ts'
 import { jsonb, whereShown, withOpenRun } from './fence.ts'
-import type { FinishRun, ListRuns, RunUsage, StartRun } from './schema.ts'
-import { RUN_ENDS, type RunStatus } from './state.ts'
+import { type FinishRun, type ListRuns, type Run, run, type StartRun } from './schema.ts'
+import { RUN_ENDS } from './state.ts'
 
-const COLUMNS = [
-  'id',
-  'taskId',
-  'agent',
-  'model',
-  'provider',
-  'status',
-  'input',
-  'output',
-  'usage',
-  'error',
-  'startedAt',
-  'finishedAt',
-  'createdAt',
-  'updatedAt',
-] as const
+const COLUMNS = namesIn(run)
 
 type RunRow = Pick<Selectable<AppAgentRuns>, (typeof COLUMNS)[number]>
-
-export interface Run {
-  id: string
-  taskId: string | null
-  agent: string
-  model: string | null
-  provider: string | null
-  status: RunStatus
-  input: Json
-  output: Json
-  usage: RunUsage | null
-  error: string | null
-  startedAt: Date | null
-  finishedAt: Date | null
-  createdAt: Date
-  updatedAt: Date
-}
 
 /** Starts a run, of the leased task where the caller holds a lease; the task's row is locked until the run is there. */
 export async function startRun(db: Database, input: StartRun): Promise<Run> {
@@ -115,7 +83,7 @@ export async function listRuns(db: Database, input: ListRuns): Promise<Page<Run>
   if (input.cursor) query = query.where('id', '<', input.cursor)
   const rows = await query.execute()
   if (rows.length === 0 && input.taskId) await requireTask(db, input.taskId)
-  return toPage(rows.map(toRun), input.limit, run => run.id)
+  return toPage(rows.map(toRun), input.limit, ({ id }) => id)
 }
 
 export async function getRun(db: Database, id: string): Promise<Run> {
@@ -140,6 +108,5 @@ async function requireTask(db: Database, id: string): Promise<void> {
 }
 
 function toRun(row: RunRow): Run {
-  const { status, usage, ...rest } = row
-  return { ...rest, status: status as RunStatus, usage: usage as RunUsage | null } as Run
+  return row as Run
 }

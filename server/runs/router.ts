@@ -10,13 +10,34 @@ const read = procedure('runs:read+lease')
 const write = procedure('runs:write+lease')
 
 export const runsRouter = router({
-  start: write.input(schema.startRun).mutation(({ ctx, input }) => startRun(ctx.db, input)),
-  finish: write.input(schema.finishRun).mutation(({ ctx, input }) => finishRun(ctx.db, input)),
-  list: read.input(schema.listRuns.prefault({})).query(({ ctx, input }) => listRuns(ctx.db, input)),
-  get: read.input(schema.runId).query(({ ctx, input }) => getRun(ctx.db, input.id)),
+  start: write
+    .input(schema.startRun)
+    .output(schema.run)
+    .mutation(({ ctx, input }) => startRun(ctx.db, input)),
+  finish: write
+    .input(schema.finishRun)
+    .output(schema.run)
+    .mutation(({ ctx, input }) => finishRun(ctx.db, input)),
+  list: read
+    .input(schema.listRuns.prefault({}))
+    .output(schema.runPage)
+    .query(({ ctx, input }) => listRuns(ctx.db, input)),
+  get: read
+    .input(schema.runId)
+    .output(schema.run)
+    .query(({ ctx, input }) => getRun(ctx.db, input.id)),
   toolCalls: router({
-    start: write.input(schema.startToolCall).mutation(({ ctx, input }) => startToolCall(ctx.db, input)),
-    finish: write.input(schema.finishToolCall).mutation(({ ctx, input }) => finishToolCall(ctx.db, input)),
-    list: read.input(schema.listToolCalls).query(({ ctx, input }) => listToolCalls(ctx.db, input)),
+    start: write
+      .input(schema.startToolCall)
+      .output(schema.toolCall)
+      .mutation(({ ctx, input }) => startToolCall(ctx.db, input)),
+    finish: write
+      .input(schema.finishToolCall)
+      .output(schema.toolCall)
+      .mutation(({ ctx, input }) => finishToolCall(ctx.db, input)),
+    list: read
+      .input(schema.listToolCalls)
+      .output(schema.toolCallPage)
+      .query(({ ctx, input }) => listToolCalls(ctx.db, input)),
   }),
 })

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { filledText, id, json, jsonObject, page } from '../inputs.ts'
+import { selectAgentRun, selectToolCall } from '../db/rows.ts'
+import { filledText, id, json, jsonObject, jsonValue, page, pageOf } from '../inputs.ts'
 import { RUN_STATUSES } from './state.ts'
 
 const MAX_ERROR = 10_000
@@ -13,6 +14,50 @@ export const usage = z.strictObject({
   cachedTokens: tokens.optional(),
   costUsd: z.number().min(0).max(1_000_000).optional(),
 })
+
+export const run = selectAgentRun
+  .pick({
+    id: true,
+    taskId: true,
+    agent: true,
+    model: true,
+    provider: true,
+    status: true,
+    input: true,
+    output: true,
+    usage: true,
+    error: true,
+    startedAt: true,
+    finishedAt: true,
+    createdAt: true,
+    updatedAt: true,
+  })
+  .extend({ input: jsonValue, output: jsonValue, usage: usage.nullable() })
+export const runPage = pageOf(run)
+
+export const toolCall = selectToolCall
+  .pick({
+    id: true,
+    runId: true,
+    callId: true,
+    tool: true,
+    arguments: true,
+    argumentsHash: true,
+    result: true,
+    error: true,
+    status: true,
+    startedAt: true,
+    finishedAt: true,
+    createdAt: true,
+    updatedAt: true,
+  })
+  .extend({
+    arguments: jsonValue,
+    /** SHA-256 of the arguments' canonical JSON (RFC 8785), in hex: what an approval is bound to. */
+    argumentsHash: z.string(),
+    result: jsonValue,
+  })
+export const toolCallPage = pageOf(toolCall)
 
 export const runId = z.strictObject({ id })
 
@@ -57,6 +102,8 @@ export const finishToolCall = z.strictObject({
 
 export const listToolCalls = z.strictObject({ runId: id, ...page(id) })
 
+export type Run = z.output<typeof run>
+export type ToolCall = z.output<typeof toolCall>
 export type RunUsage = z.output<typeof usage>
 export type StartRun = z.output<typeof startRun>
 export type FinishRun = z.output<typeof finishRun>

@@ -1,50 +1,25 @@
 import { hash } from 'node:crypto'
 import { type Selectable, sql } from 'kysely'
 import { canonicalJson } from '../canonical-json.ts'
+import { namesIn } from '../db/column-schemas.ts'
 import type { Database } from '../db/database.ts'
 import { type Page, toPage } from '../db/pagination.ts'
 import type { AppToolCalls } from '../db/types.ts'
 import { AppError, notFound } from '../errors.ts'
-import type { Json } from '../inputs.ts'
 import { jsonb, whereShown, withOpenRun } from './fence.ts'
 import { getRun } from './queries.ts'
-import type { FinishToolCall, ListToolCalls, StartToolCall } from './schema.ts'
-import { LIVE_RUN_STATUSES, TOOL_CALL_ENDS, type ToolCallStatus } from './state.ts'
+import {
+  type FinishToolCall,
+  type ListToolCalls,
+  type StartToolCall,
+  type ToolCall,
+  toolCall,
+} from './schema.ts'
+import { LIVE_RUN_STATUSES, TOOL_CALL_ENDS } from './state.ts'
 
-const COLUMNS = [
-  'id',
-  'runId',
-  'callId',
-  'tool',
-  'arguments',
-  'argumentsHash',
-  'result',
-  'error',
-  'status',
-  'startedAt',
-  'finishedAt',
-  'createdAt',
-  'updatedAt',
-] as const
+const COLUMNS = namesIn(toolCall)
 
 type ToolCallRow = Pick<Selectable<AppToolCalls>, (typeof COLUMNS)[number]>
-
-export interface ToolCall {
-  id: string
-  runId: string
-  callId: string
-  tool: string
-  arguments: Json
-  /** SHA-256 of the arguments' canonical JSON (RFC 8785), in hex: what an approval is bound to. */
-  argumentsHash: string
-  result: Json
-  error: string | null
-  status: ToolCallStatus
-  startedAt: Date | null
-  finishedAt: Date | null
-  createdAt: Date
-  updatedAt: Date
-}
 
 /**
  * Records a call of a run that has not ended. Whether it runs or awaits approval is the database's to say, from the catalogue; a
@@ -148,10 +123,5 @@ export async function listToolCalls(db: Database, input: ListToolCalls): Promise
 }
 
 function toToolCall(row: ToolCallRow): ToolCall {
-  const { status, argumentsHash, ...rest } = row
-  return {
-    ...rest,
-    status: status as ToolCallStatus,
-    argumentsHash: argumentsHash.toString('hex'),
-  } as ToolCall
+  return { ...row, argumentsHash: row.argumentsHash.toString('hex') } as ToolCall
 }

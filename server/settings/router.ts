@@ -8,8 +8,17 @@ const read = procedure('settings:read')
 const write = procedure('settings:write')
 
 export const settingsRouter = router({
-  all: read.query(({ ctx }) => listSettings(ctx.db)),
-  get: read.input(schema.settingKey).query(({ ctx, input }) => getSetting(ctx.db, input.key)),
-  set: write.input(schema.setSetting).mutation(({ ctx, input }) => setSetting(ctx.db, input)),
-  unset: write.input(schema.settingKey).mutation(({ ctx, input }) => unsetSetting(ctx.db, input.key)),
+  all: read.output(schema.settings).query(({ ctx }) => listSettings(ctx.db)),
+  get: read
+    .input(schema.settingKey)
+    .output(schema.settingValue)
+    .query(({ ctx, input }) => getSetting(ctx.db, input.key)),
+  set: write
+    .input(schema.setSetting)
+    .output(schema.setSetting)
+    .mutation(({ ctx, input }) => setSetting(ctx.db, input)),
+  unset: write
+    .input(schema.settingKey)
+    .output(schema.settingKey)
+    .mutation(({ ctx, input }) => unsetSetting(ctx.db, input.key)),
 })

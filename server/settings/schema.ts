@@ -17,6 +17,11 @@ export type SettingKey = keyof Settings
 
 const KEYS = Object.keys(SETTINGS) as [SettingKey, ...SettingKey[]]
 
+/** What is set; a setting that is not set is left out. */
+export const settings = z.strictObject(SETTINGS).partial()
+/** One setting's value; null where it is not set. */
+export const settingValue = z.union(Object.values(SETTINGS)).nullable()
+
 export const settingKey = z.strictObject({ key: z.enum(KEYS) })
 
 export const setSetting = z.discriminatedUnion('key', [

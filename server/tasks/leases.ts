@@ -5,16 +5,9 @@ import { DEFAULT_TIMEOUT_MS } from '../db/scope.ts'
 import type { TimeBudget } from '../db/time-budget.ts'
 import { AppError } from '../errors.ts'
 import type { Services } from '../services.ts'
-import { COLUMNS, getTask, type Task, toTask } from './queries.ts'
-import type { ClaimTask, CompleteTask, FailTask } from './schema.ts'
+import { COLUMNS, getTask, toTask } from './queries.ts'
+import type { Claim, ClaimTask, CompleteTask, FailTask, Task } from './schema.ts'
 import { TASK_TRANSITIONS } from './state.ts'
-
-export interface Claim {
-  task: Task
-  /** The credential under which the worker acts for this task, until it ends. Shown once. */
-  lease: string
-  expiresAt: Date
-}
 
 interface ClaimContext {
   readonly services: Pick<Services, 'pools'>

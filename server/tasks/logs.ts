@@ -1,14 +1,7 @@
 import { sql } from 'kysely'
 import type { Database } from '../db/database.ts'
 import { notFound } from '../errors.ts'
-import type { AppendLogs, ListLogs, LOG_TYPES } from './schema.ts'
-
-export interface LogEntry {
-  seq: number
-  type: (typeof LOG_TYPES)[number]
-  message: string
-  at: Date
-}
+import type { AppendLogs, ListLogs, LogEntry } from './schema.ts'
 
 /**
  * Appends entries in their order and returns the last one's number. The numbers are taken under the task's row lock, so that

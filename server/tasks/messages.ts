@@ -3,26 +3,7 @@ import type { Quotas } from '../config/quotas.ts'
 import type { Database } from '../db/database.ts'
 import { type Page, toPage } from '../db/pagination.ts'
 import { AppError, notFound } from '../errors.ts'
-import type {
-  AppendDelta,
-  ListMessages,
-  MESSAGE_ROLES,
-  MESSAGE_STATUSES,
-  SendMessage,
-  StartMessage,
-} from './schema.ts'
-
-export interface TaskMessage {
-  id: string
-  taskId: string
-  seq: number
-  role: (typeof MESSAGE_ROLES)[number]
-  /** Of a message that is still being written, what there is so far. */
-  content: string
-  status: (typeof MESSAGE_STATUSES)[number]
-  createdAt: Date
-  updatedAt: Date
-}
+import type { AppendDelta, ListMessages, SendMessage, StartMessage, TaskMessage } from './schema.ts'
 
 const COLUMNS = sql`message.id, message.task_id, message.seq, message.role, message.status, message.created_at, message.updated_at`
 

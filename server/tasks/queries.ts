@@ -1,75 +1,25 @@
 import { type Selectable, sql, type UpdateObject } from 'kysely'
 import type { Quotas } from '../config/quotas.ts'
+import { namesIn } from '../db/column-schemas.ts'
 import type { Database } from '../db/database.ts'
 import { type Page, toPage } from '../db/pagination.ts'
 import { deletedOperator, REMOVED, RESTORED } from '../db/soft-delete.ts'
 import type { AppTasks, DB } from '../db/types.ts'
 import { AppError, notFound } from '../errors.ts'
-import type { CreateTask, ListTasks, TaskOptions, UpdateTask } from './schema.ts'
-import { TASK_TRANSITIONS, type TaskAction, type TaskStatus } from './state.ts'
+import {
+  type CreateTask,
+  type ListTasks,
+  type PullRequest,
+  type Task,
+  type TaskOptions,
+  taskRow,
+  type UpdateTask,
+} from './schema.ts'
+import { TASK_TRANSITIONS, type TaskAction } from './state.ts'
 
-export const COLUMNS = [
-  'id',
-  'organizationId',
-  'title',
-  'prompt',
-  'status',
-  'progress',
-  'repoUrl',
-  'branchName',
-  'sandboxUrl',
-  'previewUrl',
-  'prUrl',
-  'prNumber',
-  'prStatus',
-  'prMergeCommitSha',
-  'agent',
-  'model',
-  'options',
-  'error',
-  'result',
-  'lastLogSeq',
-  'startedAt',
-  'completedAt',
-  'deletedAt',
-  'createdAt',
-  'updatedAt',
-] as const
+export const COLUMNS = namesIn(taskRow)
 
 type TaskRow = Pick<Selectable<AppTasks>, (typeof COLUMNS)[number]>
-
-export interface PullRequest {
-  url: string
-  number: number | null
-  status: 'open' | 'closed' | 'merged' | null
-  mergeCommitSha: string | null
-}
-
-export interface Task {
-  id: string
-  organizationId: string | null
-  title: string
-  prompt: string
-  status: TaskStatus
-  progress: number
-  repoUrl: string | null
-  branchName: string | null
-  sandboxUrl: string | null
-  previewUrl: string | null
-  pullRequest: PullRequest | null
-  agent: string | null
-  model: string | null
-  options: TaskOptions
-  error: string | null
-  /** What a worker gave when it completed the task. */
-  result: unknown
-  lastLogSeq: number
-  startedAt: Date | null
-  completedAt: Date | null
-  deletedAt: Date | null
-  createdAt: Date
-  updatedAt: Date
-}
 
 /**
  * Creates a pending task and counts it against today's quota, which rolls the task back past its limit. So does a connector
@@ -246,7 +196,7 @@ export function toTask(row: TaskRow): Task {
     organizationId: row.organizationId,
     title: row.title,
     prompt: row.prompt,
-    status: row.status as TaskStatus,
+    status: row.status,
     progress: row.progress,
     repoUrl: row.repoUrl,
     branchName: row.branchName,
@@ -271,7 +221,7 @@ function toPullRequest(row: TaskRow, url: string): PullRequest {
   return {
     url,
     number: row.prNumber,
-    status: row.prStatus as PullRequest['status'],
+    status: row.prStatus,
     mergeCommitSha: row.prMergeCommitSha,
   }
 }

@@ -1,6 +1,8 @@
 import { z } from 'zod'
+import { connectorSecrets } from '../connectors/schema.ts'
+import { selectConnector, selectTask, selectTaskLog, selectTaskMessage } from '../db/rows.ts'
 import { TASK_LOG_TYPE, TASK_MESSAGE_ROLE, TASK_MESSAGE_STATUS, TASK_PR_STATUS } from '../db/values.ts'
-import { filledText, id, json, page, text, url } from '../inputs.ts'
+import { filledText, id, json, page, pageOf, text, url } from '../inputs.ts'
 import { PROVIDERS } from '../keys/schema.ts'
 import { TASK_STATUSES } from './state.ts'
 
@@ -18,6 +20,97 @@ export const taskOptions = z.strictObject({
   keepAlive: z.boolean().optional(),
   browser: z.boolean().optional(),
 })
+
+/** What is read of a task. */
+export const taskRow = selectTask.pick({
+  id: true,
+  organizationId: true,
+  title: true,
+  prompt: true,
+  status: true,
+  progress: true,
+  repoUrl: true,
+  branchName: true,
+  sandboxUrl: true,
+  previewUrl: true,
+  prUrl: true,
+  prNumber: true,
+  prStatus: true,
+  prMergeCommitSha: true,
+  agent: true,
+  model: true,
+  options: true,
+  error: true,
+  result: true,
+  lastLogSeq: true,
+  startedAt: true,
+  completedAt: true,
+  deletedAt: true,
+  createdAt: true,
+  updatedAt: true,
+})
+
+export const pullRequest = z.strictObject({
+  url: z.string(),
+  number: taskRow.shape.prNumber,
+  status: taskRow.shape.prStatus,
+  mergeCommitSha: taskRow.shape.prMergeCommitSha,
+})
+
+const PULL_REQUEST = { prUrl: true, prNumber: true, prStatus: true, prMergeCommitSha: true } as const
+
+export const task = taskRow.omit(PULL_REQUEST).extend({
+  pullRequest: pullRequest.nullable(),
+  options: taskOptions,
+  /** What a worker gave when it completed the task. */
+  result: z.unknown(),
+})
+export const taskPage = pageOf(task)
+
+export const claim = z
+  .strictObject({
+    task,
+    /** The credential under which the worker acts for this task, until it ends. Shown once. */
+    lease: z.string(),
+    expiresAt: z.date(),
+  })
+  .nullable()
+
+/** `stop` says that the task's maximum duration leaves no room for another heartbeat. */
+export const heartbeat = z.strictObject({ expiresAt: z.date(), stop: z.boolean() })
+
+export const logEntry = selectTaskLog.pick({ seq: true, type: true, message: true, at: true })
+export const lastLog = z.strictObject({ lastSeq: z.int() })
+export const logPage = lastLog.extend({ items: z.array(logEntry) })
+
+/** `content` is, of a message that is still being written, what there is so far. */
+export const taskMessage = selectTaskMessage.pick({
+  id: true,
+  taskId: true,
+  seq: true,
+  role: true,
+  content: true,
+  status: true,
+  createdAt: true,
+  updatedAt: true,
+})
+export const messagePage = pageOf(taskMessage)
+export const startedMessage = taskMessage.pick({ id: true })
+/** In UTF-16 code units. */
+export const messageLength = z.strictObject({ length: z.int() })
+
+const taskKey = z.strictObject({
+  provider: z.enum(PROVIDERS),
+  /** Null where no key of this provider is set, or where it does not open any more. */
+  value: z.string().nullable(),
+  unreadable: z.boolean(),
+})
+
+const taskConnector = selectConnector
+  .pick({ id: true, name: true, kind: true, command: true, args: true, url: true })
+  .extend(connectorSecrets.shape)
+
+export const taskSecrets = z.strictObject({ keys: z.array(taskKey), connectors: z.array(taskConnector) })
 
 const MAX_CONNECTORS = 50
 
@@ -140,3 +233,9 @@ export type StartMessage = z.output<typeof startMessage>
 export type AppendDelta = z.output<typeof appendDelta>
 export type ListMessages = z.output<typeof listMessages>
 export type TaskOptions = z.output<typeof taskOptions>
+export type Task = z.output<typeof task>
+export type PullRequest = z.output<typeof pullRequest>
+export type Claim = NonNullable<z.output<typeof claim>>
+export type LogEntry = z.output<typeof logEntry>
+export type TaskMessage = z.output<typeof taskMessage>
+export type TaskSecrets = z.output<typeof taskSecrets>

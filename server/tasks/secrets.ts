@@ -1,34 +1,15 @@
 import { sql } from 'kysely'
-import type { ConnectorKind } from '../connectors/schema.ts'
-import { type ConnectorSecrets, openSecrets, type SealedSecrets } from '../connectors/secrets.ts'
+import type { ConnectorSecrets } from '../connectors/schema.ts'
+import { openSecrets, type SealedSecrets } from '../connectors/secrets.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import { openIfReadable } from '../crypto/readable.ts'
 import type { Database } from '../db/database.ts'
 import { AppError } from '../errors.ts'
 import { placeOf } from '../keys/queries.ts'
 import type { Provider } from '../keys/schema.ts'
+import type { TaskSecrets } from './schema.ts'
 
-/** What a task may use, for the worker that has its lease. */
-export interface TaskSecrets {
-  keys: TaskKey[]
-  connectors: TaskConnector[]
-}
-
-export interface TaskKey {
-  provider: Provider
-  /** Null where no key of this provider is set, or where it does not open any more. */
-  value: string | null
-  unreadable: boolean
-}
-
-export interface TaskConnector extends ConnectorSecrets {
-  id: string
-  name: string
-  kind: ConnectorKind
-  command: string | null
-  args: string[]
-  url: string | null
-}
+type TaskConnector = TaskSecrets['connectors'][number]
 
 interface SealedTaskSecrets {
   userId: string

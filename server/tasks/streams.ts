@@ -5,8 +5,7 @@ import type { EventPage } from '../live/feed.ts'
 import type { Live } from '../live/live.ts'
 import type { LiveSource } from '../live/source.ts'
 import type { Topic } from '../live/topics.ts'
-import type { LogEntry } from './logs.ts'
-import type { TaskMessage } from './messages.ts'
+import type { LogEntry, TaskMessage } from './schema.ts'
 import { isOver, type TaskStatus } from './state.ts'
 
 /** What happened to a task's messages: one was made, grew, or was finished. */

@@ -15,7 +15,9 @@ import { openPools, type PoolOptions } from '../db/pools.ts'
 import { createLive } from '../live/live.ts'
 import { createInspections } from '../media/inspection/inspections.ts'
 import { openMediaStore } from '../media/store.ts'
+import { checkOutputs } from '../outputs.ts'
 import { createPlaces } from '../places.ts'
+import { appRouter } from '../router.ts'
 import type { Scope } from '../scopes.ts'
 import type { Services } from '../services.ts'
 import { createTestDatabase, openOwnerPool, type TestDatabase } from './database.ts'
@@ -65,6 +67,7 @@ export interface CallHeaders {
 export type Role = 'owner' | 'admin' | 'member'
 
 export async function openHouse(overrides: Partial<Services> = {}, pools: PoolOptions = {}): Promise<House> {
+  checkOutputs(appRouter)
   const database = await createTestDatabase()
   const services = testServices(database, overrides, pools)
   const owner = openOwnerPool(database)

@@ -3,25 +3,7 @@ import type { Database } from '../db/database.ts'
 import { notFound } from '../errors.ts'
 import type { Json } from '../inputs.ts'
 import { checkConfig } from './config.ts'
-import type { EnableTool } from './schema.ts'
-
-export interface Tool {
-  slug: string
-  name: string
-  description: string
-  category: string
-  tags: string[]
-  /** JSON Schema of what a call takes. */
-  inputSchema: Json
-  /** JSON Schema of what a user may set up. */
-  configSchema: Json
-  requiresApproval: boolean
-  /** The provider whose connection the tool works through. */
-  requiresConnection: string | null
-  /** Whether the caller has enabled it. */
-  enabled: boolean
-  config: Json
-}
+import type { EnableTool, Tool } from './schema.ts'
 
 /** The catalogue as the caller has set it up, by name. */
 export async function listTools(db: Database): Promise<Tool[]> {

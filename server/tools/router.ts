@@ -8,7 +8,13 @@ const read = procedure('tools:read')
 const write = procedure('tools:write')
 
 export const toolsRouter = router({
-  list: read.query(({ ctx }) => listTools(ctx.db)),
-  enable: write.input(schema.enableTool).mutation(({ ctx, input }) => enableTool(ctx.db, input)),
-  disable: write.input(schema.toolSlug).mutation(({ ctx, input }) => disableTool(ctx.db, input.slug)),
+  list: read.output(schema.tools).query(({ ctx }) => listTools(ctx.db)),
+  enable: write
+    .input(schema.enableTool)
+    .output(schema.tool)
+    .mutation(({ ctx, input }) => enableTool(ctx.db, input)),
+  disable: write
+    .input(schema.toolSlug)
+    .output(schema.tool)
+    .mutation(({ ctx, input }) => disableTool(ctx.db, input.slug)),
 })

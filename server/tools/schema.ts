@@ -1,9 +1,31 @@
 import { z } from 'zod'
-import { filledText, jsonObject } from '../inputs.ts'
+import { selectTool } from '../db/rows.ts'
+import { filledText, jsonObject, jsonValue } from '../inputs.ts'
 
 const MAX_CONFIG_BYTES = 16 * 1024
 
 const slug = filledText(100)
+
+export const tool = selectTool
+  .pick({
+    slug: true,
+    name: true,
+    description: true,
+    category: true,
+    tags: true,
+    requiresApproval: true,
+    requiresConnection: true,
+  })
+  .extend({
+    /** JSON Schema of what a call takes. */
+    inputSchema: jsonValue,
+    /** JSON Schema of what a user may set up. */
+    configSchema: jsonValue,
+    /** Whether the caller has enabled it. */
+    enabled: z.boolean(),
+    config: jsonValue,
+  })
+export const tools = z.array(tool)
 
 export const toolSlug = z.strictObject({ slug })
 
@@ -13,4 +35,5 @@ export const enableTool = z.strictObject({
   config: jsonObject(MAX_CONFIG_BYTES).optional(),
 })
 
+export type Tool = z.output<typeof tool>
 export type EnableTool = z.output<typeof enableTool>

@@ -1,18 +1,7 @@
 import { sql } from 'kysely'
 import type { Quotas } from '../config/quotas.ts'
 import type { Database } from '../db/database.ts'
-
-interface Usage {
-  used: number
-  limit: number
-}
-
-export interface UsageToday {
-  tasks: Usage
-  messages: Usage
-  /** Midnight UTC, when the counters start again. */
-  resetsAt: Date
-}
+import type { UsageToday } from './schema.ts'
 
 /** What the caller has used of today's quotas. A limit is the operator's, or the caller's own where that is lower. */
 export async function getUsageToday(db: Database, limits: Quotas): Promise<UsageToday> {

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { Identity } from '../../db/identity.ts'
 import { github as githubWebhook } from '../../webhooks/providers/github.ts'
 import { type CallbackInput, type Provider, ProviderError, type Tokens } from '../provider.ts'
-import type { ConnectionSettings } from '../schema.ts'
+import type { ConnectionSettings, GitHubRepository } from '../schema.ts'
 import {
   callUpstream,
   readAnswer,
@@ -55,15 +55,6 @@ const repositoryPage = z.object({
 const mintedToken = z.object({ token: z.string().min(1), expires_at: z.coerce.date() })
 
 type Installation = z.output<typeof installationPage>['installations'][number]
-
-/** A repository that both the installation and the connected user may see. */
-export interface GitHubRepository {
-  readonly id: number
-  readonly fullName: string
-  readonly isPrivate: boolean
-  readonly defaultBranch: string
-  readonly url: string
-}
 
 /**
  * GitHub App installations. The app is registered with "Request user authorization (OAuth) during installation", so that the

@@ -3,7 +3,7 @@ import type { Identity } from '../../db/identity.ts'
 import { linear as linearWebhook } from '../../webhooks/providers/linear.ts'
 import { type OAuthApp, readOAuthApp } from '../app.ts'
 import { type Provider, ProviderError, type Tokens } from '../provider.ts'
-import type { ConnectionSettings } from '../schema.ts'
+import type { ConnectionSettings, LinearTeam } from '../schema.ts'
 import { callUpstream, readAnswer, retryAt, tokensOf, type UpstreamAnswer } from '../upstream.ts'
 
 const PAGE_SIZE = 100
@@ -40,13 +40,6 @@ const WORKSPACE = 'query { organization { id name urlKey logoUrl } viewer { id }
 const TEAMS = `query ($first: Int!, $after: String) {
   teams(first: $first, after: $after) { nodes { id key name } pageInfo { hasNextPage endCursor } }
 }`
-
-export interface LinearTeam {
-  readonly id: string
-  /** What its issues begin with, such as ENG. */
-  readonly key: string
-  readonly name: string
-}
 
 /** Linear workspaces, by a member's token, which expires and is renewed. */
 export const linear: Provider = {

@@ -4,6 +4,7 @@ import type { Identity } from '../../db/identity.ts'
 import { notion as notionWebhook } from '../../webhooks/providers/notion.ts'
 import { type OAuthApp, readOAuthApp } from '../app.ts'
 import { type Provider, ProviderError } from '../provider.ts'
+import type { NotionDatabase } from '../schema.ts'
 import { readAnswer, retryAt, tokensOf, UPSTREAM_TIMEOUT_MS } from '../upstream.ts'
 
 const PAGE_SIZE = 100
@@ -37,14 +38,6 @@ const searchPage = z.object({
   next_cursor: z.string().nullable(),
 })
 const database = z.object({ id: z.string(), title: richText.default([]), url: z.string().optional(), icon })
-
-export interface NotionDatabase {
-  readonly id: string
-  readonly name: string
-  readonly url: string | null
-  /** An emoji; null where there is none, or a picture. */
-  readonly icon: string | null
-}
 
 /** Notion workspaces, by the token of the bot that a user installed there. */
 export const notion: Provider = {

@@ -4,7 +4,7 @@ import type { Identity } from '../../db/identity.ts'
 import { slack as slackWebhook } from '../../webhooks/providers/slack.ts'
 import { type OAuthApp, readOAuthApp } from '../app.ts'
 import { type Grant, type Provider, ProviderError } from '../provider.ts'
-import type { ConnectionSettings } from '../schema.ts'
+import type { ConnectionSettings, SlackChannel } from '../schema.ts'
 import { readAnswer, readBounded, revokeOrRenew, tokensOf, UPSTREAM_TIMEOUT_MS } from '../upstream.ts'
 
 const PAGE_SIZE = 1_000
@@ -48,14 +48,6 @@ const channelPage = z.object({
   ),
   response_metadata: z.object({ next_cursor: z.string().optional() }).optional(),
 })
-
-export interface SlackChannel {
-  readonly id: string
-  readonly name: string
-  readonly isPrivate: boolean
-  /** Whether the app's bot is in it, and so may read and write there. */
-  readonly isMember: boolean
-}
 
 /** Slack workspaces, by their bot's token; one that rotates where the operator turned rotation on for the app. */
 export const slack: Provider = {

@@ -1,7 +1,7 @@
 import type { Identity } from '../../db/identity.ts'
 import type { Resolve } from '../../outgoing/connector.ts'
+import type { McpTool } from '../schema.ts'
 import type { LocalTarget } from './child-transport.ts'
-import type { McpTool } from './list-tools.ts'
 import type { RemoteTarget } from './remote-transport.ts'
 import { takeTurn } from './turns.ts'
 

@@ -1,14 +1,8 @@
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { z } from 'zod'
+import type { McpTool } from '../schema.ts'
 import { McpFailure } from './failure.ts'
 import { storableCopies } from './storable.ts'
-
-export interface McpTool {
-  readonly name: string
-  readonly description: string | null
-  /** A JSON schema, as the server gave it; it was not checked or compiled. */
-  readonly inputSchema: Record<string, unknown>
-}
 
 const MAX_PAGES = 100
 const MAX_TOOLS = 1_000

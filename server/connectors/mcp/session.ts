@@ -1,10 +1,11 @@
 import { Client as McpClient } from '@modelcontextprotocol/sdk/client/index.js'
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import { createOutgoingFetch, type Outgoing } from '../../outgoing/outgoing-fetch.ts'
+import type { McpTool } from '../schema.ts'
 import type { McpCheckOptions, McpCheckResult, McpTarget } from './check-server.ts'
 import { createChildTransport, type LocalTarget } from './child-transport.ts'
 import { httpStatusOf, sentenceOf } from './failure.ts'
-import { listAllTools, type McpTool } from './list-tools.ts'
+import { listAllTools } from './list-tools.ts'
 import { tolerateNulls } from './nulls.ts'
 import {
   createRemoteTransport,

@@ -1,4 +1,4 @@
-import { hash, randomUUID } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { digestSessionToken } from '../../auth/session-token.ts'
 import { PROVIDERS, type ProviderName } from '../../connections/schema.ts'
 import {
@@ -70,7 +70,8 @@ export async function createHousehold(house: House, name: string): Promise<House
   const colleague = await createActor(house, { name: 'Colleague' })
   const { id: organizationId } = await createOrganization(actor, [{ actor: colleague, role: 'owner' }])
   const apiToken = await createApiToken(actor, { scopes: ['tasks:write', 'settings:write'], organizationId })
-  const canary = `canary-${randomUUID()}`
+  // A language tag too, since one setting holds a canary as its locale.
+  const canary = `canary-x-${[1, 2, 3].map(() => randomBytes(4).toString('hex')).join('-')}`
   const { userId } = actor
   const { id: removedOrganizationId } = await createOrganization(actor)
   const host = await createActor(house, { name: 'Host' })
@@ -127,7 +128,7 @@ export async function createHousehold(house: House, name: string): Promise<House
       [canary],
     ],
     [
-      `insert into app.keyring_checks (key_id, value) values (md5($1), 'rh1.' || md5($1) || '.' || $1)`,
+      `insert into app.keyring_checks (key_id, value) values (md5($1), 'rh1.' || md5($1) || '.sealed-' || $1)`,
       [canary],
     ],
     [
