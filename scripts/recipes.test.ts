@@ -1,0 +1,157 @@
+// Follows the recipes of ARCHITECTURE.md in a scratch copy of the tree: a column of tasks, and a room that imitates
+// `settings` with a table and procedures of its own.
+import { execFile } from 'node:child_process'
+import { cpSync, globSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { root } from './documents.ts'
+
+const run = promisify(execFile)
+const bin = join(root, 'node_modules/.bin')
+const tree = mkdtempSync(join(tmpdir(), 'rowhouse-recipes-'))
+// Nothing of TEST_DIRECT_URL and its like: the scratch suite runs on an embedded Postgres of its own.
+const env = { PATH: `${bin}:/usr/local/bin:/usr/bin:/bin`, DATA_DIR: join(tree, 'data') }
+
+const FOLDERS = ['server', 'client', 'scripts', 'migrations', 'docs', 'examples']
+const FILES = [
+  'package.json',
+  'tsconfig.json',
+  'vitest.config.ts',
+  '.env.example',
+  'README.md',
+  'ARCHITECTURE.md',
+]
+
+beforeAll(() => {
+  const filter = (path: string) => !path.includes('node_modules')
+  for (const name of [...FOLDERS, ...FILES])
+    cpSync(join(root, name), join(tree, name), { recursive: true, filter })
+  symlinkSync(join(root, 'node_modules'), join(tree, 'node_modules'))
+})
+afterAll(() => rmSync(tree, { recursive: true, force: true }))
+
+const read = (path: string) => readFileSync(join(tree, path), 'utf8')
+
+const COLUMN = 'A column'
+const TABLE = 'A table'
+const ROOM = 'A room'
+const PROCEDURE = 'A procedure'
+
+/** The files that a recipe names. */
+function pathsOf(recipe: string): string[] {
+  const section = read('ARCHITECTURE.md').split(`### ${recipe},`)[1]?.split('\n### ')[0] ?? ''
+  return [...section.matchAll(/`([\w.-]+(?:\/[\w.-]+)*)`/g)].map(([, path = '']) => path)
+}
+
+/** The one file of a recipe that ends so; of the room's own files, only where the ending names the room. */
+function pathIn(recipe: string, ending: string): string {
+  const isSought = (path: string) =>
+    path.endsWith(ending) && (ending.includes('settings') || !path.includes('/settings/'))
+  const [path, ...others] = new Set(pathsOf(recipe).filter(isSought))
+  if (path === undefined || others.length > 0)
+    throw new Error(`the recipe "${recipe}" does not name one file …${ending}`)
+  return path
+}
+
+function edit(path: string, change: (text: string) => string): void {
+  const text = read(path)
+  const changed = change(text)
+  if (changed === text) throw new Error(`${path} has nothing to imitate`)
+  writeFileSync(join(tree, path), changed)
+}
+
+/** Says of preferences what a text says of settings. */
+function imitate(text: string): string {
+  return text
+    .replaceAll('setting', 'preference')
+    .replaceAll('Setting', 'Preference')
+    .replaceAll('SETTING', 'PREFERENCE')
+}
+
+/** Has its imitation follow each match. */
+const after = (pattern: RegExp, imitation: (match: string) => string) => (text: string) =>
+  text.replace(pattern, match => match + imitation(match))
+
+/** The tests that report a forgotten step, and what else would break. */
+const CHECKS = {
+  'server/account/export.test.ts': 'decides about every table',
+  'server/db/triggers.test.ts': 'lists the triggers',
+  'server/testing/isolation/tables.test.ts': 'reads and writes the caller’s own rows',
+  'server/testing/isolation/procedures.test.ts': 'with preferences|by preferences',
+  'server/testing/isolation/catalog-lint.test.ts': 'finds nothing in the database',
+  'server/testing/isolation/imports.test.ts': 'the router|the schema|knows no room',
+  'scripts/docs.test.ts': 'names every procedure',
+}
+
+/** What the compiler and the suite complain about: files of tests that fail, and of errors. */
+async function complaints(): Promise<string[]> {
+  await node('scripts/kysely-migrate.ts', 'codegen')
+  const report = join(tree, 'report.json')
+  const only = ['--testNamePattern', Object.values(CHECKS).join('|')]
+  const reporter = ['--reporter=json', `--outputFile=${report}`]
+  const [compiled] = await Promise.all([
+    tool('tsc', '--noEmit'),
+    tool('vitest', 'run', ...Object.keys(CHECKS), ...only, ...reporter),
+  ])
+  const results: { name: string; status: string }[] = JSON.parse(readFileSync(report, 'utf8')).testResults
+  expect(results).toHaveLength(Object.keys(CHECKS).length)
+  const failed = results.filter(({ status }) => status === 'failed')
+  const refused = [...compiled.matchAll(/^(\S+?)\(\d+,\d+\): error/gm)]
+  return [...failed.map(({ name }) => name.slice(tree.length + 1)), ...refused.map(([, file = '']) => file)]
+}
+
+const node = (...args: string[]) => run(process.execPath, args, { cwd: tree, env })
+
+/** Runs a tool, which may fail, and returns what it prints. */
+async function tool(name: string, ...args: string[]): Promise<string> {
+  const finished = run(join(bin, name), args, { cwd: tree, env, maxBuffer: 2 ** 26 })
+  return (await finished.catch((error: { stdout: string }) => error)).stdout
+}
+
+test('the compiler and the tests that a recipe names report what is missing', {
+  timeout: 300_000,
+}, async () => {
+  edit(
+    pathIn(COLUMN, '.sql'),
+    after(/^ {2}completed_at timestamptz,\n/m, () => '  due_at timestamptz,\n'),
+  )
+
+  const table = /^create table app\.settings \(.*?(?=^create (?:table|function) )/ms
+  const sql = globSync('migrations/0*.sql', { cwd: tree }).flatMap(path => table.exec(read(path))?.[0] ?? [])
+  await node('scripts/kysely-migrate.ts', 'create', 'add_preferences')
+  const [migration = ''] = globSync('migrations/*_add_preferences.sql', { cwd: tree })
+  edit(migration, text =>
+    text
+      .replace('-- migrate:up\n', up => `${up}\n${imitate(sql.join())}\n`)
+      .replace('-- migrate:down\n', down => `${down}\ndrop table app.preferences;\n`),
+  )
+
+  const room = dirname(pathIn(ROOM, '/settings/router.ts'))
+  const filter = (path: string) => !path.endsWith('.test.ts')
+  cpSync(join(tree, room), join(tree, imitate(room)), { recursive: true, filter })
+  for (const file of globSync(`${imitate(room)}/*.ts`, { cwd: tree })) edit(file, imitate)
+  edit(pathIn(ROOM, '/router.ts'), after(/^.*settings.*\n/gim, imitate))
+  edit(pathIn(ROOM, '/scopes.ts'), after(/^.*settings.*\n/gm, imitate))
+
+  const reported = await complaints()
+  const named = [COLUMN, TABLE, ROOM, PROCEDURE].flatMap(pathsOf).filter(path => path.endsWith('.test.ts'))
+  expect(reported).toEqual(expect.arrayContaining(named))
+  expect(reported.filter(path => !path.endsWith('.test.ts'))).not.toEqual([])
+})
+
+test('nothing is left to report when the recipes are followed', { timeout: 300_000 }, async () => {
+  edit(pathIn(TABLE, '/export-tables.ts'), after(/^ {2}'app\.settings': \[\],\n/m, imitate))
+  edit(pathIn(TABLE, '/dataset.ts'), after(/^ {4}\[\n *`insert into app\.settings.*?^ {4}\],\n/ms, imitate))
+  edit(pathIn(ROOM, 'client/schema.ts'), after(/^.*settings.*\n/gm, imitate))
+  edit(pathIn(PROCEDURE, '/account.ts'), text =>
+    after(
+      /^ {2}'settings\..*\n/gm,
+      imitate,
+    )(text.replace("'settings' |", settings => `${settings} 'preferences' |`)),
+  )
+  edit(pathIn(PROCEDURE, 'docs/api.md'), after(/^.*`settings\..*\n/gm, imitate))
+
+  expect(await complaints()).toEqual([])
+})
