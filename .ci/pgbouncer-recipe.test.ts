@@ -8,7 +8,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { block } from '#scripts/documents.ts'
-import { parseConnectionUrl, withCredentials, withDatabase, withHost } from '#server/db/connection-url.ts'
+import {
+  parseConnectionUrl,
+  withCredentials,
+  withDatabase,
+  withHost,
+} from '#server/postgres/connection-url.ts'
 import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '#server/testing/environment.ts'
 import {
   freePort,

@@ -6,7 +6,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** What of the server a browser may have: schemas, and the tables of words that they are made of. */
 const SHARED =
-  /^server\/([\w-]+\/(schema|state)|db\/(values|rows|column-schemas)|inputs|lifecycle|scopes)\.ts$/
+  /^server\/(rooms\/[\w-]+\/(schema|state|file-types)|db\/(values|rows|column-schemas)|rpc\/(inputs|lifecycle|scopes))\.ts$/
 const LIBRARIES = new Set([
   '@tanstack/query-core',
   '@tanstack/react-query',

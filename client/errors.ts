@@ -1,5 +1,5 @@
 import { TRPCClientError } from '@trpc/client'
-import type { AppRouter } from '#server/router.ts'
+import type { AppRouter } from '#server/rpc/router.ts'
 
 type ErrorData = AppRouter['_def']['_config']['$types']['errorShape']['data']
 

@@ -2,7 +2,7 @@
 // Node has none. Reconnects with the last event's id, so that a subscription resumes where it was cut off.
 import { TRPCClientError } from '@trpc/client'
 import superjson from 'superjson'
-import type { AppRouter } from '#server/router.ts'
+import type { AppRouter } from '#server/rpc/router.ts'
 import { type Connection, originOf } from './connection.ts'
 import { NoAnswerError } from './errors.ts'
 import { readEvents } from './event-stream.ts'

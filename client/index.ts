@@ -1,6 +1,6 @@
 import { createTRPCClient, type TRPCClient } from '@trpc/client'
 import type { inferRouterInputs, inferRouterOutputs } from '@trpc/server'
-import type { AppRouter } from '#server/router.ts'
+import type { AppRouter } from '#server/rpc/router.ts'
 import { type ConnectionOptions, connect } from './connection.ts'
 import { createLinks } from './links.ts'
 

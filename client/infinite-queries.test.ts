@@ -7,7 +7,7 @@ import {
 import { createTRPCOptionsProxy } from '@trpc/tanstack-react-query'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { type AppRouter, appRouter } from '#server/router.ts'
+import { type AppRouter, appRouter } from '#server/rpc/router.ts'
 import { type House, openHouse } from '#server/testing/actors.ts'
 import { serveHouse } from '#server/testing/http-house.ts'
 import { callProcedure, outcomeOf } from '#server/testing/isolation/call.ts'

@@ -1,7 +1,7 @@
 import { httpBatchLink, httpSubscriptionLink, splitLink, type TRPCLink } from '@trpc/client'
 import { observable } from '@trpc/server/observable'
 import superjson from 'superjson'
-import type { AppRouter } from '#server/router.ts'
+import type { AppRouter } from '#server/rpc/router.ts'
 import { type Connection, originOf, readJson } from './connection.ts'
 import { NoAnswerError, toRowhouseError } from './errors.ts'
 import { FetchEventSource, unwrapFailure } from './event-source.ts'

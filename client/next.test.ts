@@ -2,8 +2,8 @@ import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import { TRPCError } from '@trpc/server'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { createCaller as createCallerOf } from '#server/caller.ts'
-import { AppError } from '#server/errors.ts'
+import { createCaller as createCallerOf } from '#server/rpc/caller.ts'
+import { AppError } from '#server/rpc/errors.ts'
 import {
   type Actor,
   createActor,

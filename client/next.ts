@@ -2,10 +2,10 @@
 // procedures under the visitor's own credential. Next bundles this module, and nothing of the server: that is loaded from
 // node_modules at the first call, native modules and all, when the visitor's headers are there.
 import { createTRPCRecursiveProxy } from '@trpc/server'
-import type { Caller } from '#server/caller.ts'
-import type { Reason } from '#server/errors.ts'
-import { type HeadersLike, headersOf, type RequestLike, signalOf } from '#server/request-headers.ts'
-import type { Services } from '#server/services.ts'
+import type { Services } from '#server/app/services.ts'
+import { type HeadersLike, headersOf, type RequestLike, signalOf } from '#server/http/request-headers.ts'
+import type { Caller } from '#server/rpc/caller.ts'
+import type { Reason } from '#server/rpc/errors.ts'
 
 export interface CallerOptions {
   /** What the procedures work with; by default what this process opens from its environment at the first call. */

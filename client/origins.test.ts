@@ -1,7 +1,7 @@
 import { QueryObserver } from '@tanstack/react-query'
 import { createTRPCOptionsProxy } from '@trpc/tanstack-react-query'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import type { AppRouter } from '#server/router.ts'
+import type { AppRouter } from '#server/rpc/router.ts'
 import { browserFetch } from './browser-fetch.ts'
 import { type ClientOptions, createClient, isRowhouseError, signIn, signOut, signUp } from './index.ts'
 import { createQueryClient } from './react.tsx'

@@ -1,7 +1,7 @@
 import { QueryObserver } from '@tanstack/react-query'
 import { createTRPCOptionsProxy } from '@trpc/tanstack-react-query'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import type { AppRouter } from '#server/router.ts'
+import type { AppRouter } from '#server/rpc/router.ts'
 import { createClient } from './index.ts'
 import { createQueryClient } from './react.tsx'
 

@@ -2,7 +2,7 @@
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { createTRPCContext, type TRPCOptionsProxy } from '@trpc/tanstack-react-query'
 import { type ReactNode, useState } from 'react'
-import type { AppRouter } from '#server/router.ts'
+import type { AppRouter } from '#server/rpc/router.ts'
 import { isRowhouseError } from './errors.ts'
 import type { RowhouseClient } from './index.ts'
 

@@ -80,7 +80,7 @@ test('the installed command migrates with the migrations that it brought', async
 })
 
 test('the installed server inspects files in a process of its own', async () => {
-  const url = pathToFileURL(join(installed, 'dist/server/media/inspection/inspections.js')).href
+  const url = pathToFileURL(join(installed, 'dist/server/rooms/media/inspection/inspections.js')).href
   const program = `
     const { createInspections } = await import(${JSON.stringify(url)})
     const bytes = Buffer.from('a text')

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
-import { generateFiles, writeFiles } from '#server/db/migrations/codegen.ts'
-import { pushNewest } from '#server/db/migrations/rebuild.ts'
+import { generateFiles, writeFiles } from '#server/postgres/migrations/codegen.ts'
+import { pushNewest } from '#server/postgres/migrations/rebuild.ts'
 import { createOutput, type OutputOptions } from './migrate/output.ts'
 import { openOwnerDatabase, refuseProduction } from './migrate/owner.ts'
 import { runWhenMain } from './migrate/run.ts'

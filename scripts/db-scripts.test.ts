@@ -9,7 +9,7 @@ import {
   rowsOf,
   tablesOf,
   writeMigration,
-} from '#server/db/migrations/harness.ts'
+} from '#server/postgres/migrations/harness.ts'
 import { createTestDatabase } from '#server/testing/database.ts'
 import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '#server/testing/environment.ts'
 

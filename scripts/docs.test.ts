@@ -2,9 +2,9 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { REASONS } from '#server/errors.ts'
-import { appRouter } from '#server/router.ts'
-import type { ProcedureMeta } from '#server/trpc.ts'
+import { REASONS } from '#server/rpc/errors.ts'
+import { appRouter } from '#server/rpc/router.ts'
+import type { ProcedureMeta } from '#server/rpc/trpc.ts'
 import { INNER_PAGES, PAGES, root } from './documents.ts'
 import { createProgram } from './kysely-migrate.ts'
 

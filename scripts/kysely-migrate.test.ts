@@ -4,14 +4,14 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { parseConnectionUrl, withCredentials, withDatabase } from '#server/db/connection-url.ts'
+import { parseConnectionUrl, withCredentials, withDatabase } from '#server/postgres/connection-url.ts'
 import {
   emptyDatabase,
   migrationsOf,
   rowsOf,
   tablesOf,
   writeMigration,
-} from '#server/db/migrations/harness.ts'
+} from '#server/postgres/migrations/harness.ts'
 import { TEST_AUTH_SECRET } from '#server/testing/environment.ts'
 
 // A test starts a dozen processes, which a busy machine does slowly.

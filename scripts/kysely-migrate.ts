@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { Command } from 'commander'
-import { readMigrationFiles } from '#server/db/migrations/file.ts'
-import type { Target } from '#server/db/migrations/plan.ts'
+import { readMigrationFiles } from '#server/postgres/migrations/file.ts'
+import type { Target } from '#server/postgres/migrations/plan.ts'
 import { chooseMigration } from './migrate/choose.ts'
 import { codegen, create, list, move, setLogins, status, type Task, verifyAll } from './migrate/commands.ts'
 import { createOutput, type OutputOptions } from './migrate/output.ts'

@@ -76,12 +76,12 @@ const after = (pattern: RegExp, imitation: (match: string) => string) => (text: 
 
 /** The tests that report a forgotten step, and what else would break. */
 const CHECKS = {
-  'server/account/export.test.ts': 'decides about every table',
+  'server/rooms/account/export.test.ts': 'decides about every table',
   'server/db/triggers.test.ts': 'lists the triggers',
   'server/testing/isolation/tables.test.ts': 'reads and writes the caller’s own rows',
   'server/testing/isolation/procedures.test.ts': 'with preferences|by preferences',
   'server/testing/isolation/catalog-lint.test.ts': 'finds nothing in the database',
-  'server/testing/isolation/imports.test.ts': 'the router|the schema|knows no room',
+  'server/testing/isolation/imports.test.ts': 'the router|the schema|uses no code',
   'scripts/docs.test.ts': 'names every procedure',
 }
 

@@ -1,6 +1,6 @@
-import { ConfigError, loadConfig, loadEnvFile } from './config.ts'
-import { createLogger } from './logger.ts'
-import { startServer } from './start.ts'
+import { ConfigError, loadConfig, loadEnvFile } from '#server/app/config.ts'
+import { createLogger } from '#server/app/logger.ts'
+import { startServer } from '#server/start.ts'
 
 const STOP_DEADLINE_MS = 20_000
 const PARENT_CHECK_MS = 500

@@ -1,6 +1,6 @@
 import { Client } from 'pg'
-import { withCredentials } from '#server/db/connection-url.ts'
-import { toPgConfig } from '#server/db/postgres-client.ts'
+import { withCredentials } from '#server/postgres/connection-url.ts'
+import { toPgConfig } from '#server/postgres/postgres-client.ts'
 
 /** Logins that only this benchmark's own cluster has. */
 export interface BenchLogins {

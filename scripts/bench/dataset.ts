@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { toPgConfig } from '#server/db/postgres-client.ts'
+import { toPgConfig } from '#server/postgres/postgres-client.ts'
 import { loadContent } from './content-dataset.ts'
 
 /** Users with tasks, made by counting, so that every process can name them without asking the database. */

@@ -1,5 +1,5 @@
 import { Agent, request } from 'node:http'
-import { createSecret } from '#server/bearer-secrets.ts'
+import { createSecret } from '#server/crypto/bearer-secrets.ts'
 import { WEBHOOK_ENVIRONMENT } from '#server/testing/webhooks.ts'
 
 /** What a server needs in its environment for every route to be there. */

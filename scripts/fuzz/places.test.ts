@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { appRouter } from '#server/router.ts'
+import { appRouter } from '#server/rpc/router.ts'
 import { placesOf, sampleOf } from './places.ts'
 
 interface Definition {

@@ -1,6 +1,6 @@
 import { open, type Place, seal, UnreadableValueError } from '#server/crypto/envelope.ts'
 import type { Keyring } from '#server/crypto/keyring.ts'
-import type { Queryable } from '#server/db/migrations/connect.ts'
+import type { Queryable } from '#server/postgres/migrations/connect.ts'
 import type { SealedColumn } from './sealed-columns.ts'
 
 export interface ResealOptions {

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type KeyringCheck, refuseWrongKeys, sealCheck } from '#server/crypto/check.ts'
 import type { Keyring } from '#server/crypto/keyring.ts'
-import type { Queryable } from '#server/db/migrations/connect.ts'
-import { MigrationError } from '#server/db/migrations/errors.ts'
+import type { Queryable } from '#server/postgres/migrations/connect.ts'
+import { MigrationError } from '#server/postgres/migrations/errors.ts'
 import { countByKey, resealColumn, type Unreadable, verifyColumn } from './reseal.ts'
 import { readSealedColumns, type SealedColumn } from './sealed-columns.ts'
 

@@ -1,6 +1,6 @@
 import { ACCOUNTS_TABLE, TOKEN_COLUMNS } from '#server/auth/account-tokens.ts'
-import type { Queryable } from '#server/db/migrations/connect.ts'
-import { MigrationError } from '#server/db/migrations/errors.ts'
+import type { Queryable } from '#server/postgres/migrations/connect.ts'
+import { MigrationError } from '#server/postgres/migrations/errors.ts'
 
 /** A column that holds secrets, one a row. */
 export interface SealedColumn {

@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline/promises'
-import { MigrationError } from '#server/db/migrations/errors.ts'
-import type { MigrationFile } from '#server/db/migrations/file.ts'
+import { MigrationError } from '#server/postgres/migrations/errors.ts'
+import type { MigrationFile } from '#server/postgres/migrations/file.ts'
 
 /** Asks a person which migration to go to; a script gets an error that lists them. */
 export async function chooseMigration(files: MigrationFile[], { json = false }): Promise<string> {

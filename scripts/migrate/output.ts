@@ -1,5 +1,5 @@
-import { ConnectionUrlError } from '#server/db/connection-url.ts'
-import { asPostgresFailure, MigrationError, withoutPasswords } from '#server/db/migrations/errors.ts'
+import { ConnectionUrlError } from '#server/postgres/connection-url.ts'
+import { asPostgresFailure, MigrationError, withoutPasswords } from '#server/postgres/migrations/errors.ts'
 
 export interface OutputOptions {
   json?: boolean

@@ -1,10 +1,10 @@
-import { ConfigError, loadOwnerConfig } from '#server/config.ts'
-import { maskUrl } from '#server/db/connection-url.ts'
-import { openDatabaseServer } from '#server/db/database-server.ts'
-import { LOGINS } from '#server/db/login-names.ts'
-import { checkLogins, ensureLogins, type LoginOverrides } from '#server/db/logins.ts'
-import { connectOwner, refuseBadUrl } from '#server/db/migrations/connect.ts'
-import { MigrationError } from '#server/db/migrations/errors.ts'
+import { ConfigError, loadOwnerConfig } from '#server/app/config.ts'
+import { maskUrl } from '#server/postgres/connection-url.ts'
+import { openDatabaseServer } from '#server/postgres/database-server.ts'
+import { LOGINS } from '#server/postgres/login-names.ts'
+import { checkLogins, ensureLogins, type LoginOverrides } from '#server/postgres/logins.ts'
+import { connectOwner, refuseBadUrl } from '#server/postgres/migrations/connect.ts'
+import { MigrationError } from '#server/postgres/migrations/errors.ts'
 
 /** The database that a command works on, through its owner. */
 export interface OwnerDatabase {

@@ -1,8 +1,8 @@
 import { realpathSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { type Command, CommanderError } from 'commander'
-import { loadEnvFile } from '#server/config.ts'
-import { withoutPasswords } from '#server/db/migrations/errors.ts'
+import { loadEnvFile } from '#server/app/config.ts'
+import { withoutPasswords } from '#server/postgres/migrations/errors.ts'
 import { CheckFailed, describeFailure, type OutputOptions, printFailure } from './output.ts'
 
 /** Makes a command line; `signal` ends a running command, whose open file is then rolled back. */

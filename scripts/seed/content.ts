@@ -1,8 +1,9 @@
 // What the seed publishes: plain data, and the calls that make it, as its creator.
-import { createCaller } from '#server/caller.ts'
-import type { CreateContent } from '#server/content/schema.ts'
-import type { ContentStatus } from '#server/content/state.ts'
-import type { Services } from '#server/services.ts'
+
+import type { Services } from '#server/app/services.ts'
+import type { CreateContent } from '#server/rooms/content/schema.ts'
+import type { ContentStatus } from '#server/rooms/content/state.ts'
+import { createCaller } from '#server/rpc/caller.ts'
 import { ADA, type DemoUser, GRACE } from './demo.ts'
 import type { Person } from './front-door.ts'
 

@@ -1,6 +1,6 @@
 // What the seed makes. Plain data: who, and which tasks in which state.
-import type { AppendLogs, CreateTask, MESSAGE_ROLES, UpdateTask } from '#server/tasks/schema.ts'
-import type { TaskStatus } from '#server/tasks/state.ts'
+import type { AppendLogs, CreateTask, MESSAGE_ROLES, UpdateTask } from '#server/rooms/tasks/schema.ts'
+import type { TaskStatus } from '#server/rooms/tasks/state.ts'
 
 /** Known to everybody who reads this, which is why production refuses the seed. */
 export const PASSWORD = 'rowhouse-demo'

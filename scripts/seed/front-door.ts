@@ -1,10 +1,11 @@
 // Signing up, in and out, and organizations, through the same handler that serves /api/auth: what the seed makes is what a
 // person would have made. Mails are caught instead of sent, and their links followed.
+
+import type { Config } from '#server/app/config.ts'
+import type { Mail } from '#server/app/mail.ts'
+import type { Services } from '#server/app/services.ts'
 import { type Auth, createAuth } from '#server/auth/auth.ts'
-import type { Config } from '#server/config.ts'
-import { MigrationError } from '#server/db/migrations/errors.ts'
-import type { Mail } from '#server/mail.ts'
-import type { Services } from '#server/services.ts'
+import { MigrationError } from '#server/postgres/migrations/errors.ts'
 import type { DemoUser } from './demo.ts'
 
 /** Somebody who is signed in. */

@@ -1,11 +1,11 @@
 // Tasks, made by calling the router as their owner. What only a worker does to a task (starting, completing, answering) has no
 // procedure yet; that is written as the owner, too, through the scoped database, which allows what row-level security allows.
 import { sql } from 'kysely'
-import { type Caller, createCaller } from '#server/caller.ts'
-import { callerContext } from '#server/context.ts'
+import type { Services } from '#server/app/services.ts'
 import { ambientDatabase, type Database } from '#server/db/database.ts'
 import { DEFAULT_TIMEOUT_MS, type StatementScope, withScope } from '#server/db/scope.ts'
-import type { Services } from '#server/services.ts'
+import { type Caller, createCaller } from '#server/rpc/caller.ts'
+import { callerContext } from '#server/rpc/context.ts'
 import type { DemoTask } from './demo.ts'
 import type { Person } from './front-door.ts'
 

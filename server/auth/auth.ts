@@ -1,7 +1,7 @@
 import type { Pool } from 'pg'
+import type { Mailer } from '#server/app/mail.ts'
 import type { Keyring } from '#server/crypto/keyring.ts'
 import { TimeBudget } from '#server/db/time-budget.ts'
-import type { Mailer } from '#server/mail.ts'
 import type { AuthConfig } from './auth-config.ts'
 import { boundByRequest } from './bounded-pool.ts'
 import { isUnavailable, type RequestTrouble, requestTrouble } from './database-trouble.ts'

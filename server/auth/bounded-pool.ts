@@ -5,7 +5,7 @@ import type { PostgresPool, PostgresPoolClient } from 'kysely'
 import pg, { type Pool, type PoolClient, type QueryResult, type QueryResultRow } from 'pg'
 import { DatabaseUnavailableError } from '#server/db/errors.ts'
 import { TimeBudget } from '#server/db/time-budget.ts'
-import { outOfTime, waitForConnection } from '#server/db/wait-for-connection.ts'
+import { outOfTime, waitForConnection } from '#server/postgres/wait-for-connection.ts'
 import { requestTrouble } from './database-trouble.ts'
 
 export interface BoundedPool extends PostgresPool {

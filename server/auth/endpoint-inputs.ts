@@ -3,8 +3,8 @@
 // here is dropped.
 
 import { z } from 'zod'
-import { email, imageUrl, jsonObject, label, text } from '../inputs.ts'
-import { name as organizationName, role, slug } from '../organizations/schema.ts'
+import { name as organizationName, role, slug } from '#server/rooms/organizations/schema.ts'
+import { email, imageUrl, jsonObject, label, text } from '#server/rpc/inputs.ts'
 import type { ENDPOINTS } from './endpoints.ts'
 
 export const MAX_NAME_LENGTH = 100

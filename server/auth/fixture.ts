@@ -2,9 +2,9 @@
 
 import pg from 'pg'
 import pino from 'pino'
+import { createMailer } from '#server/app/mail.ts'
 import { parseKeyring } from '#server/crypto/keyring.ts'
-import { toPgConfig } from '#server/db/postgres-client.ts'
-import { createMailer } from '#server/mail.ts'
+import { toPgConfig } from '#server/postgres/postgres-client.ts'
 import { createTestDatabase, openOwnerPool } from '#server/testing/database.ts'
 import { TEST_ENCRYPTION_KEYS } from '#server/testing/environment.ts'
 import { type SmtpSink, startSmtpSink } from '#server/testing/smtp-sink.ts'

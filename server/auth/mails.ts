@@ -1,4 +1,4 @@
-import type { Mail } from '#server/mail.ts'
+import type { Mail } from '#server/app/mail.ts'
 
 // Nobody's own words go into a mail to an address that they typed and that may not be theirs; an organization's name and an
 // inviter's do, because an invitation means nothing without them, shortened and on one line.

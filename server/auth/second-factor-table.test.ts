@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createActor, type House, openHouse } from '../testing/actors.ts'
-import { whileWaiting } from '../testing/while-waiting.ts'
+import { createActor, type House, openHouse } from '#server/testing/actors.ts'
+import { whileWaiting } from '#server/testing/while-waiting.ts'
 
 // What the tables hold to, whatever makes a session or a password.
 

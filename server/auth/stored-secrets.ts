@@ -6,7 +6,7 @@
 
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes, randomUUID } from 'node:crypto'
 import type { DBAdapter, DBTransactionAdapter, Where } from 'better-auth/adapters'
-import { toEmail } from '#server/inputs.ts'
+import { toEmail } from '#server/rpc/inputs.ts'
 import { type AccountTokens, hasTokens } from './account-tokens.ts'
 import { translateDatabaseError } from './database-errors.ts'
 import { fromLibraryEmail, toLibraryEmail } from './library-email.ts'

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { createTestDatabase, openOwnerPool, type TestDatabase } from '../testing/database.ts'
+import { createTestDatabase, openOwnerPool, type TestDatabase } from '#server/testing/database.ts'
 import {
   assertKeys,
   checkBeforeSealing,

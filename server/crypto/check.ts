@@ -1,4 +1,4 @@
-import type { Queryable } from '../db/migrations/connect.ts'
+import type { Queryable } from '#server/postgres/migrations/connect.ts'
 import { open, type Place, seal, UnreadableValueError } from './envelope.ts'
 import type { Keyring } from './keyring.ts'
 

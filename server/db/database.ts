@@ -11,10 +11,10 @@ import {
   sql,
   type Transaction,
 } from 'kysely'
+import type { Claimant } from '#server/postgres/connection-shares.ts'
+import type { LoginPool } from '#server/postgres/login-pool.ts'
 import { SnakeCaseCompiler } from './columns.ts'
-import type { Claimant } from './connection-shares.ts'
 import { type Identity, identityOf, lastKnownUser } from './identity.ts'
-import type { LoginPool } from './login-pool.ts'
 import { currentScope, type PublicScope, type StatementScope } from './scope.ts'
 import { ScopedConnection } from './scoped-connection.ts'
 import type { DB } from './types.ts'

@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { Actor } from '../testing/actors.ts'
-import { scopeOf } from '../testing/scope.ts'
+import type { Actor } from '#server/testing/actors.ts'
+import { scopeOf } from '#server/testing/scope.ts'
 import { scopedDatabase } from './database.ts'
 import {
   getConstraintName,

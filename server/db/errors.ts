@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { AppError, REASONS, type Reason } from '#server/errors.ts'
+import { AppError, REASONS, type Reason } from '#server/rpc/errors.ts'
 
 // SQLSTATE codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 // RH001, RH403, RH409 and RH429 are our own: app.refuse, app.open_task_secrets, app.extend_lease and app.take_quota raise them.

@@ -1,10 +1,10 @@
 // Pools of one connection, so that what a statement leaves behind meets the next one; for the tests of this folder.
 import { sql } from 'kysely'
 import pg from 'pg'
-import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
-import { isPgbouncer } from './connection-url.ts'
-import { LoginPool, type LoginPoolOptions } from './login-pool.ts'
-import { toPgConfig } from './postgres-client.ts'
+import { isPgbouncer } from '#server/postgres/connection-url.ts'
+import { LoginPool, type LoginPoolOptions } from '#server/postgres/login-pool.ts'
+import { toPgConfig } from '#server/postgres/postgres-client.ts'
+import { type Actor, createActor, type House, openHouse } from '#server/testing/actors.ts'
 
 export interface PooledHouse {
   readonly house: House

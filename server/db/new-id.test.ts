@@ -1,8 +1,8 @@
 import pg from 'pg'
 import { expect, test } from 'vitest'
-import { createTestDatabase } from '../testing/database.ts'
+import { toPgConfig } from '#server/postgres/postgres-client.ts'
+import { createTestDatabase } from '#server/testing/database.ts'
 import { newId } from './new-id.ts'
-import { toPgConfig } from './postgres-client.ts'
 
 test('new ids are version 7 UUIDs of the current time and ascend, on every version of Postgres', async () => {
   await using database = await createTestDatabase()

@@ -1,10 +1,10 @@
 import type { CompiledQuery, DatabaseConnection, QueryResult, TransactionSettings } from 'kysely'
+import { type ExchangeBounds, type LoginConnection, statementTimeoutMs } from '#server/postgres/login-pool.ts'
+import { ENTER_PUBLIC, UNHURRIED } from '#server/postgres/session-settings.ts'
 import { isSignInRefusal, SignInError } from './errors.ts'
 import type { Step, StepResult } from './exchange.ts'
 import { noteUser, type SignInRow } from './identity.ts'
-import { type ExchangeBounds, type LoginConnection, statementTimeoutMs } from './login-pool.ts'
 import type { PublicScope, StatementScope } from './scope.ts'
-import { ENTER_PUBLIC, UNHURRIED } from './session-settings.ts'
 import { checkStatement } from './statement-filter.ts'
 
 const SIGN_IN = 'select user_id, is_touch_due, is_slide_due from app.sign_in($1, $2, $3, $4, $5)'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { createTestDatabase, openOwnerPool, type TestDatabase } from '../testing/database.ts'
+import { createTestDatabase, openOwnerPool, type TestDatabase } from '#server/testing/database.ts'
 import { getAllTriggerNames, getTriggerMetadata, getTriggersForTable } from './triggers.ts'
 
 interface CatalogTrigger {

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { AppError } from '#server/errors.ts'
+import { AppError } from '#server/rpc/errors.ts'
 import { decodeBody } from './utf8.ts'
 
 export const MAX_BODY_BYTES = 1024 * 1024

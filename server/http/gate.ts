@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Logger } from '#server/logger.ts'
-import type { Metrics } from '#server/metrics.ts'
+import type { Logger } from '#server/app/logger.ts'
+import type { Metrics } from '#server/app/metrics.ts'
 import { type Load, overloaded, type Slot } from './load.ts'
 import { isPreflight, type Origins } from './origins.ts'
 import { checkQuery } from './utf8.ts'

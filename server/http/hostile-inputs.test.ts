@@ -1,8 +1,8 @@
 import superjson from 'superjson'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createSecret } from '../bearer-secrets.ts'
-import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
-import { serveHouse } from '../testing/http-house.ts'
+import { createSecret } from '#server/crypto/bearer-secrets.ts'
+import { type Actor, createActor, type House, openHouse } from '#server/testing/actors.ts'
+import { serveHouse } from '#server/testing/http-house.ts'
 import { post, send, type TestAnswer } from './testing-servers.ts'
 
 let house: House

@@ -1,5 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { AppError } from '#server/errors.ts'
+import { AppError } from '#server/rpc/errors.ts'
 
 export interface LoadLimits {
   /** Calls at once; a batch counts as many as it holds. */

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createLogger } from '#server/logger.ts'
+import { createLogger } from '#server/app/logger.ts'
 import { APP_URL, post, send, startApp, type TestServer } from './testing-servers.ts'
 
 const FRIEND = 'https://friend.example.com'

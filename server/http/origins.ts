@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
-import { AppError } from '#server/errors.ts'
-import type { Logger } from '#server/logger.ts'
+import type { Logger } from '#server/app/logger.ts'
+import { AppError } from '#server/rpc/errors.ts'
 
 // A browser adds cookies to whatever page asks. Which page asked is in `Origin`, which pages cannot forge.
 

@@ -1,8 +1,8 @@
 // Signing in through a server that stands behind a proxy, and through one that does not.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createLogger } from '#server/app/logger.ts'
 import { type AuthFixture, createAuthFixture, PASSWORD } from '#server/auth/fixture.ts'
-import { createLogger } from '#server/logger.ts'
 import type { TrustedProxies } from './client-address.ts'
 import { post, startApp, type TestServer } from './testing-servers.ts'
 

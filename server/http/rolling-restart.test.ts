@@ -2,8 +2,8 @@ import { Agent, createServer, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
-import { serveHouse } from '../testing/http-house.ts'
+import { type Actor, createActor, type House, openHouse } from '#server/testing/actors.ts'
+import { serveHouse } from '#server/testing/http-house.ts'
 import { send, startApp } from './testing-servers.ts'
 
 const GRACE_MS = 500

@@ -3,10 +3,10 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { addLogs, exportTokenOf } from '../account/export-fixture.ts'
-import { registerExportRoute } from '../account/export-route.ts'
-import { NO_PROVIDERS, NO_WEBHOOK_SECRETS } from '../config/providers.ts'
-import { type Actor, createActor } from '../testing/actors.ts'
+import { NO_PROVIDERS, NO_WEBHOOK_SECRETS } from '#server/app/config/providers.ts'
+import { addLogs, exportTokenOf } from '#server/rooms/account/export-fixture.ts'
+import { registerExportRoute } from '#server/rooms/account/export-route.ts'
+import { type Actor, createActor } from '#server/testing/actors.ts'
 import {
   ask,
   beginUpload,
@@ -15,8 +15,8 @@ import {
   openMediaHouse,
   textFile,
   upload,
-} from '../testing/media.ts'
-import { registerWebhookRoute } from '../webhooks/route.ts'
+} from '#server/testing/media.ts'
+import { registerWebhookRoute } from '#server/webhooks/route.ts'
 
 // Every way in which a call ends badly, and what it leaves in rowhouse_calls_in_flight.
 

@@ -3,8 +3,8 @@
 import { type AnyTRPCProcedure, initTRPC, lazy, TRPCError, tracked } from '@trpc/server'
 import superjson from 'superjson'
 import { z } from 'zod'
-import { transformer } from '#server/transformer.ts'
-import type { HttpContext } from './context-input.ts'
+import { transformer } from '#server/rpc/transformer.ts'
+import type { HttpContext } from './trpc/context-input.ts'
 
 export interface TestContext extends HttpContext {
   name: string

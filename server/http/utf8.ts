@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { AppError } from '#server/errors.ts'
+import { AppError } from '#server/rpc/errors.ts'
 
 // Decoders replace bytes that are not valid UTF-8 with U+FFFD: a caller's text would be stored changed, without an
 // error.

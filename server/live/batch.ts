@@ -1,4 +1,4 @@
-import { transformer } from '../transformer.ts'
+import { transformer } from '#server/rpc/transformer.ts'
 import { trackedFrame } from './frames.ts'
 
 /** Something that happened, under its number within its stream. */

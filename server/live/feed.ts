@@ -1,4 +1,4 @@
-import type { StatementScope } from '../db/scope.ts'
+import type { StatementScope } from '#server/db/scope.ts'
 import { Batch, type LiveEvent } from './batch.ts'
 
 /** A part of a stream as one statement saw it. */

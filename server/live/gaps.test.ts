@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { asked, createWaitingCall } from '../approvals/fixture.ts'
-import { createActor, type House, openHouse } from '../testing/actors.ts'
-import { type EventReader, readEvents, streamPath } from '../testing/event-reader.ts'
-import { serveHouse } from '../testing/http-house.ts'
+import { asked, createWaitingCall } from '#server/rooms/approvals/fixture.ts'
+import { createActor, type House, openHouse } from '#server/testing/actors.ts'
+import { type EventReader, readEvents, streamPath } from '#server/testing/event-reader.ts'
+import { serveHouse } from '#server/testing/http-house.ts'
 
 let house: House
 let port: number

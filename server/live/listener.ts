@@ -1,8 +1,8 @@
 import type pg from 'pg'
-import { isPgbouncer } from '../db/connection-url.ts'
-import { PostgresClient, toPgConfig } from '../db/postgres-client.ts'
-import type { Logger } from '../logger.ts'
-import { recurringFailure, toError } from '../recurring-failure.ts'
+import type { Logger } from '#server/app/logger.ts'
+import { recurringFailure, toError } from '#server/app/recurring-failure.ts'
+import { isPgbouncer } from '#server/postgres/connection-url.ts'
+import { PostgresClient, toPgConfig } from '#server/postgres/postgres-client.ts'
 import { CHANNEL, fromPayload } from './topics.ts'
 
 export interface Listener {

@@ -1,6 +1,6 @@
 import { TRPCError, type TrackedEnvelope, tracked } from '@trpc/server'
-import type { StatementScope } from '../db/scope.ts'
-import { AppError } from '../errors.ts'
+import type { StatementScope } from '#server/db/scope.ts'
+import { AppError } from '#server/rpc/errors.ts'
 import { Batch } from './batch.ts'
 import type { EventPage, Feed, Reader } from './feed.ts'
 

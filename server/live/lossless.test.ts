@@ -2,9 +2,9 @@ import { Agent, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
-import { followToEnd, streamPath } from '../testing/event-reader.ts'
-import { type ServerProcess, startServerProcess } from '../testing/server-process.ts'
+import { type Actor, createActor, type House, openHouse } from '#server/testing/actors.ts'
+import { followToEnd, streamPath } from '#server/testing/event-reader.ts'
+import { type ServerProcess, startServerProcess } from '#server/testing/server-process.ts'
 
 let house: House
 let ada: Actor

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createActor, type House, openHouse } from '../testing/actors.ts'
-import { type EventReader, readEvents, streamPath } from '../testing/event-reader.ts'
-import { serveHouse } from '../testing/http-house.ts'
+import { createActor, type House, openHouse } from '#server/testing/actors.ts'
+import { type EventReader, readEvents, streamPath } from '#server/testing/event-reader.ts'
+import { serveHouse } from '#server/testing/http-house.ts'
 import { createLive } from './live.ts'
 
 // Someone at a prompt as the API's login, who listens and speaks on the channel of all processes.

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { createActor, createOrganization, type House, openHouse } from '../testing/actors.ts'
-import { readEvents, streamPath } from '../testing/event-reader.ts'
-import { serveHouse } from '../testing/http-house.ts'
+import { createActor, createOrganization, type House, openHouse } from '#server/testing/actors.ts'
+import { readEvents, streamPath } from '#server/testing/event-reader.ts'
+import { serveHouse } from '#server/testing/http-house.ts'
 
 let house: House
 let port: number

@@ -9,9 +9,9 @@ import {
   type House,
   openHouse,
   startSession,
-} from '../testing/actors.ts'
-import { type EventReader, readEvents, streamPath } from '../testing/event-reader.ts'
-import { serveHouse } from '../testing/http-house.ts'
+} from '#server/testing/actors.ts'
+import { type EventReader, readEvents, streamPath } from '#server/testing/event-reader.ts'
+import { serveHouse } from '#server/testing/http-house.ts'
 import { createLive } from './live.ts'
 
 let house: House
@@ -314,7 +314,7 @@ describe('in this process', () => {
 
   it('whoever waits for an event is let go when the call is aborted', async () => {
     const { owner, id } = await newTask()
-    const { createCaller } = await import('../caller.ts')
+    const { createCaller } = await import('#server/rpc/caller.ts')
     const controller = new AbortController()
     const caller = createCaller(house.services, {
       headers: { authorization: owner.authorization },

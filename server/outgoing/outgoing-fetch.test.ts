@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { answers, flood, type Handler, serveHttp } from '../testing/mcp/http-server.ts'
+import { answers, flood, type Handler, serveHttp } from '#server/testing/mcp/http-server.ts'
 import { createOutgoingFetch, type OutgoingOptions } from './outgoing-fetch.ts'
 
 const hello = answers(200, { 'content-type': 'text/plain', 'x-name': 'hello' }, 'hello')

@@ -1,6 +1,7 @@
 // Tasks under a lease, for tests about workers and about what a lease opens.
-import type { Caller } from '../caller.ts'
-import type { TaskOptions } from '../tasks/schema.ts'
+
+import type { TaskOptions } from '#server/rooms/tasks/schema.ts'
+import type { Caller } from '#server/rpc/caller.ts'
 import { type Actor, type ActorToken, anonymous, createActor, createApiToken, type House } from './actors.ts'
 import { whileWaiting } from './while-waiting.ts'
 

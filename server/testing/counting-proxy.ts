@@ -1,5 +1,5 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
-import { parseConnectionUrl, withHost, withoutTls } from '#server/db/connection-url.ts'
+import { parseConnectionUrl, withHost, withoutTls } from '#server/postgres/connection-url.ts'
 
 /** Stands between a server and its Postgres, and counts how often the one waits for the other. */
 export interface CountingProxy {

@@ -1,7 +1,7 @@
 import { Client } from 'pg'
 import { expect, inject, test } from 'vitest'
-import { testConnection } from '#server/db/connection-test.ts'
-import { toPgConfig } from '#server/db/postgres-client.ts'
+import { testConnection } from '#server/postgres/connection-test.ts'
+import { toPgConfig } from '#server/postgres/postgres-client.ts'
 import { createEmptyDatabase, createTestDatabase } from './database.ts'
 import { asSuperuser } from './test-server.ts'
 

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { LoginUrls } from '../db/pools.ts'
+import type { LoginUrls } from '#server/postgres/pools.ts'
 
 /** Signs nothing outside the tests. */
 export const TEST_AUTH_SECRET = 'only-for-the-test-suite-0f7c1d9ab2e84635'

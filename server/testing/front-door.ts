@@ -2,9 +2,9 @@
 
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
-import { loadConfig } from '../config.ts'
-import { createLogger } from '../logger.ts'
-import { startServer } from '../start.ts'
+import { loadConfig } from '#server/app/config.ts'
+import { createLogger } from '#server/app/logger.ts'
+import { startServer } from '#server/start.ts'
 import { createTestDatabase, openOwnerPool } from './database.ts'
 import { loginEnvironment, TEST_AUTH_SECRET } from './environment.ts'
 import { type SmtpSink, startSmtpSink } from './smtp-sink.ts'

@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify'
-import { type App, buildApp, type Timeouts } from '../app.ts'
-import { registerCallbackRoute } from '../connections/callback-route.ts'
-import { contextFactory } from '../context.ts'
-import { createLogger } from '../logger.ts'
-import { appRouter } from '../router.ts'
-import type { Services } from '../services.ts'
+import { type App, buildApp, type Timeouts } from '#server/app/app.ts'
+import { createLogger } from '#server/app/logger.ts'
+import type { Services } from '#server/app/services.ts'
+import { registerCallbackRoute } from '#server/rooms/connections/callback-route.ts'
+import { contextFactory } from '#server/rpc/context.ts'
+import { appRouter } from '#server/rpc/router.ts'
 
 interface HouseOptions {
   readonly stallMs?: number

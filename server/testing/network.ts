@@ -1,5 +1,5 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
-import { formatConnectionUrl, parseConnectionUrl } from '#server/db/connection-url.ts'
+import { formatConnectionUrl, parseConnectionUrl } from '#server/postgres/connection-url.ts'
 
 /** A network between a server and its Postgres that can be slow, and can begin to swallow everything. */
 export interface Network extends AsyncDisposable {

@@ -1,5 +1,5 @@
 import { TRPCError } from '@trpc/server'
-import { AppError, type Reason } from '../errors.ts'
+import { AppError, type Reason } from '#server/rpc/errors.ts'
 
 export interface Refusal {
   code: TRPCError['code']

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { type Database, scopedDatabase } from '../db/database.ts'
+import { type Database, scopedDatabase } from '#server/db/database.ts'
 import type { Actor } from './actors.ts'
 import { scopeOf } from './scope.ts'
 

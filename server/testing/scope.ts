@@ -1,4 +1,4 @@
-import { DEFAULT_TIMEOUT_MS, type StatementScope } from '../db/scope.ts'
+import { DEFAULT_TIMEOUT_MS, type StatementScope } from '#server/db/scope.ts'
 import type { Actor } from './actors.ts'
 import { sessionCredential } from './isolation/dataset.ts'
 

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import type { LoginUrls } from '../db/pools.ts'
+import type { LoginUrls } from '#server/postgres/pools.ts'
 import { loginEnvironment, TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from './environment.ts'
 
 export interface ServerProcess extends AsyncDisposable {
@@ -18,7 +18,7 @@ export interface ServerProcess extends AsyncDisposable {
 /** What `npm start` runs. */
 export const SERVER_PROGRAM: readonly string[] = [
   '--import',
-  new URL('../compile-cache.js', import.meta.url).href,
+  new URL('../app/compile-cache.js', import.meta.url).href,
   fileURLToPath(new URL('../main.ts', import.meta.url)),
 ]
 

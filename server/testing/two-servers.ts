@@ -2,9 +2,9 @@ import { execFileSync } from 'node:child_process'
 import { chmodSync, chownSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseConnectionUrl, withCredentials } from '#server/db/connection-url.ts'
-import { startEmbeddedPostgres } from '#server/db/embedded/postgres.ts'
-import { PostgresClient, toPgConfig } from '#server/db/postgres-client.ts'
+import { parseConnectionUrl, withCredentials } from '#server/postgres/connection-url.ts'
+import { startEmbeddedPostgres } from '#server/postgres/embedded/postgres.ts'
+import { PostgresClient, toPgConfig } from '#server/postgres/postgres-client.ts'
 import { throwawayDirectory } from './throwaway-directory.ts'
 
 /** Two servers whose superusers have one password: one with TLS, and one without, which takes no writes. */

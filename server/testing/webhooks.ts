@@ -1,4 +1,4 @@
-import { PROVIDERS, type ProviderName } from '../connections/schema.ts'
+import { PROVIDERS, type ProviderName } from '#server/rooms/connections/schema.ts'
 import type { Actor, House } from './actors.ts'
 import { installationEvent as installationBody } from './providers/github-record.ts'
 import { TEST_PROVIDERS } from './providers/registry.ts'

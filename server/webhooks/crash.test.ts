@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
-import { type ServerProcess, startServerProcess } from '../testing/server-process.ts'
+import { type Actor, createActor, type House, openHouse } from '#server/testing/actors.ts'
+import { type ServerProcess, startServerProcess } from '#server/testing/server-process.ts'
 import {
   connect,
   eventOf,
@@ -9,7 +9,7 @@ import {
   readEvents,
   type Sent,
   WEBHOOK_ENVIRONMENT,
-} from '../testing/webhooks.ts'
+} from '#server/testing/webhooks.ts'
 
 // Servers in processes of their own, killed with events in hand.
 

@@ -1,10 +1,10 @@
 import { request } from 'node:http'
-import { loadConfig } from '../config.ts'
-import { createLogger, type Logger } from '../logger.ts'
-import { type RunningServer, startServer } from '../start.ts'
-import type { House } from '../testing/actors.ts'
-import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '../testing/environment.ts'
-import type { Sent } from '../testing/webhooks.ts'
+import { loadConfig } from '#server/app/config.ts'
+import { createLogger, type Logger } from '#server/app/logger.ts'
+import { type RunningServer, startServer } from '#server/start.ts'
+import type { House } from '#server/testing/actors.ts'
+import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '#server/testing/environment.ts'
+import type { Sent } from '#server/testing/webhooks.ts'
 
 /** A whole server on the house's database, in this process. */
 export function startWebhookServer(

@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer'
 import { z } from 'zod'
-import { AppError } from '../errors.ts'
-import { nestsTooDeep } from '../http/json-depth.ts'
-import type { Json } from '../inputs.ts'
+import { nestsTooDeep } from '#server/http/trpc/json-depth.ts'
+import { AppError } from '#server/rpc/errors.ts'
+import type { Json } from '#server/rpc/inputs.ts'
 import type { JsonObject } from './provider.ts'
 
 /**

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { NO_PROVIDERS } from '../config/providers.ts'
-import { providerOf } from '../connections/registry.ts'
-import type { ProviderName } from '../connections/schema.ts'
-import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
+import { NO_PROVIDERS } from '#server/app/config/providers.ts'
+import { providerOf } from '#server/rooms/connections/registry.ts'
+import type { ProviderName } from '#server/rooms/connections/schema.ts'
+import { type Actor, createActor, type House, openHouse } from '#server/testing/actors.ts'
 import {
   connect,
   endOf,
@@ -16,7 +16,7 @@ import {
   sign,
   slackEvent,
   WEBHOOK_SECRETS,
-} from '../testing/webhooks.ts'
+} from '#server/testing/webhooks.ts'
 import { createProcessor, MAX_ATTEMPTS, processDueEvents, retryAfterMs } from './processor.ts'
 import { receiveWebhook } from './receive.ts'
 

@@ -1,7 +1,7 @@
-import type { SystemDatabase } from '../db/system.ts'
-import type { ClaimedEvent } from '../db/system-webhooks.ts'
-import type { Logger } from '../logger.ts'
-import { recurringFailure, toError } from '../recurring-failure.ts'
+import type { Logger } from '#server/app/logger.ts'
+import { recurringFailure, toError } from '#server/app/recurring-failure.ts'
+import type { SystemDatabase } from '#server/system/system.ts'
+import type { ClaimedEvent } from '#server/system/system-webhooks.ts'
 
 type EventStore = Pick<SystemDatabase, 'claimWebhookEvents' | 'processWebhookEvent' | 'failWebhookEvent'>
 

@@ -1,4 +1,4 @@
-import type { Json } from '../inputs.ts'
+import type { Json } from '#server/rpc/inputs.ts'
 
 /** What came in, before anything of it is believed. */
 export interface WebhookRequest {

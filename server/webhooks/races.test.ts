@@ -1,8 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { type Actor, createActor, type House, openHouse } from '../testing/actors.ts'
-import { connect, readConnection, readEvents } from '../testing/webhooks.ts'
-import { whileWaiting } from '../testing/while-waiting.ts'
+import { type Actor, createActor, type House, openHouse } from '#server/testing/actors.ts'
+import { connect, readConnection, readEvents } from '#server/testing/webhooks.ts'
+import { whileWaiting } from '#server/testing/while-waiting.ts'
 import { processDueEvents } from './processor.ts'
 import type { ConnectionEffect } from './provider.ts'
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
-import { MAX_BODY_BYTES, readBytes } from '../http/body.ts'
-import { overloaded } from '../http/load.ts'
+import { MAX_BODY_BYTES, readBytes } from '#server/http/body.ts'
+import { overloaded } from '#server/http/load.ts'
 
 /** What large bodies may take together: until they are read to their end, no signature says whose they are. */
 const MAX_LARGE_BYTES = 100 * 1024 * 1024

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { findProvider } from '../connections/registry.ts'
-import { toAppError } from '../db/errors.ts'
+import { toAppError } from '#server/db/errors.ts'
+import { findProvider } from '#server/rooms/connections/registry.ts'
 import { readWebhookBody } from './read-body.ts'
 import { receiveWebhook, type WebhookServices } from './receive.ts'
 

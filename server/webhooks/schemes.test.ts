@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { connect as connectTo, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { ProviderName } from '../connections/schema.ts'
-import type { RunningServer } from '../start.ts'
-import { createActor, type House, openHouse } from '../testing/actors.ts'
+import type { ProviderName } from '#server/rooms/connections/schema.ts'
+import type { RunningServer } from '#server/start.ts'
+import { createActor, type House, openHouse } from '#server/testing/actors.ts'
 import {
   connect,
   eventOf,
@@ -20,7 +20,7 @@ import {
   slackEvent,
   WEBHOOK_ENVIRONMENT,
   WEBHOOK_SECRETS,
-} from '../testing/webhooks.ts'
+} from '#server/testing/webhooks.ts'
 import { post, startWebhookServer, without } from './fixture.ts'
 
 // What each provider's scheme has and the others' have not. The server is a whole one, over HTTP.

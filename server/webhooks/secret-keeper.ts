@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Provider } from '../connections/provider.ts'
-import { ensureDataDirectory } from '../data-directory.ts'
-import type { Logger } from '../logger.ts'
+import { ensureDataDirectory } from '#server/app/data-directory.ts'
+import type { Logger } from '#server/app/logger.ts'
+import type { Provider } from '#server/rooms/connections/provider.ts'
 
 /**
  * Keeps the secret that a provider made up for the operator, in a file of the data directory that nobody else reads, and logs where:

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import type { Config } from '../config.ts'
-import type { Services } from '../services.ts'
+import type { Config } from '#server/app/config.ts'
+import type { Services } from '#server/app/services.ts'
 import { createProcessor, type Processor } from './processor.ts'
 import { registerWebhookRoute } from './route.ts'
 import { keepWebhookSecret } from './secret-keeper.ts'

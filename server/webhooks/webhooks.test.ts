@@ -1,10 +1,10 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
-import { PROVIDERS, type ProviderName } from '../connections/schema.ts'
-import type { RunningServer } from '../start.ts'
-import { createActor, type House, openHouse } from '../testing/actors.ts'
-import { TEST_PROVIDERS } from '../testing/providers/registry.ts'
+import { PROVIDERS, type ProviderName } from '#server/rooms/connections/schema.ts'
+import type { RunningServer } from '#server/start.ts'
+import { createActor, type House, openHouse } from '#server/testing/actors.ts'
+import { TEST_PROVIDERS } from '#server/testing/providers/registry.ts'
 import {
   connect,
   endOf,
@@ -17,7 +17,7 @@ import {
   type SentHeaders,
   sign,
   WEBHOOK_ENVIRONMENT,
-} from '../testing/webhooks.ts'
+} from '#server/testing/webhooks.ts'
 import { post, startWebhookServer, without } from './fixture.ts'
 
 // A whole server, over HTTP, with headers written as a sender chooses.

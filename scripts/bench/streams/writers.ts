@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { Agent, request } from 'node:http'
 import pg from 'pg'
-import { toPgConfig } from '#server/db/postgres-client.ts'
+import { toPgConfig } from '#server/postgres/postgres-client.ts'
 import type { BenchTask } from './house.ts'
 
 export interface Writers {

@@ -2,8 +2,8 @@
 // prepared statement an operation, joined by hand to the caller's session.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import pg from 'pg'
-import { toPgConfig } from '#server/db/postgres-client.ts'
-import { SCOPES } from '#server/scopes.ts'
+import { toPgConfig } from '#server/postgres/postgres-client.ts'
+import { SCOPES } from '#server/rpc/scopes.ts'
 import { listContentByHand } from './limit-content.ts'
 import { announce, MAX_CONNECTIONS, MAX_TASKS_PER_DAY, readVariantOptions, storedTokenOf } from './shared.ts'
 

@@ -1,4 +1,4 @@
-import { createInspections } from '#server/media/inspection/inspections.ts'
+import { createInspections } from '#server/rooms/media/inspection/inspections.ts'
 import {
   flacOfBlocks,
   gifOfFrames,

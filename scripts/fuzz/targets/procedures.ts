@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import { appRouter } from '#server/router.ts'
+import { appRouter } from '#server/rpc/router.ts'
 import { FORGED, type FuzzedServer, JSON_TYPE, MAX_HEAD_BYTES } from '../house.ts'
 import { type Place, placesOf } from '../places.ts'
 import { fitted, SHAPES, type Shape } from '../shapes.ts'

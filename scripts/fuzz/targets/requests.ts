@@ -1,4 +1,4 @@
-import { PROVIDERS, type ProviderName } from '#server/connections/schema.ts'
+import { PROVIDERS, type ProviderName } from '#server/rooms/connections/schema.ts'
 import { TEST_PROVIDERS } from '#server/testing/providers/registry.ts'
 import { hmac, sign } from '#server/testing/webhooks.ts'
 import { FORGED, type FuzzedServer, type HostileRequest, JSON_TYPE, MAX_HEAD_BYTES } from '../house.ts'

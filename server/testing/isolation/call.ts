@@ -2,12 +2,12 @@ import { hash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { callTRPCProcedure, getTRPCErrorFromUnknown } from '@trpc/server'
 import superjson from 'superjson'
-import { type ContextInput, contextFactory } from '../../context.ts'
-import { describeError } from '../../http/plain-calls.ts'
-import { appRouter } from '../../router.ts'
-import type { Scope } from '../../scopes.ts'
-import type { Services } from '../../services.ts'
-import type { ProcedureMeta } from '../../trpc.ts'
+import type { Services } from '#server/app/services.ts'
+import { describeError } from '#server/http/trpc/plain-calls.ts'
+import { type ContextInput, contextFactory } from '#server/rpc/context.ts'
+import { appRouter } from '#server/rpc/router.ts'
+import type { Scope } from '#server/rpc/scopes.ts'
+import type { ProcedureMeta } from '#server/rpc/trpc.ts'
 
 export interface Answer {
   readonly status: number

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { digestSessionToken } from '../../auth/session-token.ts'
-import { PROVIDERS } from '../../connections/schema.ts'
+import { digestSessionToken } from '#server/auth/session-token.ts'
+import { PROVIDERS } from '#server/rooms/connections/schema.ts'
 import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '../environment.ts'
 import { MUTATIONS, QUERIES } from './canary-calls.ts'
 import {

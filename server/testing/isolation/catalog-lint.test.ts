@@ -1,6 +1,11 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { assertIsolated, findIsolationProblems, IsolationError, warningsAbout } from '../../db/isolation.ts'
+import {
+  assertIsolated,
+  findIsolationProblems,
+  IsolationError,
+  warningsAbout,
+} from '#server/postgres/isolation.ts'
 import { createTestDatabase, type TestDatabase } from '../database.ts'
 import { DEFECTS_OF_RIGHTS } from './defects.ts'
 import { DEFECTS_OF_RULES } from './defects-of-rules.ts'

@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { closeCatalog } from '../../db/catalog-rights.ts'
-import { toPgConfig } from '../../db/postgres-client.ts'
+import { closeCatalog } from '#server/postgres/catalog-rights.ts'
+import { toPgConfig } from '#server/postgres/postgres-client.ts'
 import { createTestDatabase, type TestDatabase } from '../database.ts'
 
 // What Postgres opens to everyone, and a superuser can close in one database.

@@ -1,8 +1,8 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createApiToken as newToken } from '../../api-tokens/format.ts'
-import { SCOPES } from '../../scopes.ts'
-import type { Services } from '../../services.ts'
+import type { Services } from '#server/app/services.ts'
+import { createApiToken as newToken } from '#server/rooms/api-tokens/format.ts'
+import { SCOPES } from '#server/rpc/scopes.ts'
 import {
   createActor,
   createApiToken,

@@ -1,4 +1,4 @@
-import { createSecret, credentialOf, storedSecret } from '../../bearer-secrets.ts'
+import { createSecret, credentialOf, storedSecret } from '#server/crypto/bearer-secrets.ts'
 import type { House } from '../actors.ts'
 import { insertOne } from './dataset-rows.ts'
 

@@ -1,6 +1,6 @@
 import { hash, randomBytes } from 'node:crypto'
-import { digestSessionToken } from '../../auth/session-token.ts'
-import { PROVIDERS, type ProviderName } from '../../connections/schema.ts'
+import { digestSessionToken } from '#server/auth/session-token.ts'
+import { PROVIDERS, type ProviderName } from '#server/rooms/connections/schema.ts'
 import {
   type Actor,
   type ActorToken,

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { credentialOf } from '../../bearer-secrets.ts'
-import { SCOPES } from '../../scopes.ts'
+import { credentialOf } from '#server/crypto/bearer-secrets.ts'
+import { SCOPES } from '#server/rpc/scopes.ts'
 import {
   type Actor,
   type ActorToken,

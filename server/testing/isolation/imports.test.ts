@@ -2,8 +2,8 @@ import { globSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 
-// Who may import what. A room's imports go one way, router -> queries -> db, and nobody but server/db can reach a connection
-// that is not bound to a caller.
+// Who may import what. A room's imports go one way, router -> queries -> db, and only server/db, server/postgres and
+// server/system can reach a connection that is not bound to a caller.
 
 const ROOT = resolve(import.meta.dirname, '../../..')
 
@@ -53,12 +53,12 @@ function resolveImport(path: string, specifier: string): string {
   return specifier.startsWith('#') ? specifier.slice(1) : specifier
 }
 
-const rooms = sources.flatMap(({ path }) => /^server\/([^/]+)\/router\.ts$/.exec(path)?.[1] ?? [])
+const rooms = sources.flatMap(({ path }) => /^server\/rooms\/([^/]+)\/router\.ts$/.exec(path)?.[1] ?? [])
 
 function inRooms(...files: string[]): Source[] {
   return sources.filter(({ path }) => {
-    const [, room, file] = /^server\/([^/]+)\/(.+)$/.exec(path) ?? []
-    return room !== undefined && rooms.includes(room) && (files.length === 0 || files.includes(file ?? ''))
+    const [, file] = /^server\/rooms\/[^/]+\/(.+)$/.exec(path) ?? []
+    return file !== undefined && (files.length === 0 || files.includes(file))
   })
 }
 
@@ -69,16 +69,17 @@ function imports(of: readonly Source[], isForbidden: (imported: Import) => boole
 
 /** What a browser may have of the server. */
 const SHARED =
-  /^server\/(inputs|lifecycle|scopes|db\/(values|rows|column-schemas))\.ts$|^server\/[^/]+\/(schema|state)\.ts$/
+  /^server\/(rpc\/(inputs|lifecycle|scopes)|db\/(values|rows|column-schemas)|rooms\/[^/]+\/(schema|state|file-types))\.ts$/
 
-const isTrpc = ({ to }: Import) => to.startsWith('@trpc/') || to === 'server/trpc.ts'
+const isTrpc = ({ to }: Import) => to.startsWith('@trpc/') || to === 'server/rpc/trpc.ts'
 const isRouter = ({ to }: Import) => /^server\/(.+\/)?router\.ts$/.test(to)
-const isDatabase = ({ to }: Import) => to.startsWith('server/db/')
+const DATABASE = /^server\/(db|postgres|system)\//
+const isDatabase = ({ to }: Import) => DATABASE.test(to)
 
 test('the rooms and their imports are found', () => {
   expect(rooms).toEqual(expect.arrayContaining(['account', 'settings', 'tasks']))
   expect(imports(sources, isDatabase).length).toBeGreaterThan(10)
-  expect(imports(sources, isRouter)).toContain('server/router.ts -> server/tasks/router.ts')
+  expect(imports(sources, isRouter)).toContain('server/rpc/router.ts -> server/rooms/tasks/router.ts')
 })
 
 describe('in a room', () => {
@@ -112,17 +113,16 @@ describe('in a room', () => {
     const isConnection = ({ to }: Import) =>
       to === 'pg' ||
       to.startsWith('pg/') ||
-      /^server\/db\/(login-pool|exchange|scoped-connection|pools|system(-\w+)?|logins|connection-url)\.ts$/.test(
-        to,
-      )
+      to.startsWith('server/postgres/') ||
+      /^server\/(db\/(exchange|scoped-connection)|system\/system(-\w+)?)\.ts$/.test(to)
     expect(imports(inRooms(), isConnection)).toEqual([])
   })
 })
 
 const LISTENER = 'server/live/listener.ts'
 
-describe('outside of server/db', () => {
-  const outside = sources.filter(({ path }) => !path.startsWith('server/db/'))
+describe('outside of server/db, server/postgres and server/system', () => {
+  const outside = sources.filter(({ path }) => !DATABASE.test(path))
 
   function naming(pattern: RegExp, { except = [] }: { except?: string[] } = {}): string[] {
     return outside
@@ -133,7 +133,7 @@ describe('outside of server/db', () => {
   test('nobody makes a connection or a pool, but to look at the catalog before serving, and to listen', () => {
     const except = ['server/start.ts', LISTENER]
     expect(naming(/\bnew (pg\.)?(Client|PostgresClient|Pool|LoginPool)\(/, { except })).toEqual([])
-    expect(naming(/\bopenPools\b/)).toEqual(['server/services.ts'])
+    expect(naming(/\bopenPools\b/)).toEqual(['server/app/services.ts'])
   })
 
   test('nobody takes a connection out of a pool', () => {
@@ -154,7 +154,7 @@ describe('outside of server/db', () => {
 
   test('pg is known to Better Auth’s side, the start and the listener alone', () => {
     const isPg = ({ to, isType }: Import) =>
-      (to === 'pg' || to.startsWith('pg/') || to === 'server/db/postgres-client.ts') && !isType
+      (to === 'pg' || to.startsWith('pg/') || to === 'server/postgres/postgres-client.ts') && !isType
     const importers = new Set(imports(outside, isPg).map(found => found.split(' -> ')[0] ?? ''))
     expect(
       [...importers].filter(path => !path.startsWith('server/auth/') && path !== 'server/start.ts'),
@@ -162,39 +162,57 @@ describe('outside of server/db', () => {
   })
 
   test('what everyone may read is read by procedures that need no credential', () => {
-    expect(naming(/\bpublicDatabase\b/)).toEqual(['server/trpc.ts'])
+    expect(naming(/\bpublicDatabase\b/)).toEqual(['server/rpc/trpc.ts'])
   })
 
   // A claim is read under the lease that it made, a stream goes on reading under its caller's credential, and an upload whose caller
   // has left waits again.
   test('a scope is made by procedures, contexts, what runs after them, claims and streams', () => {
     expect(naming(/\bscopedDatabase\b/)).toEqual([
-      'server/account/export.ts',
-      'server/connections/call-context.ts',
-      'server/connections/callback-route.ts',
-      'server/context.ts',
       'server/live/live.ts',
-      'server/media/uploads.ts',
-      'server/tasks/leases.ts',
-      'server/trpc.ts',
+      'server/rooms/account/export.ts',
+      'server/rooms/connections/call-context.ts',
+      'server/rooms/connections/callback-route.ts',
+      'server/rooms/media/uploads.ts',
+      'server/rooms/tasks/leases.ts',
+      'server/rpc/context.ts',
+      'server/rpc/trpc.ts',
     ])
   })
 })
 
-test('server/db knows no room, no router and no tRPC', () => {
-  const database = sources.filter(({ path }) => path.startsWith('server/db/'))
-  const isAbove = (imported: Import) =>
-    isTrpc(imported) ||
-    isRouter(imported) ||
-    rooms.some(room => imported.to.startsWith(`server/${room}/`) && !imported.isType)
-  // Row schemas are held against the rooms' own words for states and kinds.
-  expect(imports(database, isAbove)).toEqual([])
+/** A folder's code, and the folders and files of `server/` whose code it may use. */
+const USES = {
+  crypto: [],
+  outgoing: [],
+  db: ['postgres/', 'rpc/errors.ts'],
+  postgres: ['db/', 'app/data-directory.ts', 'app/recurring-failure.ts', 'system/system.ts'],
+  live: ['db/', 'postgres/', 'system/', 'rpc/errors.ts', 'rpc/transformer.ts', 'app/recurring-failure.ts'],
+  rooms: [
+    'db/',
+    'crypto/',
+    'outgoing/',
+    'rpc/',
+    'webhooks/',
+    'app/config/reader.ts',
+    'http/uploads.ts',
+    'system/eraser.ts',
+  ],
+}
+
+test.each(Object.entries(USES))('server/%s/ uses no code but what stands below it', (folder, used) => {
+  const below = [`${folder}/`, ...used].map(path => `server/${path}`)
+  const inside = sources.filter(({ path }) => path.startsWith(`server/${folder}/`))
+  const isAbove = ({ to, isType }: Import) =>
+    to.startsWith('server/') && !isType && !below.some(path => to.startsWith(path))
+  expect(inside.length).toBeGreaterThan(0)
+  expect(imports(inside, isAbove)).toEqual([])
 })
 
 test('the environment is read by the configuration alone', () => {
   const readers = sources.filter(({ text }) => /\bprocess\.env\b/.test(text)).map(({ path }) => path)
   // The file of variables completes the environment before it is read.
-  expect(readers).toEqual(['server/config.ts', 'server/config/env-file.ts'])
+  expect(readers).toEqual(['server/app/config.ts', 'server/app/config/env-file.ts'])
 })
 
 test('the client has the server’s types and schemas, and no code of it', () => {

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { scopedDatabase } from '../../db/database.ts'
+import { scopedDatabase } from '#server/db/database.ts'
 import { type House, openHouse } from '../actors.ts'
 import { createHousehold, type Household, marksOf, sessionCredential } from './dataset.ts'
 import { type Injector, openInjector } from './injector.ts'

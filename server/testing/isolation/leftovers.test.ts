@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { scopedDatabase } from '../../db/database.ts'
+import { scopedDatabase } from '#server/db/database.ts'
 import { type House, openHouse } from '../actors.ts'
 import { createHousehold, type Household, sessionCredential } from './dataset.ts'
 import { type Injector, openInjector } from './injector.ts'

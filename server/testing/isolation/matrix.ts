@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import type { ContextInput } from '../../context.ts'
+import type { ContextInput } from '#server/rpc/context.ts'
 import { type Actor, type House, openHouse } from '../actors.ts'
 import { type Answer, callProcedure, outcomeOf, procedures, withMissingIds } from './call.ts'
 import { createHousehold, type Household, idsOf, marksOf } from './dataset.ts'

@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { findIsolationProblems } from '../../db/isolation.ts'
-import { SCOPES } from '../../scopes.ts'
+import { findIsolationProblems } from '#server/postgres/isolation.ts'
+import { SCOPES } from '#server/rpc/scopes.ts'
 import {
   type Actor,
   createActor,

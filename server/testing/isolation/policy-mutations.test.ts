@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { findIsolationProblems } from '../../db/isolation.ts'
+import { findIsolationProblems } from '#server/postgres/isolation.ts'
 import { createActor, type House, openHouse } from '../actors.ts'
 import { createHousehold, type Household, marksOf, sessionCredential, workOf } from './dataset.ts'
 import { isSibling, type Mutation, mutationsOf, type Policy, readPolicies } from './mutations.ts'

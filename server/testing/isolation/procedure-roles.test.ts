@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { SCOPES } from '../../scopes.ts'
+import { SCOPES } from '#server/rpc/scopes.ts'
 import {
   type Actor,
   createActor,

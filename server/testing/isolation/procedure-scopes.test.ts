@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, test } from 'vitest'
-import { SCOPES, type Scope } from '../../scopes.ts'
+import { SCOPES, type Scope } from '#server/rpc/scopes.ts'
 import { createApiToken } from '../actors.ts'
 import { procedures } from './call.ts'
 import { createHousehold } from './dataset.ts'

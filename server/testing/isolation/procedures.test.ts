@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { SCOPES } from '../../scopes.ts'
+import { SCOPES } from '#server/rpc/scopes.ts'
 import { type Actor, createActor, createApiToken, WORKER_KEY } from '../actors.ts'
 import { outcomeOf, procedures } from './call.ts'
 import { createHousehold } from './dataset.ts'

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { SCOPES } from '../../scopes.ts'
+import { SCOPES } from '#server/rpc/scopes.ts'
 import { createApiToken, type House, openHouse } from '../actors.ts'
 import { reasonOf } from '../refusal.ts'
 import { createHousehold, type Household, sessionCredential, tokenCredential } from './dataset.ts'

@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { openPools } from '../../db/pools.ts'
+import { openPools } from '#server/postgres/pools.ts'
 import { type House, testServices } from '../actors.ts'
 import { createTestDatabase, openOwnerPool } from '../database.ts'
 import { callProcedure, outcomeOf } from './call.ts'

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { GitHubApp } from '../../connections/providers/github-app.ts'
+import type { GitHubApp } from '#server/rooms/connections/providers/github-app.ts'
 import { type FakeGithub, openFakeGithub } from './github.ts'
 import { hmac, type TestProvider } from './test-provider.ts'
 

@@ -1,4 +1,4 @@
-import { identityOf } from '../../db/identity.ts'
+import { identityOf } from '#server/db/identity.ts'
 
 /** Somebody who is signed in, for calls to a provider that touch no database. */
 export const TEST_IDENTITY = identityOf({

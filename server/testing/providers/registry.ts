@@ -1,5 +1,5 @@
-import type { OAuthApp } from '../../connections/app.ts'
-import { PROVIDERS, type ProviderName } from '../../connections/schema.ts'
+import type { OAuthApp } from '#server/rooms/connections/app.ts'
+import { PROVIDERS, type ProviderName } from '#server/rooms/connections/schema.ts'
 import type { ProviderControls } from './fake-server.ts'
 import { github } from './github-record.ts'
 import { linear } from './linear-record.ts'

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
-import type { OAuthApp } from '../../connections/app.ts'
-import type { ConnectionSettings } from '../../connections/schema.ts'
+import type { OAuthApp } from '#server/rooms/connections/app.ts'
+import type { ConnectionSettings } from '#server/rooms/connections/schema.ts'
 import type { ProviderControls } from './fake-server.ts'
 import type { Grants } from './grants.ts'
 

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { AppError } from '../../errors.ts'
+import { AppError } from '#server/rpc/errors.ts'
 import { expectShape, shortText } from '../payload.ts'
 import type { WebhookProvider } from '../provider.ts'
 import { isSignedWith } from '../signature.ts'

@@ -1,5 +1,5 @@
 import type { AnyProcedure, inferProcedureInput } from '@trpc/server'
-import type { AppRouter } from '../../../router.ts'
+import type { AppRouter } from '#server/rpc/router.ts'
 import type { Role } from '../../actors.ts'
 import type { Household } from '../dataset.ts'
 

@@ -1,0 +1,44 @@
+import type pg from 'pg'
+import { DatabaseUnavailableError, StatementAbortedError } from '#server/db/errors.ts'
+import type { WaitBounds } from '#server/db/time-budget.ts'
+
+/**
+ * Waits for a pool's connection until the budget ends or the caller leaves. A connection that comes later goes back to the pool
+ * at once. Throws {@link DatabaseUnavailableError} and {@link StatementAbortedError}.
+ */
+export function waitForConnection(
+  connecting: Promise<pg.PoolClient>,
+  { budget, signal }: WaitBounds,
+): Promise<pg.PoolClient> {
+  if (!budget && !signal) return connecting
+  return new Promise((resolve, reject) => {
+    let isOver = false
+    const settle = () => {
+      isOver = true
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', onAbort)
+    }
+    const giveUp = (error: Error) => {
+      settle()
+      reject(error)
+    }
+    const onAbort = () => giveUp(new StatementAbortedError())
+    const timer = budget && setTimeout(() => giveUp(outOfTime()), Math.max(0, budget.leftMs))
+    signal?.addEventListener('abort', onAbort, { once: true })
+    connecting.then(
+      client => {
+        if (isOver) return client.release()
+        settle()
+        resolve(client)
+      },
+      error => {
+        settle()
+        reject(error)
+      },
+    )
+  })
+}
+
+export function outOfTime(): DatabaseUnavailableError {
+  return new DatabaseUnavailableError('the request has waited for the database for as long as it may')
+}

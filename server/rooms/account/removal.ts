@@ -1,0 +1,60 @@
+import type { Services } from '#server/app/services.ts'
+import type { Database } from '#server/db/database.ts'
+import type { Identity } from '#server/db/identity.ts'
+import { revokeRemoved } from '#server/rooms/connections/leaving.ts'
+import { listHeldConnections } from '#server/rooms/connections/queries.ts'
+import { AppError } from '#server/rpc/errors.ts'
+import { eraseAtOnce } from '#server/system/eraser.ts'
+import { closeAccount, isFreshSignIn } from './queries.ts'
+
+const FRESH_MINUTES = 10
+const ATTEMPTS = { limit: 10, windowSeconds: 15 * 60 }
+
+export interface Removal {
+  readonly db: Database
+  readonly services: Pick<Services, 'keyring' | 'log' | 'pools' | 'providers' | 'verifyPassword'>
+  readonly password: string | undefined
+}
+
+/**
+ * Removes the caller's account once they have shown, by their password or by having just signed in, that it is not merely
+ * their session that asks. Throws `invalid_input` where they have not, and `rate_limited` after ten attempts in a quarter of
+ * an hour. No transaction is open while the password is hashed. The account is gone for everybody when this returns; its rows are
+ * deleted before that where they are few, and in the background where they are many. Access to the caller's accounts elsewhere
+ * ends there too, as far as the providers answer in time.
+ */
+export async function removeAccount(identity: Identity, removal: Removal): Promise<{ id: string }> {
+  await takeAttempt(identity, removal)
+  await confirm(identity, removal)
+  const connections = await listHeldConnections(removal.db)
+  const jobs = await closeAccount(removal.db)
+  await eraseAtOnce(removal.services, jobs)
+  // A removal that is refused leaves them as they were.
+  await revokeRemoved(identity, removal.services, connections)
+  return { id: identity.userId }
+}
+
+async function takeAttempt({ userId }: Identity, { services }: Removal): Promise<void> {
+  const { limit, windowSeconds } = ATTEMPTS
+  const key = `account.remove:${userId}`
+  const { isAllowed, retryAfterSeconds } = await services.pools.system.takeRateLimit(
+    key,
+    limit,
+    windowSeconds,
+  )
+  if (isAllowed) return
+  const retryAt = new Date(Date.now() + retryAfterSeconds * 1_000)
+  throw new AppError('rate_limited', 'too many attempts to remove this account', { retryAt })
+}
+
+async function confirm({ userId }: Identity, { db, services, password }: Removal): Promise<void> {
+  if (password !== undefined) {
+    if (await services.verifyPassword(userId, password)) return
+    throw new AppError('invalid_input', 'the password is not right')
+  }
+  if (await isFreshSignIn(db, FRESH_MINUTES)) return
+  throw new AppError(
+    'invalid_input',
+    `give the password, or sign in again: this session is older than ${FRESH_MINUTES} minutes`,
+  )
+}

@@ -1,0 +1,45 @@
+import { AppError } from '#server/rpc/errors.ts'
+import { ProviderError } from './provider.ts'
+import { providerOf } from './registry.ts'
+import type { ProviderName } from './schema.ts'
+
+/** What a provider's failure is to the caller; everything else stays what it is. */
+export function explain(error: unknown): unknown {
+  if (!(error instanceof ProviderError)) return error
+  const { provider, kind, reason, retryAt } = error
+  const { title } = providerOf(provider)
+  const details = { cause: error, ...(retryAt === undefined ? {} : { retryAt }) }
+  switch (kind) {
+    case 'revoked':
+      return connectionRevoked(provider, error)
+    case 'rate_limited':
+      return new AppError('rate_limited', `${title} takes no more calls for now`, details)
+    case 'unreachable':
+      return new AppError(
+        'provider_unreachable',
+        `${title} can't be reached, or gave no proper answer`,
+        details,
+      )
+    case 'refused':
+      return new AppError(
+        'provider_refused',
+        `${title} refused this${reason === undefined ? '' : `: ${reason}`}`,
+        details,
+      )
+  }
+}
+
+export function connectionRevoked(provider: ProviderName, cause?: ProviderError): AppError {
+  return new AppError(
+    'connection_revoked',
+    `${providerOf(provider).title} has ended this connection: connect the account again`,
+    { cause },
+  )
+}
+
+export function notConfigured(provider: ProviderName): AppError {
+  return new AppError(
+    'provider_not_configured',
+    `${providerOf(provider).title} is not set up on this server: its operator registers an app there and sets its variables`,
+  )
+}

@@ -1,0 +1,212 @@
+// What may be uploaded, by the name that it is kept and served under. No SVG and no HTML: they run scripts where they are opened. What
+// is not listed can't be told by what it holds.
+
+import { MEDIA_ITEM_MEDIA_TYPE } from '#server/db/values.ts'
+
+export const MEDIA_TYPES = MEDIA_ITEM_MEDIA_TYPE
+export type MediaType = (typeof MEDIA_TYPES)[number]
+
+export interface FileType {
+  readonly mimeType: string
+  readonly mediaType: MediaType
+  /** What browsers, office suites and systems call it besides. */
+  readonly aliases?: readonly string[]
+  /** What else its bytes may look like. */
+  readonly seenAs?: readonly string[]
+  /** For what is announced without a type. */
+  readonly extensions: readonly string[]
+  /** Known by being text, not by its first bytes; `sometimes`: by either. */
+  readonly isText?: true | 'sometimes'
+  /** Of an image: it can be decoded here, and has a thumbnail. */
+  readonly isDecoded?: true
+}
+
+const OFFICE = 'application/vnd.openxmlformats-officedocument'
+const OPEN = 'application/vnd.oasis.opendocument'
+const ZIP = 'application/zip'
+/** Of Word, Excel and PowerPoint before 2007. */
+const COMPOUND_FILE = 'application/x-cfb'
+
+const video = (mimeType: string, rest: Rest): FileType => ({ mimeType, mediaType: 'video', ...rest })
+const audio = (mimeType: string, rest: Rest): FileType => ({ mimeType, mediaType: 'audio', ...rest })
+const image = (mimeType: string, rest: Rest): FileType => ({ mimeType, mediaType: 'image', ...rest })
+const document = (mimeType: string, rest: Rest): FileType => ({ mimeType, mediaType: 'document', ...rest })
+type Rest = Omit<FileType, 'mimeType' | 'mediaType'>
+
+export const FILE_TYPES: readonly FileType[] = Object.freeze([
+  video('video/mp4', {
+    aliases: ['video/x-m4v', 'video/m4v', 'video/x-mp4', 'application/mp4'],
+    extensions: ['mp4', 'm4v'],
+  }),
+  video('video/webm', { extensions: ['webm'] }),
+  video('video/quicktime', { aliases: ['video/mov', 'video/x-quicktime'], extensions: ['mov', 'qt'] }),
+  video('video/x-matroska', {
+    aliases: ['video/matroska', 'video/mkv', 'video/x-mkv', 'application/x-matroska'],
+    extensions: ['mkv'],
+  }),
+  video('video/ogg', { aliases: ['application/ogg', 'video/x-ogg'], extensions: ['ogv'] }),
+  video('video/3gpp', { aliases: ['video/3gp', 'video/3gpp2', 'video/3g2'], extensions: ['3gp', '3g2'] }),
+
+  audio('audio/mpeg', {
+    aliases: ['audio/mp3', 'audio/mpeg3', 'audio/x-mpeg-3', 'audio/x-mp3', 'audio/x-mpeg', 'audio/mpg'],
+    extensions: ['mp3'],
+  }),
+  audio('audio/mp4', {
+    aliases: ['audio/x-m4a', 'audio/m4a', 'audio/x-mp4', 'audio/mp4a-latm', 'audio/x-m4b'],
+    seenAs: ['video/mp4'],
+    extensions: ['m4a', 'm4b'],
+  }),
+  audio('audio/wav', {
+    aliases: ['audio/x-wav', 'audio/wave', 'audio/vnd.wave', 'audio/x-pn-wav'],
+    extensions: ['wav'],
+  }),
+  audio('audio/ogg', {
+    aliases: ['audio/opus', 'audio/vorbis', 'audio/x-ogg', 'application/ogg', 'application/x-ogg'],
+    extensions: ['ogg', 'oga', 'opus'],
+  }),
+  audio('audio/flac', { aliases: ['audio/x-flac', 'application/flac'], extensions: ['flac'] }),
+  audio('audio/aac', {
+    aliases: ['audio/x-aac', 'audio/aacp', 'audio/vnd.dlna.adts', 'audio/x-hx-aac-adts'],
+    extensions: ['aac'],
+  }),
+  audio('audio/webm', { seenAs: ['video/webm'], extensions: ['weba', 'webm'] }),
+
+  image('image/png', {
+    aliases: ['image/x-png', 'image/apng'],
+    extensions: ['png', 'apng'],
+    isDecoded: true,
+  }),
+  image('image/jpeg', {
+    aliases: ['image/jpg', 'image/pjpeg', 'image/jfif', 'image/x-jpeg', 'image/x-jpg'],
+    extensions: ['jpg', 'jpeg', 'jfif', 'pjpeg', 'jpe'],
+    isDecoded: true,
+  }),
+  image('image/webp', { aliases: ['image/x-webp'], extensions: ['webp'], isDecoded: true }),
+  image('image/gif', { aliases: ['image/x-gif'], extensions: ['gif'], isDecoded: true }),
+  image('image/avif', {
+    aliases: ['image/avif-sequence', 'image/avifs'],
+    seenAs: ['image/heif'],
+    extensions: ['avif', 'avifs'],
+    isDecoded: true,
+  }),
+  image('image/heic', {
+    aliases: ['image/heics', 'image/heic-sequence', 'image/x-heic'],
+    seenAs: ['image/heif', 'image/heif-sequence'],
+    extensions: ['heic', 'heics'],
+  }),
+  image('image/heif', {
+    aliases: ['image/heifs', 'image/heif-sequence', 'image/x-heif'],
+    seenAs: ['image/heic', 'image/heic-sequence'],
+    extensions: ['heif', 'heifs', 'hif'],
+  }),
+  image('image/vnd.microsoft.icon', {
+    aliases: ['image/x-icon', 'image/ico', 'image/icon', 'image/x-ico'],
+    extensions: ['ico'],
+  }),
+
+  document('application/pdf', { aliases: ['application/x-pdf', 'text/pdf'], extensions: ['pdf'] }),
+  document('text/plain', { extensions: ['txt', 'text', 'log'], isText: true }),
+  document('text/markdown', { aliases: ['text/x-markdown'], extensions: ['md', 'markdown'], isText: true }),
+  document('text/csv', {
+    aliases: [
+      'application/csv',
+      'text/x-csv',
+      'application/x-csv',
+      'text/comma-separated-values',
+      'text/x-comma-separated-values',
+    ],
+    extensions: ['csv'],
+    isText: true,
+  }),
+  document('text/tab-separated-values', { aliases: ['text/tsv'], extensions: ['tsv'], isText: true }),
+  document('application/yaml', {
+    aliases: ['application/x-yaml', 'text/yaml', 'text/x-yaml', 'text/vnd.yaml'],
+    extensions: ['yaml', 'yml'],
+    isText: true,
+  }),
+  document('application/json', { aliases: ['text/json'], extensions: ['json'], isText: true }),
+  document('application/rtf', {
+    aliases: ['text/rtf', 'application/x-rtf', 'text/richtext'],
+    extensions: ['rtf'],
+  }),
+  document(`${OFFICE}.wordprocessingml.document`, { seenAs: [ZIP], extensions: ['docx'] }),
+  document(`${OFFICE}.spreadsheetml.sheet`, { seenAs: [ZIP], extensions: ['xlsx'] }),
+  document(`${OFFICE}.presentationml.presentation`, { seenAs: [ZIP], extensions: ['pptx'] }),
+  document(`${OPEN}.text`, {
+    aliases: ['application/x-vnd.oasis.opendocument.text'],
+    seenAs: [ZIP],
+    extensions: ['odt'],
+  }),
+  document(`${OPEN}.spreadsheet`, {
+    aliases: ['application/x-vnd.oasis.opendocument.spreadsheet'],
+    seenAs: [ZIP],
+    extensions: ['ods'],
+  }),
+  document(`${OPEN}.presentation`, {
+    aliases: ['application/x-vnd.oasis.opendocument.presentation'],
+    seenAs: [ZIP],
+    extensions: ['odp'],
+  }),
+  document('application/msword', {
+    aliases: ['application/x-msword', 'application/doc'],
+    seenAs: [COMPOUND_FILE],
+    extensions: ['doc'],
+  }),
+  // Also of a CSV, where Excel is installed.
+  document('application/vnd.ms-excel', {
+    aliases: ['application/excel', 'application/x-excel', 'application/x-msexcel', 'application/msexcel'],
+    seenAs: [COMPOUND_FILE],
+    extensions: ['xls'],
+    isText: 'sometimes',
+  }),
+  document('application/vnd.ms-powerpoint', {
+    aliases: ['application/powerpoint', 'application/x-mspowerpoint', 'application/mspowerpoint'],
+    seenAs: [COMPOUND_FILE],
+    extensions: ['ppt'],
+  }),
+  document(ZIP, {
+    aliases: ['application/x-zip-compressed', 'application/x-zip', 'application/zip-compressed'],
+    // An office's files are archives.
+    seenAs: [
+      ...['wordprocessingml.document', 'spreadsheetml.sheet', 'presentationml.presentation'].map(
+        kind => `${OFFICE}.${kind}`,
+      ),
+      ...['text', 'spreadsheet', 'presentation', 'graphics'].map(kind => `${OPEN}.${kind}`),
+      'application/epub+zip',
+    ],
+    extensions: ['zip'],
+  }),
+])
+
+/** What a browser says of a file whose type it does not know. */
+const UNKNOWN = new Set(['', 'application/octet-stream', 'binary/octet-stream', 'application/x-download'])
+
+const BY_MIME_TYPE = new Map(FILE_TYPES.map(type => [type.mimeType, type]))
+
+/** The type that is kept under this name. */
+export function findFileType(mimeType: string): FileType | undefined {
+  return BY_MIME_TYPE.get(mimeType)
+}
+
+/** Whether this is a type's name, or another name of it. */
+export function isNameOf({ mimeType, aliases = [] }: FileType, name: string): boolean {
+  return mimeType === name || aliases.includes(name)
+}
+
+/**
+ * The type that an uploader means: by its name, in lower case and with parameters such as a charset, or by the file's extension where
+ * the name says nothing.
+ */
+export function resolveFileType(announced: {
+  mediaType: MediaType
+  mimeType: string
+  fileName: string
+}): FileType | undefined {
+  const name = announced.mimeType.split(';', 1)[0]?.trim().toLowerCase() ?? ''
+  const extension = /\.([a-z0-9]+)$/i.exec(announced.fileName)?.[1]?.toLowerCase() ?? ''
+  const types = FILE_TYPES.filter(({ mediaType }) => mediaType === announced.mediaType)
+  const byExtension = types.find(({ extensions }) => extensions.includes(extension))
+  if (UNKNOWN.has(name)) return byExtension
+  const byName = types.find(type => isNameOf(type, name))
+  return byName?.isText === 'sometimes' && byExtension?.isText === true ? byExtension : byName
+}

@@ -1,0 +1,237 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { type Actor, createActor } from '#server/testing/actors.ts'
+
+import {
+  ask,
+  beginUpload,
+  callsInFlight,
+  type MediaHouse,
+  openMediaHouse,
+  pngFile,
+  type SampleFile,
+  textFile,
+} from '#server/testing/media.ts'
+import { createInspections } from './inspection/inspections.ts'
+
+/** Of one user, over all processes: migrations/0025_media.sql. */
+const MAX_OF_USER = 32
+
+let house: MediaHouse
+let ada: Actor
+let release: (() => void) | undefined
+
+beforeAll(async () => {
+  house = await openMediaHouse()
+})
+beforeEach(async () => {
+  ada = await createActor(house, { name: 'Ada' })
+})
+afterEach(() => release?.())
+afterAll(() => house.close())
+
+/** A file that has arrived and waits to be completed. */
+async function arrive(file: SampleFile = textFile(), actor = ada): Promise<string> {
+  const { media, uploadUrl, headers } = await beginUpload(actor, file)
+  const answer = await ask(house, uploadUrl, { method: 'PUT', headers: { ...headers }, body: file.bytes })
+  if (answer.status !== 204) throw new Error(`the upload was answered ${answer.status}: ${answer.body}`)
+  return media.id
+}
+
+async function arriveAll(count: number): Promise<string[]> {
+  const ids: string[] = []
+  while (ids.length < count) ids.push(await arrive())
+  return ids
+}
+
+/** Lets nobody read a file until it is released, so that inspections last. */
+function holdStore(): void {
+  const store = house.services.media
+  const { read } = store
+  const held = Promise.withResolvers<void>()
+  Object.assign(store, { read: (...args: Parameters<typeof read>) => held.promise.then(() => read(...args)) })
+  release = () => {
+    Object.assign(store, { read })
+    held.resolve()
+  }
+}
+
+const statusOf = async (id: string, actor = ada) => (await actor.caller().media.get({ id })).status
+const countOf = async (status: string, actor = ada) =>
+  (await actor.caller().media.list({ status: status as 'ready', limit: 100 })).items.length
+
+/** Items that some process began to inspect so long ago. */
+function insertInspected(count: number, age: string) {
+  return house.owner.query(
+    `insert into app.media_items
+       (user_id, title, media_type, mime_type, file_name, file_size_bytes, status, uploaded_at, updated_at)
+     select $1, 'x', 'document', 'text/plain', 'x.txt', 1, 'processing', now(), now() - $3::interval
+     from generate_series(1, $2)`,
+    [ada.userId, count, age],
+  )
+}
+
+const RATE_LIMITED = { cause: { reason: 'rate_limited', retryAt: expect.any(Date) } }
+
+/** Completes over HTTP, on a connection that the test may end. */
+async function complete(id: string, actor = ada) {
+  const socket = connect(house.port, '127.0.0.1').on('error', () => {})
+  await once(socket, 'connect')
+  const body = JSON.stringify({ json: { id } })
+  const head = `POST /trpc/media.completeUpload HTTP/1.1\r\nhost: x\r\nauthorization: ${actor.authorization}\r\n`
+  socket.write(
+    `${head}content-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+  )
+  let text = ''
+  socket.on('data', chunk => {
+    text += chunk
+  })
+  const answer = once(socket, 'close').then(() => text)
+  return { socket, answer }
+}
+
+describe('files that are being inspected', () => {
+  it(`are at most ${MAX_OF_USER} of one user, however many are completed at once, and another's do not count`, async () => {
+    const bob = await createActor(house, { name: 'Bob' })
+    const ids = await arriveAll(MAX_OF_USER + 8)
+    const his = await arrive(textFile(), bob)
+    holdStore()
+    const calls = ids.map(id => ada.caller().media.completeUpload({ id }))
+    const outcomes = Promise.allSettled(calls)
+    await expect.poll(() => countOf('uploading')).toBe(8)
+    await expect
+      .poll(async () => (await countOf('uploaded')) + (await countOf('processing')))
+      .toBe(MAX_OF_USER)
+    const completed = bob.caller().media.completeUpload({ id: his })
+    await expect.poll(() => statusOf(his, bob)).toBe('processing')
+    release?.()
+    expect(await completed).toMatchObject({ status: 'ready' })
+    const refused = (await outcomes).filter(outcome => outcome.status === 'rejected')
+    expect(refused).toHaveLength(8)
+    for (const { reason } of refused) expect(reason).toMatchObject(RATE_LIMITED)
+
+    const left = (await ada.caller().media.list({ status: 'uploading' })).items
+    for (const { id } of left) {
+      expect(await ada.caller().media.completeUpload({ id })).toMatchObject({ status: 'ready' })
+    }
+  })
+
+  it('of a process that ended count for five minutes', async () => {
+    const id = await arrive()
+    await insertInspected(MAX_OF_USER, '6 minutes')
+    expect(await ada.caller().media.completeUpload({ id })).toMatchObject({ status: 'ready' })
+    const other = await arrive()
+    await insertInspected(MAX_OF_USER, '4 minutes')
+    await expect(ada.caller().media.completeUpload({ id: other })).rejects.toMatchObject(RATE_LIMITED)
+    expect(await statusOf(other)).toBe('uploading')
+  })
+
+  it('are counted in turn: of two that begin at once, the second sees the first', async () => {
+    const [first = '', second = ''] = await arriveAll(2)
+    await insertInspected(MAX_OF_USER - 1, '1 minute')
+    const other = await house.owner.connect()
+    try {
+      await other.query('begin')
+      await other.query("update app.media_items set status = 'uploaded', uploaded_at = now() where id = $1", [
+        first,
+      ])
+      const call = ada.caller().media.completeUpload({ id: second })
+      const outcome = call.then(
+        () => 'completed',
+        (error: unknown) => error,
+      )
+      await expect
+        .poll(async () => {
+          const { rows } = await house.owner.query(
+            `select from pg_locks join pg_stat_activity using (pid)
+             where not granted and datname = current_database()`,
+          )
+          return rows.length > 0 || (await statusOf(second)) !== 'uploading'
+        })
+        .toBe(true)
+      await other.query('commit')
+      expect(await outcome).toMatchObject(RATE_LIMITED)
+    } finally {
+      await other.query('rollback')
+      other.release()
+    }
+  })
+
+  it('take no capacity from calls', async () => {
+    const ids = await arriveAll(6)
+    holdStore()
+    const answers = await Promise.all(ids.map(id => complete(id)))
+    await expect.poll(async () => (await countOf('uploaded')) + (await countOf('processing'))).toBe(6)
+    await expect.poll(() => callsInFlight(house)).toBe(0)
+    release?.()
+    for (const { answer } of answers) expect(await answer).toMatch(/^HTTP\/1.1 200 /)
+    expect(await countOf('ready')).toBe(6)
+    expect(await callsInFlight(house)).toBe(0)
+  })
+
+  it('wait again once their callers have left, whether it was their turn or not', async () => {
+    const ids = await arriveAll(3)
+    holdStore()
+    const calls = await Promise.all(ids.map(id => complete(id)))
+    await expect.poll(() => countOf('uploading')).toBe(0)
+    for (const { socket } of calls) socket.destroy()
+    await expect.poll(() => countOf('uploading')).toBe(3)
+    release?.()
+    for (const id of ids) {
+      expect(await ada.caller().media.completeUpload({ id })).toMatchObject({ status: 'ready' })
+    }
+  })
+})
+
+it('past the length of its queue a process refuses for a moment, and the item waits', async () => {
+  const busy = await openMediaHouse({
+    inspections: createInspections({ queue: { atOnce: 1, maxWaiting: 0 } }),
+  })
+  try {
+    const actor = await createActor(busy, { name: 'Eve' })
+    const held = Promise.withResolvers<void>()
+    const { read } = busy.services.media
+    Object.assign(busy.services.media, {
+      read: (...args: Parameters<typeof read>) => held.promise.then(() => read(...args)),
+    })
+    const file = textFile()
+    const ids = await Promise.all(
+      [1, 2].map(async () => {
+        const { media, uploadUrl, headers } = await beginUpload(actor, file)
+        await ask(busy, uploadUrl, { method: 'PUT', headers: { ...headers }, body: file.bytes })
+        return media.id
+      }),
+    )
+    const [first = '', second = ''] = ids
+    const running = actor.caller().media.completeUpload({ id: first })
+    await expect.poll(() => statusOf(first, actor)).toBe('processing')
+    await expect(actor.caller().media.completeUpload({ id: second })).rejects.toMatchObject({
+      cause: { reason: 'overloaded', retryAt: expect.any(Date) },
+    })
+    expect(await statusOf(second, actor)).toBe('uploading')
+    held.resolve()
+    expect(await running).toMatchObject({ status: 'ready' })
+    expect(await actor.caller().media.completeUpload({ id: second })).toMatchObject({ status: 'ready' })
+  } finally {
+    await busy.close()
+  }
+})
+
+it('a file that takes too much to inspect fails with what it took, and is gone', async () => {
+  const strict = await openMediaHouse({
+    inspections: createInspections({ limits: { memoryBytes: 1024 ** 2 } }),
+  })
+  try {
+    const actor = await createActor(strict, { name: 'Eve' })
+    const file = await pngFile(4_000, 4_000)
+    const { media, uploadUrl, headers } = await beginUpload(actor, file)
+    await ask(strict, uploadUrl, { method: 'PUT', headers: { ...headers }, body: file.bytes })
+    const completed = await actor.caller().media.completeUpload({ id: media.id })
+    expect(completed).toMatchObject({ status: 'failed' })
+    expect(completed.error).toMatch(/^the file takes more than 1 MiB of memory/)
+    expect((await strict.files()).filter(path => path.includes(media.id))).toEqual([])
+  } finally {
+    await strict.close()
+  }
+})

@@ -1,0 +1,125 @@
+import type { S3Client } from '@aws-sdk/client-s3'
+import type { S3Config } from '#server/app/config/media.ts'
+import { AppError } from '#server/rpc/errors.ts'
+import { contentDisposition } from './content-disposition.ts'
+import type { FileStore } from './store.ts'
+
+const CONNECT_TIMEOUT_MS = 5_000
+const REQUEST_TIMEOUT_MS = 30_000
+const MAX_ATTEMPTS = 3
+
+export interface S3Store extends FileStore {
+  readonly kind: 's3'
+}
+
+/** Keeps files in a bucket, behind addresses of its own that are signed here. Loads the SDK when it is first used. */
+export function openS3Store(config: S3Config): S3Store {
+  const Bucket = config.bucket
+  let loading: ReturnType<typeof load> | undefined
+  const sdk = () => (loading ??= load(config))
+
+  /** Calls the bucket. Throws `provider_unreachable` where it does not answer, or refuses. */
+  async function ask<T>(call: (s3: Awaited<ReturnType<typeof load>>) => Promise<T>): Promise<T> {
+    try {
+      return await call(await sdk())
+    } catch (error) {
+      if (error instanceof AppError) throw error
+      throw new AppError('provider_unreachable', 'the store of media files did not answer as it should', {
+        cause: error,
+      })
+    }
+  }
+
+  return {
+    kind: 's3',
+    async createUploadAddress({ key, sizeBytes, mimeType, expiresAt }) {
+      const { commands, client, getSignedUrl } = await sdk()
+      const command = new commands.PutObjectCommand({
+        Bucket,
+        Key: key,
+        ContentLength: sizeBytes,
+        ContentType: mimeType,
+        // The address opens the place once: what was checked is not replaced.
+        IfNoneMatch: '*',
+      })
+      const url = await getSignedUrl(client, command, {
+        expiresIn: secondsUntil(expiresAt),
+        signableHeaders: new Set(['host', 'content-length', 'content-type', 'if-none-match']),
+      })
+      return { url, method: 'PUT', headers: { 'content-type': mimeType, 'if-none-match': '*' } }
+    },
+    async createDownloadUrl(grant) {
+      const { commands, client, getSignedUrl } = await sdk()
+      const command = new commands.GetObjectCommand({
+        Bucket,
+        Key: grant.key,
+        ResponseContentType: grant.mimeType,
+        ResponseContentDisposition: contentDisposition(grant),
+        ResponseCacheControl: 'private, no-store',
+      })
+      return getSignedUrl(client, command, { expiresIn: secondsUntil(grant.expiresAt) })
+    },
+    sizeOf: (_identity, Key) =>
+      ask(async ({ commands, client }) => {
+        try {
+          const head = await client.send(new commands.HeadObjectCommand({ Bucket, Key }))
+          return head.ContentLength ?? null
+        } catch (error) {
+          if (isMissing(error)) return null
+          throw error
+        }
+      }),
+    read: (_identity, Key, { start, end }) =>
+      ask(async ({ commands, client }) => {
+        if (end <= start) return new Uint8Array()
+        const Range = `bytes=${start}-${end - 1}`
+        const { Body, ContentLength = 0 } = await client.send(
+          new commands.GetObjectCommand({ Bucket, Key, Range }),
+        )
+        // One that ignores the range would send all of it.
+        if (ContentLength > end - start) throw new Error('the store does not serve ranges')
+        return (await Body?.transformToByteArray()) ?? new Uint8Array()
+      }),
+    write: (_identity, Key, { bytes, mimeType }) =>
+      ask(async ({ commands, client }) => {
+        await client.send(new commands.PutObjectCommand({ Bucket, Key, Body: bytes, ContentType: mimeType }))
+      }),
+    remove: Key =>
+      ask(async ({ commands, client }) => {
+        await client.send(new commands.DeleteObjectCommand({ Bucket, Key }))
+      }),
+    // A bucket shows nothing of an upload that breaks off.
+    removeDrafts: async () => {},
+  }
+}
+
+async function load(config: S3Config) {
+  const [commands, { getSignedUrl }] = await Promise.all([
+    import('@aws-sdk/client-s3'),
+    import('@aws-sdk/s3-request-presigner'),
+  ])
+  const client: S3Client = new commands.S3Client({
+    region: config.region,
+    credentials: { accessKeyId: config.accessKeyId, secretAccessKey: config.secretAccessKey },
+    // MinIO, R2 and their like have one host for all buckets.
+    ...(config.endpoint === null ? {} : { endpoint: config.endpoint, forcePathStyle: true }),
+    // Else the checksum of an empty body is signed into upload addresses.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    maxAttempts: MAX_ATTEMPTS,
+    requestHandler: {
+      connectionTimeout: CONNECT_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      throwOnRequestTimeout: true,
+    },
+  })
+  return { commands, client, getSignedUrl }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && (error.name === 'NotFound' || error.name === 'NoSuchKey')
+}
+
+function secondsUntil(time: number): number {
+  return Math.max(1, Math.round((time - Date.now()) / 1_000))
+}

@@ -1,0 +1,15 @@
+import type { FastifyInstance } from 'fastify'
+import type { Services } from '#server/app/services.ts'
+import { type DownloadLimits, registerDownloadRoute } from './download-route.ts'
+import { registerUploadRoute, type UploadLimits } from './upload-route.ts'
+
+/** Serves the addresses of files that are kept here. A bucket serves its own. */
+export function serveMedia(
+  app: FastifyInstance,
+  { media, pools, places }: Pick<Services, 'media' | 'pools' | 'places'>,
+  limits: { upload?: Partial<UploadLimits>; download?: Partial<DownloadLimits> } = {},
+): void {
+  if (media.kind !== 'disk') return
+  registerUploadRoute(app, { pools, places, store: media }, limits.upload)
+  registerDownloadRoute(app, media, limits.download)
+}

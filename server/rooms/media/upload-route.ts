@@ -1,0 +1,104 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Services } from '#server/app/services.ts'
+import { toAppError } from '#server/db/errors.ts'
+import { discardRest, UPLOAD_PREFIX } from '#server/http/uploads.ts'
+import { AppError } from '#server/rpc/errors.ts'
+import type { UploadGrant } from './addresses.ts'
+import { alreadyThere, type DiskStore } from './disk-store.ts'
+import { findFileType, isNameOf } from './file-types.ts'
+
+export interface UploadLimits {
+  /** Uploads at once, in this process. */
+  readonly maxAtOnce: number
+  /** A sender that sends nothing for this long is cut off. */
+  readonly stallMs: number
+  readonly maxDurationMs: number
+}
+
+const LIMITS: UploadLimits = { maxAtOnce: 64, stallMs: 30_000, maxDurationMs: 6 * 60 * 60_000 }
+const RETRY_MS = 5_000
+
+type UploadServices = Pick<Services, 'pools' | 'places'> & { readonly store: DiskStore }
+
+/**
+ * Takes the files whose addresses `media.createUpload` gives out. The address is all that an upload needs, and takes one file of
+ * the announced size and type. An upload that breaks off leaves nothing.
+ */
+export function registerUploadRoute(
+  app: FastifyInstance,
+  services: UploadServices,
+  limits: Partial<UploadLimits> = {},
+): void {
+  const { maxAtOnce, stallMs, maxDurationMs } = { ...LIMITS, ...limits }
+  const { store } = services
+  let running = 0
+
+  app.register(async scope => {
+    // The body stays a stream, of any size and type.
+    scope.removeAllContentTypeParsers()
+    scope.addContentTypeParser('*', (_request, _body, done) => done(null))
+    scope.route({
+      method: 'PUT',
+      url: `${UPLOAD_PREFIX}*`,
+      handler: async (request: FastifyRequest, reply: FastifyReply) => {
+        const { raw } = request
+        reply.raw.once('finish', () => discardRest(raw))
+        const grant = grantOf(store, request)
+        checkHeaders(grant, raw.headers)
+        if (running >= maxAtOnce) {
+          const retryAt = new Date(Date.now() + RETRY_MS)
+          throw new AppError('overloaded', 'too many files are being received; try again', { retryAt })
+        }
+        running++
+        const timer = setTimeout(() => raw.destroy(), maxDurationMs)
+        raw.setTimeout(stallMs, () => raw.destroy())
+        // Writing the last of it to the disk takes the time it takes.
+        raw.once('end', () => raw.setTimeout(0))
+        let giveBack: (() => void) | undefined
+        try {
+          await assertOpen(services, grant)
+          giveBack = await services.places.take('uploads', grant.userId)
+          if (await store.has(grant.key)) throw alreadyThere()
+          await store.receive(raw, grant)
+        } catch (error) {
+          // The sender is gone.
+          if (raw.destroyed && !raw.complete) return reply.hijack()
+          throw toAppError(error) ?? error
+        } finally {
+          running--
+          giveBack?.()
+          clearTimeout(timer)
+        }
+        return reply.code(204).header('cache-control', 'no-store').send()
+      },
+    })
+  })
+}
+
+function grantOf(store: DiskStore, request: FastifyRequest): UploadGrant {
+  const grant = store.addresses.readUpload((request.params as { '*': string })['*'])
+  if (grant) return grant
+  throw new AppError('unauthenticated', 'this address was not given out, or has expired')
+}
+
+function checkHeaders(
+  { sizeBytes, mimeType }: UploadGrant,
+  headers: { 'content-length'?: string | undefined; 'content-type'?: string | undefined },
+): void {
+  const announced = headers['content-length']
+  if (announced === undefined || Number(announced) < sizeBytes) {
+    throw new AppError('invalid_input', `content-length must be ${sizeBytes}, as it was announced`)
+  }
+  if (Number(announced) > sizeBytes)
+    throw new AppError('too_large', `the file is larger than ${sizeBytes} bytes`)
+  const given = headers['content-type']?.trim().toLowerCase() ?? ''
+  const type = findFileType(mimeType)
+  if (!type || !isNameOf(type, given)) {
+    throw new AppError('invalid_input', `content-type must be ${mimeType}, as it was announced`)
+  }
+}
+
+async function assertOpen({ pools }: UploadServices, { userId, mediaId }: UploadGrant): Promise<void> {
+  if (await pools.system.isUploadOpen(userId, mediaId)) return
+  throw new AppError('illegal_transition', 'the media item of this address does not wait for a file any more')
+}

@@ -1,0 +1,336 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Provider } from '#server/rooms/keys/schema.ts'
+import type { Caller } from '#server/rpc/caller.ts'
+import type { Scope } from '#server/rpc/scopes.ts'
+import {
+  type Actor,
+  anonymous,
+  createActor,
+  createApiToken,
+  type House,
+  openHouse,
+  WORKER_KEY,
+} from '#server/testing/actors.ts'
+import { callerUnder, createClaimedTask, lapseLease, whileTaskChangesHands } from '#server/testing/claims.ts'
+import { reasonOf, refusalOf } from '#server/testing/refusal.ts'
+
+let house: House
+let ada: Actor
+let bob: Actor
+
+beforeAll(async () => {
+  house = await openHouse()
+})
+beforeEach(async () => {
+  ada = await createActor(house, { name: 'Ada' })
+  bob = await createActor(house, { name: 'Bob' })
+})
+afterAll(() => house.close())
+
+const KEY = 'sk-ant-api03-0123456789abcdefghijklmnopqrstuvwxyz'
+const SECRETS = {
+  env: { TOKEN: 'env-secret' },
+  headers: { Authorization: 'Bearer header-secret' },
+  oauthClientId: 'oauth-id',
+  oauthClientSecret: 'oauth-secret',
+}
+
+function createConnector(actor: Actor, name = 'Wiki') {
+  return actor
+    .caller()
+    .connectors.create({ kind: 'remote', name, url: 'https://mcp.example.com/', ...SECRETS })
+}
+
+interface Uses {
+  connectorIds?: string[]
+  keyProviders?: Provider[]
+}
+
+/** A new task of the actor's, at work under a lease that was claimed with such a token. */
+async function claimed(actor: Actor, uses: Uses, scopes: Scope[] = ['tasks:work', 'keys:reveal']) {
+  const { id } = await actor.caller().tasks.create({ prompt: 'x', ...uses })
+  const token = await createApiToken(actor, { scopes })
+  const claim = await token.caller().tasks.claim({ worker: 'w' })
+  if (claim?.task.id !== id) throw new Error('another task was claimed')
+  return { id, token, lease: claim.lease, worker: callerUnder(house, claim.lease) }
+}
+
+async function usesOf(taskId: string) {
+  const { rows } = await house.owner.query<{ connectors: string[]; keys: string[] }>(
+    `select
+       array(select connector_id::text from app.task_connectors where task_id = $1 order by 1) as connectors,
+       array(select provider from app.task_keys where task_id = $1 order by 1) as keys`,
+    [taskId],
+  )
+  return rows[0]
+}
+
+async function countTasks(actor: Actor): Promise<number> {
+  return (await actor.caller().tasks.list()).items.length
+}
+
+describe('a new task', () => {
+  it('names the connectors and the keys that it may use', async () => {
+    const one = await createConnector(ada, 'one')
+    const two = await createConnector(ada, 'two')
+    const task = await ada.caller().tasks.create({
+      prompt: 'x',
+      connectorIds: [two.id.toUpperCase(), one.id],
+      keyProviders: ['openai', 'anthropic'],
+    })
+    expect(task).toEqual(await ada.caller().tasks.get({ id: task.id }))
+    expect(await usesOf(task.id)).toEqual({
+      connectors: [one.id, two.id].sort(),
+      keys: ['anthropic', 'openai'],
+    })
+    expect((await ada.caller().usage.today()).tasks.used).toBe(1)
+  })
+
+  it('may name one kind or none', async () => {
+    const { id: connectorId } = await createConnector(ada)
+    const cases: [Uses, { connectors: string[]; keys: string[] }][] = [
+      [{ connectorIds: [connectorId] }, { connectors: [connectorId], keys: [] }],
+      [{ keyProviders: ['gemini'] }, { connectors: [], keys: ['gemini'] }],
+      [
+        { connectorIds: [], keyProviders: [] },
+        { connectors: [], keys: [] },
+      ],
+    ]
+    for (const [uses, expected] of cases) {
+      const { id } = await ada.caller().tasks.create({ prompt: 'x', ...uses })
+      expect(await usesOf(id)).toEqual(expected)
+    }
+  })
+
+  it('is not made with a connector that is missing or someone else’s, and costs no quota then', async () => {
+    const { id: mine } = await createConnector(ada)
+    const { id: foreign } = await createConnector(bob)
+    const missing = '01900000-0000-7000-8000-000000000000'
+    const refusals = []
+    for (const id of [foreign, missing]) {
+      refusals.push(await refusalOf(ada.caller().tasks.create({ prompt: 'x', connectorIds: [mine, id] })))
+    }
+    expect(refusals[0]).toMatchObject({ code: 'NOT_FOUND', reason: 'not_found' })
+    expect(refusals[0]).toEqual(refusals[1])
+    expect(await countTasks(ada)).toBe(0)
+    expect((await ada.caller().usage.today()).tasks.used).toBe(0)
+  })
+
+  it('is not made past the quota, and names nothing then', async () => {
+    const limited = await createActor(house, { name: 'Limited' })
+    await limited.caller().settings.set({ key: 'maxTasksPerDay', value: 0 })
+    const call = limited.caller().tasks.create({ prompt: 'x', keyProviders: ['openai'] })
+    expect(await reasonOf(call)).toBe('daily_quota')
+    const { rows } = await house.owner.query('select from app.task_keys where user_id = $1', [limited.userId])
+    expect(rows).toEqual([])
+  })
+
+  it.each([
+    ['a connector twice', { connectorIds: Array(2).fill('01900000-0000-7000-8000-000000000000') }],
+    ['what is no id', { connectorIds: ['x'] }],
+    [
+      'too many connectors',
+      {
+        connectorIds: Array.from(
+          { length: 51 },
+          (_, index) => `01900000-0000-7000-8000-0000000000${String(index).padStart(2, '0')}`,
+        ),
+      },
+    ],
+    ['a provider twice', { keyProviders: ['openai', 'openai'] }],
+    ['an unknown provider', { keyProviders: ['acme'] }],
+  ])('does not name %s', async (_, uses) => {
+    const { code } = await refusalOf(ada.caller().tasks.create({ prompt: 'x', ...(uses as Uses) }))
+    expect(code).toBe('BAD_REQUEST')
+  })
+})
+
+describe('a worker is given', () => {
+  it('the keys and connectors that its task names, and no other', async () => {
+    const { id: connectorId } = await createConnector(ada)
+    const { id: another } = await createConnector(ada, 'another')
+    for (const provider of ['anthropic', 'openai', 'gemini'] as const)
+      await ada.caller().keys.set({ provider, value: `${KEY}-${provider}` })
+    await ada.caller().tasks.create({ prompt: 'x', keyProviders: ['gemini'], connectorIds: [another] })
+    await anonymous(house, { authorization: ada.authorization }).tasks.claim({ worker: 'busy' })
+    const { worker } = await claimed(ada, {
+      connectorIds: [connectorId],
+      keyProviders: ['openai', 'anthropic'],
+    })
+    expect(await worker.tasks.secrets()).toEqual({
+      keys: [
+        { provider: 'anthropic', value: `${KEY}-anthropic`, unreadable: false },
+        { provider: 'openai', value: `${KEY}-openai`, unreadable: false },
+      ],
+      connectors: [
+        {
+          id: connectorId,
+          name: 'Wiki',
+          kind: 'remote',
+          command: null,
+          args: [],
+          url: 'https://mcp.example.com/',
+          ...SECRETS,
+          unreadable: [],
+        },
+      ],
+    })
+    // What another task names is neither given nor used.
+    expect(await ada.caller().keys.list()).toMatchObject([
+      { provider: 'anthropic', lastUsedAt: expect.any(Date) },
+      { provider: 'gemini', lastUsedAt: null },
+      { provider: 'openai', lastUsedAt: expect.any(Date) },
+    ])
+  })
+
+  it('nothing for a task that names nothing', async () => {
+    await createConnector(ada)
+    await ada.caller().keys.set({ provider: 'anthropic', value: KEY })
+    const { worker } = await claimed(ada, {})
+    expect(await worker.tasks.secrets()).toEqual({ keys: [], connectors: [] })
+    expect(await ada.caller().keys.list()).toMatchObject([{ lastUsedAt: null }])
+  })
+
+  it('a key that was set, or set anew, after the task was created', async () => {
+    const { worker } = await claimed(ada, { keyProviders: ['anthropic'] })
+    expect((await worker.tasks.secrets()).keys).toEqual([
+      { provider: 'anthropic', value: null, unreadable: false },
+    ])
+    for (const value of ['the first', 'the second']) {
+      await ada.caller().keys.set({ provider: 'anthropic', value })
+      expect((await worker.tasks.secrets()).keys).toMatchObject([{ value }])
+    }
+  })
+
+  it('a key whose use is then known to its owner', async () => {
+    await ada.caller().keys.set({ provider: 'anthropic', value: KEY })
+    await ada.caller().keys.set({ provider: 'openai', value: KEY })
+    const { worker } = await claimed(ada, { keyProviders: ['openai'] })
+    await worker.tasks.secrets()
+    expect(await ada.caller().keys.list()).toMatchObject([
+      { provider: 'anthropic', lastUsedAt: null },
+      { provider: 'openai', lastUsedAt: expect.any(Date) },
+    ])
+  })
+
+  it('the rest where one value does not open', async () => {
+    const { id: connectorId } = await createConnector(ada)
+    await ada.caller().keys.set({ provider: 'anthropic', value: KEY })
+    await ada.caller().keys.set({ provider: 'openai', value: KEY })
+    await house.owner.query(
+      `update app.provider_keys p set value = o.value from app.provider_keys o
+       where p.user_id = $1 and o.user_id = $1 and p.provider = 'anthropic' and o.provider = 'openai'`,
+      [ada.userId],
+    )
+    await house.owner.query('update app.connectors set headers = env where id = $1', [connectorId])
+    const { worker } = await claimed(ada, {
+      connectorIds: [connectorId],
+      keyProviders: ['anthropic', 'openai'],
+    })
+    const { keys, connectors } = await worker.tasks.secrets()
+    expect(keys).toEqual([
+      { provider: 'anthropic', value: null, unreadable: true },
+      { provider: 'openai', value: KEY, unreadable: false },
+    ])
+    expect(connectors).toMatchObject([{ ...SECRETS, headers: {}, unreadable: ['headers'] }])
+  })
+
+  it('nothing of a connector that was removed', async () => {
+    const { id: connectorId } = await createConnector(ada)
+    const { worker } = await claimed(ada, { connectorIds: [connectorId] })
+    await ada.caller().connectors.remove({ id: connectorId })
+    expect(await worker.tasks.secrets()).toEqual({ keys: [], connectors: [] })
+  })
+
+  it('the same whatever another worker of the same owner asks at the same time', async () => {
+    for (const provider of ['anthropic', 'openai'] as const)
+      await ada.caller().keys.set({ provider, value: KEY })
+    const workers: Caller[] = []
+    for (const keyProviders of [
+      ['anthropic', 'openai'],
+      ['openai', 'anthropic'],
+    ] as Provider[][])
+      workers.push((await claimed(ada, { keyProviders })).worker)
+    const answers = await Promise.all(
+      Array.from({ length: 40 }, (_, index) => workers[index % 2]?.tasks.secrets()),
+    )
+    for (const answer of answers) expect(answer?.keys).toMatchObject([{ value: KEY }, { value: KEY }])
+  })
+
+  it('a key while it is set anew, the one or the other', async () => {
+    await ada.caller().keys.set({ provider: 'anthropic', value: 'key-0' })
+    const { worker } = await claimed(ada, { keyProviders: ['anthropic'] })
+    const answers = Array.from({ length: 30 }, async (_, index) => {
+      await ada.caller().keys.set({ provider: 'anthropic', value: `key-${index}` })
+      return worker.tasks.secrets()
+    })
+    for (const { keys } of await Promise.all(answers)) {
+      expect(keys).toMatchObject([{ value: expect.stringMatching(/^key-\d+$/), unreadable: false }])
+    }
+  })
+})
+
+describe('who claimed the task decides:', () => {
+  beforeEach(async () => {
+    await ada.caller().keys.set({ provider: 'anthropic', value: KEY })
+  })
+
+  it('a token without keys:reveal gets no secrets, and counts as no use', async () => {
+    for (const scopes of [
+      ['tasks:work'],
+      ['tasks:work', 'keys:read', 'keys:write', 'tasks:write'],
+    ] as Scope[][]) {
+      const { worker } = await claimed(ada, { keyProviders: ['anthropic'] }, scopes)
+      const refusal = await refusalOf(worker.tasks.secrets())
+      expect(refusal).toMatchObject({ code: 'FORBIDDEN', reason: 'missing_scope' })
+    }
+    expect(await ada.caller().keys.list()).toMatchObject([{ lastUsedAt: null }])
+  })
+
+  it('a session gets them, as it has every scope', async () => {
+    await ada.caller().tasks.create({ prompt: 'x', keyProviders: ['anthropic'] })
+    const claim = await ada.caller().tasks.claim({ worker: 'w' })
+    const answer = await callerUnder(house, claim?.lease ?? '').tasks.secrets()
+    expect(answer.keys).toMatchObject([{ value: KEY }])
+  })
+
+  it('the operator’s worker gets them', async () => {
+    const { id } = await ada.caller().tasks.create({ prompt: 'x', keyProviders: ['anthropic'] })
+    const operator = anonymous(house, { authorization: `Bearer ${WORKER_KEY}` })
+    let claim = await operator.tasks.claim({ worker: 'w' })
+    while (claim && claim.task.id !== id) claim = await operator.tasks.claim({ worker: 'w' })
+    const answer = await callerUnder(house, claim?.lease ?? '').tasks.secrets()
+    expect(answer.keys).toMatchObject([{ value: KEY }])
+  })
+
+  it('nobody gets them without a lease', async () => {
+    const token = await createApiToken(ada, { scopes: ['tasks:work', 'keys:reveal'] })
+    for (const caller of [ada.caller(), token.caller()])
+      expect(await reasonOf(caller.tasks.secrets())).toBe('missing_scope')
+  })
+
+  it('nobody gets them with a lease that is over', async () => {
+    const uses: Uses = { keyProviders: ['anthropic'] }
+    const lapsed = await claimed(ada, uses)
+    await lapseLease(house, lapsed.id)
+    await ada.caller().tasks.stop({ id: lapsed.id })
+    const completed = await claimed(ada, uses)
+    await completed.worker.tasks.complete()
+    const revoked = await claimed(ada, uses)
+    await ada.caller().apiTokens.revoke({ id: revoked.token.id })
+    const stopped = await claimed(ada, uses)
+    await ada.caller().tasks.stop({ id: stopped.id })
+    const removed = await claimed(ada, uses)
+    await ada.caller().tasks.stop({ id: removed.id })
+    await ada.caller().tasks.remove({ id: removed.id })
+    for (const { worker } of [lapsed, completed, revoked, stopped, removed])
+      expect(await reasonOf(worker.tasks.secrets())).toBe('lease_lost')
+    expect(await ada.caller().keys.list()).toMatchObject([{ lastUsedAt: null }])
+  })
+
+  it('a worker that waits while its lease changes hands gets nothing', async () => {
+    const { id, worker } = await createClaimedTask(house)
+    const late = whileTaskChangesHands(house, id, () => worker.tasks.secrets())
+    expect(await reasonOf(late)).toBe('lease_lost')
+  })
+})

@@ -1,0 +1,314 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  type Actor,
+  createActor,
+  createApiToken,
+  createOrganization,
+  type House,
+  openHouse,
+} from '#server/testing/actors.ts'
+import { reasonOf } from '#server/testing/refusal.ts'
+
+let house: House
+let ada: Actor
+let bob: Actor
+
+beforeAll(async () => {
+  house = await openHouse()
+  ada = await createActor(house, { name: 'Ada' })
+  bob = await createActor(house, { name: 'Bob' })
+})
+afterAll(() => house.close())
+
+async function setStatus(id: string, status: string) {
+  await house.owner.query('update app.tasks set status = $2 where id = $1', [id, status])
+}
+
+describe('creating and reading tasks', () => {
+  it('gives a new task its defaults and a title from its prompt', async () => {
+    const task = await ada.caller().tasks.create({ prompt: '  Fix the login page\nIt is broken.' })
+    expect(task).toMatchObject({
+      title: 'Fix the login page',
+      prompt: '  Fix the login page\nIt is broken.',
+      status: 'pending',
+      progress: 0,
+      options: {},
+      pullRequest: null,
+      lastLogSeq: 0,
+    })
+    expect(task).not.toHaveProperty('quota')
+    expect(await ada.caller().tasks.get({ id: task.id })).toEqual(task)
+  })
+
+  it('cuts a long first line at a word', async () => {
+    const task = await ada.caller().tasks.create({ prompt: 'word '.repeat(40) })
+    expect(task.title).toMatch(/^(word )+word…$/)
+    expect(task.title.length).toBeLessThanOrEqual(80)
+  })
+
+  it('cannot be seen by a stranger, who gets the same answer as for an id that is not there', async () => {
+    const task = await ada.caller().tasks.create({ prompt: 'mine' })
+    const foreign = await bob.caller().tasks.get({ id: task.id }).catch(String)
+    const missing = await bob.caller().tasks.get({ id: '00000000-0000-4000-8000-000000000000' }).catch(String)
+    expect(foreign).toBe(missing)
+  })
+
+  it.each([
+    ['an empty prompt', { prompt: ' ' }],
+    ['an owner', { prompt: 'x', userId: 'me' }],
+    ['NUL', { prompt: 'a\0b' }],
+    ['a lone surrogate', { prompt: 'a\ud800b' }],
+    ['an unknown option', { prompt: 'x', options: { sudo: true } }],
+    ['an address that is not http', { prompt: 'x', repoUrl: 'javascript:alert(1)' }],
+  ])('refuses %s', async (_, input) => {
+    expect(await reasonOf(ada.caller().tasks.create(input as { prompt: string }))).toBe('BAD_REQUEST')
+  })
+
+  it('files a task under an organization of the caller, and under no other', async () => {
+    const own = await createOrganization(ada)
+    const foreign = await createOrganization(bob)
+    const task = await ada.caller().tasks.create({ prompt: 'x', organizationId: own.id })
+    expect(task.organizationId).toBe(own.id)
+    expect(await reasonOf(ada.caller().tasks.create({ prompt: 'x', organizationId: foreign.id }))).toBe(
+      'not_a_member',
+    )
+  })
+
+  it('does not let a token that is bound to one organization file a task under another', async () => {
+    const [first, second] = [await createOrganization(ada), await createOrganization(ada)]
+    const token = await createApiToken(ada, { scopes: ['tasks:write'], organizationId: first.id })
+    expect(await reasonOf(token.caller().tasks.create({ prompt: 'x', organizationId: second.id }))).toBe(
+      'not_a_member',
+    )
+  })
+
+  it('keeps a task that its owner filed under an organization which they left', async () => {
+    const organization = await createOrganization(bob, [ada])
+    const task = await ada.caller().tasks.create({ prompt: 'x', organizationId: organization.id })
+    await house.owner.query('delete from auth.members where user_id = $1 and organization_id = $2', [
+      ada.userId,
+      organization.id,
+    ])
+    expect((await ada.caller().tasks.get({ id: task.id })).organizationId).toBeNull()
+  })
+})
+
+describe('listing tasks', () => {
+  it('pages through every task once, newest first, while others are created', async () => {
+    const eve = await createActor(house, { name: 'Eve' })
+    const created: string[] = []
+    for (let i = 0; i < 7; i++) created.push((await eve.caller().tasks.create({ prompt: `task ${i}` })).id)
+
+    const seen: string[] = []
+    let cursor: string | undefined
+    do {
+      const page = await eve.caller().tasks.list({ limit: 3, cursor })
+      seen.push(...page.items.map(task => task.id))
+      cursor = page.nextCursor ?? undefined
+      await eve.caller().tasks.create({ prompt: 'meanwhile' })
+    } while (cursor)
+    expect(seen).toEqual(created.toReversed())
+  })
+
+  it('finds words of title and prompt, whatever the search says', async () => {
+    const eve = await createActor(house)
+    const task = await eve.caller().tasks.create({ prompt: 'refactor the payment service', title: 'Billing' })
+    await eve.caller().tasks.create({ prompt: 'something else' })
+    const found = async (search: string) =>
+      (await eve.caller().tasks.list({ search })).items.map(({ id }) => id)
+    expect(await found('payment billing')).toEqual([task.id])
+    expect(await found('"payment service" -billing')).toEqual([])
+    expect(await found(`') or true --`)).toEqual([])
+    expect(await found('  ')).toHaveLength(2)
+  })
+
+  it('filters by status, and shows removed tasks only when asked', async () => {
+    const eve = await createActor(house)
+    const kept = await eve.caller().tasks.create({ prompt: 'kept' })
+    const removed = await eve.caller().tasks.create({ prompt: 'removed' })
+    await eve.caller().tasks.stop({ id: kept.id })
+    await eve.caller().tasks.remove({ id: removed.id })
+    const list = async (input: Parameters<ReturnType<Actor['caller']>['tasks']['list']>[0]) =>
+      (await eve.caller().tasks.list(input)).items.map(({ id }) => id)
+    expect(await list({})).toEqual([kept.id])
+    expect(await list({ status: 'stopped' })).toEqual([kept.id])
+    expect(await list({ deleted: 'only' })).toEqual([removed.id])
+    expect(await list({ deleted: 'include' })).toEqual([removed.id, kept.id])
+  })
+
+  it('refuses a cursor that no page gave out, and a limit past its bound', async () => {
+    expect(await reasonOf(ada.caller().tasks.list({ cursor: 'nonsense' }))).toBe('BAD_REQUEST')
+    expect(await reasonOf(ada.caller().tasks.list({ limit: 101 }))).toBe('BAD_REQUEST')
+  })
+})
+
+describe('changing tasks', () => {
+  it('changes what is named and leaves the rest', async () => {
+    const task = await ada.caller().tasks.create({ prompt: 'x', title: 'before' })
+    const pullRequest = { url: 'https://example.com/pull/7', number: 7, status: 'open' as const }
+    const changed = await ada.caller().tasks.update({ id: task.id, progress: 40, pullRequest })
+    expect(changed).toMatchObject({
+      title: 'before',
+      progress: 40,
+      pullRequest: { ...pullRequest, mergeCommitSha: null },
+    })
+    expect(changed.updatedAt.getTime()).toBeGreaterThanOrEqual(task.updatedAt.getTime())
+    expect(await ada.caller().tasks.update({ id: task.id })).toEqual(changed)
+  })
+
+  it('is refused to a stranger and to a removed task, and changes nothing', async () => {
+    const task = await ada.caller().tasks.create({ prompt: 'x', title: 'before' })
+    expect(await reasonOf(bob.caller().tasks.update({ id: task.id, title: 'after' }))).toBe('not_found')
+    expect((await ada.caller().tasks.get({ id: task.id })).title).toBe('before')
+    await ada.caller().tasks.remove({ id: task.id })
+    expect(await reasonOf(ada.caller().tasks.update({ id: task.id, title: 'after' }))).toBe('not_found')
+  })
+
+  it.each([
+    ['stop', 'completed'],
+    ['stop', 'stopped'],
+    ['retry', 'pending'],
+    ['retry', 'completed'],
+    ['remove', 'processing'],
+    ['restore', 'pending'],
+    ['restore', 'processing'],
+  ] as const)('refuses to %s a task that is %s, and says so', async (action, status) => {
+    const task = await ada.caller().tasks.create({ prompt: 'x' })
+    await setStatus(task.id, status)
+    const call = ada.caller().tasks[action]({ id: task.id })
+    await expect(call).rejects.toMatchObject({ code: 'CONFLICT', message: expect.stringContaining(status) })
+    expect(await reasonOf(ada.caller().tasks[action]({ id: task.id }))).toBe('illegal_transition')
+  })
+
+  it('stops a task once, however many ask at the same time', async () => {
+    const task = await ada.caller().tasks.create({ prompt: 'x' })
+    const calls = await Promise.allSettled(
+      Array.from({ length: 8 }, () => ada.caller().tasks.stop({ id: task.id })),
+    )
+    expect(calls.filter(call => call.status === 'fulfilled')).toHaveLength(1)
+  })
+
+  it('brings a removed task back as it was, with its logs', async () => {
+    const task = await ada.caller().tasks.create({ prompt: 'x' })
+    await ada.caller().tasks.logs.append({ taskId: task.id, entries: [{ type: 'info', message: 'hello' }] })
+    await ada.caller().tasks.remove({ id: task.id })
+    expect(await reasonOf(ada.caller().tasks.get({ id: task.id }))).toBe('not_found')
+    expect(await reasonOf(ada.caller().tasks.logs.list({ taskId: task.id }))).toBe('not_found')
+    expect(await reasonOf(ada.caller().tasks.remove({ id: task.id }))).toBe('not_found')
+
+    const restored = await ada.caller().tasks.restore({ id: task.id })
+    expect(restored).toMatchObject({ id: task.id, status: 'pending', deletedAt: null })
+    expect((await ada.caller().tasks.logs.list({ taskId: task.id })).items).toHaveLength(1)
+    expect(await reasonOf(ada.caller().tasks.restore({ id: task.id }))).toBe('illegal_transition')
+  })
+
+  it('puts a failed task back in line, and its logs go on where they ended', async () => {
+    const task = await ada.caller().tasks.create({ prompt: 'x' })
+    await ada.caller().tasks.logs.append({ taskId: task.id, entries: [{ type: 'error', message: 'failed' }] })
+    await setStatus(task.id, 'error')
+    expect(await ada.caller().tasks.retry({ id: task.id })).toMatchObject({ status: 'pending', error: null })
+    const { lastSeq } = await ada
+      .caller()
+      .tasks.logs.append({ taskId: task.id, entries: [{ type: 'info', message: 'again' }] })
+    expect(lastSeq).toBe(2)
+  })
+})
+
+describe('logs', () => {
+  it('numbers entries without a gap, in the order of each append, however many write at once', async () => {
+    const task = await ada.caller().tasks.create({ prompt: 'x' })
+    const writers = 20
+    const appends = 10
+    await Promise.all(
+      Array.from({ length: writers }, async (_, writer) => {
+        for (let n = 0; n < appends; n++) {
+          const entries = [0, 1].map(part => ({ type: 'info' as const, message: `${writer}/${n}/${part}` }))
+          await ada.caller().tasks.logs.append({ taskId: task.id, entries })
+        }
+      }),
+    )
+    const total = writers * appends * 2
+    const { items, lastSeq } = await ada.caller().tasks.logs.list({ taskId: task.id, limit: 1_000 })
+    expect(lastSeq).toBe(total)
+    expect(items.map(entry => entry.seq)).toEqual(Array.from({ length: total }, (_, i) => i + 1))
+    for (let writer = 0; writer < writers; writer++) {
+      const own = items.map(entry => entry.message).filter(message => message.startsWith(`${writer}/`))
+      expect(own).toEqual(
+        Array.from({ length: appends }, (_, n) => [`${writer}/${n}/0`, `${writer}/${n}/1`]).flat(),
+      )
+    }
+  })
+
+  it('are read from behind a number, in pages', async () => {
+    const task = await ada.caller().tasks.create({ prompt: 'x' })
+    const entries = Array.from({ length: 5 }, (_, i) => ({ type: 'info' as const, message: `line ${i + 1}` }))
+    await ada.caller().tasks.logs.append({ taskId: task.id, entries })
+    const page = await ada.caller().tasks.logs.list({ taskId: task.id, after: 2, limit: 2 })
+    expect(page).toMatchObject({ items: [{ seq: 3, message: 'line 3' }, { seq: 4 }], lastSeq: 5 })
+    expect((await ada.caller().tasks.logs.list({ taskId: task.id, after: 5 })).items).toEqual([])
+  })
+
+  it('keep every character', async () => {
+    const task = await ada.caller().tasks.create({ prompt: 'x' })
+    const messages = ['', '"quoted", {braces} \\ and \t tabs', 'NULL', 'émoji 🏠', 'line\nbreak']
+    await ada.caller().tasks.logs.append({
+      taskId: task.id,
+      entries: messages.map(message => ({ type: 'command' as const, message })),
+    })
+    const { items } = await ada.caller().tasks.logs.list({ taskId: task.id })
+    expect(items.map(entry => entry.message)).toEqual(messages)
+  })
+
+  it('take nothing from a stranger, and are not shown to one', async () => {
+    const task = await ada.caller().tasks.create({ prompt: 'x' })
+    const entries = [{ type: 'info' as const, message: 'intruder' }]
+    expect(await reasonOf(bob.caller().tasks.logs.append({ taskId: task.id, entries }))).toBe('not_found')
+    expect(await reasonOf(bob.caller().tasks.logs.list({ taskId: task.id }))).toBe('not_found')
+    expect(await ada.caller().tasks.logs.list({ taskId: task.id })).toEqual({ items: [], lastSeq: 0 })
+  })
+
+  it('refuse no entry and too many', async () => {
+    const task = await ada.caller().tasks.create({ prompt: 'x' })
+    const entries = Array.from({ length: 501 }, () => ({ type: 'info' as const, message: '' }))
+    expect(await reasonOf(ada.caller().tasks.logs.append({ taskId: task.id, entries }))).toBe('BAD_REQUEST')
+    expect(await reasonOf(ada.caller().tasks.logs.append({ taskId: task.id, entries: [] }))).toBe(
+      'BAD_REQUEST',
+    )
+  })
+})
+
+describe('messages', () => {
+  it('are listed oldest first, in pages', async () => {
+    const task = await ada.caller().tasks.create({ prompt: 'x' })
+    for (const content of ['one', 'two', 'three'])
+      await ada.caller().tasks.messages.send({ taskId: task.id, content })
+    const first = await ada.caller().tasks.messages.list({ taskId: task.id, limit: 2 })
+    expect(first.items.map(message => message.content)).toEqual(['one', 'two'])
+    expect(first.items[0]).toMatchObject({ taskId: task.id, role: 'user', status: 'complete', seq: 1 })
+    const cursor = first.nextCursor ?? undefined
+    const second = await ada.caller().tasks.messages.list({ taskId: task.id, limit: 2, cursor })
+    expect(second).toMatchObject({ items: [{ content: 'three' }], nextCursor: null })
+  })
+
+  it('are neither sent by a stranger nor shown to one', async () => {
+    const task = await ada.caller().tasks.create({ prompt: 'x' })
+    expect(await reasonOf(bob.caller().tasks.messages.send({ taskId: task.id, content: 'hi' }))).toBe(
+      'not_found',
+    )
+    expect(await reasonOf(bob.caller().tasks.messages.list({ taskId: task.id }))).toBe('not_found')
+    expect((await bob.caller().usage.today()).messages.used).toBe(0)
+  })
+})
+
+describe('API tokens', () => {
+  it('read with tasks:read, and write only with tasks:write, which also reads', async () => {
+    const task = await ada.caller().tasks.create({ prompt: 'x' })
+    const reader = await createApiToken(ada, { scopes: ['tasks:read'] })
+    const writer = await createApiToken(ada, { scopes: ['tasks:write'] })
+    const other = await createApiToken(ada, { scopes: ['settings:write'] })
+    expect((await reader.caller().tasks.get({ id: task.id })).id).toBe(task.id)
+    expect((await writer.caller().tasks.get({ id: task.id })).id).toBe(task.id)
+    expect(await reasonOf(reader.caller().tasks.create({ prompt: 'x' }))).toBe('missing_scope')
+    expect(await reasonOf(other.caller().tasks.get({ id: task.id }))).toBe('missing_scope')
+  })
+})

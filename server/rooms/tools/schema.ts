@@ -1,0 +1,39 @@
+import { z } from 'zod'
+import { selectTool } from '#server/db/rows.ts'
+import { filledText, jsonObject, jsonValue } from '#server/rpc/inputs.ts'
+
+const MAX_CONFIG_BYTES = 16 * 1024
+
+const slug = filledText(100)
+
+export const tool = selectTool
+  .pick({
+    slug: true,
+    name: true,
+    description: true,
+    category: true,
+    tags: true,
+    requiresApproval: true,
+    requiresConnection: true,
+  })
+  .extend({
+    /** JSON Schema of what a call takes. */
+    inputSchema: jsonValue,
+    /** JSON Schema of what a user may set up. */
+    configSchema: jsonValue,
+    /** Whether the caller has enabled it. */
+    enabled: z.boolean(),
+    config: jsonValue,
+  })
+export const tools = z.array(tool)
+
+export const toolSlug = z.strictObject({ slug })
+
+export const enableTool = z.strictObject({
+  slug,
+  /** What the tool's config schema asks for. Without it, the tool keeps the config that it has. */
+  config: jsonObject(MAX_CONFIG_BYTES).optional(),
+})
+
+export type Tool = z.output<typeof tool>
+export type EnableTool = z.output<typeof enableTool>

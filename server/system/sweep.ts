@@ -1,0 +1,41 @@
+import type { Services } from '#server/app/services.ts'
+import { sweepMedia } from '#server/rooms/media/sweep.ts'
+
+const INTERVAL_MS = 10 * 60 * 1_000
+/** However much there is, a round comes to an end. */
+const MAX_TURNS = 100
+
+type Swept = Pick<Services, 'pools' | 'media' | 'log'>
+
+/** Removes what has had its time, every ten minutes. Any process may. Returns how to stop. */
+export function keepSweeping(services: Swept): () => void {
+  let isStopped = false
+  const timer = setInterval(() => void sweep(services, () => isStopped), INTERVAL_MS).unref()
+  return () => {
+    isStopped = true
+    clearInterval(timer)
+  }
+}
+
+/** One round over everything. What fails is logged and keeps nothing else from being swept. */
+export async function sweep(services: Swept, isStopped: () => boolean = () => false): Promise<void> {
+  const { system } = services.pools
+  const sweeps: Readonly<Record<string, () => Promise<unknown>>> = {
+    'rate limits': () => repeat(() => system.sweepRateLimits(), isStopped),
+    'held places': () => system.sweepHeldPlaces(),
+    'connect flows': () => repeat(() => system.sweepOAuthStates(), isStopped),
+    'media files': () => sweepMedia(services),
+    webhooks: () => repeat(() => system.sweepWebhooks(), isStopped),
+    'sign-ins': () => repeat(() => system.sweepSignIns(), isStopped),
+    'finished erasures': () => repeat(() => system.sweepErasures(), isStopped),
+    'message deltas': () => repeat(() => system.foldMessageDeltas(), isStopped),
+  }
+  for (const [swept, run] of Object.entries(sweeps)) {
+    if (isStopped()) return
+    await run().catch(error => services.log.warn({ err: error, swept }, 'sweeping failed'))
+  }
+}
+
+async function repeat(takeBatch: () => Promise<number>, isStopped: () => boolean): Promise<void> {
+  for (let turn = 0; turn < MAX_TURNS && !isStopped(); turn++) if ((await takeBatch()) === 0) return
+}
