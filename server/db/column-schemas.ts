@@ -108,3 +108,13 @@ export function namesIn<Shape extends z.core.$ZodShape>(
 ): (keyof Shape & string)[] {
   return Object.keys(schema.shape)
 }
+
+/** These members of an object; null in place of what it lacks, so that a statement made of them always reads the same. */
+export function pick<T extends object, Name extends keyof T>(
+  object: T,
+  names: readonly Name[],
+): { [N in Name]-?: Exclude<T[N], undefined> | (undefined extends T[N] ? null : never) } {
+  const picked: Partial<Record<Name, unknown>> = {}
+  for (const name of names) picked[name] = object[name] ?? null
+  return picked as ReturnType<typeof pick<T, Name>>
+}

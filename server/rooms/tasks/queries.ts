@@ -1,6 +1,6 @@
 import { type Selectable, sql, type UpdateObject } from 'kysely'
 import type { Quotas } from '#server/app/config/quotas.ts'
-import { namesIn } from '#server/db/column-schemas.ts'
+import { namesIn, pick } from '#server/db/column-schemas.ts'
 import type { Database } from '#server/db/database.ts'
 import { type Page, toPage } from '#server/db/pagination.ts'
 import { deletedOperator, REMOVED, RESTORED } from '#server/db/soft-delete.ts'
@@ -9,7 +9,9 @@ import { AppError, notFound } from '#server/rpc/errors.ts'
 import {
   type CreateTask,
   type ListTasks,
+  newTaskRow,
   type PullRequest,
+  shownTask,
   type Task,
   type TaskOptions,
   taskRow,
@@ -18,6 +20,10 @@ import {
 import { TASK_TRANSITIONS, type TaskAction } from './state.ts'
 
 export const COLUMNS = namesIn(taskRow)
+/** What a task shows as its row has it. */
+const SHOWN = namesIn(shownTask)
+/** What a task is created with as its input has it. */
+const CREATED = namesIn(newTaskRow)
 
 type TaskRow = Pick<Selectable<AppTasks>, (typeof COLUMNS)[number]>
 
@@ -67,13 +73,9 @@ function insertTask(db: Database, input: CreateTask, limits: Pick<Quotas, 'maxTa
   return db
     .insertInto('app.tasks')
     .values({
+      ...pick(input, CREATED),
       title: input.title ?? titleFrom(input.prompt),
-      prompt: input.prompt,
-      repoUrl: input.repoUrl ?? null,
-      agent: input.agent ?? null,
-      model: input.model ?? null,
       options: JSON.stringify(input.options ?? {}),
-      organizationId: input.organizationId ?? null,
     })
     .returning([...COLUMNS, sql`app.take_quota('tasks', ${limits.maxTasksPerDay})`.as('quota')])
 }
@@ -189,32 +191,9 @@ async function refusal(db: Database, id: string, action: TaskAction): Promise<Ap
   return new AppError('illegal_transition', `task "${id}" is ${state}: it takes no ${action}`)
 }
 
-// Spelled out, because a rest pattern that leaves a few keys out copies every row on a slow path of the engine.
 export function toTask(row: TaskRow): Task {
-  return {
-    id: row.id,
-    organizationId: row.organizationId,
-    title: row.title,
-    prompt: row.prompt,
-    status: row.status,
-    progress: row.progress,
-    repoUrl: row.repoUrl,
-    branchName: row.branchName,
-    sandboxUrl: row.sandboxUrl,
-    previewUrl: row.previewUrl,
-    pullRequest: row.prUrl === null ? null : toPullRequest(row, row.prUrl),
-    agent: row.agent,
-    model: row.model,
-    options: row.options as TaskOptions,
-    error: row.error,
-    result: row.result,
-    lastLogSeq: row.lastLogSeq,
-    startedAt: row.startedAt,
-    completedAt: row.completedAt,
-    deletedAt: row.deletedAt,
-    createdAt: row.createdAt,
-    updatedAt: row.updatedAt,
-  }
+  const pullRequest = row.prUrl === null ? null : toPullRequest(row, row.prUrl)
+  return Object.assign(pick(row, SHOWN), { options: row.options as TaskOptions, pullRequest })
 }
 
 function toPullRequest(row: TaskRow, url: string): PullRequest {

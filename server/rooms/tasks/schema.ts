@@ -59,7 +59,9 @@ export const pullRequest = z.strictObject({
 
 const PULL_REQUEST = { prUrl: true, prNumber: true, prStatus: true, prMergeCommitSha: true } as const
 
-export const task = taskRow.omit(PULL_REQUEST).extend({
+export const shownTask = taskRow.omit(PULL_REQUEST)
+
+export const task = shownTask.extend({
   pullRequest: pullRequest.nullable(),
   options: taskOptions,
   /** What a worker gave when it completed the task. */
@@ -141,6 +143,9 @@ export const createTask = z.strictObject({
     .optional(),
   organizationId: id.optional(),
 })
+
+/** What a new task's row takes from the input. */
+export const newTaskRow = createTask.omit({ connectorIds: true, keyProviders: true })
 
 export const listTasks = z.strictObject({
   status: z.enum(TASK_STATUSES).optional(),
