@@ -35,7 +35,7 @@ export function registerExportRoute(
     handler: async (request: FastifyRequest, reply: FastifyReply) => {
       if (running >= maxAtOnce) {
         const retryAt = new Date(Date.now() + RETRY_MS)
-        throw new AppError('overloaded', 'too many exports are being read; try again', { retryAt })
+        throw new AppError('overloaded', 'too many exports are in progress: try again later', { retryAt })
       }
       running++
       const end = new AbortController()

@@ -44,17 +44,17 @@ async function takeAttempt({ userId }: Identity, { services }: Removal): Promise
   )
   if (isAllowed) return
   const retryAt = new Date(Date.now() + retryAfterSeconds * 1_000)
-  throw new AppError('rate_limited', 'too many attempts to remove this account', { retryAt })
+  throw new AppError('rate_limited', 'too many attempts to remove this account: try again later', { retryAt })
 }
 
 async function confirm({ userId }: Identity, { db, services, password }: Removal): Promise<void> {
   if (password !== undefined) {
     if (await services.verifyPassword(userId, password)) return
-    throw new AppError('invalid_input', 'the password is not right')
+    throw new AppError('invalid_input', 'the password is wrong')
   }
   if (await isFreshSignIn(db, FRESH_MINUTES)) return
   throw new AppError(
     'invalid_input',
-    `give the password, or sign in again: this session is older than ${FRESH_MINUTES} minutes`,
+    `this session is older than ${FRESH_MINUTES} minutes: send the password, or sign in again`,
   )
 }

@@ -36,13 +36,16 @@ export interface Sealing {
 /** The organization in which the caller acts. Throws `not_a_member` where that is none. */
 export function requireOrganization({ organization }: Identity): NonNullable<Identity['organization']> {
   if (organization) return organization
-  throw new AppError('not_a_member', 'AI providers are an organization’s: name the one to act in')
+  throw new AppError(
+    'not_a_member',
+    'AI providers belong to an organization: send the header x-organization-id',
+  )
 }
 
 /** Throws `role_too_low` for members. The policies hold them to it all the same. */
 export function requireWriter({ organization }: Pick<Identity, 'organization'>): void {
   if (organization?.role === 'member')
-    throw new AppError('role_too_low', 'only owners and admins may change AI providers')
+    throw new AppError('role_too_low', 'only owners and admins can change AI providers')
 }
 
 /** Throws `unique_violation` for a name that another provider of the organization has. */

@@ -132,7 +132,7 @@ export async function rotateToken(db: Database, { id, graceSeconds }: RotateToke
   if (!outcome) throw notFound('API token')
   const { state, ...created } = outcome
   if (created.id === null)
-    throw new AppError('illegal_transition', `API token "${id}" is ${state}: it takes no rotation`)
+    throw new AppError('illegal_transition', `cannot rotate API token "${id}": it is ${state}`)
   return { ...(created as Omit<NewApiToken, 'token'>), token }
 }
 

@@ -84,7 +84,7 @@ describe('apiTokens.rotate', () => {
     expect(await refusalOf(ada.caller().apiTokens.rotate({ id }))).toEqual({
       code: 'CONFLICT',
       reason: 'illegal_transition',
-      message: `API token "${id}" is ${state}: it takes no rotation`,
+      message: `cannot rotate API token "${id}": it is ${state}`,
     })
     expect(await ada.caller().apiTokens.list()).toEqual(before)
   })
@@ -102,7 +102,7 @@ describe('apiTokens.rotate', () => {
       if (outcome.status === 'fulfilled') continue
       expect(outcome.reason).toMatchObject({
         code: 'CONFLICT',
-        message: `API token "${old.id}" is rotated: it takes no rotation`,
+        message: `cannot rotate API token "${old.id}": it is rotated`,
       })
     }
     const listed = await ada.caller().apiTokens.list()

@@ -47,7 +47,7 @@ export async function requestApproval(db: Database, input: RequestApproval): Pro
       ${PRIORITIES.indexOf(priority)}::integer, ${toolCallId}::uuid, ${organizationId}::uuid, ${expiresAt}::timestamptz
     )`,
   )
-  if (!row) throw new Error('a request answers with its approval')
+  if (!row) throw new Error('requesting an approval returned no row')
   return toApproval(row)
 }
 
@@ -71,11 +71,11 @@ export async function decideApproval(
   const approval = toApproval(row)
   onChange(approval)
   if (approval.status === 'expired')
-    throw new AppError('already_decided', `approval "${id}" has expired: that is a denial`)
+    throw new AppError('already_decided', `approval "${id}" has expired, which counts as a rejection`)
   if (approval.status !== APPROVAL_TRANSITIONS[decision].to)
     throw new AppError(
       'payload_changed',
-      `what approval "${id}" asks for has changed: it must be requested anew`,
+      `the payload of approval "${id}" has changed: request a new approval`,
     )
   return approval
 }

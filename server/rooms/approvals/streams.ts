@@ -18,7 +18,10 @@ const MAX_PAGE_BYTES = 256 * 1024
 export function audienceOf({ organization }: Identity, wanted: StreamApprovals['of']): string | null {
   if (wanted === 'self') return null
   if (wanted === 'organization' && !organization)
-    throw new AppError('not_a_member', 'name the organization whose approvals to follow')
+    throw new AppError(
+      'not_a_member',
+      'a stream of an organization’s approvals requires the header x-organization-id',
+    )
   return organization?.id ?? null
 }
 
@@ -112,7 +115,7 @@ async function readOrganizations(
 
 function toEventPage(rows: readonly EventRow[]): EventPage<Approval> {
   const [first] = rows
-  if (!first) throw new Error('a stream of approvals has a row for its reader')
+  if (!first) throw new Error('the stream query returned no row for its reader')
   const events = rows.flatMap(row => (row.seq === null ? [] : [{ seq: row.seq, data: toApproval(row) }]))
   return { userId: first.readerId, readerId: first.readerId, events, lastSeq: first.lastSeq, isOver: false }
 }

@@ -42,6 +42,6 @@ const baseUrl = z.string().transform((text, context) => {
   const url = URL.canParse(text) ? new URL(text) : null
   if (url && /^https?:$/.test(url.protocol) && !url.search && !url.hash && !url.username && !url.password)
     return url.href.replace(/\/+$/, '')
-  context.addIssue({ code: 'custom', message: 'not an address' })
+  context.addIssue({ code: 'custom', message: 'must be a URL' })
   return z.NEVER
 })

@@ -11,7 +11,7 @@ import type { ProviderName } from './schema.ts'
 
 const PAGE = `<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Not connected</title>
-<p>This link does not belong to a connection that was begun in this browser, or it has been used. Go back and connect again.</p>
+<p>This link was already used, or the connection was started in another browser. Go back and connect again.</p>
 `
 
 /**

@@ -13,17 +13,17 @@ export function explain(error: unknown): unknown {
     case 'revoked':
       return connectionRevoked(provider, error)
     case 'rate_limited':
-      return new AppError('rate_limited', `${title} takes no more calls for now`, details)
+      return new AppError('rate_limited', `${title} is limiting calls: try again later`, details)
     case 'unreachable':
       return new AppError(
         'provider_unreachable',
-        `${title} can't be reached, or gave no proper answer`,
+        `${title} is unreachable or sent an invalid response: try again later`,
         details,
       )
     case 'refused':
       return new AppError(
         'provider_refused',
-        `${title} refused this${reason === undefined ? '' : `: ${reason}`}`,
+        `${title} refused the call${reason === undefined ? '' : `: ${reason}`}`,
         details,
       )
   }
@@ -32,7 +32,7 @@ export function explain(error: unknown): unknown {
 export function connectionRevoked(provider: ProviderName, cause?: ProviderError): AppError {
   return new AppError(
     'connection_revoked',
-    `${providerOf(provider).title} has ended this connection: connect the account again`,
+    `${providerOf(provider).title} revoked this connection: connect the account again`,
     { cause },
   )
 }
@@ -40,6 +40,6 @@ export function connectionRevoked(provider: ProviderName, cause?: ProviderError)
 export function notConfigured(provider: ProviderName): AppError {
   return new AppError(
     'provider_not_configured',
-    `${providerOf(provider).title} is not set up on this server: its operator registers an app there and sets its variables`,
+    `${providerOf(provider).title} is not configured on this server: its operator must register an app and set its variables`,
   )
 }

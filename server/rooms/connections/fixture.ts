@@ -70,9 +70,10 @@ export async function openConnectedHouse(): Promise<ConnectedHouse> {
     },
     async connect(actor, provider) {
       const { location } = await connected.open(await connected.consent(actor, provider), actor)
-      if (location?.searchParams.get('connected') !== provider) throw new Error(`not connected: ${location}`)
+      if (location?.searchParams.get('connected') !== provider)
+        throw new Error(`the flow ended without a connection: ${location}`)
       const found = (await actor.caller().connections.list()).find(one => one.provider === provider)
-      if (!found) throw new Error('nothing was stored')
+      if (!found) throw new Error('the flow stored no connection')
       return found
     },
     async close() {

@@ -58,7 +58,7 @@ describe.for(PROVIDERS)('an account at %s', provider => {
     expect(status).toBe(303)
     expect(location?.href).toBe(`http://localhost:3000/settings?tab=connections&connected=${provider}#here`)
     const [connection] = await ada.caller().connections.list()
-    if (!connection) throw new Error('nothing was stored')
+    if (!connection) throw new Error('the flow stored no connection')
     expect(connection).toMatchObject({
       provider,
       name: expect.stringMatching(/acme/i),

@@ -41,7 +41,7 @@ export async function authorize(
   if (!ctx.isFromCookie) {
     throw new AppError(
       'missing_scope',
-      'connecting an account takes the session cookie of the browser that will come back',
+      'connecting an account requires the session cookie of the browser that opens authorizeUrl',
     )
   }
   const { services, db } = ctx
@@ -71,7 +71,7 @@ function returnAddress({ appUrl, allowedOrigins }: Services, returnTo: string): 
   if (!isAllowed || url.username !== '' || url.password !== '') {
     throw new AppError(
       'invalid_input',
-      'returnTo must be a path of this application, or an address of an allowed origin',
+      'returnTo must be a path of this application or a URL of an allowed origin',
     )
   }
   return url.href
@@ -149,7 +149,7 @@ async function connect(
     return null
   } catch (error) {
     if (!(error instanceof ProviderError)) throw error
-    services.log.warn({ err: error, provider: name }, 'an account could not be connected')
+    services.log.warn({ err: error, provider: name }, 'connecting an account failed')
     return flowErrorOf(error)
   }
 }

@@ -79,7 +79,7 @@ test('a suspended installation is connected as such, and its repositories are re
   expect(await rows()).toEqual([{ id, status: 'active', isSuspended: true }])
   expect(await refusalOf(repositories(id))).toMatchObject({
     reason: 'provider_refused',
-    message: 'GitHub refused this: suspended',
+    message: 'GitHub refused the call: suspended',
   })
   installation.suspended_at = null
   expect(await repositories(id)).toHaveLength(120)

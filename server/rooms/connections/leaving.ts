@@ -100,7 +100,7 @@ export async function revokeUpstream(
   if (app === null) {
     services.log.warn(
       { connectionId: id, provider: name },
-      'not revoked upstream: the provider is not configured',
+      'the provider is not configured: revoke the access in its settings',
     )
     return
   }
@@ -115,6 +115,6 @@ export async function revokeUpstream(
 function logUntold({ log }: RevokingServices, { id, provider }: HeldConnection, error: unknown): void {
   log.warn(
     { err: error, connectionId: id, provider },
-    "not revoked upstream: end it in the provider's settings",
+    "revoking the access failed: revoke it in the provider's settings",
   )
 }

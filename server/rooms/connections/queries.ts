@@ -141,7 +141,7 @@ export async function storeConnection(
       if (!isUniqueViolation(error) || attempt === MAX_ATTEMPTS) throw error
     }
   }
-  throw new Error(`the connection to ${provider} changed with every attempt`)
+  throw new Error(`the connection to ${provider} changed during every attempt to store it`)
 }
 
 async function findSame(

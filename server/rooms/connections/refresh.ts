@@ -53,8 +53,8 @@ export async function withFreshToken(
       return { connection: current, accessToken }
     }
     // Who waited for a refresh that failed fails with it: their own attempts would follow one another.
-    if (isWaiting && current.claim === 'none') throw refreshFailed(current, 'could not be renewed')
-    if (Date.now() > deadline) throw refreshFailed(current, 'takes too long to renew')
+    if (isWaiting && current.claim === 'none') throw refreshFailed(current, 'could not be refreshed')
+    if (Date.now() > deadline) throw refreshFailed(current, 'took too long to refresh')
     if (current.claim === 'held') {
       await pause(pollMs, use.signal)
       pollMs = Math.min(pollMs * 2, MAX_POLL_MS)
@@ -128,7 +128,7 @@ async function giveUp(
 ): Promise<void> {
   if (error instanceof ProviderError && error.kind === 'revoked') return markRevoked(writer, connection)
   const { id, provider } = connection
-  services.log.warn({ err: error, connectionId: id, provider }, 'a token could not be renewed')
+  services.log.warn({ err: error, connectionId: id, provider }, 'refreshing a token failed')
   const isRefused = error instanceof ProviderError && error.kind === 'refused'
   return releaseRefresh(writer, connection, { claim, status: isRefused ? 'error' : undefined })
 }
@@ -145,10 +145,8 @@ function isEnding({ expiresAt }: HeldConnection): boolean {
 function refreshFailed({ provider }: HeldConnection, problem: string): AppError {
   return new AppError(
     'provider_unreachable',
-    `the token for ${providerOf(provider).title} ${problem}; try again`,
-    {
-      retryAt: new Date(Date.now() + RETRY_MS),
-    },
+    `the token for ${providerOf(provider).title} ${problem}: try again`,
+    { retryAt: new Date(Date.now() + RETRY_MS) },
   )
 }
 

@@ -39,7 +39,7 @@ export function openTokens(keyring: Keyring, row: Row & SealedTokens): Tokens {
     if (!(cause instanceof UnreadableValueError)) throw cause
     throw new AppError(
       'value_unreadable',
-      `the tokens of connection "${row.id}" can't be read: connect the account again`,
+      `the tokens of connection "${row.id}" cannot be decrypted: connect the account again`,
       { cause },
     )
   }

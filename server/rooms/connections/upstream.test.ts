@@ -27,7 +27,7 @@ test('an answer without an end is left at its limit', async () => {
   const call = callUpstream(identity, 'slack', { method: 'GET', url: provider.url, headers })
   await expect(call).rejects.toMatchObject({
     ...unreachable,
-    cause: { message: 'the answer is larger than 8388608 bytes' },
+    cause: { message: 'the response is larger than 8388608 bytes' },
   })
   expect(sent.bytes).toBeLessThan(64 * 1024 * 1024)
 })

@@ -118,7 +118,7 @@ export async function openConnector(db: Database, keyring: Keyring, id: string):
     const fields = unreadable.join(', ')
     throw new AppError(
       'value_unreadable',
-      `connector "${id}" has secrets that do not open any more: ${fields}`,
+      `connector "${id}" has secrets that cannot be decrypted: set ${fields} again`,
     )
   }
   const { name, command, args, url, version } = row

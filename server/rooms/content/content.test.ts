@@ -101,7 +101,7 @@ describe('a slug', () => {
         reason: 'unique_violation',
         constraint: 'content_user_id_slug_key',
         suggestion: 'name-3',
-        message: 'the slug "name" is taken by other content of yours; "name-3" is free',
+        message: 'the slug "name" is already used by other content of yours: "name-3" is free',
       },
     })
     const other = await write(ada, 'Other name')
@@ -124,7 +124,7 @@ describe('a slug', () => {
       constraint: 'content_organization_id_slug_key',
       suggestion: 'shared-name-2',
       message:
-        'the slug "shared-name" is taken by other content of the organization; "shared-name-2" is free',
+        'the slug "shared-name" is already used by other content of the organization: "shared-name-2" is free',
     })
   })
 
@@ -145,7 +145,7 @@ describe('the life of content', () => {
     expect(published).toMatchObject({ status: 'published', publishedAt: expect.any(Date) })
     expect(await refusalOf(content.publish({ id }))).toMatchObject({
       reason: 'illegal_transition',
-      message: `content "${id}" is published: it takes no publish`,
+      message: `cannot publish content "${id}": it is published`,
     })
     expect(await content.archive({ id })).toMatchObject({
       status: 'archived',
@@ -171,7 +171,7 @@ describe('the life of content', () => {
     const { id } = await write(ada, 'Not ready', { contentType: 'video', mediaItemId })
     expect(await refusalOf(ada.caller().content.publish({ id }))).toMatchObject({
       reason: 'illegal_transition',
-      message: `content "${id}" stands on a media item that is not ready`,
+      message: `cannot publish content "${id}": its media item is not ready`,
     })
   })
 

@@ -136,10 +136,8 @@ function isMediaMissing(error: unknown): boolean {
 function mediaRemoved(id: string, cause: unknown): AppError {
   return new AppError(
     'illegal_transition',
-    `content "${id}" stands on a media item that is removed: restore that`,
-    {
-      cause,
-    },
+    `content "${id}" uses a removed media item: restore the media item first`,
+    { cause },
   )
 }
 
@@ -158,8 +156,8 @@ async function refusal(db: Database, id: string, action: ContentAction): Promise
   const status = content.status as ContentStatus
   const allowed: readonly ContentStatus[] = CONTENT_TRANSITIONS[action].from
   if (action === 'publish' && allowed.includes(status)) {
-    return new AppError('illegal_transition', `content "${id}" stands on a media item that is not ready`)
+    return new AppError('illegal_transition', `cannot publish content "${id}": its media item is not ready`)
   }
   const state = action === 'restore' ? 'not removed' : status
-  return new AppError('illegal_transition', `content "${id}" is ${state}: it takes no ${action}`)
+  return new AppError('illegal_transition', `cannot ${action} content "${id}": it is ${state}`)
 }

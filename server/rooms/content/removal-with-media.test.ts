@@ -93,7 +93,7 @@ describe('removing a media item', () => {
     await media.remove({ id: mediaId })
     expect(await refusalOf(content.restore({ id }))).toMatchObject({
       reason: 'illegal_transition',
-      message: `content "${id}" stands on a media item that is removed: restore that`,
+      message: `content "${id}" uses a removed media item: restore the media item first`,
     })
     expect(await refusalOf(film('Too late', mediaId))).toMatchObject({ reason: 'not_found' })
   })
@@ -109,7 +109,7 @@ describe('removing a media item', () => {
       reason: 'unique_violation',
       constraint: 'content_user_id_slug_key',
       suggestion: 'taken-name-2',
-      message: 'the slug "taken-name" is taken by other content of yours; "taken-name-2" is free',
+      message: 'the slug "taken-name" is already used by other content of yours: "taken-name-2" is free',
     })
     const deletion = await deletionOf(mediaId)
     expect(deletionIds(await contentRows(house, ...ids))).toEqual([deletion, deletion])

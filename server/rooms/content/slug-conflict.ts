@@ -28,7 +28,7 @@ export function namingSlug(db: Database, contender: Contender): (error: unknown)
     const { slug, organizationId } = place
     const suggestion = await suggestSlug(db, place)
     const where = organizationId === null ? 'of yours' : 'of the organization'
-    const message = `the slug "${slug}" is taken by other content ${where}; "${suggestion}" is free`
+    const message = `the slug "${slug}" is already used by other content ${where}: "${suggestion}" is free`
     throw new AppError('unique_violation', message, { cause: error, constraint, suggestion })
   }
 }

@@ -96,7 +96,7 @@ describe('an event', () => {
       expect(await refusalOf(ada.caller().events.replay({ id }))).toEqual({
         code: 'CONFLICT',
         reason: 'illegal_transition',
-        message: `event "${id}" is ${status}: it takes no replay`,
+        message: `cannot replay event "${id}": it is ${status}`,
       })
       expect(await ada.caller().events.get({ id })).toEqual(before)
     },

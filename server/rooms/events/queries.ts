@@ -53,5 +53,5 @@ export async function replayEvent(db: Database, id: string): Promise<EventSummar
     .executeTakeFirst()
   if (row) return row
   const { status } = await getEvent(db, id)
-  throw new AppError('illegal_transition', `event "${id}" is ${status}: it takes no replay`)
+  throw new AppError('illegal_transition', `cannot replay event "${id}": it is ${status}`)
 }

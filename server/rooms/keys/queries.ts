@@ -66,7 +66,10 @@ export async function revealKey(
   if (!row) throw notFound('key')
   const value = openIfReadable(keyring, row.value, placeOf(row.userId, row.id))
   if (value === null)
-    throw new AppError('value_unreadable', `the key of "${provider}" does not open any more: set it again`)
+    throw new AppError(
+      'value_unreadable',
+      `the key for provider "${provider}" cannot be decrypted: set it again`,
+    )
   return { value }
 }
 

@@ -53,8 +53,8 @@ export function keyWarning(provider: Provider, value: string): string | null {
   const { pattern, hint } = FORMATS[provider]
   if (pattern.test(value)) return null
   return /\s/.test(value)
-    ? 'the key has white space in it: was all of it, and nothing else, pasted?'
-    : `the key does not look like one of "${provider}", which begin with ${hint} and go on for 20 characters or more`
+    ? 'the key contains white space: check that exactly the key was pasted'
+    : `the key does not look like a "${provider}" key: those start with ${hint}, followed by 20 characters or more`
 }
 
 export type ProviderKey = z.output<typeof providerKey>

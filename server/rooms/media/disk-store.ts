@@ -35,7 +35,7 @@ export function openDiskStore(
 ): DiskStore {
   const addresses = createAddresses(authSecret)
   const pathOf = (key: string): string => {
-    if (!KEY.test(key)) throw new Error(`"${key}" is no key of a file`)
+    if (!KEY.test(key)) throw new Error(`"${key}" is not a valid storage key`)
     return join(directory, key)
   }
   const openFile = (key: string) => open(pathOf(key), 'r').catch(whenMissing(null)).catch(throwDiskTrouble)
@@ -127,7 +127,7 @@ async function* exactly(chunks: AsyncIterable<Buffer>, sizeBytes: number): Async
 }
 
 export function alreadyThere(cause?: unknown): AppError {
-  return new AppError('illegal_transition', 'the file of this media item has arrived already', { cause })
+  return new AppError('illegal_transition', 'the file of this media item is already uploaded', { cause })
 }
 
 async function makeDirectory(path: string): Promise<void> {

@@ -9,9 +9,9 @@ const TOO_MANY_FILES: ReadonlySet<unknown> = new Set(['EMFILE', 'ENFILE', 'ENOME
 export function throwDiskTrouble(error: unknown): never {
   const code = codeOf(error)
   if (code === 'EFBIG')
-    throw new AppError('too_large', 'the file is larger than this server can keep', { cause: error })
-  if (FULL_DISK.has(code)) throw busy('the disk of this server is full; try again later', error)
-  if (TOO_MANY_FILES.has(code)) throw busy('this server has too many files open; try again later', error)
+    throw new AppError('too_large', 'the file is larger than this server can store', { cause: error })
+  if (FULL_DISK.has(code)) throw busy('the disk of this server is full: try again later', error)
+  if (TOO_MANY_FILES.has(code)) throw busy('this server has too many open files: try again later', error)
   throw error
 }
 

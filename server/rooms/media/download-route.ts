@@ -33,11 +33,11 @@ export function registerDownloadRoute(
     handler: async (request: FastifyRequest, reply: FastifyReply) => {
       const grant = store.addresses.readDownload((request.params as { '*': string })['*'])
       if (grant === null) {
-        throw new AppError('unauthenticated', 'this address was not given out, or has expired')
+        throw new AppError('unauthenticated', 'the signed URL is invalid or has expired: request a new one')
       }
       if (running >= maxAtOnce) {
         const retryAt = new Date(Date.now() + RETRY_MS)
-        throw new AppError('overloaded', 'too many files are being read; try again', { retryAt })
+        throw new AppError('overloaded', 'too many downloads are in progress: try again later', { retryAt })
       }
       // Counted before anything is waited for, so that those who come at once meet the count; and counted out, its file closed,
       // though the reader leaves before that is open.

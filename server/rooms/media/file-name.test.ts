@@ -83,7 +83,9 @@ describe('the store', () => {
     '',
   ])('has no place for the key %j', async key => {
     const store = openStore()
-    await expect(async () => store.open(key)).rejects.toThrow('is no key of a file')
-    await expect(store.receive(Readable.from([]), { key, sizeBytes: 1 })).rejects.toThrow('is no key')
+    await expect(async () => store.open(key)).rejects.toThrow('is not a valid storage key')
+    await expect(store.receive(Readable.from([]), { key, sizeBytes: 1 })).rejects.toThrow(
+      'is not a valid storage key',
+    )
   })
 })

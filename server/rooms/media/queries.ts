@@ -130,5 +130,5 @@ async function refusal(db: Database, id: string, action: MediaAction): Promise<A
 }
 
 function illegalTransition(id: string, state: string, action: MediaAction): AppError {
-  return new AppError('illegal_transition', `media item "${id}" is ${state}: it takes no ${action}`)
+  return new AppError('illegal_transition', `cannot ${action} media item "${id}": it is ${state}`)
 }

@@ -24,9 +24,13 @@ export function openS3Store(config: S3Config): S3Store {
       return await call(await sdk())
     } catch (error) {
       if (error instanceof AppError) throw error
-      throw new AppError('provider_unreachable', 'the store of media files did not answer as it should', {
-        cause: error,
-      })
+      throw new AppError(
+        'provider_unreachable',
+        'the media store is unreachable or returned an error: try again later',
+        {
+          cause: error,
+        },
+      )
     }
   }
 
@@ -77,7 +81,7 @@ export function openS3Store(config: S3Config): S3Store {
           new commands.GetObjectCommand({ Bucket, Key, Range }),
         )
         // One that ignores the range would send all of it.
-        if (ContentLength > end - start) throw new Error('the store does not serve ranges')
+        if (ContentLength > end - start) throw new Error('the media store ignored the requested range')
         return (await Body?.transformToByteArray()) ?? new Uint8Array()
       }),
     write: (_identity, Key, { bytes, mimeType }) =>

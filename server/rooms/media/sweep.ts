@@ -18,7 +18,7 @@ export async function sweepMedia({
     const keys = await system.claimFileRemovals(BATCH, CLAIM_SECONDS)
     const outcomes = await Promise.allSettled(keys.map(key => media.remove(key)))
     const failed = outcomes.find(outcome => outcome.status === 'rejected')
-    if (failed) log.warn({ err: failed.reason }, 'a media file could not be removed')
+    if (failed) log.warn({ err: failed.reason }, 'deleting a media file failed')
     const removed = keys.filter((_key, index) => outcomes[index]?.status === 'fulfilled')
     if (removed.length > 0) await system.finishFileRemovals(removed)
     if (keys.length < BATCH) break

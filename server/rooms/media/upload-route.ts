@@ -47,7 +47,7 @@ export function registerUploadRoute(
         checkHeaders(grant, raw.headers)
         if (running >= maxAtOnce) {
           const retryAt = new Date(Date.now() + RETRY_MS)
-          throw new AppError('overloaded', 'too many files are being received; try again', { retryAt })
+          throw new AppError('overloaded', 'too many uploads are in progress: try again later', { retryAt })
         }
         running++
         const timer = setTimeout(() => raw.destroy(), maxDurationMs)
@@ -78,7 +78,7 @@ export function registerUploadRoute(
 function grantOf(store: DiskStore, request: FastifyRequest): UploadGrant {
   const grant = store.addresses.readUpload((request.params as { '*': string })['*'])
   if (grant) return grant
-  throw new AppError('unauthenticated', 'this address was not given out, or has expired')
+  throw new AppError('unauthenticated', 'the signed URL is invalid or has expired: request a new one')
 }
 
 function checkHeaders(
@@ -87,18 +87,27 @@ function checkHeaders(
 ): void {
   const announced = headers['content-length']
   if (announced === undefined || Number(announced) < sizeBytes) {
-    throw new AppError('invalid_input', `content-length must be ${sizeBytes}, as it was announced`)
+    throw new AppError(
+      'invalid_input',
+      `content-length must be ${sizeBytes}, as announced when the upload was created`,
+    )
   }
   if (Number(announced) > sizeBytes)
     throw new AppError('too_large', `the file is larger than ${sizeBytes} bytes`)
   const given = headers['content-type']?.trim().toLowerCase() ?? ''
   const type = findFileType(mimeType)
   if (!type || !isNameOf(type, given)) {
-    throw new AppError('invalid_input', `content-type must be ${mimeType}, as it was announced`)
+    throw new AppError(
+      'invalid_input',
+      `content-type must be ${mimeType}, as announced when the upload was created`,
+    )
   }
 }
 
 async function assertOpen({ pools }: UploadServices, { userId, mediaId }: UploadGrant): Promise<void> {
   if (await pools.system.isUploadOpen(userId, mediaId)) return
-  throw new AppError('illegal_transition', 'the media item of this address does not wait for a file any more')
+  throw new AppError(
+    'illegal_transition',
+    'this media item no longer accepts a file: it is already uploaded, or was removed',
+  )
 }

@@ -62,7 +62,7 @@ export async function completeUpload(
   const upload = await getMediaFor(db, id, 'complete')
   const sizeBytes = await store.sizeOf(identity, upload.storageKey)
   if (sizeBytes === null) {
-    throw new AppError('illegal_transition', `media item "${id}" is uploading: its file has not arrived`)
+    throw new AppError('illegal_transition', `media item "${id}" has no file yet: upload it first`)
   }
   await transitionMedia(db, id, 'complete', { uploadedAt: new Date() })
   try {

@@ -67,7 +67,7 @@ export async function finishRun(db: Database, input: FinishRun): Promise<Run> {
     .executeTakeFirst()
   if (row) return toRun(row)
   const { status } = await getRun(db, input.id)
-  throw new AppError('illegal_transition', `run "${input.id}" is ${status}: it has ended already`)
+  throw new AppError('illegal_transition', `cannot finish run "${input.id}": it is ${status}`)
 }
 
 /** A page of runs, newest first. Runs of a removed task are hidden with it. */

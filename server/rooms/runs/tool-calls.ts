@@ -66,10 +66,13 @@ async function existingCall(db: Database, input: StartToolCall, argumentsHash: B
     .where('callId', '=', input.callId)
     .executeTakeFirst()
   if (!row) {
-    throw new AppError('illegal_transition', `run "${run.id}" is ${run.status}: it takes no more tool calls`)
+    throw new AppError(
+      'illegal_transition',
+      `cannot start a tool call in run "${run.id}": it is ${run.status}`,
+    )
   }
   if (row.tool === input.tool && row.argumentsHash.equals(argumentsHash)) return toToolCall(row)
-  throw new AppError('unique_violation', `run "${run.id}" has another call "${input.callId}"`, {
+  throw new AppError('unique_violation', `run "${run.id}" already has a different call "${input.callId}"`, {
     constraint: 'tool_calls_user_id_run_id_call_id_key',
   })
 }
@@ -103,7 +106,10 @@ export async function finishToolCall(db: Database, input: FinishToolCall): Promi
     .where(whereShown)
     .executeTakeFirst()
   if (!call) throw notFound('tool call')
-  throw new AppError('illegal_transition', `tool call "${input.id}" is ${call.status}: it can’t become ${to}`)
+  throw new AppError(
+    'illegal_transition',
+    `tool call "${input.id}" is ${call.status}: it cannot become ${to}`,
+  )
 }
 
 /** A page of a run's calls, oldest first. */

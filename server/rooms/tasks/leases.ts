@@ -97,5 +97,8 @@ async function endTask(
 }
 
 function leaseLost(): AppError {
-  return new AppError('lease_lost', 'the lease has ended: the task is over, stopped, or somebody else’s')
+  return new AppError(
+    'lease_lost',
+    'the lease has ended: the task is finished, stopped or claimed by another worker',
+  )
 }

@@ -123,11 +123,13 @@ export async function appendDelta(
   if (status !== 'streaming') throw finished(id)
   if (offset + delta.length <= length) return { taskId, length }
   if (offset === length) {
-    throw new AppError('too_large', `a message holds at most ${MAX_MESSAGE_LENGTH} characters`, { length })
+    throw new AppError('too_large', `a message cannot exceed ${MAX_MESSAGE_LENGTH} characters`, { length })
   }
-  throw new AppError('offset_conflict', `the message is ${length} long: a delta at ${offset} does not fit`, {
-    length,
-  })
+  throw new AppError(
+    'offset_conflict',
+    `a delta at offset ${offset} does not continue the message: its length is ${length}`,
+    { length },
+  )
 }
 
 /** Folds a message's deltas into its content and ends it. */
@@ -177,7 +179,7 @@ const foldedContent = sql<string>`coalesce(
 )`
 
 function finished(id: string): AppError {
-  return new AppError('illegal_transition', `message "${id}" is finished: it takes no more`)
+  return new AppError('illegal_transition', `message "${id}" is finished: start a new message`)
 }
 
 /** A page of a task's conversation, oldest first. */

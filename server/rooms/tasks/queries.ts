@@ -187,8 +187,8 @@ async function refusal(db: Database, id: string, action: TaskAction): Promise<Ap
     .where('id', '=', id)
     .executeTakeFirst()
   if (!task || (task.deletedAt && action !== 'restore')) return notFound('task')
-  const state = action === 'restore' ? `${task.status}, and not removed` : task.status
-  return new AppError('illegal_transition', `task "${id}" is ${state}: it takes no ${action}`)
+  const state = action === 'restore' ? `${task.status} and not removed` : task.status
+  return new AppError('illegal_transition', `cannot ${action} task "${id}": it is ${state}`)
 }
 
 export function toTask(row: TaskRow): Task {

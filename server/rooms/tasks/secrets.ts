@@ -25,7 +25,8 @@ interface SealedTaskSecrets {
 export async function openTaskSecrets(db: Database, keyring: Keyring): Promise<TaskSecrets> {
   const { rows } = await sql<SealedTaskSecrets>`select * from app.open_task_secrets()`.execute(db)
   const [sealed] = rows
-  if (!sealed) throw new AppError('lease_lost', 'the lease has ended')
+  if (!sealed)
+    throw new AppError('lease_lost', 'the lease has ended: claim the task again to read its secrets')
   const { userId: ownerId } = sealed
   return {
     keys: sealed.keys.map(({ provider, id, value }) => {

@@ -14,7 +14,7 @@ export async function checkConfig(slug: string, schema: Json, config: Json): Pro
   const place = error?.instancePath ? ` at ${error.instancePath}` : ''
   throw new AppError(
     'invalid_input',
-    `the config of tool "${slug}"${place} ${error?.message ?? 'is not valid'}`,
+    `the config of tool "${slug}"${place} ${error?.message ?? 'is invalid'}`,
   )
 }
 
@@ -22,7 +22,7 @@ async function validatorOf(schema: Json): Promise<ValidateFunction> {
   const key = JSON.stringify(schema)
   const known = compiled.get(key)
   if (known) return known
-  if (typeof schema !== 'object' || schema === null) throw new TypeError('a config schema is an object')
+  if (typeof schema !== 'object' || schema === null) throw new TypeError('a config schema must be an object')
   const { Ajv2020 } = await import('ajv/dist/2020.js')
   // One instance a schema: an instance keeps every schema that it has seen.
   const validate = new Ajv2020({ strict: true }).compile(schema)

@@ -227,8 +227,8 @@ describe('no secret is found in', () => {
     // It is not quiet: statements, faults and refusals are in it.
     expect(text).toContain('select * from app.sign_in($1')
     expect(text).toContain('"level":"error"')
-    expect(text).toContain('a token could not be renewed')
-    expect(text).toContain('an account could not be connected')
+    expect(text).toContain('refreshing a token failed')
+    expect(text).toContain('connecting an account failed')
     for (const [name, secret] of secrets()) expect(text.includes(secret), name).toBe(false)
     for (const hash of await storedHashes()) expect(text).not.toContain(hash)
   })

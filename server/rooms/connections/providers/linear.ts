@@ -51,7 +51,7 @@ export const linear: Provider = {
   readApp: reader =>
     readOAuthApp(reader, 'LINEAR', { apiUrl: 'https://api.linear.app', webUrl: 'https://linear.app' }),
   async authorizeUrl({ webUrl, clientId }, { state, codeVerifier, redirectUri }) {
-    if (codeVerifier === null) throw new Error('a flow to linear has a verifier')
+    if (codeVerifier === null) throw new Error('a Linear flow needs a PKCE verifier')
     const { CodeChallengeMethod, OAuth2Client } = await import('arctic')
     const client = new OAuth2Client(clientId, null, redirectUri)
     const endpoint = `${webUrl}/oauth/authorize`

@@ -34,7 +34,7 @@ export async function checkMcpServer(
   options: McpCheckOptions,
 ): Promise<McpCheckResult> {
   if (target.kind === 'local' && !options.allowLocal)
-    return { status: 'disconnected', error: 'refused: this server does not run local commands' }
+    return { status: 'disconnected', error: 'this server is configured not to run local commands' }
   const giveBack = takeTurn(identity.userId)
   try {
     // Loaded with the first test: the SDK and undici take memory that a server which never tests can do without.

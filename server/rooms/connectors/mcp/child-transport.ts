@@ -63,7 +63,7 @@ export function createChildTransport(target: LocalTarget, watch: Watch): Transpo
 
   function reportExit(code: number | null, signal: NodeJS.Signals | null): void {
     const how = code === null ? `by ${signal}` : `with exit code ${code}`
-    watch.fail(new McpFailure(`the command ended ${how} before it had answered`))
+    watch.fail(new McpFailure(`the command ended ${how} before it answered`))
   }
 
   async function end(): Promise<void> {

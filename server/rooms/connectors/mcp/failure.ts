@@ -10,7 +10,7 @@ export class McpFailure extends Error {
 }
 
 export const SIGN_IN_ELSEWHERE =
-  "the server's sign-in is at another address, which the OAuth secret is not sent to"
+  "the server's sign-in is at another address: the OAuth secret is not sent there"
 
 export function secondsOf(milliseconds: number): string {
   return `${milliseconds / 1_000} s`
@@ -42,13 +42,13 @@ export function sentenceOf(error: unknown, deadlineMs: number): string {
 
 function httpSentence(status: number): string {
   if (status >= 300 && status < 400)
-    return `the server redirects to another address (HTTP ${status}), which is not followed`
+    return `the server redirects to another address (HTTP ${status}): redirects are not followed`
   const name = STATUS_CODES[status]
   return `the server answered HTTP ${status}${name ? ` (${name})` : ''}`
 }
 
 function protocolSentence(code: number, deadlineMs: number): string {
-  if (code === ErrorCode.ConnectionClosed) return 'the server closed the connection before it had answered'
+  if (code === ErrorCode.ConnectionClosed) return 'the server closed the connection before it answered'
   if (code === ErrorCode.RequestTimeout) return `the server did not answer within ${secondsOf(deadlineMs)}`
   return `the server answered with an error (code ${code})`
 }

@@ -50,7 +50,7 @@ test('nothing runs unless the operator allows it', async () => {
   const result = await run(process.execPath, [HOSTILE, 'silent', join(directory, 'never')], {
     allowLocal: false,
   })
-  expect(refusal(result)).toBe('refused: this server does not run local commands')
+  expect(refusal(result)).toBe('this server is configured not to run local commands')
   expect(readdirSync(directory)).not.toContain('never')
 })
 
@@ -78,13 +78,13 @@ test('a banner before the first message is forgiven, and a server without tools 
 
 describe('a server that misbehaves is refused in one sentence without secrets', () => {
   test.each([
-    ['exits', 20_000, 'the command ended with exit code 3 before it had answered'],
+    ['exits', 20_000, 'the command ended with exit code 3 before it answered'],
     ['silent', 1_500, 'the server did not answer within 1.5 s'],
     ['silent-at-list', 1_500, 'the server did not answer within 1.5 s'],
     ['floods-a-line', 20_000, 'the server sent more than 4194304 bytes'],
     ['floods-lines', 20_000, 'the server sent too many lines that are not MCP messages'],
     ['floods-blanks', 20_000, 'the server sent more than 4194304 bytes'],
-    ['floods-messages', 20_000, 'the server sent too many messages that were not asked for'],
+    ['floods-messages', 20_000, 'the server sent too many unrequested messages'],
     ['floods-errors', 1_500, 'the server did not answer within 1.5 s'],
     ['old-version', 20_000, 'the server speaks a version of MCP that is not supported'],
     ['wrong-shape', 20_000, 'the server answered with something that is not MCP'],

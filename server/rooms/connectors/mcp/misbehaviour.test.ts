@@ -69,7 +69,7 @@ describe('a server that misbehaves is refused in one sentence without secrets', 
         'tools/list': { tools: [{ ...tool('deep'), inputSchema: { type: 'object', x: JSON.parse(deep) } }] },
       }),
       20_000,
-      'the server lists tools that nest too deep',
+      'the server lists tools that are nested too deeply',
     ],
     [
       'sends huge headers',
@@ -94,17 +94,12 @@ describe('a server that misbehaves is refused in one sentence without secrets', 
   test.each([
     ['JSON', 'application/json', 'x'.repeat(65_536), /answers with more than 4194304 bytes$/],
     ['one event', 'text/event-stream', 'x'.repeat(65_536), /answers with more than 4194304 bytes$/],
-    [
-      'events',
-      'text/event-stream',
-      'data: x\n\n'.repeat(1_000),
-      /sent too many messages that were not asked for$/,
-    ],
+    ['events', 'text/event-stream', 'data: x\n\n'.repeat(1_000), /sent too many unrequested messages$/],
     [
       'notifications',
       'text/event-stream',
       'data: {"jsonrpc":"2.0","method":"notifications/x"}\n\n'.repeat(1_000),
-      /sent too many messages that were not asked for$/,
+      /sent too many unrequested messages$/,
     ],
   ])('floods with %s, of which little is read', async (_name, type, chunk, sentence) => {
     const sent = { bytes: 0 }

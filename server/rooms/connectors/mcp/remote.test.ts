@@ -124,7 +124,7 @@ describe('a server inside', () => {
       await using inside = await serveHttp(streamableTools())
       for (const location of [inside.url, 'http://169.254.169.254/latest/meta-data/', 'file:///etc/passwd'])
         expect(await refusal(answers(status, { location }))).toBe(
-          `the server redirects to another address (HTTP ${status}), which is not followed`,
+          `the server redirects to another address (HTTP ${status}): redirects are not followed`,
         )
       expect(inside.requests).toEqual([])
     },
@@ -198,7 +198,7 @@ describe('an OAuth client', () => {
     await using server = await serveHttp(signIn(() => elsewhere.origin, streamableTools()))
     expect(await ask({ url: server.url, headers: { 'x-key': SECRET }, oauth })).toEqual({
       status: 'disconnected',
-      error: "the server's sign-in is at another address, which the OAuth secret is not sent to",
+      error: "the server's sign-in is at another address: the OAuth secret is not sent there",
     })
     expect(heard.filter(Boolean)).toEqual([])
   })
@@ -214,7 +214,7 @@ describe('an OAuth client', () => {
     )
     expect(await ask({ url: server.url, headers: {}, oauth })).toEqual({
       status: 'disconnected',
-      error: "the server's sign-in is at another address, which the OAuth secret is not sent to",
+      error: "the server's sign-in is at another address: the OAuth secret is not sent there",
     })
     expect(heard.filter(Boolean)).toEqual([])
   })

@@ -21,7 +21,7 @@ export function storableCopies(secrets: readonly string[]): (value: unknown) => 
   }
 
   function copy(value: unknown, depth: number): unknown {
-    if (depth > MAX_DEPTH) throw new McpFailure('the server lists tools that nest too deep')
+    if (depth > MAX_DEPTH) throw new McpFailure('the server lists tools that are nested too deeply')
     if (typeof value === 'string') return text(value)
     if (Array.isArray(value)) return value.map(item => copy(item, depth + 1))
     if (typeof value !== 'object' || value === null) return value

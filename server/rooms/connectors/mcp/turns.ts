@@ -10,7 +10,7 @@ let total = 0
 export function takeTurn(userId: string): () => void {
   const own = running.get(userId) ?? 0
   if (own >= MAX_FOR_A_USER || total >= MAX_IN_PROCESS)
-    throw new AppError('rate_limited', 'too many connectors are being tested; try again in a moment')
+    throw new AppError('rate_limited', 'too many connectors are being tested: try again later')
   running.set(userId, own + 1)
   total++
   return () => {

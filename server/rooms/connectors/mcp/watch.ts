@@ -45,7 +45,7 @@ export function startWatch(deadlineMs: number): Watch {
       sentInstead ??= what
       complaints++
       if (complaints > MAX_COMPLAINTS)
-        fail(new McpFailure(`the server sent too many ${what ?? 'messages that were not asked for'}`))
+        fail(new McpFailure(`the server sent too many ${what ?? 'unrequested messages'}`))
     },
     stop: () => clearTimeout(timer),
   }

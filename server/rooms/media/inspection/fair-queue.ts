@@ -124,5 +124,5 @@ export function createFairQueue({ atOnce, maxWaiting, maxWaitMs }: QueueLimits) 
 
 function full(): AppError {
   const retryAt = new Date(Date.now() + RETRY_MS)
-  return new AppError('overloaded', 'too many files are being inspected; try again later', { retryAt })
+  return new AppError('overloaded', 'too many files are being inspected: try again later', { retryAt })
 }

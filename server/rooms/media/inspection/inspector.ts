@@ -69,7 +69,7 @@ export class Inspector {
     this.#job = { file, resolve, reject, isRecognised: false }
     const onAbort = () => this.#fail(new StatementAbortedError())
     const timer = setTimeout(() => {
-      this.#fail(overloaded('the file could not be inspected in time; try again later'))
+      this.#fail(overloaded('inspecting the file timed out: try again later'))
     }, this.#limits.wallMs)
     signal?.addEventListener('abort', onAbort, { once: true })
     this.#keepProcess(true)
@@ -102,7 +102,7 @@ export class Inspector {
   async #read({ file }: Job, { start, end }: { start: number; end: number }): Promise<void> {
     try {
       if (!(start >= 0 && end >= start && end - start <= MAX_READ_BYTES)) {
-        throw new Error(`an inspector asked for the bytes ${start} to ${end}`)
+        throw new Error(`the inspector requested an invalid range: bytes ${start} to ${end}`)
       }
       const bytes = await file.read(start, Math.min(end, file.sizeBytes))
       this.#send({ kind: 'bytes', bytes })
@@ -158,7 +158,7 @@ function tooMuchMemory(bytes: number): string {
 }
 
 function unexpected(details: { cause: unknown }): AppError {
-  return overloaded('the file could not be inspected just now; try again', details)
+  return overloaded('inspecting the file failed: try again', details)
 }
 
 function overloaded(message: string, details?: { cause: unknown }): AppError {

@@ -39,7 +39,7 @@ function storedBlob({ sizeBytes, mimeType, read }: StoredFile, maxPages: number)
   async function pageAt(index: number): Promise<Uint8Array> {
     const kept = pages.get(index)
     if (kept) return kept
-    if (--pagesLeft < 0) throw new Error('a description of a file takes less than this')
+    if (--pagesLeft < 0) throw new Error('the reader requested more pages than the limit')
     const start = index * PAGE_BYTES
     const page = await read(start, Math.min(start + PAGE_BYTES, sizeBytes))
     const oldest = pages.size < KEPT_PAGES ? undefined : pages.keys().next().value
@@ -54,7 +54,7 @@ function storedBlob({ sizeBytes, mimeType, read }: StoredFile, maxPages: number)
       const index = Math.floor(position / PAGE_BYTES)
       const page = await pageAt(index)
       const part = page.subarray(position - index * PAGE_BYTES, end - index * PAGE_BYTES)
-      if (part.length === 0) throw new Error('the file is shorter than it was')
+      if (part.length === 0) throw new Error('the file is shorter than its stored size')
       bytes.set(part, position - start)
       position += part.length
     }
