@@ -12,13 +12,14 @@ beforeAll(async () => {
 })
 afterAll(() => house.close())
 
-describe('a claim that looked at a task while another took it', () => {
-  it.each(['own', 'operator’s'] as const)('leaves it to the other worker: %s', async kind => {
+describe('a claim that waits while another worker claims the task', () => {
+  it.each(['own', 'operator’s'] as const)('does not claim it again: %s', async kind => {
     const owner = await createActor(house)
     const { id } = await owner.caller().tasks.create({ prompt: 'x' })
     const caller =
       kind === 'own' ? owner.caller() : anonymous(house, { authorization: `Bearer ${WORKER_KEY}` })
-    // The claim is made in the transaction that holds the leases, and is over before the other one has looked at them.
+    // The transaction that locks the leases commits the other claim before the waiting claim reads the
+    // leases.
     const late = whileWaiting(
       house,
       {
@@ -42,7 +43,7 @@ describe('a claim that looked at a task while another took it', () => {
 })
 
 describe('a task past its maximum duration', () => {
-  it('is claimed by nobody, though nothing has swept it yet', async () => {
+  it('cannot be claimed, even before the sweep', async () => {
     const { owner, id } = await createClaimedTask(house, { options: { maxDurationSeconds: 60 } })
     await house.owner.query(`update app.tasks set started_at = now() - interval '2 minutes' where id = $1`, [
       id,
@@ -55,7 +56,7 @@ describe('a task past its maximum duration', () => {
   })
 })
 
-describe('a worker that waits while its task is', () => {
+describe('a worker that waits on a lock while its task is', () => {
   it.each([
     ['stopped', `status = 'stopped'`],
     ['removed', 'deleted_at = now(), deletion_id = app.new_id()'],
@@ -76,7 +77,7 @@ describe('a worker that waits while its task is', () => {
         call,
       )
       expect(['lease_lost', 'not_found']).toContain((await refusalOf(late)).reason)
-      // As it was, for the next one.
+      // Restores the task for the next call.
       await house.owner.query(
         `update app.tasks t set status = 'processing', deleted_at = null, deletion_id = null, lease_id = l.id
          from app.task_leases l where t.id = $1 and l.task_id = t.id`,
@@ -89,7 +90,7 @@ describe('a worker that waits while its task is', () => {
 })
 
 describe('a heartbeat', () => {
-  it('that waits for the end of its lease finds it ended', async () => {
+  it('fails if the lease ended while it waited on a lock', async () => {
     const { id, worker } = await createClaimedTask(house)
     const late = whileWaiting(
       house,
@@ -99,7 +100,7 @@ describe('a heartbeat', () => {
     expect((await refusalOf(late)).reason).toBe('lease_lost')
   })
 
-  it('that came in time is not undone by the sweep that waited for it', async () => {
+  it('in time is kept by a sweep that waited on a lock for it', async () => {
     const { id, worker } = await createClaimedTask(house)
     await lapseLease(house, id)
     const swept = await whileWaiting(

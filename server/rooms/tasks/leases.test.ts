@@ -28,8 +28,8 @@ const lapse = (taskId: string) => lapseLease(house, taskId)
 
 const entries = [{ type: 'info' as const, message: 'working' }]
 
-describe('claiming', () => {
-  it('takes the oldest waiting task, and none when there is none', async () => {
+describe('a claim', () => {
+  it('returns the oldest pending task, or null if there is none', async () => {
     const owner = await createActor(house)
     const first = await owner.caller().tasks.create({ prompt: 'first' })
     const second = await owner.caller().tasks.create({ prompt: 'second' })
@@ -39,7 +39,7 @@ describe('claiming', () => {
     expect(await owner.caller().tasks.get({ id: first.id })).toMatchObject({ status: 'processing' })
   })
 
-  it('gives each of many tasks to exactly one of many workers', async () => {
+  it('by many workers at once hands each task to exactly one of them', async () => {
     const owner = await createActor(house)
     const token = await createApiToken(owner, { scopes: ['tasks:work'] })
     const ids = await Promise.all(
@@ -58,7 +58,7 @@ describe('claiming', () => {
     expect(taken.flat().toSorted()).toEqual(ids.toSorted())
   })
 
-  it('needs tasks:work, and finds only one’s own tasks', async () => {
+  it('requires tasks:work, and returns only the caller’s own tasks', async () => {
     await ada.caller().tasks.create({ prompt: 'hers' })
     const reader = await createApiToken(bob, { scopes: ['tasks:write'] })
     const worker = await createApiToken(bob, { scopes: ['tasks:work'] })
@@ -67,11 +67,11 @@ describe('claiming', () => {
     expect(await reasonOf(anonymous(house).tasks.claim({ worker: 'w' }))).toBe('unauthenticated')
   })
 
-  it.each([9, 601, 1.5])('refuses a lease of %s seconds', async leaseSeconds => {
+  it.each([9, 601, 1.5])('rejects a lease of %s seconds', async leaseSeconds => {
     expect(await reasonOf(ada.caller().tasks.claim({ worker: 'w', leaseSeconds }))).toBe('BAD_REQUEST')
   })
 
-  it('lets the operator’s workers take users in turn', async () => {
+  it('by the operator’s workers serves users in turn', async () => {
     const other = await openHouse()
     try {
       const [busy, quiet] = [await createActor(other), await createActor(other)]
@@ -92,7 +92,7 @@ describe('claiming', () => {
 })
 
 describe('a lease', () => {
-  it('opens its own task, its logs and its messages, as the owner', async () => {
+  it('can read and write its own task, logs and messages, as the owner', async () => {
     const { owner, id, worker } = await claimed()
     await worker.tasks.logs.append({ taskId: id, entries })
     await worker.tasks.update({ id, progress: 50 })
@@ -103,7 +103,7 @@ describe('a lease', () => {
     expect((await worker.account.me()).credential).toBe('lease')
   })
 
-  it('opens no other task, not even one of the same owner', async () => {
+  it('cannot access any other task, not even one of the same owner', async () => {
     const { owner, worker } = await claimed()
     const other = await owner.caller().tasks.create({ prompt: 'other' })
     expect(await reasonOf(worker.tasks.get({ id: other.id }))).toBe('not_found')
@@ -111,7 +111,7 @@ describe('a lease', () => {
     expect(await reasonOf(worker.tasks.update({ id: other.id, progress: 1 }))).toBe('not_found')
   })
 
-  it('is refused by every procedure that is not for leases', async () => {
+  it('is rejected by every procedure that does not accept leases', async () => {
     const { id, worker } = await claimed()
     const refused: (() => Promise<unknown>)[] = [
       () => worker.tasks.list(),
@@ -127,7 +127,7 @@ describe('a lease', () => {
     for (const call of refused) expect(await reasonOf(call())).toBe('missing_scope')
   })
 
-  it('is what heartbeat, complete and fail take, and nothing else', async () => {
+  it('is the only credential that heartbeat, complete and fail accept', async () => {
     const token = await createApiToken(ada, { scopes: ['tasks:work', 'tasks:write'] })
     for (const caller of [ada.caller(), token.caller()]) {
       expect(await reasonOf(caller.tasks.heartbeat())).toBe('missing_scope')
@@ -136,7 +136,7 @@ describe('a lease', () => {
     }
   })
 
-  it('is prolonged by a heartbeat', async () => {
+  it('is extended by a heartbeat', async () => {
     const { id, worker } = await claimed({ leaseSeconds: 30 })
     await house.owner.query(
       `update app.task_leases set expires_at = now() + interval '1 second' where task_id = $1`,
@@ -147,7 +147,7 @@ describe('a lease', () => {
     expect(stop).toBe(false)
   })
 
-  it('ends with the task’s completion, which keeps the result', async () => {
+  it('ends when the task completes, and the result is stored', async () => {
     const { owner, id, worker } = await claimed()
     const done = await worker.tasks.complete({ result: { files: 3 } })
     expect(done).toMatchObject({ status: 'completed', progress: 100, result: { files: 3 } })
@@ -159,15 +159,15 @@ describe('a lease', () => {
   it.each([
     ['NUL', { a: 'x\0' }],
     ['a lone surrogate', ['\ud800']],
-    ['a name that can’t be written again', { constructor: 1 }],
+    ['a reserved property name', { constructor: 1 }],
     ['more than 256 KiB', 'x'.repeat(256 * 1024)],
-  ])('completes its task with no result that holds %s', async (_, result) => {
+  ])('cannot complete its task with a result that contains %s', async (_, result) => {
     const { worker } = await claimed()
     expect(await reasonOf(worker.tasks.complete({ result }))).toBe('BAD_REQUEST')
     expect(await worker.tasks.complete()).toMatchObject({ status: 'completed', result: null })
   })
 
-  it('ends with the task’s failure, which keeps the error until it is tried again', async () => {
+  it('ends when the task fails, and the error is stored until a retry', async () => {
     const { owner, id, worker } = await claimed()
     expect(await worker.tasks.fail({ error: 'out of disk' })).toMatchObject({
       status: 'error',
@@ -179,20 +179,20 @@ describe('a lease', () => {
 
   it.each([
     [
-      'its task is stopped',
+      'its task was stopped',
       async ({ owner, id }: Awaited<ReturnType<typeof claimed>>) => {
         await owner.caller().tasks.stop({ id })
       },
     ],
     [
-      'its token is revoked',
+      'its token was revoked',
       async ({ owner, token }: Awaited<ReturnType<typeof claimed>>) => {
         await owner.caller().apiTokens.revoke({ id: token.id })
       },
     ],
-    ['it lapses', async ({ id }: Awaited<ReturnType<typeof claimed>>) => lapse(id)],
+    ['it lapsed', async ({ id }: Awaited<ReturnType<typeof claimed>>) => lapse(id)],
     [
-      'its task is removed by the owner of the database',
+      'the database owner removed its task',
       async ({ id }: Awaited<ReturnType<typeof claimed>>) => {
         await house.owner.query(
           'update app.tasks set deleted_at = now(), deletion_id = app.new_id() where id = $1',
@@ -200,7 +200,7 @@ describe('a lease', () => {
         )
       },
     ],
-  ])('is refused by the next statement once %s', async (_, end) => {
+  ])('is rejected by the next statement after %s', async (_, end) => {
     const setting = await claimed()
     await end(setting)
     const { id, worker } = setting
@@ -209,7 +209,7 @@ describe('a lease', () => {
     expect(await reasonOf(worker.tasks.get({ id }))).toBe('lease_lost')
   })
 
-  it('that lapsed gives way to another worker, and the stale one writes nothing', async () => {
+  it('that lapsed lets another worker claim the task, and the stale worker writes nothing', async () => {
     const { owner, id, token, worker } = await claimed()
     await worker.tasks.logs.append({ taskId: id, entries })
     expect(await token.caller().tasks.claim({ worker: 'w2' })).toBeNull()
@@ -222,13 +222,13 @@ describe('a lease', () => {
     expect((await owner.caller().tasks.logs.list({ taskId: id })).lastSeq).toBe(2)
   })
 
-  it('writes nothing where it changed hands while the statement waited for the task', async () => {
+  it('writes nothing if another worker claimed the task while the statement waited on a lock', async () => {
     const { id, worker } = await claimed()
     const late = whileTaskChangesHands(house, id, () => worker.tasks.logs.append({ taskId: id, entries }))
     expect(await reasonOf(late)).toBe('not_found')
   })
 
-  it('ends, and its task with it, at the task’s maximum duration', async () => {
+  it('ends at the task’s maximum duration, and so does its task', async () => {
     const { owner, id, worker } = await claimed({ leaseSeconds: 600, options: { maxDurationSeconds: 60 } })
     const { expiresAt, stop } = await worker.tasks.heartbeat()
     expect(expiresAt.getTime()).toBeLessThan(Date.now() + 61_000)

@@ -14,10 +14,13 @@ interface ClaimContext {
   readonly budget: TimeBudget
 }
 
-/** Whom this process served last, so that the operator's workers take users in turn. A hint: losing it loses nothing. */
+/**
+ * The user whose task this process claimed last: the operator's workers serve users in turn. Only a hint, so
+ * a restart may lose it.
+ */
 let lastServedUserId: string | null = null
 
-/** Claims the caller's oldest waiting task, or one whose lease has lapsed; null where there is none. */
+/** Claims the caller's oldest pending task, or one whose lease has lapsed; null if there is none. */
 export async function claimOwnTask(db: Database, ctx: ClaimContext, input: ClaimTask): Promise<Claim | null> {
   const lease = createSecret('rhl_')
   const { rows } = await sql<{ taskId: string | null; expiresAt: Date }>`
@@ -29,7 +32,10 @@ export async function claimOwnTask(db: Database, ctx: ClaimContext, input: Claim
     : null
 }
 
-/** The same for the operator's workers, over all users in turn. */
+/**
+ * Like {@link claimOwnTask}, but for the operator's workers: claims a task of any user, serving users in
+ * turn.
+ */
 export async function claimAnyTask(ctx: ClaimContext, input: ClaimTask): Promise<Claim | null> {
   const lease = createSecret('rhl_')
   const claim = { ...input, credentialHash: storedSecret(lease) }
@@ -40,7 +46,7 @@ export async function claimAnyTask(ctx: ClaimContext, input: ClaimTask): Promise
   return openClaim(ctx, { lease, ...claimed })
 }
 
-/** Reads the task under its new lease: the worker gets what the lease opens, and no more. */
+/** Reads the task with the new lease as the credential, so the worker sees only what the lease grants. */
 async function openClaim(
   { services, budget }: ClaimContext,
   { lease, taskId, expiresAt }: { lease: string; taskId: string; expiresAt: Date },
@@ -57,8 +63,8 @@ async function openClaim(
 }
 
 /**
- * Prolongs the lease by its length. `stop` says that the task's maximum duration leaves no room for another heartbeat, so that
- * the worker should come to an end. Throws `lease_lost` once the lease has ended.
+ * Extends the lease by its own length. `stop` is true if the task's maximum duration leaves no time for
+ * another heartbeat: the worker should finish. Throws `lease_lost` once the lease has ended.
  */
 export async function extendLease(db: Database): Promise<{ expiresAt: Date; stop: boolean }> {
   const { rows } = await sql<{ expiresAt: Date; isLast: boolean }>`select * from app.extend_lease()`.execute(
@@ -69,12 +75,12 @@ export async function extendLease(db: Database): Promise<{ expiresAt: Date; stop
   return { expiresAt: lease.expiresAt, stop: lease.isLast }
 }
 
-/** Ends the leased task well, and the lease with it. */
+/** Completes the leased task and ends its lease. */
 export function completeTask(db: Database, input: CompleteTask): Promise<Task> {
   return endTask(db, 'complete', { progress: 100, result: JSON.stringify(input.result ?? null) })
 }
 
-/** Ends the leased task with an error, and the lease with it. */
+/** Fails the leased task and ends its lease. */
 export function failTask(db: Database, input: FailTask): Promise<Task> {
   return endTask(db, 'fail', { error: input.error })
 }

@@ -4,8 +4,8 @@ import { notFound } from '#server/rpc/errors.ts'
 import type { AppendLogs, ListLogs, LogEntry } from './schema.ts'
 
 /**
- * Appends entries in their order and returns the last one's number. The numbers are taken under the task's row lock, so that
- * they are gapless and in commit order whoever else appends.
+ * Appends entries in the given order and returns the last one's number. Numbers are assigned under the task's
+ * row lock, so concurrent appends stay gapless and in commit order.
  */
 export async function appendLogs(db: Database, input: AppendLogs): Promise<{ lastSeq: number }> {
   const count = input.entries.length
@@ -51,7 +51,7 @@ export async function appendLogs(db: Database, input: AppendLogs): Promise<{ las
   return { lastSeq: task.lastLogSeq }
 }
 
-/** Entries behind `after`, oldest first, with the number of the task's last one. */
+/** Returns the entries after number `after`, oldest first, and the number of the task's last entry. */
 export async function listLogs(
   db: Database,
   input: ListLogs,

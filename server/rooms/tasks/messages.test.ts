@@ -32,7 +32,7 @@ async function started() {
   return { taskId, id, messages, append, message }
 }
 
-/** What a refused append says of the message's length. */
+/** The length that an append's refusal names. */
 async function lengthIn(call: Promise<unknown>): Promise<number | undefined> {
   const error = await call.then(
     () => undefined,
@@ -41,7 +41,7 @@ async function lengthIn(call: Promise<unknown>): Promise<number | undefined> {
   return error instanceof AppError ? error.length : undefined
 }
 
-/** Numbers and kinds of the task's message events, as they are stored. */
+/** The stored numbers and kinds of the task's message events. */
 async function eventsOf(taskId: string): Promise<[number, string][]> {
   const { rows } = await house.owner.query<{ seq: number; kind: string }>(
     'select seq, kind from app.task_events where task_id = $1 order by seq',
@@ -50,8 +50,8 @@ async function eventsOf(taskId: string): Promise<[number, string][]> {
   return rows.map(({ seq, kind }) => [seq, kind])
 }
 
-describe('a message that an agent writes', () => {
-  it('starts empty, grows, shows what there is so far, and is finished', async () => {
+describe('an agent’s message', () => {
+  it('starts empty, shows its deltas so far, and is then completed', async () => {
     const { taskId, id, messages, append, message } = await started()
     expect(await message()).toMatchObject({ role: 'agent', status: 'streaming', content: '' })
     expect(await append(0, 'Hello')).toEqual({ length: 5 })
@@ -67,7 +67,7 @@ describe('a message that an agent writes', () => {
     ])
   })
 
-  it('counts UTF-16 code units, as JavaScript does', async () => {
+  it('counts its length in UTF-16 code units, as JavaScript does', async () => {
     const { append, messages, id, message } = await started()
     const parts = ['é', '😀', 'e\u0301', '👩‍👩‍👧', '漢字', '\n']
     let text = ''
@@ -79,14 +79,14 @@ describe('a message that an agent writes', () => {
     expect(await message()).toMatchObject({ content: text })
   })
 
-  it('takes no half of a surrogate pair', async () => {
+  it('rejects half of a surrogate pair', async () => {
     const { append, message } = await started()
     expect(await refusalOf(append(0, '\ud83d'))).toMatchObject({ code: 'BAD_REQUEST' })
     expect(await refusalOf(append(0, '\ude00'))).toMatchObject({ code: 'BAD_REQUEST' })
     expect(await message()).toMatchObject({ content: '' })
   })
 
-  it('ignores what was written by an earlier attempt', async () => {
+  it('ignores a delta that an earlier attempt wrote', async () => {
     const { taskId, append, message } = await started()
     await append(0, 'one ')
     await append(4, 'two')
@@ -98,9 +98,9 @@ describe('a message that an agent writes', () => {
   })
 
   it.each([
-    ['behind its end', 8, 'x'],
+    ['after its end', 8, 'x'],
     ['across its end', 5, 'xxx'],
-  ])('refuses a delta %s, and says how long it is', async (_, offset, delta) => {
+  ])('rejects a delta %s, with its own length', async (_, offset, delta) => {
     const { append } = await started()
     await append(0, '1234567')
     const refused = append(offset, delta)
@@ -109,7 +109,7 @@ describe('a message that an agent writes', () => {
     expect(await lengthIn(refused)).toBe(7)
   })
 
-  it('takes nothing more once it is finished', async () => {
+  it('rejects changes once it is complete', async () => {
     const { id, messages, append } = await started()
     await append(0, 'done')
     await messages.finish({ id })
@@ -118,7 +118,7 @@ describe('a message that an agent writes', () => {
     expect(await refusalOf(messages.finish({ id }))).toMatchObject(refusal)
   })
 
-  it('is bounded as a whole', async () => {
+  it('has a maximum total length', async () => {
     const { id, append } = await started()
     await house.owner.query('update app.task_messages set length = $2 where id = $1', [
       id,
@@ -128,7 +128,7 @@ describe('a message that an agent writes', () => {
     expect(await append(MAX_MESSAGE_LENGTH - 1, 'x')).toEqual({ length: MAX_MESSAGE_LENGTH })
   })
 
-  it('is written once by many who send the same, in whatever order they come', async () => {
+  it('is written once, even if many callers send the same deltas in any order', async () => {
     const { taskId, id, messages, append, message } = await started()
     const deltas = Array.from({ length: 30 }, (_, n) => `${n} `)
     const write = async () => {
@@ -145,7 +145,7 @@ describe('a message that an agent writes', () => {
     expect(events.map(([seq]) => seq)).toEqual(Array.from({ length: 32 }, (_, n) => n + 1))
   })
 
-  it('keeps every delta that was acknowledged when it is finished at the same time', async () => {
+  it('keeps every acknowledged delta, even if it is completed at the same time', async () => {
     for (let round = 0; round < 10; round++) {
       const { id, messages, append, message } = await started()
       await append(0, 'a')
@@ -154,7 +154,7 @@ describe('a message that an agent writes', () => {
     }
   })
 
-  it('is not there for strangers, and no user’s turn can be appended to', async () => {
+  it('does not exist for strangers, and a user’s message cannot be appended to', async () => {
     const { taskId, id, messages } = await started()
     const stranger = (await createActor(house)).caller().tasks.messages
     const refusals = [
@@ -172,7 +172,7 @@ describe('a message that an agent writes', () => {
 })
 
 describe('under a lease', () => {
-  it('a worker writes to its task’s messages and to no other’s', async () => {
+  it('a worker writes messages of its own task only', async () => {
     const owner = await createActor(house)
     const { id } = await owner.caller().tasks.create({ prompt: 'x' })
     const token = await createApiToken(owner, { scopes: ['tasks:work'] })
@@ -201,7 +201,7 @@ describe('under a lease', () => {
     ['a session that is revoked', 'delete from auth.sessions where user_id = $1'],
   ]
 
-  it.for(deletions)('claimed with %s, a message that was being written fails', async ([, deletion]) => {
+  it.for(deletions)('claimed with %s, a streaming message fails', async ([, deletion]) => {
     const owner = await createActor(house)
     const { id } = await owner.caller().tasks.create({ prompt: 'x' })
     const token = await createApiToken(owner, { scopes: ['tasks:work'] })

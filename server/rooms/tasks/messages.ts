@@ -7,10 +7,10 @@ import type { AppendDelta, ListMessages, SendMessage, StartMessage, TaskMessage 
 
 const COLUMNS = sql`message.id, message.task_id, message.seq, message.role, message.status, message.created_at, message.updated_at`
 
-/** What an agent may write in one message, in UTF-16 code units. */
+/** The maximum length of an agent's message, in UTF-16 code units. */
 export const MAX_MESSAGE_LENGTH = 4 * 1024 * 1024
 
-/** Adds the user's turn to a task's conversation and counts it against today's quota. */
+/** Adds a user's message to the task's conversation and counts it against today's quota. */
 export async function sendMessage(
   db: Database,
   input: SendMessage,
@@ -27,7 +27,7 @@ export async function sendMessage(
   return message
 }
 
-/** Starts the agent's turn: an empty message that grows by {@link appendDelta}. */
+/** Starts an agent's message: empty, to be extended by {@link appendDelta}. */
 export async function startMessage(db: Database, input: StartMessage): Promise<{ id: string }> {
   const { rows } = await sql<{ id: string }>`
     ${insertMessage(input.taskId, 'agent', '')}
@@ -38,7 +38,10 @@ export async function startMessage(db: Database, input: StartMessage): Promise<{
   return row
 }
 
-/** A `with` clause whose `message` is the new one; its number and its event's are taken under the task's row lock. */
+/**
+ * A `with` clause that inserts a message as `message`. Numbers the message and its event under the task's row
+ * lock.
+ */
 function insertMessage(taskId: string, role: 'user' | 'agent', content: string): RawBuilder<unknown> {
   const status = role === 'user' ? 'complete' : 'streaming'
   return sql`
@@ -59,16 +62,16 @@ function insertMessage(taskId: string, role: 'user' | 'agent', content: string):
 
 interface Appended {
   taskId: string
-  /** Before this delta. */
+  /** The length before this delta. */
   length: number
   status: TaskMessage['status']
   newLength: number | null
 }
 
 /**
- * Appends to an agent's message what begins at its length. What lies wholly before was written by an earlier attempt and is
- * ignored; anything else throws `offset_conflict` with the length. Waits for the task's row lock, under which the event is
- * numbered, and only then looks at the message.
+ * Appends a delta that starts at the message's length. Ignores a delta that lies wholly before it, because an
+ * earlier attempt wrote it; throws `offset_conflict` with the length for any other. Locks the task's row
+ * first, to number the event, and reads the message only then.
  */
 export async function appendDelta(
   db: Database,
@@ -82,7 +85,7 @@ export async function appendDelta(
       where m.id = ${id} and m.role = 'agent' and t.deleted_at is null
       for update of t
     ), message as (
-      -- Locked after its task, and so as it is by then, not as it was when the statement began.
+      -- Locked after the task, so this reads the current row, not the one from the statement's snapshot.
       select m.user_id, m.id, m.task_id, m.length, m.status
       from task
       join app.task_messages m on m.user_id = task.user_id and m.task_id = task.id
@@ -132,9 +135,10 @@ export async function appendDelta(
   )
 }
 
-/** Folds a message's deltas into its content and ends it. */
+/** Folds the message's deltas into its content and completes the message. */
 export function finishMessage(db: Database, id: string): Promise<{ taskId: string }> {
-  // A statement of its own for the lock, so that the next one sees every delta that was appended before it was granted.
+  // Locks in a statement of its own: the next statement then sees every delta committed before the lock was
+  // granted.
   return db.transaction().execute(async transaction => {
     const locked = await sql<{ status: TaskMessage['status'] }>`
       select m.status
@@ -168,7 +172,7 @@ export function finishMessage(db: Database, id: string): Promise<{ taskId: strin
   })
 }
 
-/** The text that the deltas of `m` add up to. */
+/** The deltas of `m`, concatenated. */
 const foldedContent = sql<string>`coalesce(
   (
     select string_agg(d.text, '' order by d."offset")
@@ -182,7 +186,7 @@ function finished(id: string): AppError {
   return new AppError('illegal_transition', `message "${id}" is finished: start a new message`)
 }
 
-/** A page of a task's conversation, oldest first. */
+/** Returns a page of a task's conversation, oldest first. */
 export async function listMessages(db: Database, input: ListMessages): Promise<Page<TaskMessage>> {
   const { rows } = await sql<TaskMessage | { id: null }>`
     select message.*

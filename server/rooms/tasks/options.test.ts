@@ -11,9 +11,9 @@ beforeAll(async () => {
 })
 afterAll(() => house.close())
 
-describe('a task whose maximum duration is no number of seconds', () => {
+describe('a task with an invalid maximum duration', () => {
   it.each(['"soon"', '""', '1.5', '60.0', '0', '-1', '99999999999', '{}', '[1]', 'true'])(
-    'is not kept with %s, so that it stands in nobody’s way',
+    'cannot be stored with %s, so it cannot break the claims of others',
     async duration => {
       const bob = await createActor(house)
       const insert = sql`
@@ -22,7 +22,7 @@ describe('a task whose maximum duration is no number of seconds', () => {
       `.execute(scopedDatabase(house.services.pools.api, scopeOf(bob, { permission: 'session' })))
       await expect(insert).rejects.toMatchObject({ constraint: 'tasks_options_check' })
 
-      // The operator's workers look through the tasks of all users.
+      // The claims of the operator's workers read the tasks of all users.
       const ada = await createActor(house)
       const { id } = await ada.caller().tasks.create({ prompt: 'x', options: { maxDurationSeconds: 86_400 } })
       const operator = anonymous(house, { authorization: `Bearer ${WORKER_KEY}` })

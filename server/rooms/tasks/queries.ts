@@ -20,16 +20,16 @@ import {
 import { TASK_TRANSITIONS, type TaskAction } from './state.ts'
 
 export const COLUMNS = namesIn(taskRow)
-/** What a task shows as its row has it. */
+/** The fields of a task that are columns of its row under the same name. */
 const SHOWN = namesIn(shownTask)
-/** What a task is created with as its input has it. */
+/** The fields of a new task's row that come from the input unchanged. */
 const CREATED = namesIn(newTaskRow)
 
 type TaskRow = Pick<Selectable<AppTasks>, (typeof COLUMNS)[number]>
 
 /**
- * Creates a pending task and counts it against today's quota, which rolls the task back past its limit. So does a connector
- * that is not the caller's, with `not_found`.
+ * Creates a pending task and counts it against today's quota. Rolls back if the quota is used up, or with
+ * `not_found` if a connector is not the caller's.
  */
 export async function createTask(
   db: Database,
@@ -91,7 +91,9 @@ export async function getTask(db: Database, id: string): Promise<Task> {
   return toTask(row)
 }
 
-/** A page of tasks, newest first. `search` matches words of title and prompt, in web search syntax. */
+/**
+ * Returns a page of tasks, newest first. `search` matches words of title and prompt, in web search syntax.
+ */
 export async function listTasks(db: Database, input: ListTasks): Promise<Page<Task>> {
   let query = db
     .selectFrom('app.tasks')
@@ -103,14 +105,14 @@ export async function listTasks(db: Database, input: ListTasks): Promise<Page<Ta
   if (input.status) query = query.where('status', '=', input.status)
   if (input.cursor) query = query.where('id', '<', input.cursor)
   if (input.search?.trim()) {
-    // In a subquery, so that the words are read once and not for every row.
+    // A subquery parses the search once, not once a row.
     query = query.where(sql<boolean>`search @@ (select app.search_query(${input.search}))`)
   }
   const rows = await query.execute()
   return toPage(rows.map(toTask), input.limit, task => task.id)
 }
 
-/** Changes what is named and leaves the rest; a pull request is replaced as a whole. */
+/** Updates the given fields only; a pull request is replaced as a whole. */
 export async function updateTask(db: Database, input: UpdateTask): Promise<Task> {
   const { id, pullRequest, ...fields } = input
   const changes = pullRequest
@@ -138,7 +140,7 @@ export function stopTask(db: Database, id: string): Promise<Task> {
   return transitionTask(db, id, 'stop', { status: 'stopped', completedAt: sql<Date>`now()` })
 }
 
-/** Puts an ended task back in line. Its logs go on where they ended. */
+/** Makes an ended task pending again. Its logs continue with the next number. */
 export function retryTask(db: Database, id: string): Promise<Task> {
   return transitionTask(db, id, 'retry', {
     status: 'pending',
@@ -150,7 +152,7 @@ export function retryTask(db: Database, id: string): Promise<Task> {
   })
 }
 
-/** Hides a task, and with it its logs and messages, which follow it by join. */
+/** Hides a task. Its logs and messages are read through a join with it, so they are hidden too. */
 export function removeTask(db: Database, id: string): Promise<Task> {
   return transitionTask(db, id, 'remove', REMOVED)
 }
@@ -179,7 +181,7 @@ async function transitionTask(
   throw await refusal(db, id, action)
 }
 
-/** Why a task did not take an action: it is not there, or in the wrong state. */
+/** Explains why no row changed: the task does not exist, or its status does not allow the action. */
 async function refusal(db: Database, id: string, action: TaskAction): Promise<AppError> {
   const task = await db
     .selectFrom('app.tasks')
@@ -205,7 +207,7 @@ function toPullRequest(row: TaskRow, url: string): PullRequest {
   }
 }
 
-/** The first line of a prompt, cut at a word if it is long. */
+/** Returns the first line of a prompt; a long one is cut at a word. */
 function titleFrom(prompt: string): string {
   const line = prompt.trim().split(/\r?\n/, 1)[0]?.trim() ?? ''
   const characters = [...line]

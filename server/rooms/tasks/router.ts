@@ -1,7 +1,8 @@
-// Tasks: what a user asks an agent to do, and what came of it. For sessions, for API tokens with tasks:read or tasks:write, and
-// for workers: a claim gives a lease, and under it a worker acts for the owner on that one task, and is given the keys and
-// connectors that the task names, if it was claimed by somebody who may read keys. A removed task is hidden,
-// never deleted, and comes back with all it had. Whatever changes a task, its log or its messages is announced to its streams.
+// Tasks: what a user asks an agent to do, and its result. Open to sessions, to API tokens with tasks:read or
+// tasks:write, and to workers. A worker's claim returns a lease: the worker then acts for the owner on that
+// one task, and reads the keys and connectors that the task names if the claiming credential may read keys. A
+// removed task is hidden, never deleted, and can be restored whole. Each change of a task, its log or its
+// messages is published to its streams.
 import { nothing } from '#server/rpc/inputs.ts'
 import { liveProcedure, procedure, router, workerProcedure } from '#server/rpc/trpc.ts'
 import { claimAnyTask, claimOwnTask, completeTask, extendLease, failTask } from './leases.ts'

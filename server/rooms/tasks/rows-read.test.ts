@@ -5,11 +5,12 @@ import { rowsReadBy } from '#server/testing/rows-read.ts'
 import { listLogs } from './logs.ts'
 import { getTask, listTasks } from './queries.ts'
 
-// A page costs what it shows, however much its owner has: the policies must leave the planner an index to read in order.
+// A page reads about as many rows as it returns, however many its owner has: the policies leave the planner
+// an ordered index.
 
 const TASKS = 2_000
 const LIMIT = 20
-/** The page, one row more to learn whether another page follows, and little else. */
+/** The page, the one extra row that shows whether another page follows, and a small margin. */
 const ENOUGH = LIMIT + 5
 
 let house: House

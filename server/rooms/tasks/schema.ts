@@ -21,7 +21,7 @@ export const taskOptions = z.strictObject({
   browser: z.boolean().optional(),
 })
 
-/** What is read of a task. */
+/** The columns that a query reads of a task. */
 export const taskRow = selectTask.pick({
   id: true,
   organizationId: true,
@@ -64,7 +64,7 @@ export const shownTask = taskRow.omit(PULL_REQUEST)
 export const task = shownTask.extend({
   pullRequest: pullRequest.nullable(),
   options: taskOptions,
-  /** What a worker gave when it completed the task. */
+  /** The result that the worker sent with `complete`. */
   result: z.unknown(),
 })
 export const taskPage = pageOf(task)
@@ -72,20 +72,20 @@ export const taskPage = pageOf(task)
 export const claim = z
   .strictObject({
     task,
-    /** The credential under which the worker acts for this task, until it ends. Shown once. */
+    /** The worker's credential for this task, valid until the lease ends. Shown once. */
     lease: z.string(),
     expiresAt: z.date(),
   })
   .nullable()
 
-/** `stop` says that the task's maximum duration leaves no room for another heartbeat. */
+/** `stop`: the task's maximum duration leaves no time for another heartbeat. */
 export const heartbeat = z.strictObject({ expiresAt: z.date(), stop: z.boolean() })
 
 export const logEntry = selectTaskLog.pick({ seq: true, type: true, message: true, at: true })
 export const lastLog = z.strictObject({ lastSeq: z.int() })
 export const logPage = lastLog.extend({ items: z.array(logEntry) })
 
-/** `content` is, of a message that is still being written, what there is so far. */
+/** `content` of a streaming message holds the deltas so far. */
 export const taskMessage = selectTaskMessage.pick({
   id: true,
   taskId: true,
@@ -103,7 +103,7 @@ export const messageLength = z.strictObject({ length: z.int() })
 
 const taskKey = z.strictObject({
   provider: z.enum(PROVIDERS),
-  /** Null where no key of this provider is set, or where it does not open any more. */
+  /** Null if no key of this provider is set, or if the key cannot be decrypted. */
   value: z.string().nullable(),
   unreadable: z.boolean(),
 })
@@ -129,13 +129,13 @@ export const createTask = z.strictObject({
   agent: filledText(100).optional(),
   model: filledText(100).optional(),
   options: taskOptions.optional(),
-  /** The connectors that its worker is given. */
+  /** The connectors that the task's worker may read. */
   connectorIds: z
     .array(id.toLowerCase())
     .max(MAX_CONNECTORS)
     .refine(isDistinct, 'must not repeat a connector')
     .optional(),
-  /** The providers whose keys its worker is given; a key may be set later. */
+  /** The providers whose keys the task's worker may read. A key may be set later. */
   keyProviders: z
     .array(z.enum(PROVIDERS))
     .max(PROVIDERS.length)
@@ -144,7 +144,7 @@ export const createTask = z.strictObject({
   organizationId: id.optional(),
 })
 
-/** What a new task's row takes from the input. */
+/** The fields of a new task's row that come from the input unchanged. */
 export const newTaskRow = createTask.omit({ connectorIds: true, keyProviders: true })
 
 export const listTasks = z.strictObject({
@@ -195,7 +195,7 @@ export const listMessages = z.strictObject({
   ...page(z.string().regex(/^[1-9]\d{0,8}$/)),
 })
 
-/** In UTF-16 code units, as offsets are. */
+/** In UTF-16 code units, like offsets. */
 const MAX_DELTA = 64 * 1024
 const MAX_INT = 2_147_483_647
 
@@ -207,7 +207,7 @@ export const messageId = z.strictObject({ id })
 
 export const streamOfTask = z.strictObject({
   taskId: id,
-  /** The last event's id; tRPC fills it in from the header when a client reconnects. */
+  /** The id of the last event received; tRPC fills it in from the header when a client reconnects. */
   lastEventId: z
     .string()
     .regex(/^\d{1,10}$/)

@@ -7,7 +7,7 @@ import { migrateToLatest } from '#server/postgres/migrations/runner.ts'
 import { type Actor, anonymous, createActor, type House, openHouse } from '#server/testing/actors.ts'
 import { asSuperuser, emptyDatabaseOptions } from '#server/testing/test-server.ts'
 
-// How a search reads text, through every list that has one.
+// How each list with a search parses text.
 
 const QUOTED = 'He said “hello” — then left…'
 
@@ -20,7 +20,10 @@ beforeAll(async () => {
 })
 afterAll(() => house.close())
 
-/** Whether a search finds a text in tasks, in the creator's content and in what is published: the same answer everywhere. */
+/**
+ * Whether a search finds a text in tasks, in the creator's content and in published content. The answer must
+ * be the same everywhere.
+ */
 async function isFound(text: string, search: string): Promise<boolean> {
   const { tasks, content } = ada.caller()
   const task = await tasks.create({ prompt: text })
@@ -90,13 +93,13 @@ describe('a search', () => {
   })
 
   it.each(['-', '"', '-"', '-a ', '-"a', '(', '!', ':*', '&|', '\\', "'", 'or ', '- ', 'a.', '<->'])(
-    'of %j, as often as it fits, is answered',
+    'for %j, repeated up to the limit, does not fail',
     async sign => {
       expect(await isFound('a text', sign.repeat(200 / sign.length))).toBeTypeOf('boolean')
     },
   )
 
-  it('of any text is answered', async () => {
+  it('for any text does not fail', async () => {
     const { tasks } = ada.caller()
     await fc.assert(
       fc.asyncProperty(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 60 }), async search => {
@@ -128,7 +131,7 @@ describe('on a database whose LC_CTYPE is C', () => {
     await asSuperuser(inject('testServer'), admin => admin.query(`drop database ${name} with (force)`))
   })
 
-  it('signs outside ASCII still end a word', async () => {
+  it('punctuation outside ASCII still ends a word', async () => {
     const { rows } = await client.query(
       'select app.search_vector($1) @@ app.search_query($2) as found, app.search_words($1) as words',
       [QUOTED, 'hello'],
@@ -136,7 +139,7 @@ describe('on a database whose LC_CTYPE is C', () => {
     expect(rows).toEqual([{ found: true, words: 'he said hello then left' }])
   })
 
-  it('the server says at start what search misses and what to do', async () => {
+  it('the server warns at start which searches fail and how to fix them', async () => {
     const [warning] = (await describeServerWarnings(client)).filter(line => line.includes('LC_CTYPE'))
     expect(warning).toContain(`database "${name}" has LC_CTYPE C`)
     expect(warning).toContain('search does not find "école" for "École"')
@@ -144,7 +147,7 @@ describe('on a database whose LC_CTYPE is C', () => {
   })
 })
 
-it('a database with a real LC_CTYPE is not warned about', async () => {
+it('a database with a real LC_CTYPE causes no warning', async () => {
   await asSuperuser(inject('testServer'), async client => {
     expect((await describeServerWarnings(client)).join()).not.toContain('LC_CTYPE')
   })

@@ -10,16 +10,16 @@ beforeAll(async () => {
 })
 afterAll(() => house.close())
 
-it('a worker that waits for a key holds none that comes after it, so that no two wait for each other', async () => {
+it('workers lock keys in one order, so they cannot deadlock', async () => {
   const ada = await createActor(house, { name: 'Ada' })
-  // In the table, the last one comes first.
+  // The rows are stored in reverse order.
   for (const provider of ['openai', 'anthropic'] as const)
     await ada.caller().keys.set({ provider, value: `sk-${provider}` })
   await ada.caller().tasks.create({ prompt: 'x', keyProviders: ['openai', 'anthropic'] })
   const token = await createApiToken(ada, { scopes: ['tasks:work', 'keys:reveal'] })
   const claim = await token.caller().tasks.claim({ worker: 'w' })
 
-  // Without an index that has them in order, so that only the statement itself can.
+  // Without an ordered index, only the statement itself can order the locks.
   for (const path of ['indexscan', 'indexonlyscan', 'bitmapscan', 'mergejoin'])
     await house.owner.query(`alter function app.open_task_secrets() set enable_${path} = off`)
   const lock = 'select from app.provider_keys where user_id = $1 and provider = $2 for update'

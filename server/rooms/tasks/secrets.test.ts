@@ -46,7 +46,7 @@ interface Uses {
   keyProviders?: Provider[]
 }
 
-/** A new task of the actor's, at work under a lease that was claimed with such a token. */
+/** Creates a task of the actor and claims it with a token of these scopes. */
 async function claimed(actor: Actor, uses: Uses, scopes: Scope[] = ['tasks:work', 'keys:reveal']) {
   const { id } = await actor.caller().tasks.create({ prompt: 'x', ...uses })
   const token = await createApiToken(actor, { scopes })
@@ -70,7 +70,7 @@ async function countTasks(actor: Actor): Promise<number> {
 }
 
 describe('a new task', () => {
-  it('names the connectors and the keys that it may use', async () => {
+  it('stores the connectors and keys that it may use', async () => {
     const one = await createConnector(ada, 'one')
     const two = await createConnector(ada, 'two')
     const task = await ada.caller().tasks.create({
@@ -86,7 +86,7 @@ describe('a new task', () => {
     expect((await ada.caller().usage.today()).tasks.used).toBe(1)
   })
 
-  it('may name one kind or none', async () => {
+  it('may name connectors only, keys only, or neither', async () => {
     const { id: connectorId } = await createConnector(ada)
     const cases: [Uses, { connectors: string[]; keys: string[] }][] = [
       [{ connectorIds: [connectorId] }, { connectors: [connectorId], keys: [] }],
@@ -102,7 +102,7 @@ describe('a new task', () => {
     }
   })
 
-  it('is not made with a connector that is missing or someone else’s, and costs no quota then', async () => {
+  it('is not created with a missing or foreign connector, and then uses no quota', async () => {
     const { id: mine } = await createConnector(ada)
     const { id: foreign } = await createConnector(bob)
     const missing = '01900000-0000-7000-8000-000000000000'
@@ -116,7 +116,7 @@ describe('a new task', () => {
     expect((await ada.caller().usage.today()).tasks.used).toBe(0)
   })
 
-  it('is not made past the quota, and names nothing then', async () => {
+  it('is not created beyond the quota, and then stores no connectors or keys', async () => {
     const limited = await createActor(house, { name: 'Limited' })
     await limited.caller().settings.set({ key: 'maxTasksPerDay', value: 0 })
     const call = limited.caller().tasks.create({ prompt: 'x', keyProviders: ['openai'] })
@@ -127,7 +127,7 @@ describe('a new task', () => {
 
   it.each([
     ['a connector twice', { connectorIds: Array(2).fill('01900000-0000-7000-8000-000000000000') }],
-    ['what is no id', { connectorIds: ['x'] }],
+    ['an invalid id', { connectorIds: ['x'] }],
     [
       'too many connectors',
       {
@@ -139,14 +139,14 @@ describe('a new task', () => {
     ],
     ['a provider twice', { keyProviders: ['openai', 'openai'] }],
     ['an unknown provider', { keyProviders: ['acme'] }],
-  ])('does not name %s', async (_, uses) => {
+  ])('cannot name %s', async (_, uses) => {
     const { code } = await refusalOf(ada.caller().tasks.create({ prompt: 'x', ...(uses as Uses) }))
     expect(code).toBe('BAD_REQUEST')
   })
 })
 
-describe('a worker is given', () => {
-  it('the keys and connectors that its task names, and no other', async () => {
+describe('a worker reads', () => {
+  it('only the keys and connectors that its task names', async () => {
     const { id: connectorId } = await createConnector(ada)
     const { id: another } = await createConnector(ada, 'another')
     for (const provider of ['anthropic', 'openai', 'gemini'] as const)
@@ -175,7 +175,7 @@ describe('a worker is given', () => {
         },
       ],
     })
-    // What another task names is neither given nor used.
+    // What only another task names is neither returned nor marked as used.
     expect(await ada.caller().keys.list()).toMatchObject([
       { provider: 'anthropic', lastUsedAt: expect.any(Date) },
       { provider: 'gemini', lastUsedAt: null },
@@ -183,7 +183,7 @@ describe('a worker is given', () => {
     ])
   })
 
-  it('nothing for a task that names nothing', async () => {
+  it('no secrets for a task that names none', async () => {
     await createConnector(ada)
     await ada.caller().keys.set({ provider: 'anthropic', value: KEY })
     const { worker } = await claimed(ada, {})
@@ -191,7 +191,7 @@ describe('a worker is given', () => {
     expect(await ada.caller().keys.list()).toMatchObject([{ lastUsedAt: null }])
   })
 
-  it('a key that was set, or set anew, after the task was created', async () => {
+  it('a key that was set or replaced after the task was created', async () => {
     const { worker } = await claimed(ada, { keyProviders: ['anthropic'] })
     expect((await worker.tasks.secrets()).keys).toEqual([
       { provider: 'anthropic', value: null, unreadable: false },
@@ -202,7 +202,7 @@ describe('a worker is given', () => {
     }
   })
 
-  it('a key whose use is then known to its owner', async () => {
+  it('a key, and its owner then sees when it was used', async () => {
     await ada.caller().keys.set({ provider: 'anthropic', value: KEY })
     await ada.caller().keys.set({ provider: 'openai', value: KEY })
     const { worker } = await claimed(ada, { keyProviders: ['openai'] })
@@ -213,7 +213,7 @@ describe('a worker is given', () => {
     ])
   })
 
-  it('the rest where one value does not open', async () => {
+  it('the other secrets if one cannot be decrypted', async () => {
     const { id: connectorId } = await createConnector(ada)
     await ada.caller().keys.set({ provider: 'anthropic', value: KEY })
     await ada.caller().keys.set({ provider: 'openai', value: KEY })
@@ -235,14 +235,14 @@ describe('a worker is given', () => {
     expect(connectors).toMatchObject([{ ...SECRETS, headers: {}, unreadable: ['headers'] }])
   })
 
-  it('nothing of a connector that was removed', async () => {
+  it('nothing of a removed connector', async () => {
     const { id: connectorId } = await createConnector(ada)
     const { worker } = await claimed(ada, { connectorIds: [connectorId] })
     await ada.caller().connectors.remove({ id: connectorId })
     expect(await worker.tasks.secrets()).toEqual({ keys: [], connectors: [] })
   })
 
-  it('the same whatever another worker of the same owner asks at the same time', async () => {
+  it('its own secrets while another worker of the same owner reads others', async () => {
     for (const provider of ['anthropic', 'openai'] as const)
       await ada.caller().keys.set({ provider, value: KEY })
     const workers: Caller[] = []
@@ -257,7 +257,7 @@ describe('a worker is given', () => {
     for (const answer of answers) expect(answer?.keys).toMatchObject([{ value: KEY }, { value: KEY }])
   })
 
-  it('a key while it is set anew, the one or the other', async () => {
+  it('either the old or the new key while it is being replaced', async () => {
     await ada.caller().keys.set({ provider: 'anthropic', value: 'key-0' })
     const { worker } = await claimed(ada, { keyProviders: ['anthropic'] })
     const answers = Array.from({ length: 30 }, async (_, index) => {
@@ -270,12 +270,12 @@ describe('a worker is given', () => {
   })
 })
 
-describe('who claimed the task decides:', () => {
+describe('the claiming credential decides:', () => {
   beforeEach(async () => {
     await ada.caller().keys.set({ provider: 'anthropic', value: KEY })
   })
 
-  it('a token without keys:reveal gets no secrets, and counts as no use', async () => {
+  it('a token without keys:reveal reads no secrets, and no key is marked as used', async () => {
     for (const scopes of [
       ['tasks:work'],
       ['tasks:work', 'keys:read', 'keys:write', 'tasks:write'],
@@ -287,14 +287,14 @@ describe('who claimed the task decides:', () => {
     expect(await ada.caller().keys.list()).toMatchObject([{ lastUsedAt: null }])
   })
 
-  it('a session gets them, as it has every scope', async () => {
+  it('a session reads them, as it has every scope', async () => {
     await ada.caller().tasks.create({ prompt: 'x', keyProviders: ['anthropic'] })
     const claim = await ada.caller().tasks.claim({ worker: 'w' })
     const answer = await callerUnder(house, claim?.lease ?? '').tasks.secrets()
     expect(answer.keys).toMatchObject([{ value: KEY }])
   })
 
-  it('the operator’s worker gets them', async () => {
+  it('the operator’s worker reads them', async () => {
     const { id } = await ada.caller().tasks.create({ prompt: 'x', keyProviders: ['anthropic'] })
     const operator = anonymous(house, { authorization: `Bearer ${WORKER_KEY}` })
     let claim = await operator.tasks.claim({ worker: 'w' })
@@ -303,13 +303,13 @@ describe('who claimed the task decides:', () => {
     expect(answer.keys).toMatchObject([{ value: KEY }])
   })
 
-  it('nobody gets them without a lease', async () => {
+  it('no credential other than a lease reads them', async () => {
     const token = await createApiToken(ada, { scopes: ['tasks:work', 'keys:reveal'] })
     for (const caller of [ada.caller(), token.caller()])
       expect(await reasonOf(caller.tasks.secrets())).toBe('missing_scope')
   })
 
-  it('nobody gets them with a lease that is over', async () => {
+  it('a lease that has ended does not read them', async () => {
     const uses: Uses = { keyProviders: ['anthropic'] }
     const lapsed = await claimed(ada, uses)
     await lapseLease(house, lapsed.id)
@@ -328,7 +328,7 @@ describe('who claimed the task decides:', () => {
     expect(await ada.caller().keys.list()).toMatchObject([{ lastUsedAt: null }])
   })
 
-  it('a worker that waits while its lease changes hands gets nothing', async () => {
+  it('a worker whose task is claimed by another while it waits on a lock reads nothing', async () => {
     const { id, worker } = await createClaimedTask(house)
     const late = whileTaskChangesHands(house, id, () => worker.tasks.secrets())
     expect(await reasonOf(late)).toBe('lease_lost')

@@ -13,14 +13,14 @@ type TaskConnector = TaskSecrets['connectors'][number]
 
 interface SealedTaskSecrets {
   userId: string
-  /** By provider; without id and value where no key is set. */
+  /** By provider; `id` and `value` are null if no key is set. */
   keys: { provider: Provider; id: string | null; value: string | null }[]
   connectors: (Omit<TaskConnector, keyof ConnectorSecrets> & SealedSecrets)[]
 }
 
 /**
- * Gives the keys and connectors that the leased task names, and no other, and notes the keys' use. Throws `missing_scope` where
- * the task was claimed with a token that lacks keys:reveal.
+ * Returns the keys and connectors that the leased task names, and records that the keys were used. Throws
+ * `missing_scope` if the task was claimed with a token that lacks keys:reveal.
  */
 export async function openTaskSecrets(db: Database, keyring: Keyring): Promise<TaskSecrets> {
   const { rows } = await sql<SealedTaskSecrets>`select * from app.open_task_secrets()`.execute(db)

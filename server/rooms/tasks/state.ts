@@ -1,4 +1,4 @@
-// A task's life. Guards, the SQL check and a client's buttons are made from these tables.
+// The lifecycle of a task. Guards, the SQL check and a client's buttons are derived from these tables.
 
 import { TASK_STATUS } from '#server/db/values.ts'
 import { allowing, type Transition } from '#server/rpc/lifecycle.ts'
@@ -20,10 +20,9 @@ export type TaskAction = keyof typeof TASK_TRANSITIONS
 
 const ENDED: readonly TaskStatus[] = ['completed', 'error', 'stopped']
 
-/** Whether the task has ended. A retry may put it back in line. */
+/** A retry can make an ended task pending again. */
 export function isOver(status: TaskStatus): boolean {
   return ENDED.includes(status)
 }
 
-/** Whether a task in this status takes the action. */
 export const isTaskActionAllowed = /*#__PURE__*/ allowing<TaskAction, TaskStatus>(TASK_TRANSITIONS)

@@ -25,7 +25,7 @@ async function setStatus(id: string, status: string) {
 }
 
 describe('creating and reading tasks', () => {
-  it('gives a new task its defaults and a title from its prompt', async () => {
+  it('fills in defaults, and a title from the prompt', async () => {
     const task = await ada.caller().tasks.create({ prompt: '  Fix the login page\nIt is broken.' })
     expect(task).toMatchObject({
       title: 'Fix the login page',
@@ -40,13 +40,13 @@ describe('creating and reading tasks', () => {
     expect(await ada.caller().tasks.get({ id: task.id })).toEqual(task)
   })
 
-  it('cuts a long first line at a word', async () => {
+  it('cuts a long title at a word', async () => {
     const task = await ada.caller().tasks.create({ prompt: 'word '.repeat(40) })
     expect(task.title).toMatch(/^(word )+word…$/)
     expect(task.title.length).toBeLessThanOrEqual(80)
   })
 
-  it('cannot be seen by a stranger, who gets the same answer as for an id that is not there', async () => {
+  it('answers a stranger as it answers for an id that does not exist', async () => {
     const task = await ada.caller().tasks.create({ prompt: 'mine' })
     const foreign = await bob.caller().tasks.get({ id: task.id }).catch(String)
     const missing = await bob.caller().tasks.get({ id: '00000000-0000-4000-8000-000000000000' }).catch(String)
@@ -59,12 +59,12 @@ describe('creating and reading tasks', () => {
     ['NUL', { prompt: 'a\0b' }],
     ['a lone surrogate', { prompt: 'a\ud800b' }],
     ['an unknown option', { prompt: 'x', options: { sudo: true } }],
-    ['an address that is not http', { prompt: 'x', repoUrl: 'javascript:alert(1)' }],
-  ])('refuses %s', async (_, input) => {
+    ['a URL that is not http', { prompt: 'x', repoUrl: 'javascript:alert(1)' }],
+  ])('rejects %s', async (_, input) => {
     expect(await reasonOf(ada.caller().tasks.create(input as { prompt: string }))).toBe('BAD_REQUEST')
   })
 
-  it('files a task under an organization of the caller, and under no other', async () => {
+  it('shares a task with an organization of the caller, and with no other', async () => {
     const own = await createOrganization(ada)
     const foreign = await createOrganization(bob)
     const task = await ada.caller().tasks.create({ prompt: 'x', organizationId: own.id })
@@ -74,7 +74,7 @@ describe('creating and reading tasks', () => {
     )
   })
 
-  it('does not let a token that is bound to one organization file a task under another', async () => {
+  it('does not let a token bound to one organization share a task with another', async () => {
     const [first, second] = [await createOrganization(ada), await createOrganization(ada)]
     const token = await createApiToken(ada, { scopes: ['tasks:write'], organizationId: first.id })
     expect(await reasonOf(token.caller().tasks.create({ prompt: 'x', organizationId: second.id }))).toBe(
@@ -82,7 +82,7 @@ describe('creating and reading tasks', () => {
     )
   })
 
-  it('keeps a task that its owner filed under an organization which they left', async () => {
+  it('keeps a task shared with an organization after its owner left', async () => {
     const organization = await createOrganization(bob, [ada])
     const task = await ada.caller().tasks.create({ prompt: 'x', organizationId: organization.id })
     await house.owner.query('delete from auth.members where user_id = $1 and organization_id = $2', [
@@ -94,7 +94,7 @@ describe('creating and reading tasks', () => {
 })
 
 describe('listing tasks', () => {
-  it('pages through every task once, newest first, while others are created', async () => {
+  it('returns each task on exactly one page, newest first, while others are created', async () => {
     const eve = await createActor(house, { name: 'Eve' })
     const created: string[] = []
     for (let i = 0; i < 7; i++) created.push((await eve.caller().tasks.create({ prompt: `task ${i}` })).id)
@@ -110,7 +110,7 @@ describe('listing tasks', () => {
     expect(seen).toEqual(created.toReversed())
   })
 
-  it('finds words of title and prompt, whatever the search says', async () => {
+  it('finds words of title and prompt, and accepts any search text', async () => {
     const eve = await createActor(house)
     const task = await eve.caller().tasks.create({ prompt: 'refactor the payment service', title: 'Billing' })
     await eve.caller().tasks.create({ prompt: 'something else' })
@@ -136,14 +136,14 @@ describe('listing tasks', () => {
     expect(await list({ deleted: 'include' })).toEqual([removed.id, kept.id])
   })
 
-  it('refuses a cursor that no page gave out, and a limit past its bound', async () => {
+  it('rejects a cursor that no page returned, and a limit above the maximum', async () => {
     expect(await reasonOf(ada.caller().tasks.list({ cursor: 'nonsense' }))).toBe('BAD_REQUEST')
     expect(await reasonOf(ada.caller().tasks.list({ limit: 101 }))).toBe('BAD_REQUEST')
   })
 })
 
 describe('changing tasks', () => {
-  it('changes what is named and leaves the rest', async () => {
+  it('changes the given fields only', async () => {
     const task = await ada.caller().tasks.create({ prompt: 'x', title: 'before' })
     const pullRequest = { url: 'https://example.com/pull/7', number: 7, status: 'open' as const }
     const changed = await ada.caller().tasks.update({ id: task.id, progress: 40, pullRequest })
@@ -156,7 +156,7 @@ describe('changing tasks', () => {
     expect(await ada.caller().tasks.update({ id: task.id })).toEqual(changed)
   })
 
-  it('is refused to a stranger and to a removed task, and changes nothing', async () => {
+  it('is rejected for a stranger and for a removed task, and changes nothing', async () => {
     const task = await ada.caller().tasks.create({ prompt: 'x', title: 'before' })
     expect(await reasonOf(bob.caller().tasks.update({ id: task.id, title: 'after' }))).toBe('not_found')
     expect((await ada.caller().tasks.get({ id: task.id })).title).toBe('before')
@@ -172,7 +172,7 @@ describe('changing tasks', () => {
     ['remove', 'processing'],
     ['restore', 'pending'],
     ['restore', 'processing'],
-  ] as const)('refuses to %s a task that is %s, and says so', async (action, status) => {
+  ] as const)('rejects %s for a task that is %s, and names the status', async (action, status) => {
     const task = await ada.caller().tasks.create({ prompt: 'x' })
     await setStatus(task.id, status)
     const call = ada.caller().tasks[action]({ id: task.id })
@@ -180,7 +180,7 @@ describe('changing tasks', () => {
     expect(await reasonOf(ada.caller().tasks[action]({ id: task.id }))).toBe('illegal_transition')
   })
 
-  it('stops a task once, however many ask at the same time', async () => {
+  it('stops a task once, even if many callers ask at the same time', async () => {
     const task = await ada.caller().tasks.create({ prompt: 'x' })
     const calls = await Promise.allSettled(
       Array.from({ length: 8 }, () => ada.caller().tasks.stop({ id: task.id })),
@@ -188,7 +188,7 @@ describe('changing tasks', () => {
     expect(calls.filter(call => call.status === 'fulfilled')).toHaveLength(1)
   })
 
-  it('brings a removed task back as it was, with its logs', async () => {
+  it('restores a removed task unchanged, with its logs', async () => {
     const task = await ada.caller().tasks.create({ prompt: 'x' })
     await ada.caller().tasks.logs.append({ taskId: task.id, entries: [{ type: 'info', message: 'hello' }] })
     await ada.caller().tasks.remove({ id: task.id })
@@ -202,7 +202,7 @@ describe('changing tasks', () => {
     expect(await reasonOf(ada.caller().tasks.restore({ id: task.id }))).toBe('illegal_transition')
   })
 
-  it('puts a failed task back in line, and its logs go on where they ended', async () => {
+  it('makes a failed task pending again, and its logs continue with the next number', async () => {
     const task = await ada.caller().tasks.create({ prompt: 'x' })
     await ada.caller().tasks.logs.append({ taskId: task.id, entries: [{ type: 'error', message: 'failed' }] })
     await setStatus(task.id, 'error')
@@ -215,7 +215,7 @@ describe('changing tasks', () => {
 })
 
 describe('logs', () => {
-  it('numbers entries without a gap, in the order of each append, however many write at once', async () => {
+  it('are numbered without gaps, in append order, even if many callers append at once', async () => {
     const task = await ada.caller().tasks.create({ prompt: 'x' })
     const writers = 20
     const appends = 10
@@ -239,7 +239,7 @@ describe('logs', () => {
     }
   })
 
-  it('are read from behind a number, in pages', async () => {
+  it('are read in pages, after a given number', async () => {
     const task = await ada.caller().tasks.create({ prompt: 'x' })
     const entries = Array.from({ length: 5 }, (_, i) => ({ type: 'info' as const, message: `line ${i + 1}` }))
     await ada.caller().tasks.logs.append({ taskId: task.id, entries })
@@ -259,7 +259,7 @@ describe('logs', () => {
     expect(items.map(entry => entry.message)).toEqual(messages)
   })
 
-  it('take nothing from a stranger, and are not shown to one', async () => {
+  it('can be neither written nor read by a stranger', async () => {
     const task = await ada.caller().tasks.create({ prompt: 'x' })
     const entries = [{ type: 'info' as const, message: 'intruder' }]
     expect(await reasonOf(bob.caller().tasks.logs.append({ taskId: task.id, entries }))).toBe('not_found')
@@ -267,7 +267,7 @@ describe('logs', () => {
     expect(await ada.caller().tasks.logs.list({ taskId: task.id })).toEqual({ items: [], lastSeq: 0 })
   })
 
-  it('refuse no entry and too many', async () => {
+  it('reject zero entries and too many', async () => {
     const task = await ada.caller().tasks.create({ prompt: 'x' })
     const entries = Array.from({ length: 501 }, () => ({ type: 'info' as const, message: '' }))
     expect(await reasonOf(ada.caller().tasks.logs.append({ taskId: task.id, entries }))).toBe('BAD_REQUEST')
@@ -278,7 +278,7 @@ describe('logs', () => {
 })
 
 describe('messages', () => {
-  it('are listed oldest first, in pages', async () => {
+  it('are listed in pages, oldest first', async () => {
     const task = await ada.caller().tasks.create({ prompt: 'x' })
     for (const content of ['one', 'two', 'three'])
       await ada.caller().tasks.messages.send({ taskId: task.id, content })
@@ -290,7 +290,7 @@ describe('messages', () => {
     expect(second).toMatchObject({ items: [{ content: 'three' }], nextCursor: null })
   })
 
-  it('are neither sent by a stranger nor shown to one', async () => {
+  it('can be neither sent nor read by a stranger', async () => {
     const task = await ada.caller().tasks.create({ prompt: 'x' })
     expect(await reasonOf(bob.caller().tasks.messages.send({ taskId: task.id, content: 'hi' }))).toBe(
       'not_found',
@@ -301,7 +301,7 @@ describe('messages', () => {
 })
 
 describe('API tokens', () => {
-  it('read with tasks:read, and write only with tasks:write, which also reads', async () => {
+  it('need tasks:read to read, and tasks:write to write, which also reads', async () => {
     const task = await ada.caller().tasks.create({ prompt: 'x' })
     const reader = await createApiToken(ada, { scopes: ['tasks:read'] })
     const writer = await createApiToken(ada, { scopes: ['tasks:write'] })
