@@ -1,19 +1,19 @@
 import { z } from 'zod'
 import type { ConfigReader } from '#server/app/config/reader.ts'
 
-/** Where a provider is reached: its API, and the pages that a browser is sent to. No slash at the end. */
+/** The base URLs of a provider's API and of the pages that a browser opens, without a trailing slash. */
 export interface ProviderAddresses {
   readonly apiUrl: string
   readonly webUrl: string
 }
 
-/** The operator's app at a provider. */
+/** The operator's OAuth app at a provider. */
 export interface OAuthApp extends ProviderAddresses {
   readonly clientId: string
   readonly clientSecret: string
 }
 
-/** Reads `<prefix>_CLIENT_ID`, `<prefix>_CLIENT_SECRET` and `<prefix>_API_URL`; null where there is no app. */
+/** Reads `<prefix>_CLIENT_ID`, `<prefix>_CLIENT_SECRET` and `<prefix>_API_URL`; null if no app is set. */
 export function readOAuthApp(
   reader: ConfigReader,
   prefix: string,
@@ -24,7 +24,10 @@ export function readOAuthApp(
   return pair === undefined ? null : { clientId: pair[0], clientSecret: pair[1], ...addresses }
 }
 
-/** A provider of one's own (GitHub Enterprise, a test's server) has its pages at the same origin as its API. */
+/**
+ * Reads the base URLs. A self-hosted provider (GitHub Enterprise, a test's server) serves API and pages from
+ * one origin.
+ */
 export function readAddresses(
   reader: ConfigReader,
   prefix: string,

@@ -3,7 +3,7 @@ import { type Database, scopedDatabase } from '#server/db/database.ts'
 import type { Identity } from '#server/db/identity.ts'
 import type { StatementScope } from '#server/db/scope.ts'
 
-/** What a procedure knows of its call. */
+/** A procedure's context. */
 export interface CallContext {
   readonly db: Database
   readonly scope: StatementScope
@@ -11,19 +11,18 @@ export interface CallContext {
   identity(): Promise<Identity>
 }
 
-/** One use of a connection. */
 export interface ConnectionUse {
   readonly identity: Identity
   readonly services: Services
   /**
-   * Writes, also for a query, whose own statements are read-only, and until it is done: tokens that a provider gave out are
-   * stored even when their caller has left.
+   * A connection that may write, even during a query, and that no abort signal stops: a provider's new tokens
+   * are stored even if the caller has left.
    */
   readonly writer: Database
   readonly signal: AbortSignal | undefined
 }
 
-/** Makes a database for what a provider's answer leads to. */
+/** Creates a database for writing the results of a provider's answer. */
 export function writerOf({ services, scope }: Pick<CallContext, 'services' | 'scope'>): Database {
   return scopedDatabase(services.pools.api, { ...scope, isReadOnly: false, signal: undefined })
 }

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Actor } from '#server/testing/actors.ts'
 import { type ConnectedHouse, cookieOf, createAda, openConnectedHouse } from './fixture.ts'
 
-// What the address that providers send browsers back to takes, and what it answers besides where to go on.
+// What the callback accepts, and its answers other than the redirect.
 
 let connected: ConnectedHouse
 let ada: Actor
@@ -17,7 +17,7 @@ function callBack({ pathname, search }: URL, init: RequestInit): Promise<Respons
   return fetch(`${connected.origin}${pathname}${search}`, { redirect: 'manual', ...init })
 }
 
-test('the session that began a flow does not end it from a header', async () => {
+test('a session in a header cannot finish a flow that it started', async () => {
   const url = await connected.consent(ada, 'notion')
   const fromHeader = await callBack(url, { headers: { authorization: ada.authorization } })
   expect([fromHeader.status, fromHeader.headers.get('location')]).toEqual([400, null])
@@ -26,7 +26,7 @@ test('the session that began a flow does not end it from a header', async () => 
   expect(fromCookie.headers.get('location')).toBe('http://localhost:3000/?connected=notion')
 })
 
-test('a header beside the cookie is not looked at', async () => {
+test('a header is ignored if there is a cookie', async () => {
   const url = await connected.consent(ada, 'slack')
   const stranger = await createAda(connected)
   const headers = { cookie: cookieOf(ada), authorization: stranger.authorization }
@@ -34,7 +34,7 @@ test('a header beside the cookie is not looked at', async () => {
   expect(answered.get('location')).toBe('http://localhost:3000/?connected=slack')
 })
 
-test('the code and the state in the address are passed on to nobody, and kept by no cache', async () => {
+test('the code and the state in the URL reach neither another site nor a cache', async () => {
   const headers = { cookie: cookieOf(ada) }
   const url = await connected.consent(ada, 'linear')
   const [ended, refused] = [await callBack(url, { headers }), await callBack(url, { headers })]
@@ -47,7 +47,7 @@ test('the code and the state in the address are passed on to nobody, and kept by
   expect(refused.headers.get('x-content-type-options')).toBe('nosniff')
 })
 
-test('looking whether the address is there uses no state up', async () => {
+test('a HEAD request does not use up a state', async () => {
   const headers = { cookie: cookieOf(ada) }
   const url = await connected.consent(ada, 'linear')
   expect((await callBack(url, { method: 'HEAD', headers })).status).toBe(405)

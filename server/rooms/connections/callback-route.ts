@@ -11,12 +11,12 @@ import type { ProviderName } from './schema.ts'
 
 const PAGE = `<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Not connected</title>
-<p>This link was already used, or the connection was started in another browser. Go back and connect again.</p>
+<p>This link was already used, or its flow was not started in this browser. Go back and connect again.</p>
 `
 
 /**
- * Serves `/oauth/:provider/callback`, where a provider sends the browser back to: under the browser's session cookie, and under
- * no other credential. Goes on to where the flow began, with `?connected=<provider>` or `?error=<word>`.
+ * Serves `/oauth/:provider/callback`, where a provider redirects the browser. Reads the session cookie and no
+ * other credential. Redirects to the flow's `returnTo`, with `?connected=<provider>` or `?error=<word>`.
  */
 export function registerCallbackRoute(app: FastifyInstance, services: Services): void {
   const createContext = contextFactory(services)
@@ -29,7 +29,7 @@ export function registerCallbackRoute(app: FastifyInstance, services: Services):
       if (!provider) return reply.callNotFound()
       const { credential } = createContext({ headers: { cookie: request.headers.cookie } })
       const end = await endFlow(services, { credential, provider, url: request.url })
-      // The address holds a code and a state.
+      // The URL contains a code and a state.
       reply.header('referrer-policy', 'no-referrer').header('cache-control', 'no-store')
       if (end) return reply.redirect(addressOf(end, provider), 303)
       return reply
@@ -67,7 +67,7 @@ async function endFlow(
 
 function addressOf({ returnTo, error }: FlowEnd, provider: ProviderName): string {
   const url = new URL(returnTo)
-  // Whatever was there before says nothing of this flow.
+  // Parameters of an earlier flow must not remain.
   for (const word of ['connected', 'error']) url.searchParams.delete(word)
   if (error === null) url.searchParams.set('connected', provider)
   else url.searchParams.set('error', error)

@@ -13,7 +13,7 @@ import {
   releaseRefresh,
 } from './queries.ts'
 
-// What was read of a connection may be out of date by the time that something is written for it.
+// A row may change between reading a connection and writing to it.
 
 let house: House
 let ada: Actor
@@ -31,7 +31,7 @@ beforeEach(async () => {
 })
 afterAll(() => house.close())
 
-/** What others do meanwhile. */
+/** Changes that others make in the meantime. */
 async function change(set: string): Promise<void> {
   await house.owner.query(`update app.connections set ${set} where id = $1`, [read.id])
 }
@@ -44,7 +44,7 @@ async function row() {
   return rows[0]
 }
 
-test('a refresh is claimed by one at a time, and by the next once the claim has lapsed', async () => {
+test('one caller at a time can claim a refresh, and another one after the claim lapsed', async () => {
   const claim = await claimRefresh(db, read, 40)
   expect(await row()).toMatchObject({ refresh_claim: claim })
   expect(await claimRefresh(db, read, 40)).toBeNull()
@@ -53,15 +53,15 @@ test('a refresh is claimed by one at a time, and by the next once the claim has 
 })
 
 test.each([
-  ['tokens that others have renewed', 'token_version = token_version + 1'],
-  ['an access that has ended', `status = 'revoked'`],
-])('no refresh is claimed of %s', async (_what, set) => {
+  ['tokens that another caller refreshed', 'token_version = token_version + 1'],
+  ['a revoked connection', `status = 'revoked'`],
+])('a refresh of %s cannot be claimed', async (_what, set) => {
   await change(set)
   expect(await claimRefresh(db, read, 40)).toBeNull()
   expect(await row()).toMatchObject({ refresh_claim: null, refresh_claimed_until: null })
 })
 
-test('who outlived their claim does not release the next one’s', async () => {
+test('the holder of a lapsed claim cannot release the next holder’s claim', async () => {
   await claimRefresh(db, read, 40)
   const next = randomUUID()
   await change(`refresh_claim = '${next}'`)
@@ -75,7 +75,7 @@ test('who outlived their claim does not release the next one’s', async () => {
   expect(await row()).toMatchObject({ status: 'error', refresh_claim: null, refresh_claimed_until: null })
 })
 
-test('the end of old tokens is not the end of those that came after them', async () => {
+test('a connection with newer tokens is not marked revoked for old ones', async () => {
   await change('token_version = token_version + 1')
   await markRevoked(db, read)
   expect(await row()).toMatchObject({ status: 'active', token_version: read.tokenVersion + 1 })
@@ -83,7 +83,7 @@ test('the end of old tokens is not the end of those that came after them', async
   expect(await row()).toMatchObject({ status: 'revoked', token_version: read.tokenVersion + 2 })
 })
 
-test('a consent does not replace an account that another tab has put there meanwhile', async () => {
+test('a consent does not overwrite an account that another tab stored in the meantime', async () => {
   const { system } = house.services.pools
   const consented = {
     id: read.id,

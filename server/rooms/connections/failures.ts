@@ -3,7 +3,7 @@ import { ProviderError } from './provider.ts'
 import { providerOf } from './registry.ts'
 import type { ProviderName } from './schema.ts'
 
-/** What a provider's failure is to the caller; everything else stays what it is. */
+/** Turns a provider's failure into the error for the caller; returns any other error unchanged. */
 export function explain(error: unknown): unknown {
   if (!(error instanceof ProviderError)) return error
   const { provider, kind, reason, retryAt } = error

@@ -9,19 +9,19 @@ import type { Connection, ProviderName } from './schema.ts'
 export const APP_URL = 'http://localhost:3000'
 export const FRIENDLY_ORIGIN = 'https://app.example.com'
 
-/** All providers, and a server of ours that is set up for each of them. */
+/** A fake of each provider, and a test backend configured to use them. */
 export interface ConnectedHouse {
   readonly house: House
   readonly opened: OpenProviders
   readonly fakes: Fakes
   readonly providers: ProvidersConfig
-  /** Where our server listens. */
+  /** The URL at which the test backend listens. */
   readonly origin: string
-  /** Opens an address of the application's in a browser that holds the actor's cookie, or none. */
+  /** Opens a URL of the test backend in a browser with the actor's cookie, or with none. */
   open(url: URL, actor: Actor | null): Promise<{ status: number; location: URL | null; body: string }>
-  /** Begins a flow and consents at the provider; returns where that sends the browser. */
+  /** Starts a flow and consents at the provider; returns the URL to which the provider redirects. */
   consent(actor: Actor, provider: ProviderName, returnTo?: string): Promise<URL>
-  /** The whole flow; throws where it ends without a connection. */
+  /** Runs the whole flow; throws if it ends without a connection. */
   connect(actor: Actor, provider: ProviderName): Promise<Connection>
   close(): Promise<void>
 }

@@ -23,7 +23,7 @@ afterEach(() => {
 
 afterAll(() => connected.close())
 
-/** Asks a provider for a list with a connection's token. */
+/** Calls the provider for a list with the connection's token. */
 function ask(actor: Actor, provider: ProviderName, connectionId: string): Promise<readonly unknown[]> {
   const query = TEST_PROVIDERS[provider].call
     .split('.')
@@ -45,14 +45,14 @@ async function refusalOf(call: Promise<unknown>): Promise<{ reason: string; retr
     () => null,
     (thrown: { cause: { reason: string; retryAt?: Date } }) => thrown.cause,
   )
-  if (!error) throw new Error('it was answered')
+  if (!error) throw new Error('the call succeeded')
   return error
 }
 
 describe.for(PROVIDERS)('an account at %s', provider => {
   const call = (connection: Connection) => ask(ada, provider, connection.id)
 
-  test('is connected, asked, and disconnected there and here', async () => {
+  test('can be connected, read, and disconnected on both sides', async () => {
     const returnTo = '/settings?tab=connections#here'
     const { status, location } = await connected.open(await connected.consent(ada, provider, returnTo), ada)
     expect(status).toBe(303)
@@ -83,7 +83,7 @@ describe.for(PROVIDERS)('an account at %s', provider => {
     })
   })
 
-  test('is asked with a new token once the old one has ended, and the row has it first', async () => {
+  test('is read with a new token after the old one expired, and the new one is stored first', async () => {
     const connection = await connected.connect(ada, provider)
     const before = await rowOf(connection)
     tokensOf(provider).expireAll()
@@ -97,7 +97,7 @@ describe.for(PROVIDERS)('an account at %s', provider => {
     expect(after?.access_token).not.toBe(before?.access_token)
   })
 
-  test('that ended its access is marked so, and can be connected again', async () => {
+  test('is marked revoked after the provider revoked it, and can be connected again', async () => {
     const connection = await connected.connect(ada, provider)
     tokensOf(provider).revokeAll()
     expect((await refusalOf(call(connection))).reason).toBe('connection_revoked')
@@ -116,7 +116,7 @@ describe.for(PROVIDERS)('an account at %s', provider => {
     expect((await call(again)).length).toBeGreaterThan(0)
   })
 
-  test('that takes no more calls says until when', async () => {
+  test('reports until when the provider limits calls', async () => {
     const connection = await connected.connect(ada, provider)
     connected.fakes[provider].limitNext(1, { retryAfterSeconds: 90 })
     const { reason, retryAt } = await refusalOf(call(connection))
@@ -127,7 +127,7 @@ describe.for(PROVIDERS)('an account at %s', provider => {
     expect(await rowOf(connection)).toMatchObject({ status: 'active' })
   })
 
-  test('that is down or speaks nonsense is unreachable, and stays connected', async () => {
+  test('stays connected while its provider is down or sends invalid answers', async () => {
     const connection = await connected.connect(ada, provider)
     const fake = connected.fakes[provider]
     fake.goDown()
@@ -141,14 +141,14 @@ describe.for(PROVIDERS)('an account at %s', provider => {
     expect((await call(connection)).length).toBeGreaterThan(0)
   })
 
-  test('that is down is disconnected here all the same', async () => {
+  test('is disconnected here even if the provider is down', async () => {
     const connection = await connected.connect(ada, provider)
     connected.fakes[provider].goDown()
     await ada.caller().connections.disconnect({ id: connection.id })
     expect(await rowOf(connection)).toBeUndefined()
   })
 
-  test('is nobody else’s to list, ask or end', async () => {
+  test('cannot be listed, read or disconnected by another user', async () => {
     const connection = await connected.connect(ada, provider)
     const bob = await createActor(connected.house, { name: 'Bob' })
     const { requests } = connected.fakes[provider]
@@ -162,7 +162,7 @@ describe.for(PROVIDERS)('an account at %s', provider => {
     expect(await rowOf(connection)).toBeDefined()
   })
 
-  test('that was declined is not connected', async () => {
+  test('is not connected if the user declines', async () => {
     const { decline, furnish } = connected.opened[provider]
     if (!decline) return
     decline()
@@ -172,7 +172,7 @@ describe.for(PROVIDERS)('an account at %s', provider => {
     furnish()
   })
 
-  test('whose tokens can’t be opened is listed as unreadable, and connecting again mends it', async () => {
+  test('is listed as unreadable if its tokens cannot be decrypted, until it is connected again', async () => {
     const connection = await connected.connect(ada, provider)
     const other = await connected.connect(await createActor(connected.house, { name: 'Bob' }), provider)
     await connected.house.owner.query(
@@ -185,13 +185,13 @@ describe.for(PROVIDERS)('an account at %s', provider => {
   })
 })
 
-test('providers are listed with whether they are set up, and what they are asked for', async () => {
+test('the list of providers shows which are configured, and their scopes', async () => {
   expect(await ada.caller().connections.providers()).toEqual(
     PROVIDERS.map(provider => ({ provider, configured: true, scopes: expect.any(Array) })),
   )
 })
 
-test('another Notion workspace replaces the first, whose access ends', async () => {
+test('another Notion workspace replaces the first, whose access is revoked', async () => {
   const first = await connected.connect(ada, 'notion')
   await ada.caller().connections.notion.selectDatabase({
     connectionId: first.id,
@@ -216,7 +216,7 @@ test('two Slack teams are two connections, and the same team twice is one', asyn
   expect(await ada.caller().connections.list()).toHaveLength(2)
 })
 
-test('a Slack team that two users connected keeps its bot until both have left', async () => {
+test('a Slack team that two users connected keeps its bot until both disconnect', async () => {
   const bob = await createActor(connected.house, { name: 'Bob' })
   const team = connected.fakes.slack.addTeam({ name: 'Shared', channels: 1 })
   connected.fakes.slack.browse(team)
@@ -231,7 +231,7 @@ test('a Slack team that two users connected keeps its bot until both have left',
   expect(revocations()).toBe(before + 1)
 })
 
-test('a Notion database is found, selected, and kept when the workspace is connected again', async () => {
+test('a selected Notion database stays selected when the workspace is connected again', async () => {
   const { notion } = connected.fakes
   const workspace = notion.addWorkspace({ name: 'Acme', databases: ['Roadmap', 'Bugs', ''] })
   notion.browse(workspace)
@@ -248,12 +248,12 @@ test('a Notion database is found, selected, and kept when the workspace is conne
   expect(await ada.caller().connections.list()).toMatchObject([{ id: connectionId, settings: selected }])
 })
 
-test('a connection to one provider is none to another', async () => {
+test('a connection to one provider cannot be used for another', async () => {
   const { id: connectionId } = await connected.connect(ada, 'slack')
   expect((await refusalOf(ada.caller().connections.linear.teams({ connectionId }))).reason).toBe('not_found')
 })
 
-test('a token that may only read asks, and neither connects nor disconnects', async () => {
+test('a read-only token can read from the provider, but neither connect nor disconnect', async () => {
   const connection = await connected.connect(ada, 'linear')
   const reader = (await createApiToken(ada, { scopes: ['connections:read'] })).caller()
   expect(await reader.connections.linear.teams({ connectionId: connection.id })).toHaveLength(2)
@@ -261,7 +261,7 @@ test('a token that may only read asks, and neither connects nor disconnects', as
   expect((await refusalOf(reader.connections.authorize({ provider: 'linear' }))).reason).toBe('missing_scope')
 })
 
-test('two tabs that end flows to one account at once make one connection', async () => {
+test('two tabs that finish flows to one account at once create one connection', async () => {
   const flows = await Promise.all(Array.from({ length: 8 }, () => connected.consent(ada, 'linear')))
   const ends = await Promise.all(flows.map(url => connected.open(url, ada)))
   expect(ends.map(({ location }) => location?.searchParams.get('connected'))).toEqual(

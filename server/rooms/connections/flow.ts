@@ -16,7 +16,7 @@ import {
 } from './schema.ts'
 import { createState, type TakenState, takeState } from './states.ts'
 
-/** Which providers there are. About nobody, but for callers only. */
+/** Lists the providers. The list is the same for every caller, but requires one. */
 export function listProviders(_identity: Identity, { providers }: Services): ProviderSummary[] {
   return PROVIDERS.map(providerOf).map(({ name, scopes }) => ({
     provider: name,
@@ -30,8 +30,9 @@ export function listOwn({ db, services }: CallContext): Promise<Connection[]> {
 }
 
 /**
- * Begins a flow in the caller's browser, which the provider sends back to `/oauth/<provider>/callback`. Only the session's cookie
- * will do: a browser that holds the session in a header would come back without it.
+ * Starts a flow in the caller's browser, which the provider redirects to `/oauth/<provider>/callback`.
+ * Requires the session cookie: a browser that sends its session in a header would arrive at the callback
+ * without it.
  */
 export async function authorize(
   ctx: CallContext & { readonly isFromCookie: boolean },
@@ -62,10 +63,13 @@ export function callbackUrl({ appUrl }: Pick<Services, 'appUrl'>, provider: Prov
   return `${appUrl}/oauth/${provider}/callback`
 }
 
-/** Where a flow may end: a page of this application's or of an allowed origin's. Throws `invalid_input` for any other. */
+/**
+ * Resolves where the flow may end: a page of this application or of an allowed origin. Throws `invalid_input`
+ * for any other URL.
+ */
 function returnAddress({ appUrl, allowedOrigins }: Services, returnTo: string): string {
   const url = URL.canParse(returnTo, appUrl) ? new URL(returnTo, appUrl) : null
-  // A blob's address has the origin of the page that made it.
+  // A blob URL has the origin of the page that created it.
   const isPage = url !== null && /^https?:$/.test(url.protocol)
   const isAllowed = isPage && (url.origin === new URL(appUrl).origin || allowedOrigins.includes(url.origin))
   if (!isAllowed || url.username !== '' || url.password !== '') {
@@ -77,7 +81,7 @@ function returnAddress({ appUrl, allowedOrigins }: Services, returnTo: string): 
   return url.href
 }
 
-/** Why a flow ended without a connection: stable words, which the page that it returns to may read. */
+/** Why a flow ended without a connection. Stable words: the page at `returnTo` may read them. */
 export type FlowError =
   | 'expired_state'
   | 'wrong_provider'
@@ -93,8 +97,8 @@ export type FlowError =
 export type FlowEnd = { readonly returnTo: string; readonly error: FlowError | null }
 
 /**
- * Ends a flow with what the provider sent the browser back with. Null where the query names no state of this session's: then
- * nothing is known that would be safe to do.
+ * Finishes a flow with the query that the provider sent. Returns null if the query has no state of the
+ * caller's session: then no redirect is safe.
  */
 export async function finishFlow(
   ctx: CallContext,
@@ -133,7 +137,7 @@ async function connect(
   if (provider.hasPkce && taken.codeVerifier === null) return 'missing_verifier'
   const app = services.providers[name]
   if (app === null) return 'provider_not_configured'
-  // Before there are tokens to keep.
+  // Fails before the exchange if the tokens could not be sealed.
   const keyring = await services.sealingKeyring()
   try {
     const grant = await provider.exchange(identity, app, {

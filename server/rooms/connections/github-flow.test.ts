@@ -24,7 +24,7 @@ beforeEach(async () => {
 
 afterAll(() => connected.close())
 
-test('an installation is connected, read, renewed and disconnected', async () => {
+test('an installation can be connected, read, refreshed and disconnected', async () => {
   const { id, ...connection } = await connected.connect(ada, 'github')
   expect(connection).toMatchObject({
     externalId: String(installation.id),
@@ -48,7 +48,7 @@ test('an installation is connected, read, renewed and disconnected', async () =>
   expect(fake.installations).toContain(installation)
 })
 
-test('a token that is about to end is renewed before it is used', async () => {
+test('a token that expires soon is refreshed before it is used', async () => {
   fake.userTokens.lifetimeSeconds = 30
   const { id } = await connected.connect(ada, 'github')
   fake.userTokens.lifetimeSeconds = 28_800
@@ -58,7 +58,7 @@ test('a token that is about to end is renewed before it is used', async () => {
   expect(fake.calls('POST /login/oauth/access_token')).toBe(1)
 })
 
-test('an installation that the connecting user can not list is not stored', async () => {
+test('an installation that the connecting user cannot list is not stored', async () => {
   const foreign = fake.install({ login: 'somebody-else' })
   const callback = await connected.consent(ada, 'github')
   callback.searchParams.set('installation_id', String(foreign.id))
@@ -67,13 +67,13 @@ test('an installation that the connecting user can not list is not stored', asyn
   expect(fake.userTokens.all.at(-1)?.isRevoked).toBe(true)
 })
 
-test('an installation that its owner has yet to make is not stored', async () => {
+test('an installation that its owner has not approved is not stored', async () => {
   fake.browse({ login: 'member', installation: null })
   expect(await endOf(await connected.consent(ada, 'github'))).toBe('installation_requested')
   expect(await rows()).toEqual([])
 })
 
-test('a suspended installation is connected as such, and its repositories are refused', async () => {
+test('a suspended installation is connected as suspended, and lists no repositories', async () => {
   installation.suspended_at = '2026-05-01T00:00:00Z'
   const { id } = await connected.connect(ada, 'github')
   expect(await rows()).toEqual([{ id, status: 'active', isSuspended: true }])
@@ -85,7 +85,7 @@ test('a suspended installation is connected as such, and its repositories are re
   expect(await repositories(id)).toHaveLength(120)
 })
 
-test('an installation that was uninstalled, or left its user’s sight, ends the connection', async () => {
+test('deleting the installation, or losing access to it, revokes the connection', async () => {
   const { id } = await connected.connect(ada, 'github')
   installation.visibleTo.clear()
   expect(await refusalOf(repositories(id))).toMatchObject({ reason: 'connection_revoked' })
@@ -96,7 +96,7 @@ test('an installation that was uninstalled, or left its user’s sight, ends the
 })
 
 test.each(['html', 'cut', 'empty', 'null', 'broken'] as const)(
-  'an answer that is %s is a GitHub out of order',
+  'after an answer that is %s, GitHub is unreachable',
   async garbage => {
     const { id } = await connected.connect(ada, 'github')
     fake.garbleNext(1, garbage)
@@ -110,7 +110,7 @@ test.each(['html', 'cut', 'empty', 'null', 'broken'] as const)(
   },
 )
 
-test('two users of one installation each have a connection, which ends alone', async () => {
+test('two users of one installation have separate connections', async () => {
   const grace = await createActor(connected.house, { name: 'Grace' })
   const { id } = await connected.connect(ada, 'github')
   installation.visibleTo.add('grace')

@@ -5,7 +5,7 @@ import { type ConnectedHouse, createAda, openConnectedHouse } from './fixture.ts
 import { LEAVING_MS } from './leaving.ts'
 import { PROVIDERS } from './schema.ts'
 
-// What becomes of access elsewhere when its user leaves, or its connection is removed while it is being renewed.
+// Access at providers when its user leaves, or when a connection is removed during a refresh.
 
 let connected: ConnectedHouse
 let ada: Actor
@@ -36,7 +36,7 @@ async function exists({ userId }: Actor): Promise<boolean> {
   return rowCount === 1
 }
 
-test('who removes their account loses it at every provider, too', async () => {
+test('removing an account revokes its access at every provider', async () => {
   const grants = await connectAll(ada)
   expect(grants.map(grant => grant?.isRevoked)).toEqual([false, false, false, false])
   await ada.caller().account.remove()
@@ -44,7 +44,7 @@ test('who removes their account loses it at every provider, too', async () => {
   expect(await exists(ada)).toBe(false)
 })
 
-test('an account is removed although providers are down, or can’t be told with what is stored', async () => {
+test('an account is removed even if providers are down or its tokens cannot be decrypted', async () => {
   const grants = await connectAll(ada)
   connected.fakes.notion.goDown()
   connected.fakes.github.garbleNext(9, 'broken')
@@ -57,7 +57,7 @@ test('an account is removed although providers are down, or can’t be told with
   expect(grants[2]?.isRevoked).toBe(true)
 })
 
-test('an account is removed although a provider never answers', async () => {
+test('an account is removed even if a provider never answers', async () => {
   await connected.connect(ada, 'linear')
   const deadline = new AbortController()
   const timeout = AbortSignal.timeout.bind(AbortSignal)
@@ -73,7 +73,7 @@ test('an account is removed although a provider never answers', async () => {
   held.release()
 })
 
-test('a removal that is refused ends nothing', async () => {
+test('a refused removal revokes nothing', async () => {
   const connection = await connected.connect(ada, 'linear')
   await createOrganization(ada, [{ actor: await createActor(connected.house), role: 'admin' }])
   expect(await refusalOf(ada.caller().account.remove())).toMatchObject({ reason: 'last_owner' })
@@ -81,7 +81,7 @@ test('a removal that is refused ends nothing', async () => {
   expect(await ada.caller().connections.linear.teams({ connectionId: connection.id })).toHaveLength(2)
 })
 
-test('who removes their account leaves a Slack team its bot while others are connected to it', async () => {
+test('removing an account keeps a Slack team’s bot while other users are connected', async () => {
   const bob = await createActor(connected.house, { name: 'Bob' })
   const { slack } = connected.fakes
   slack.browse(slack.addTeam({ name: 'Shared', channels: 1 }))
@@ -93,7 +93,7 @@ test('who removes their account leaves a Slack team its bot while others are con
   expect(slack.tokens.all.at(-1)?.isRevoked).toBe(true)
 })
 
-test('tokens that come for a connection that was removed meanwhile are ended', async () => {
+test('new tokens are revoked if their connection was removed during the refresh', async () => {
   const { linear } = connected.fakes
   const { id: connectionId } = await connected.connect(ada, 'linear')
   linear.tokens.expireAll()
@@ -110,7 +110,7 @@ test('tokens that come for a connection that was removed meanwhile are ended', a
   expect(linear.tokens.all.at(-1)?.isRevoked).toBe(true)
 })
 
-test('tokens that come too late for one of a Slack team’s users are not ended while another lives on their grant', async () => {
+test('new tokens of a removed connection are not revoked while others share the grant', async () => {
   const bob = await createActor(connected.house, { name: 'Bob' })
   const { slack } = connected.fakes
   slack.browse(slack.addTeam({ name: 'Late', channels: 1 }))

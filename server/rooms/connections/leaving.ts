@@ -11,12 +11,13 @@ import { heldTokens } from './tokens.ts'
 
 type RevokingServices = Pick<Services, 'keyring' | 'log' | 'pools' | 'providers'>
 
-/** For the ends of all of a user's connections together. */
+/** The time limit for revoking all connections of a user. */
 export const LEAVING_MS = 5_000
 
 /**
- * Ends a connection here and at the provider. One that the provider can't be told about is removed all the same. A grant that
- * others hold too lives on until the last of them has left: each leaves first and looks then, so that one of them is the last.
+ * Removes a connection and revokes its access at the provider; removes it even if the provider is
+ * unreachable. A grant that several users share is revoked with the last of its connections: the row is
+ * removed first and the others are counted afterwards, so of two concurrent calls at least one revokes.
  */
 export async function disconnect(ctx: CallContext, id: string): Promise<{ id: string }> {
   const { services } = ctx
@@ -32,8 +33,8 @@ export async function disconnect(ctx: CallContext, id: string): Promise<{ id: st
 }
 
 /**
- * Tells the providers of connections that are removed already, all at once, and waits for them no longer than a while. Never
- * throws: what could not be told is logged.
+ * Revokes removed connections at their providers, in parallel, and waits at most {@link LEAVING_MS}. Never
+ * throws: failures are logged.
  */
 export async function revokeRemoved(
   identity: Identity,
@@ -48,7 +49,7 @@ export async function revokeRemoved(
   await Promise.race([Promise.all(told), once(deadline, 'abort')])
 }
 
-/** Ends tokens that came for a connection after it was removed, which nobody would end otherwise. */
+/** Revokes refreshed tokens whose connection was removed in the meantime. */
 export async function revokeIfRemoved(
   { identity, services, writer }: Pick<ConnectionUse, 'identity' | 'services' | 'writer'>,
   connection: HeldConnection,
@@ -81,13 +82,13 @@ async function revokeUnshared(
   if (!(await isShared(services, connection))) await revokeUpstream(identity, services, connection)
 }
 
-/** Whether somebody else's connection lives on the grant that this one, which is removed, was made with. */
+/** Whether another user's connection shares the grant of this removed connection. */
 async function isShared({ pools }: RevokingServices, connection: HeldConnection): Promise<boolean> {
   if (!providerOf(connection.provider).sharesGrant) return false
   return pools.system.isAccountConnected(connection)
 }
 
-/** Ends a connection's access at the provider, which may not be there to be told. */
+/** Revokes a connection's access at the provider; logs a warning if that fails. */
 export async function revokeUpstream(
   identity: Identity,
   services: RevokingServices,

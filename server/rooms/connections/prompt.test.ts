@@ -6,8 +6,8 @@ import { type Actor, createActor, createApiToken, type House, openHouse } from '
 import { sessionCredential, tokenCredential } from '#server/testing/isolation/dataset.ts'
 import { connect, newExternalId, readConnection, readEvents } from '#server/testing/webhooks.ts'
 
-// Someone at a prompt as one of the server's logins, with a session of their own. Whose webhooks they read is decided by the
-// account that their connection is to, which a provider's consent alone decides.
+// An attacker who can run SQL as one of the server's logins, with a session of their own. A user reads the
+// webhooks of the account that their connection names, so only a provider's consent may set that account.
 
 let house: House
 let api: pg.Client
@@ -34,7 +34,7 @@ afterAll(async () => {
   await house.close()
 })
 
-/** What a statement answers under Mallory's session, or the code that it is refused with. */
+/** The rows that a statement returns under Mallory's session, or the SQLSTATE of its error. */
 async function run(client: pg.Client, text: string, values: unknown[] = []): Promise<unknown> {
   await client.query('begin')
   try {
@@ -60,7 +60,7 @@ function store(
 }
 
 describe('as the API’s login', () => {
-  test('nobody makes a connection to an account that they have not consented to', async () => {
+  test('SQL cannot create a connection to an account without consent', async () => {
     const insert = `insert into app.connections (id, provider, external_id, name) values ($1, 'slack', $2, 'x')`
     expect(await run(api, insert, [newId(), hers.externalId])).toBe('42501')
     expect(await run(api, STORE, ['s:', newId(), 'slack', null, hers.externalId, 'x', [], '{}'])).toBe(
@@ -68,7 +68,7 @@ describe('as the API’s login', () => {
     )
   })
 
-  test('nobody turns a connection of their own to another account, or back to one that has ended', async () => {
+  test('SQL cannot point a connection at another account, or reactivate a revoked one', async () => {
     const own = await connect(mallory, 'slack')
     for (const change of [
       `external_id = 'T'`,
@@ -85,7 +85,7 @@ describe('as the API’s login', () => {
     expect(await readConnection(house, ended.id)).toMatchObject({ status: 'revoked' })
   })
 
-  test('nobody sees or takes another’s claim of a refresh', async () => {
+  test('SQL can neither read nor take another user’s refresh claim', async () => {
     await house.owner.query('update app.connections set refresh_claim = $2 where id = $1', [hers.id, newId()])
     expect(await run(api, 'select refresh_claim from app.connections')).toBe(0)
     expect(await run(api, 'update app.connections set refresh_claim = null')).toBe(0)
@@ -108,13 +108,13 @@ describe('as the API’s login', () => {
     'select state_hash from app.oauth_states',
     'select code_verifier from app.oauth_states',
     'select * from app.keyring_checks',
-  ])('%s is refused', async text => {
+  ])('%s is rejected', async text => {
     expect(await run(api, text)).toBe('42501')
   })
 })
 
 describe('as the system’s login', () => {
-  test('a connection is stored for the user whose session it is given, and for nobody else', async () => {
+  test('a connection is stored only for the user of the given session', async () => {
     expect(await store(sessionCredential(mallory), { externalId: newExternalId('slack') })).toEqual([
       { stored: true },
     ])
@@ -134,7 +134,7 @@ describe('as the system’s login', () => {
     expect(await readConnection(house, hers.id)).toEqual(before)
   })
 
-  test('an event is processed at its attempt alone, and one that is over is neither processed nor failed again', async () => {
+  test('an event is processed only with its current attempt, and then neither again nor failed', async () => {
     const payload = [hers.externalId]
     await run(
       system,
@@ -146,7 +146,7 @@ describe('as the system’s login', () => {
       run(system, 'select app.process_webhook_event($1, $2, $3) as done', [ada.userId, event?.id, attempt])
     for (const attempt of [0, 1]) expect(await process(attempt)).toEqual([{ done: false }])
     const claimed = await run(system, 'select * from app.claim_webhook_events(50, 60, 10)')
-    // Ids alone: what was delivered is not told.
+    // The claim returns ids only, no payload.
     expect(claimed).toContainEqual({ user_id: ada.userId, id: event?.id, attempt: 1 })
     expect(await process(1)).toEqual([{ done: true }])
     expect(await process(1)).toEqual([{ done: false }])
@@ -164,7 +164,7 @@ describe('as the system’s login', () => {
     'app.keyring_checks',
     'auth.accounts',
     'auth.sessions',
-  ])('%s is not read', async table => {
+  ])('%s can be neither read nor deleted from', async table => {
     expect(await run(system, `select * from ${table}`)).toBe('42501')
     expect(await run(system, `delete from ${table}`)).toBe('42501')
   })
@@ -174,7 +174,7 @@ describe('as the system’s login', () => {
     `select * from app.take_oauth_state('x')`,
     'select app.remove_account()',
     'select * from app.export_account()',
-  ])('%s is refused', async text => {
+  ])('%s is rejected', async text => {
     expect(await run(system, text)).toBe('42501')
   })
 })

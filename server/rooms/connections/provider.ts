@@ -4,34 +4,34 @@ import type { WebhookProvider } from '#server/webhooks/provider.ts'
 import type { OAuthApp } from './app.ts'
 import type { ProviderName } from './schema.ts'
 
-/** Tokens as a provider gave them out. */
+/** Tokens that a provider issued. */
 export interface Tokens {
-  /** Null once the access has ended. */
+  /** Null once the access was revoked. */
   readonly accessToken: string | null
   readonly refreshToken: string | null
-  /** Null for a token that never expires. */
+  /** Null if the token never expires. */
   readonly expiresAt: Date | null
 }
 
-/** What a user's consent led to. */
+/** The result of a user's consent. */
 export interface Grant extends Tokens {
-  /** The workspace, installation, team or organization as the provider's webhooks name it. */
+  /** The id of the workspace, installation, team or organization that the provider's webhooks use. */
   readonly externalId: string
   readonly name: string
   readonly icon: string | null
   readonly scopes: readonly string[]
   readonly botId: string | null
-  /** Typed by provider, in `schema.ts`. */
+  /** Typed by provider in `schema.ts`. */
   readonly settings: Readonly<Record<string, unknown>>
 }
 
-/** The callback's request: what the provider sent the browser back with. */
+/** The request with which the provider redirected the browser to the callback. */
 export interface CallbackInput {
   readonly code: string
-  /** Null where the provider has no PKCE. */
+  /** Null if the provider does not use PKCE. */
   readonly codeVerifier: string | null
   readonly redirectUri: string
-  /** The whole query, of which nothing is to be believed unchecked. */
+  /** The whole query. Untrusted. */
   readonly query: URLSearchParams
 }
 
@@ -41,47 +41,50 @@ export interface AuthorizeInput {
   readonly redirectUri: string
 }
 
-/** A connection's tokens and names, opened, as `refresh` and `revoke` need them. */
+/** The decrypted tokens and names of a connection that `refresh` and `revoke` need. */
 export interface HeldTokens extends Tokens {
   readonly externalId: string
 }
 
 /**
- * The one record of a provider, in `providers/<name>.ts`. Typed calls are functions of the same file that take
- * `(identity, app, { accessToken, … })`. Whatever reaches the provider takes an Identity first, keeps a deadline and throws
- * {@link ProviderError} only. Libraries are imported where they are called: a server that never calls does without the memory that
- * they take.
+ * A provider's record, in `providers/<name>.ts`; typed calls are functions of the same file that take
+ * `(identity, app, { accessToken, … })`. Each function that calls the provider takes an Identity first, has a
+ * deadline and throws only {@link ProviderError}. Libraries are imported where they are used, so a server
+ * that never calls the provider saves their memory.
  */
 export interface Provider<App extends OAuthApp = OAuthApp> {
   readonly name: ProviderName
-  /** How the provider writes its name. */
+  /** The provider's name as shown to users. */
   readonly title: string
   readonly scopes: readonly string[]
-  /** Whether a flow carries a PKCE verifier. */
+  /** Whether a flow uses a PKCE verifier. */
   readonly hasPkce: boolean
-  /** Whether all who connect one account hold the same grant, which ends for all of them at once. */
+  /**
+   * Whether all users who connect one account share one grant, so that revoking it ends all their
+   * connections.
+   */
   readonly sharesGrant?: boolean
-  /** Whether a user has one connection, which one to another account replaces. */
+  /** Whether a user has at most one connection, which connecting another account replaces. */
   readonly isSingle?: boolean
   readonly webhook: WebhookProvider
-  /** Reads the operator's app from the environment; null where there is none. */
+  /** Reads the operator's app from the environment; null if there is none. */
   readApp(reader: ConfigReader): App | null
   authorizeUrl(app: App, input: AuthorizeInput): URL | Promise<URL>
-  /** Whether the browser comes back without a code because somebody else has yet to grant what its user asked for. */
+  /** Whether the callback has no code because somebody else must first approve the user's request. */
   isRequested?(query: URLSearchParams): boolean
-  /** Trades the code for tokens, and checks that what the query names is the user's. */
+  /** Exchanges the code for tokens, and verifies that the user may access what the query names. */
   exchange(identity: Identity, app: App, input: CallbackInput): Promise<Grant>
-  /** Throws `revoked` only where no later attempt can succeed. */
+  /** Throws `revoked` only if no later attempt can succeed. */
   refresh(identity: Identity, app: App, held: HeldTokens): Promise<Tokens>
-  /** Ends the access upstream. One that has ended already is no error. */
+  /** Revokes the access at the provider. Succeeds if it was already revoked. */
   revoke(identity: Identity, app: App, held: HeldTokens): Promise<void>
 }
 
 /**
- * - `revoked`: the token or the grant has ended for good.
- * - `rate_limited`: too many calls; `retryAt` says when again.
- * - `unreachable`: no answer, a late one, or one that makes no sense.
- * - `refused`: the provider understood and said no; `reason` is its own stable word.
+ * - `revoked`: the token or the grant was revoked for good.
+ * - `rate_limited`: too many calls; `retryAt` says when to try again.
+ * - `unreachable`: no answer, a late one or an invalid one.
+ * - `refused`: the provider rejected the call; `reason` is the provider's own stable word.
  */
 export type ProviderErrorKind = 'revoked' | 'rate_limited' | 'unreachable' | 'refused'
 
@@ -91,7 +94,10 @@ export interface ProviderErrorDetails {
   readonly cause?: unknown
 }
 
-/** A provider's failure. Neither message nor reason holds a token or a text of the provider's that could. */
+/**
+ * A provider's failure. Message and reason contain neither a token nor text of the provider that could
+ * contain one.
+ */
 export class ProviderError extends Error {
   readonly provider: ProviderName
   readonly kind: ProviderErrorKind

@@ -34,7 +34,7 @@ const HELD = [
   'settings',
 ] as const
 
-/** A connection with its tokens, sealed. */
+/** A connection with its sealed tokens. */
 export interface HeldConnection extends SealedTokens {
   readonly userId: string
   readonly id: string
@@ -42,14 +42,14 @@ export interface HeldConnection extends SealedTokens {
   readonly externalId: string
   readonly status: ConnectionStatus
   readonly settings: ConnectionSettings
-  /** Changes with the tokens, and only with them. */
+  /** Changes whenever the tokens change, and only then. */
   readonly tokenVersion: number
 }
 
-/** Where the refresh of a connection's tokens stands. */
+/** The state of the refresh claim. */
 export type RefreshState = HeldConnection & { readonly claim: 'none' | 'held' | 'lapsed' }
 
-/** All connections of the caller's, newest first. */
+/** Lists the caller's connections, newest first. */
 export async function listConnections(db: Database, keyring: Keyring): Promise<Connection[]> {
   const rows = await db
     .selectFrom('app.connections')
@@ -68,7 +68,10 @@ export async function listConnections(db: Database, keyring: Keyring): Promise<C
   }))
 }
 
-/** The connection with its tokens; throws `not_found`, also for one to another provider than was asked for. */
+/**
+ * Returns the connection with its tokens. Throws `not_found`, also if the connection is to a provider other
+ * than `provider`.
+ */
 export async function getHeldConnection(
   db: Database,
   { id, provider }: { id: string; provider?: ProviderName },
@@ -83,7 +86,7 @@ export async function getHeldConnection(
   return row as RefreshState
 }
 
-/** The caller's connections whose access has not ended, with their tokens. */
+/** Lists the caller's connections that are not revoked, with their tokens. */
 export async function listHeldConnections(db: Database): Promise<HeldConnection[]> {
   const rows = await db.selectFrom('app.connections').select(HELD).where('status', '<>', 'revoked').execute()
   return rows as HeldConnection[]
@@ -96,7 +99,7 @@ const CLAIM = sql<RefreshState['claim']>`
     else 'lapsed'
   end`
 
-/** What a connection held before it was replaced by one to another account. */
+/** `replaced` is the previous connection if this one is to another account. */
 export interface Stored {
   readonly id: string
   readonly replaced: HeldConnection | null
@@ -104,18 +107,19 @@ export interface Stored {
 
 const MAX_ATTEMPTS = 5
 
-/** Who stores a connection: a user, by their session, who has gone through a provider's consent. */
+/** The user who consented, and what storing the connection needs. */
 interface Keeper {
   readonly keyring: Keyring
   readonly identity: Identity
   readonly system: Pick<Services['pools']['system'], 'storeConnection'>
-  /** Of the session, as its statements carry it. */
+  /** The session's credential, as statements carry it. */
   readonly credential: string
 }
 
 /**
- * Keeps what a user's consent led to: anew, or in place of what the caller had of the same account. At a provider that
- * `isSingle`, another account replaces the one before it. The same connection keeps its id, and what it was set up with.
+ * Stores the result of a user's consent: inserts a connection or updates the caller's connection to the same
+ * account. At a provider with `isSingle`, a connection to another account is replaced. An updated connection
+ * keeps its id and its settings.
  */
 export async function storeConnection(
   db: Database,
@@ -137,7 +141,7 @@ export async function storeConnection(
       })
       if (isStored) return { id, replaced: before && before.externalId !== externalId ? before : null }
     } catch (error) {
-      // Another tab came first: what it made is replaced in the next round.
+      // Another tab stored its connection first: the next attempt replaces it.
       if (!isUniqueViolation(error) || attempt === MAX_ATTEMPTS) throw error
     }
   }
@@ -158,7 +162,7 @@ async function findSame(
   return row as HeldConnection | undefined
 }
 
-/** Adds to what the connection is set up with. */
+/** Merges into the connection's settings. */
 export async function addSettings(
   db: Database,
   id: string,
@@ -181,8 +185,8 @@ export async function removeConnection(db: Database, id: string): Promise<{ id: 
 }
 
 /**
- * Claims the refresh of the tokens of this version, for so long, and returns what proves it. Null where somebody else holds it, or
- * where there is nothing to refresh any more.
+ * Claims the refresh of the tokens of this version and returns the claim's id. Null if another
+ * process holds the claim, or if this version is not current any more.
  */
 export async function claimRefresh(
   db: Database,
@@ -204,7 +208,7 @@ export async function claimRefresh(
   return numUpdatedRows > 0n ? refreshClaim : null
 }
 
-/** Ends a claim whose refresh failed: those who wait for it learn that. */
+/** Releases the claim after a failed refresh, so that waiting callers fail too. */
 export async function releaseRefresh(
   db: Database,
   { id }: HeldConnection,
@@ -218,7 +222,7 @@ export async function releaseRefresh(
     .execute()
 }
 
-/** Notes that the provider has ended these tokens, and forgets them; does nothing where newer ones are there. */
+/** Marks the connection revoked and deletes these tokens; does nothing if newer tokens are stored. */
 export async function markRevoked(db: Database, { id, tokenVersion }: HeldConnection): Promise<void> {
   await db
     .updateTable('app.connections')

@@ -7,7 +7,7 @@ import { refusalOf } from '#server/testing/refusal.ts'
 import { type ConnectedHouse, createAda, openConnectedHouse } from './fixture.ts'
 import type { Connection } from './schema.ts'
 
-// Who may store what a refresh led to: whoever claimed it, and nobody else.
+// Only the holder of the claim may store the tokens of a refresh.
 
 let connected: ConnectedHouse
 let ada: Actor
@@ -46,14 +46,14 @@ async function row(): Promise<Record<string, unknown>> {
   return rows[0]
 }
 
-test('tokens are stored although the session that they were asked for under has ended, and used by the next one', async () => {
+test('tokens are stored even if the caller’s session has ended, and the next session uses them', async () => {
   const held = connected.fakes.linear.hold(TOKEN)
   const refused = refusalOf(ask(ada))
   await held.waiting(1)
   const again = await startSession(ada)
   await again.caller().account.revokeOtherSessions()
   held.release()
-  // Nothing is asked with the tokens for somebody who is not signed in any more.
+  // The provider is not called for a user who has signed out.
   expect(await refused).toMatchObject({ code: 'UNAUTHORIZED', reason: 'unauthenticated' })
   expect(connected.fakes.linear.calls('POST /graphql')).toBe(0)
   expect(await row()).toMatchObject({ token_version: 1, refresh_claim: null, refresh_claimed_until: null })
@@ -61,7 +61,7 @@ test('tokens are stored although the session that they were asked for under has 
   expect(connected.fakes.linear.calls(TOKEN)).toBe(1)
 })
 
-test('tokens are stored although the database was away when they came', async () => {
+test('tokens are stored even if the database was unavailable when they arrived', async () => {
   const { system } = connected.house.services.pools
   const store = vi.spyOn(system, 'storeRefreshedTokens')
   for (let time = 0; time < 3; time++) store.mockRejectedValueOnce(new DatabaseUnavailableError('gone'))
@@ -71,7 +71,7 @@ test('tokens are stored although the database was away when they came', async ()
   expect(connected.fakes.linear.calls(TOKEN)).toBe(1)
 })
 
-test('tokens of a user who was removed meanwhile are stored nowhere', async () => {
+test('tokens of a user who was removed in the meantime are not stored', async () => {
   const held = connected.fakes.linear.hold(TOKEN)
   const refused = refusalOf(ask(ada))
   await held.waiting(1)
@@ -81,7 +81,7 @@ test('tokens of a user who was removed meanwhile are stored nowhere', async () =
   expect(await row()).toBeUndefined()
 })
 
-test('tokens that come after the access was ended do not bring it back', async () => {
+test('tokens that arrive after a revocation do not reactivate the connection', async () => {
   const held = connected.fakes.linear.hold(TOKEN)
   const refused = refusalOf(ask(ada))
   await held.waiting(1)
@@ -96,7 +96,7 @@ test('tokens that come after the access was ended do not bring it back', async (
   expect(await row()).toMatchObject({ status: 'revoked', access_token: null, refresh_token: null })
 })
 
-test('the system login stores nothing without the claim that is under way', async () => {
+test('the system login stores nothing without the current claim', async () => {
   const { system } = connected.house.services.pools
   const bob = await createActor(connected.house, { name: 'Bob' })
   const theirs = await connected.connect(bob, 'linear')
@@ -105,7 +105,7 @@ test('the system login stores nothing without the claim that is under way', asyn
   const before = await row()
   const mine = { userId: ada.userId, id: connection.id }
   const isClaimed = `update app.connections set refresh_claim = $2 where id = $1`
-  // Nobody has claimed anything yet, and a null is no claim.
+  // No claim exists yet, and null does not match it.
   expect(await system.storeRefreshedTokens({ ...mine, claim }, sealed)).toBeNull()
   await connected.house.owner.query(isClaimed, [connection.id, claim])
   await connected.house.owner.query(isClaimed, [theirs.id, theirClaim])
@@ -123,7 +123,7 @@ test('the system login stores nothing without the claim that is under way', asyn
   expect(await system.storeRefreshedTokens({ ...mine, claim }, sealed)).toBeNull()
 })
 
-test('nothing is asked of the provider by a process whose keys nobody else has', async () => {
+test('a process whose keys no other process has does not call the provider', async () => {
   const { services } = connected.house
   vi.spyOn(services, 'sealingKeyring').mockRejectedValue(new WrongKeysError('other keys'))
   const before = await row()
@@ -143,7 +143,7 @@ test('nothing is asked of the provider by a process whose keys nobody else has',
   expect(connected.fakes.linear.calls(TOKEN)).toBe(0)
 })
 
-test('a connection whose renewal is refused says so, and is well again after one that is not', async () => {
+test('a refused refresh sets the status to error, and a successful one to active', async () => {
   const { linear } = connected.fakes
   linear.answerNext(1, { status: 401, body: { error: 'invalid_client' } }, TOKEN)
   expect(await refusalOf(ask(ada))).toMatchObject({ reason: 'provider_refused' })

@@ -46,7 +46,7 @@ afterAll(async () => {
   await connected.close()
 })
 
-/** As a day later: the token has ended here and at the provider. */
+/** Simulates a day: the token expires here and at the provider. */
 async function expire(): Promise<void> {
   connected.fakes.linear.tokens.expireAll()
   await connected.house.owner.query(
@@ -55,7 +55,7 @@ async function expire(): Promise<void> {
   )
 }
 
-/** Asks for the teams, of each of the two servers in turn. */
+/** Lists the teams through one of the two servers: even indexes use the first, odd ones the second. */
 async function ask(
   index: number,
 ): Promise<{ status: number; reason?: string; retryAt?: string; teams: number }> {
@@ -73,7 +73,7 @@ function askTimes(count: number) {
   return Promise.all(Array.from({ length: count }, (_, index) => ask(index)))
 }
 
-/** Asks from so many more services, and resolves once each of them has found the claim to be somebody else's. */
+/** Calls from this many more services; resolves once each has found that another caller holds the claim. */
 async function askWhileClaimed(
   count: number,
 ): Promise<{ refusals: Promise<unknown[]>; close(): Promise<void> }> {
@@ -83,7 +83,7 @@ async function askWhileClaimed(
     const onStatement = (sql: string) => {
       if (/then 'held'/.test(sql)) reader.reads += 1
     }
-    // A process opens the pools of the same addresses once.
+    // A process can open only one set of pools for the same URLs.
     const pools = openPools({ ...database.urls, listen: `asker ${index}` }, { onStatement })
     const services = testServices(database, { providers: connected.providers, pools })
     return { reader, services }
@@ -98,7 +98,7 @@ async function askWhileClaimed(
         ),
     ),
   )
-  // The first read finds the connection, the second one what became of its own attempt to claim.
+  // The first read finds the connection; the second one follows the caller's own attempt to claim.
   await expect.poll(() => readers.every(({ reader }) => reader.reads > 1), { timeout: 10_000 }).toBe(true)
   return {
     refusals,
@@ -123,7 +123,7 @@ async function row(): Promise<Record<string, unknown>> {
   return rows[0]
 }
 
-test('50 at once in two processes ask the provider for one new token, and all are answered', async () => {
+test('50 concurrent calls in two processes request one new token, and all succeed', async () => {
   const answers = await askTimes(50)
   expect(answers.map(({ status, teams }) => ({ status, teams }))).toEqual(
     answers.map(() => ({ status: 200, teams: 2 })),
@@ -132,11 +132,11 @@ test('50 at once in two processes ask the provider for one new token, and all ar
   expect(await row()).toMatchObject({ token_version: 1, refresh_claimed_until: null })
 }, 30_000)
 
-test('all wait for the one, however long the provider takes', async () => {
+test('all callers wait for the one refresh, however long the provider takes', async () => {
   const held = connected.fakes.linear.hold(TOKEN)
   const asking = askTimes(50)
   await held.waiting(1)
-  // Nobody holds a transaction open over the network, and the claim is there for everybody to see.
+  // No transaction is open during the provider call, and the claim is visible to all.
   expect(await countActivity(`usename = 'rowhouse_api' and state like 'idle in transaction%'`)).toBe(0)
   expect((await row()).refresh_claimed_until).toBeInstanceOf(Date)
   held.release()
@@ -144,7 +144,7 @@ test('all wait for the one, however long the provider takes', async () => {
   expect(connected.fakes.linear.calls(TOKEN)).toBe(1)
 }, 30_000)
 
-test('a token that the provider refuses before its time is renewed once for all, too', async () => {
+test('a token that the provider rejects before it expires is also refreshed only once', async () => {
   await connected.house.owner.query(
     `update app.connections set expires_at = now() + interval '1 day' where id = $1`,
     [connection.id],
@@ -154,7 +154,7 @@ test('a token that the provider refuses before its time is renewed once for all,
   expect(connected.fakes.linear.calls(TOKEN)).toBe(1)
 }, 30_000)
 
-test('whoever dies with the claim stops nobody for longer than it lasts', async () => {
+test('a holder that dies blocks the others only until its claim lapses', async () => {
   await connected.house.owner.query(
     `update app.connections set refresh_claimed_until = now() + interval '1 second' where id = $1`,
     [connection.id],
@@ -164,7 +164,7 @@ test('whoever dies with the claim stops nobody for longer than it lasts', async 
   expect(connected.fakes.linear.calls(TOKEN)).toBe(1)
 }, 30_000)
 
-test('a server that is killed while it renews is replaced by another', async () => {
+test('another server refreshes after one was killed during a refresh', async () => {
   const { urls, ownerUrl } = connected.house.database
   const { linear } = connected.fakes
   const doomed = await startServerProcess({
@@ -184,7 +184,7 @@ test('a server that is killed while it renews is replaced by another', async () 
   await held.waiting(1)
   await doomed.stop('SIGKILL')
   expect(await asking).toBeNull()
-  // The provider did not get to it either.
+  // The provider did not handle that request either.
   linear.answerNext(1, { status: 503 }, TOKEN)
   held.release()
   await expect.poll(() => linear.calls(TOKEN)).toBe(1)
@@ -196,7 +196,7 @@ test('a server that is killed while it renews is replaced by another', async () 
   expect(linear.calls(TOKEN)).toBe(2)
 }, 30_000)
 
-test('a failed renewal fails for all who waited, without another attempt, and the next one succeeds', async () => {
+test('a failed refresh fails all waiting callers without another attempt, and the next succeeds', async () => {
   const held = connected.fakes.linear.hold(TOKEN)
   connected.fakes.linear.garbleNext(1, 'broken', TOKEN)
   const first = ask(0)
@@ -211,7 +211,7 @@ test('a failed renewal fails for all who waited, without another attempt, and th
   expect(await ask(1)).toMatchObject({ status: 200 })
 }, 30_000)
 
-test('a grant that has ended is marked revoked once, and all who waited learn that', async () => {
+test('a revoked grant is marked revoked once, for all waiting callers', async () => {
   connected.fakes.linear.tokens.revokeAll()
   const answers = await askTimes(20)
   expect(new Set(answers.map(({ reason }) => reason))).toEqual(new Set(['connection_revoked']))
@@ -219,18 +219,18 @@ test('a grant that has ended is marked revoked once, and all who waited learn th
   expect(await row()).toMatchObject({ status: 'revoked', refresh_token: null })
 }, 30_000)
 
-test('a limit says until when, and nobody tries again meanwhile by waiting', async () => {
+test('a rate limit returns its end, and waiting callers do not retry before it', async () => {
   connected.fakes.linear.answerNext(1, { status: 429, headers: { 'retry-after': '120' } }, TOKEN)
   const answer = await ask(0)
   expect(answer).toMatchObject({ status: 429, reason: 'rate_limited' })
   expect(new Date(answer.retryAt ?? 0).getTime() - Date.now()).toBeGreaterThan(110_000)
 })
 
-test('tokens that come after the connection was made anew do not replace its newer ones', async () => {
+test('late tokens do not replace the tokens of a connection that was connected again', async () => {
   const held = connected.fakes.linear.hold(TOKEN)
   const asking = ask(0)
   await held.waiting(1)
-  // The user connects again while the old grant is being renewed.
+  // The user connects again while the old grant is being refreshed.
   const consented = await connected.consent(ada, 'linear')
   const reconnecting = connected.open(consented, ada)
   await held.waiting(2)
@@ -241,7 +241,7 @@ test('tokens that come after the connection was made anew do not replace its new
   expect(await ask(1)).toMatchObject({ status: 200, teams: 2 })
 }, 30_000)
 
-test('tokens are stored even when their caller has left', async () => {
+test('tokens are stored even if their caller has left', async () => {
   const held = connected.fakes.linear.hold(TOKEN)
   const input = encodeURIComponent(JSON.stringify({ json: { connectionId: connection.id } }))
   const leaving = new AbortController()

@@ -16,7 +16,7 @@ import {
 import { providerOf } from './registry.ts'
 import { heldTokens, openTokens, sealTokens } from './tokens.ts'
 
-/** Longer than any provider is waited for, so that a claim lapses only when its holder is gone. */
+/** Longer than any provider call may take, so a claim lapses only if its holder has died. */
 const CLAIM_SECONDS = 40
 const WAIT_MS = 45_000
 const MIN_POLL_MS = 25
@@ -24,7 +24,7 @@ const MAX_POLL_MS = 250
 const RETRY_MS = 5_000
 const FIRST_STORE_RETRY_MS = 125
 const LAST_STORE_RETRY_MS = 4_000
-/** A token that ends sooner than this is renewed before it is used. */
+/** A token that expires sooner than this is refreshed before it is used. */
 const LEEWAY_MS = 60_000
 
 export interface UsableConnection {
@@ -33,9 +33,9 @@ export interface UsableConnection {
 }
 
 /**
- * The connection with a token that is good for now. Renews it where it has ended, or where it is still the version that the
- * provider has just refused. However many ask, in however many processes, one calls the provider: it claims the refresh in a
- * commit of its own and stores the new tokens before anybody uses them; the others wait and read again.
+ * Returns the connection with a valid token. Refreshes the token if it expires soon, or if its version is the
+ * one that the provider just refused. Single-flight over all processes: one caller commits a claim, calls the
+ * provider and stores the new tokens; the others poll the row.
  */
 export async function withFreshToken(
   use: ConnectionUse,
@@ -52,7 +52,8 @@ export async function withFreshToken(
     if (accessToken !== null && current.tokenVersion !== refusedVersion && !isEnding(current)) {
       return { connection: current, accessToken }
     }
-    // Who waited for a refresh that failed fails with it: their own attempts would follow one another.
+    // The refresh that this caller waited for failed, so the caller fails too: otherwise all waiting callers
+    // would retry one after another.
     if (isWaiting && current.claim === 'none') throw refreshFailed(current, 'could not be refreshed')
     if (Date.now() > deadline) throw refreshFailed(current, 'took too long to refresh')
     if (current.claim === 'held') {
@@ -69,7 +70,10 @@ export async function withFreshToken(
   }
 }
 
-/** Renews the tokens under a claim; null where others were stored, or the connection removed, in the meantime. */
+/**
+ * Refreshes the tokens under a claim; null if other tokens were stored, or the connection was removed, in the
+ * meantime.
+ */
 async function refresh(
   use: ConnectionUse,
   connection: HeldConnection,
@@ -81,7 +85,7 @@ async function refresh(
   let tokens: Tokens
   try {
     if (app === null) throw notConfigured(provider.name)
-    // Before the provider ends the old tokens: the new ones are to be read by every server.
+    // Loaded before the provider revokes the old tokens: every server must be able to decrypt the new ones.
     const keyring = await services.sealingKeyring()
     const held = heldTokens(keyring, connection)
     tokens = await provider.refresh(identity, app, held)
@@ -90,19 +94,22 @@ async function refresh(
     await giveUp(use, { connection, claim }, error)
     throw explain(error)
   }
-  // The provider may have ended the old tokens: nothing may come between these and the row, not even the caller's sign-out.
+  // The provider may have revoked the old tokens already, so nothing may prevent storing the new ones, not
+  // even the caller's sign-out.
   const version = await storeTokens(use, { connection, claim }, tokens)
   if (version === null) {
     await revokeIfRemoved(use, connection, tokens)
     return null
   }
-  // Under the caller's credential again, which may have ended.
+  // Reads with the caller's credential, which may have ended in the meantime.
   const stored = await getHeldConnection(writer, connection)
   if (stored.tokenVersion !== version) return null
   return { connection: stored, accessToken: tokens.accessToken }
 }
 
-/** Stores tokens that there is no second copy of, also over a restart of the database. Null where the claim is gone. */
+/**
+ * Stores the only copy of the new tokens; retries while the database restarts. Null if the claim was lost.
+ */
 async function storeTokens(
   { services }: ConnectionUse,
   { connection, claim }: { connection: HeldConnection; claim: string },
@@ -133,7 +140,7 @@ async function giveUp(
   return releaseRefresh(writer, connection, { claim, status: isRefused ? 'error' : undefined })
 }
 
-/** Whether the provider can be asked for another token. */
+/** Whether the connection has a refresh token. */
 export function isRenewable({ refreshToken }: HeldConnection): boolean {
   return refreshToken !== null
 }

@@ -6,7 +6,7 @@ import { followOnce } from '#server/testing/providers/browser.ts'
 import { browserOf, type ConnectedHouse, createAda, openConnectedHouse } from './fixture.ts'
 import { PROVIDERS } from './schema.ts'
 
-// Flows that are not the ones that this browser began.
+// Callbacks of flows that this browser did not start.
 
 let connected: ConnectedHouse
 let ada: Actor
@@ -28,7 +28,7 @@ async function countRows(): Promise<number> {
   return rows[0].n
 }
 
-/** Opens the callback and expects nothing to come of it: no row, no code traded, no way out of here. */
+/** Opens the callback and asserts that it has no effect: no row, no exchanged code, no redirect. */
 async function expectPlainRefusal(url: URL, actor: Actor | null): Promise<void> {
   const before = await countRows()
   const traded = connected.fakes.linear.calls('POST /oauth/token')
@@ -55,7 +55,7 @@ function without(url: URL, name: string): URL {
   return changed
 }
 
-describe('a callback is refused', () => {
+describe('a callback is rejected', () => {
   test('without a state, with an empty one, or with two', async () => {
     const url = await connected.consent(ada, 'linear')
     await expectPlainRefusal(without(url, 'state'), ada)
@@ -67,7 +67,7 @@ describe('a callback is refused', () => {
     await expectPlainRefusal(doubled, ada)
   })
 
-  test('with a state that nobody made, or its hash', async () => {
+  test('with an unknown state, or with the hash of a real one', async () => {
     const url = await connected.consent(ada, 'linear')
     const { rows } = await connected.house.owner.query(
       `select encode(state_hash, 'hex') as hash from app.oauth_states where user_id = $1`,
@@ -80,7 +80,7 @@ describe('a callback is refused', () => {
     }
   })
 
-  test('with another user’s state, which stays good for its own', async () => {
+  test('with another user’s state, which that user can still use', async () => {
     const url = await connected.consent(ada, 'linear')
     await expectPlainRefusal(url, bob)
     const { location } = await connected.open(url, ada)
@@ -91,7 +91,7 @@ describe('a callback is refused', () => {
     await expectPlainRefusal(await connected.consent(ada, 'linear'), await startSession(ada))
   })
 
-  test('in a browser without a session, or with one that has ended', async () => {
+  test('in a browser without a session, or with one that has expired', async () => {
     const url = await connected.consent(ada, 'linear')
     await expectPlainRefusal(url, null)
     await expectPlainRefusal(url, { ...ada, token: `${ada.token}x` })
@@ -112,7 +112,7 @@ describe('a callback is refused', () => {
     await expect(browserOf(ada).connections.authorize({ provider: 'linear' })).resolves.toBeDefined()
   })
 
-  test('when its state has been used, however the first use ended', async () => {
+  test('when its state was used before, even if that use failed', async () => {
     const url = await connected.consent(ada, 'linear')
     await connected.open(url, ada)
     await expectPlainRefusal(url, ada)
@@ -123,14 +123,14 @@ describe('a callback is refused', () => {
     await expectPlainRefusal(declined, ada)
   })
 
-  test('all but once when it is opened many times at once', async () => {
+  test('all but once if it is opened many times at once', async () => {
     const url = await connected.consent(ada, 'linear')
     const ends = await Promise.all(Array.from({ length: 20 }, () => connected.open(url, ada)))
     expect(ends.filter(({ status }) => status === 303)).toHaveLength(1)
     expect(ends.filter(({ status }) => status === 400)).toHaveLength(19)
   })
 
-  test('when its state is older than ten minutes, and is swept an hour later', async () => {
+  test('when its state is older than ten minutes; the sweep deletes it an hour later', async () => {
     const url = await connected.consent(ada, 'linear')
     const age = (interval: string) =>
       connected.house.owner.query(
@@ -168,7 +168,7 @@ describe('a callback is refused', () => {
     await expectPlainRefusal(url, ada)
   })
 
-  test('when its verifier is missing, or was moved here from another flow', async () => {
+  test('when its verifier is missing, or is another flow’s', async () => {
     const first = await connected.consent(ada, 'linear')
     await connected.house.owner.query('update app.oauth_states set code_verifier = null where user_id = $1', [
       ada.userId,
@@ -184,7 +184,7 @@ describe('a callback is refused', () => {
     await expectRefusal(mine, ada, 'missing_verifier')
   })
 
-  test('without a code, or with what the provider calls an error', async () => {
+  test('without a code, or with an error of the provider', async () => {
     await expectRefusal(without(await connected.consent(ada, 'linear'), 'code'), ada, 'missing_code')
     const requested = without(without(await connected.consent(ada, 'github'), 'code'), 'installation_id')
     requested.searchParams.set('setup_action', 'request')
@@ -209,7 +209,7 @@ describe('a callback is refused', () => {
     expect(await ada.caller().connections.list()).toEqual([])
   })
 
-  test('while the provider is down or takes no more calls', async () => {
+  test('while the provider is down or limits calls', async () => {
     const { linear } = connected.fakes
     const first = await connected.consent(ada, 'linear')
     linear.garbleNext(1, 'broken', 'POST /oauth/token')
@@ -223,7 +223,7 @@ describe('a callback is refused', () => {
     expect(await ada.caller().connections.list()).toEqual([])
   })
 
-  test('for a GitHub installation that the connecting user can’t list', async () => {
+  test('for a GitHub installation that the connecting user cannot list', async () => {
     const { github } = connected.fakes
     const foreign = github.install({
       login: 'victim',
@@ -239,7 +239,7 @@ describe('a callback is refused', () => {
   })
 })
 
-test('what is stored of a state and its verifier opens nothing', async () => {
+test('neither the state nor its verifier is stored in plain text', async () => {
   const url = await connected.consent(ada, 'linear')
   const state = url.searchParams.get('state') ?? ''
   const { rows } = await connected.house.owner.query('select * from app.oauth_states where user_id = $1', [
@@ -251,7 +251,7 @@ test('what is stored of a state and its verifier opens nothing', async () => {
   expect(rows[0].code_verifier).toMatch(/^rh1\./)
 })
 
-test('where the operator has set up no provider, none is configured and no flow begins', async () => {
+test('without configured providers, the list says so and no flow starts', async () => {
   const house = await openHouse({ providers: NO_PROVIDERS })
   try {
     const actor = await createActor(house)
@@ -268,7 +268,7 @@ test('where the operator has set up no provider, none is configured and no flow 
   }
 })
 
-test('each provider is asked for consent with a state of its own, and Linear with a challenge', async () => {
+test('each authorization URL has its own state, and Linear’s has a PKCE challenge', async () => {
   const states = new Set<string | null>()
   for (const provider of PROVIDERS) {
     const { url } = await browserOf(ada).connections.authorize({ provider })

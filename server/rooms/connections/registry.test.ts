@@ -11,7 +11,7 @@ beforeAll(async () => {
 
 afterAll(() => house.close())
 
-test('the registry has a record of each provider that the database allows, and of no other', async () => {
+test('the registry has a record for exactly the providers that the database allows', async () => {
   const { rows } = await house.owner.query<{ check: string }>(
     `select pg_get_constraintdef(oid) as check from pg_constraint where contypid = 'app.connection_provider'::regtype`,
   )
@@ -21,7 +21,7 @@ test('the registry has a record of each provider that the database allows, and o
   expect(Object.keys(CONNECTION_SETTINGS).sort()).toEqual(allowed)
 })
 
-test('a record is found by its own name alone', () => {
+test('a record is found only by its exact name', () => {
   for (const [name, provider] of Object.entries(REGISTRY)) {
     expect(provider.name).toBe(name)
     expect(findProvider(name)).toBe(provider)

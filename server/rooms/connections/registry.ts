@@ -5,12 +5,12 @@ import { notion } from './providers/notion.ts'
 import { slack } from './providers/slack.ts'
 import { PROVIDERS, type ProviderName } from './schema.ts'
 
-/** The one record of each provider that the database knows. */
+/** The record of each provider that the database knows. */
 export const REGISTRY = Object.freeze({ notion, github, slack, linear }) satisfies {
   readonly [Name in ProviderName]: Provider
 }
 
-/** What the operator sets up at this provider. */
+/** The provider's app, as the operator configured it. */
 export type AppOf<Name extends ProviderName> =
   (typeof REGISTRY)[Name] extends Provider<infer App> ? App : never
 
@@ -20,7 +20,7 @@ export function providerOf<Name extends ProviderName>(name: Name): Provider<AppO
   return BY_NAME[name]
 }
 
-/** The provider that an address names; null for any other word. */
+/** Returns the provider of this name; null for any other word. */
 export function findProvider(word: string): Provider | null {
   const name = PROVIDERS.find(provider => provider === word)
   return name ? providerOf(name) : null

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Actor } from '#server/testing/actors.ts'
 import { browserOf, type ConnectedHouse, createAda, FRIENDLY_ORIGIN, openConnectedHouse } from './fixture.ts'
 
-// Where a flow may end, and where it never does.
+// Where a flow may redirect at its end.
 
 let connected: ConnectedHouse
 let ada: Actor

@@ -1,6 +1,7 @@
-// Users' accounts at Notion, GitHub, Slack and Linear: connecting one, what can be asked of it, and ending it. For sessions, and
-// for API tokens with connections:read or connections:write; a flow begins under the session cookie of the browser that ends it.
-// No token of a provider's is ever returned. Whatever asks a provider may renew the connection's token, or mark it revoked.
+// Users' accounts at Notion, GitHub, Slack and Linear: connect, read and disconnect them. Open to sessions,
+// and to API tokens with connections:read or connections:write; a flow requires the session cookie of the
+// browser that finishes it. Never returns a provider's token. Each procedure that calls a provider may
+// refresh the connection's token, or mark it revoked.
 import { procedure, router } from '#server/rpc/trpc.ts'
 import { writerOf } from './call-context.ts'
 import { authorize, listOwn, listProviders } from './flow.ts'

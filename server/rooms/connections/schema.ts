@@ -9,7 +9,7 @@ export type ProviderName = (typeof PROVIDERS)[number]
 export const CONNECTION_STATUSES = CONNECTION_STATUS
 export type ConnectionStatus = (typeof CONNECTION_STATUSES)[number]
 
-/** What a connection keeps besides its tokens, by provider. Webhooks may add to it. */
+/** A connection's settings, by provider. Webhooks may change them. */
 export const CONNECTION_SETTINGS = {
   notion: z.object({ databaseId: z.string().optional(), databaseName: z.string().optional() }),
   github: z.object({
@@ -31,17 +31,17 @@ export type ConnectionSettings<P extends ProviderName = ProviderName> = z.output
   (typeof CONNECTION_SETTINGS)[P]
 >
 
-/** What its owner sees of a connection. */
+/** A connection as its owner sees it. */
 export const connection = selectConnection
   .pick({
     id: true,
     provider: true,
-    /** The workspace, installation, team or organization, as the provider names it. */
+    /** The provider's id of the workspace, installation, team or organization. */
     externalId: true,
     name: true,
     icon: true,
     scopes: true,
-    /** When the token ends that is held now, which is renewed by itself; null for one that never does. */
+    /** When the current token expires; it is refreshed automatically. Null if it never expires. */
     expiresAt: true,
     status: true,
     connectedAt: true,
@@ -50,7 +50,7 @@ export const connection = selectConnection
   })
   .extend({
     settings: z.union(Object.values(CONNECTION_SETTINGS)),
-    /** Its tokens can't be opened with the server's keys: connecting again mends that. */
+    /** The tokens cannot be decrypted with the server's keys: connect the account again. */
     unreadable: z.boolean(),
   })
 export const connections = z.array(connection)
@@ -58,21 +58,21 @@ export const connections = z.array(connection)
 export const providers = z.array(
   z.strictObject({
     provider: z.enum(PROVIDERS),
-    /** Whether this server's operator has set it up. */
+    /** Whether the operator configured this provider. */
     configured: z.boolean(),
-    /** What is asked of the user's account there. */
+    /** The scopes that are requested of the user. */
     scopes: z.array(z.string()).readonly(),
   }),
 )
 
-/** Where the provider asks the user. */
+/** The provider's page that asks the user for consent. */
 export const consent = z.strictObject({ url: z.string() })
 
 const notionDatabase = z.strictObject({
   id: z.string(),
   name: z.string(),
   url: z.string().nullable(),
-  /** An emoji; null where there is none, or a picture. */
+  /** An emoji; null if there is none, or if the icon is a picture. */
   icon: z.string().nullable(),
 })
 export const notionDatabases = z.array(notionDatabase)
@@ -91,14 +91,14 @@ const slackChannel = z.strictObject({
   id: z.string(),
   name: z.string(),
   isPrivate: z.boolean(),
-  /** Whether the app's bot is in it, and so may read and write there. */
+  /** Whether the app's bot is a member of the channel, and so can read and write there. */
   isMember: z.boolean(),
 })
 export const slackChannels = z.array(slackChannel)
 
 const linearTeam = z.strictObject({
   id: z.string(),
-  /** What its issues begin with, such as ENG. */
+  /** The prefix of its issues, such as ENG. */
   key: z.string(),
   name: z.string(),
 })
@@ -106,7 +106,7 @@ export const linearTeams = z.array(linearTeam)
 
 export const authorize = z.strictObject({
   provider: z.enum(PROVIDERS),
-  /** A path of this application's, or an address of an allowed origin. */
+  /** A path of this application, or a URL of an allowed origin. */
   returnTo: filledText(2_000).optional(),
 })
 

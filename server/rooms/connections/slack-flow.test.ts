@@ -23,7 +23,7 @@ beforeEach(async () => {
 
 afterAll(() => connected.close())
 
-test('a workspace is connected, read, renewed and disconnected', async () => {
+test('a workspace can be connected, read, refreshed and disconnected', async () => {
   const { id, ...connection } = await connected.connect(ada, 'slack')
   expect(connection).toMatchObject({
     externalId: team.id,
@@ -41,7 +41,7 @@ test('a workspace is connected, read, renewed and disconnected', async () => {
   expect(await rows()).toEqual([])
 })
 
-test('a token without rotation is used as it is, and ends with its first refusal', async () => {
+test('a token without rotation is never refreshed; its first rejection revokes the connection', async () => {
   fake.tokens.lifetimeSeconds = null
   const { id, expiresAt } = await connected.connect(ada, 'slack')
   expect(expiresAt).toBeNull()
@@ -55,7 +55,7 @@ test('a token without rotation is used as it is, and ends with its first refusal
   expect(await rows()).toEqual([{ id, status: 'revoked' }])
 })
 
-test.each(['account_inactive', 'invalid_auth', 'token_revoked'])('%s ends the connection', async error => {
+test.each(['account_inactive', 'invalid_auth', 'token_revoked'])('%s revokes the connection', async error => {
   fake.tokens.lifetimeSeconds = null
   const { id } = await connected.connect(ada, 'slack')
   fake.answerNext(1, { status: 200, body: { ok: false, error } })
@@ -63,7 +63,7 @@ test.each(['account_inactive', 'invalid_auth', 'token_revoked'])('%s ends the co
   expect(await rows()).toEqual([{ id, status: 'revoked' }])
 })
 
-test('a code that somebody made up is refused', async () => {
+test('an invented code is rejected', async () => {
   const callback = await connected.consent(ada, 'slack')
   callback.searchParams.set('code', 'made-up')
   const { location } = await connected.open(callback, ada)
@@ -72,7 +72,7 @@ test('a code that somebody made up is refused', async () => {
 })
 
 test.each(['html', 'cut', 'empty', 'null', 'broken'] as const)(
-  'an answer that is %s is a Slack out of order',
+  'after an answer that is %s, Slack is unreachable',
   async garbage => {
     const { id } = await connected.connect(ada, 'slack')
     fake.garbleNext(1, garbage)
@@ -85,7 +85,7 @@ test.each(['html', 'cut', 'empty', 'null', 'broken'] as const)(
   },
 )
 
-test('a refresh that Slack can not do now leaves the connection for later', async () => {
+test('a refresh that fails temporarily leaves the connection as it was', async () => {
   const { id } = await connected.connect(ada, 'slack')
   await connected.house.owner.query('update app.connections set expires_at = now() where id = $1', [id])
   fake.garbleNext(1, 'broken')

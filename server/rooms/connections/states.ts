@@ -7,12 +7,11 @@ import type { Identity } from '#server/db/identity.ts'
 import { newId } from '#server/db/new-id.ts'
 import type { ProviderName } from './schema.ts'
 
-/** What a state was made for. */
 export interface TakenState {
   readonly provider: ProviderName
-  /** Null where the flow has none, and where it can't be opened any more. */
+  /** Null if the flow has no verifier, or if it cannot be decrypted. */
   readonly codeVerifier: string | null
-  /** An absolute address that was allowed when the flow began. */
+  /** An absolute URL that was allowed when the flow started. */
   readonly returnTo: string
   readonly isExpired: boolean
 }
@@ -22,7 +21,7 @@ interface StartedFlow {
   readonly codeVerifier: string | null
 }
 
-/** Begins a flow for the caller's session, and for no other one. */
+/** Starts a flow that only the caller's session can finish. */
 export async function createState(
   db: Database,
   { keyring, identity }: { keyring: Keyring; identity: Identity },
@@ -44,7 +43,10 @@ export async function createState(
   return { state, codeVerifier }
 }
 
-/** Takes a state away, so that it serves once; null for one that the caller's session did not make, or has used. */
+/**
+ * Deletes and returns a state, so it can be used once; null if the caller's session did not create it or
+ * already used it.
+ */
 export async function takeState(db: Database, keyring: Keyring, state: string): Promise<TakenState | null> {
   const row = await db
     .selectFrom(
@@ -69,7 +71,7 @@ export async function takeState(db: Database, keyring: Keyring, state: string): 
   }
 }
 
-/** 256 random bits, in the characters and at least the length that RFC 7636 wants of a verifier. */
+/** 256 random bits, in the alphabet and with the minimum length that RFC 7636 requires of a verifier. */
 function randomWord(): string {
   return randomBytes(32).toString('base64url')
 }

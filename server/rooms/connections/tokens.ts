@@ -5,7 +5,7 @@ import type { HeldTokens, Tokens } from './provider.ts'
 
 const TABLE = 'app.connections'
 
-/** A row's tokens as they are stored. */
+/** A row's tokens, sealed. */
 export interface SealedTokens {
   readonly accessToken: string | null
   readonly refreshToken: string | null
@@ -26,7 +26,7 @@ export function sealTokens(keyring: Keyring, row: Row, tokens: Tokens): SealedTo
   }
 }
 
-/** Throws `value_unreadable`. */
+/** Decrypts the tokens; throws `value_unreadable`. */
 export function openTokens(keyring: Keyring, row: Row & SealedTokens): Tokens {
   const { accessToken, refreshToken, expiresAt } = row
   try {
@@ -45,7 +45,7 @@ export function openTokens(keyring: Keyring, row: Row & SealedTokens): Tokens {
   }
 }
 
-/** What the provider is told with; throws `value_unreadable`. */
+/** Decrypts what `refresh` and `revoke` need; throws `value_unreadable`. */
 export function heldTokens(
   keyring: Keyring,
   row: Row & SealedTokens & { readonly externalId: string },

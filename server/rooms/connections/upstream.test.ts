@@ -7,7 +7,7 @@ const unreachable = { name: 'ProviderError', kind: 'unreachable' }
 const headers = { authorization: 'Bearer xoxb-secret' }
 
 test.each([301, 302, 303, 307, 308])(
-  'a redirect (%i) is not followed: a token goes nowhere else',
+  'a redirect (%i) is not followed, so the token reaches no other server',
   async status => {
     await using elsewhere = await serveHttp(answers(200, { 'content-type': 'application/json' }, '{}'))
     await using provider = await serveHttp(answers(status, { location: elsewhere.url }, ''))
@@ -21,7 +21,7 @@ test.each([301, 302, 303, 307, 308])(
   },
 )
 
-test('an answer without an end is left at its limit', async () => {
+test('an endless answer is cut off at the size limit', async () => {
   const sent = { bytes: 0 }
   await using provider = await serveHttp(flood('application/json', '['.repeat(65_536), sent))
   const call = callUpstream(identity, 'slack', { method: 'GET', url: provider.url, headers })
@@ -38,7 +38,7 @@ test.each([
   ['30', 30_000],
   ['0', 0],
   ['Thu, 01 Jan 2026 00:02:00 GMT', 120_000],
-  // In the past, and further away than anybody means.
+  // In the past, and further in the future than is plausible.
   ['Wed, 31 Dec 2025 00:00:00 GMT', 0],
   ['999999999', 86_400_000],
   ['soon', 60_000],

@@ -12,7 +12,7 @@ export interface UpstreamRequest {
   readonly method: 'GET' | 'POST' | 'DELETE'
   readonly url: string | URL
   readonly headers?: Readonly<Record<string, string>>
-  /** Sent as a form, or as JSON when it is no URLSearchParams. */
+  /** A URLSearchParams is sent as a form, everything else as JSON. */
   readonly body?: URLSearchParams | Readonly<Record<string, unknown>>
 }
 
@@ -24,8 +24,9 @@ export interface UpstreamAnswer {
 }
 
 /**
- * Sends one request to a provider, within a deadline and to no redirect, and reads its JSON. Any status below 500 but 429 is
- * the caller's to judge. Throws {@link ProviderError}: `rate_limited`, or `unreachable` for everything that is no proper answer.
+ * Sends one request to a provider and parses the JSON answer. Has a deadline and follows no redirects.
+ * Returns every status below 500 except 429, which the caller must check. Throws {@link ProviderError}:
+ * `rate_limited`, or `unreachable` for a missing or invalid answer.
  */
 export async function callUpstream(
   _identity: Identity,
@@ -67,7 +68,7 @@ async function send(
   }
 }
 
-/** The text of an answer; throws for one that is too large to be meant. */
+/** Reads the body as text; throws if it exceeds {@link MAX_ANSWER_BYTES}. */
 export async function readBounded(response: Response): Promise<string> {
   const decoder = new TextDecoder()
   let bytes = 0
@@ -80,7 +81,7 @@ export async function readBounded(response: Response): Promise<string> {
   return text + decoder.decode()
 }
 
-/** When the provider wants to be asked again: `Retry-After` in seconds or as a date, else in a minute. */
+/** When to call the provider again: `Retry-After` in seconds or as a date, or else in a minute. */
 export function retryAt(headers: Headers, now = Date.now()): Date {
   const header = headers.get('retry-after')?.trim() ?? ''
   const waitMs = /^\d{1,9}$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - now
@@ -96,7 +97,7 @@ interface IssuedTokens {
   readonly expires_in?: number | undefined
 }
 
-/** A token endpoint's answer; a token without `expires_in` never expires. */
+/** Converts a token endpoint's answer; a token without `expires_in` never expires. */
 export function tokensOf(issued: IssuedTokens): Tokens & { readonly accessToken: string } {
   const { access_token, refresh_token, expires_in } = issued
   return {
@@ -106,7 +107,7 @@ export function tokensOf(issued: IssuedTokens): Tokens & { readonly accessToken:
   }
 }
 
-/** What a provider answered; throws `unreachable` for anything that does not fit the schema. */
+/** Parses an answer; throws `unreachable` if it does not match the schema. */
 export function readAnswer<T extends z.core.$ZodType>(
   provider: ProviderName,
   schema: T,
@@ -117,14 +118,14 @@ export function readAnswer<T extends z.core.$ZodType>(
   throw new ProviderError(provider, 'unreachable', { reason: 'answered something unexpected' })
 }
 
-/** Ends the access of a connection whose token may have ended before: then a renewed one is revoked. */
+/** Revokes the access token; if it has expired, refreshes it first and revokes the new one. */
 export async function revokeOrRenew(
   { accessToken, refreshToken }: HeldTokens,
   {
     revoke,
     refresh,
   }: {
-    /** Whether there was such a token to end. */
+    /** Returns false if the token had already ended. */
     readonly revoke: (accessToken: string) => Promise<boolean>
     readonly refresh: () => Promise<Tokens>
   },

@@ -8,7 +8,7 @@ import { isRenewable, type UsableConnection, withFreshToken } from './refresh.ts
 import type { AppOf } from './registry.ts'
 import type { ProviderName } from './schema.ts'
 
-/** What a call is made with. */
+/** The credentials of a call to the provider. */
 export interface Access {
   readonly accessToken: string
   readonly externalId: string
@@ -21,9 +21,10 @@ type ProviderCall<Name extends ProviderName, T> = (
 ) => Promise<T>
 
 /**
- * Calls a provider with the token of a connection of the caller's, which is renewed first where it has ended, and once more where
- * the provider says so. Throws `not_found`, `provider_not_configured`, `connection_revoked` (and marks the connection so),
- * `rate_limited` with the time to try again, `provider_unreachable`, `provider_refused` or `value_unreadable`.
+ * Calls a provider with the token of one of the caller's connections. Refreshes the token first if it expires
+ * soon, and once more if the provider rejects it. Throws `not_found`, `provider_not_configured`,
+ * `connection_revoked` (after marking the connection revoked), `rate_limited` with the time to retry,
+ * `provider_unreachable`, `provider_refused` or `value_unreadable`.
  */
 export async function useConnection<Name extends ProviderName, T>(
   ctx: CallContext,
@@ -75,7 +76,7 @@ function isRevocation(error: unknown): boolean {
   return error instanceof ProviderError && error.kind === 'revoked'
 }
 
-/** Turns a provider's refusal for this reason into `not_found`. */
+/** Turns a refusal with this reason into `not_found`. */
 export function orNotFound(noun: string, reason: string): (error: unknown) => never {
   return error => {
     if (error instanceof ProviderError && error.kind === 'refused' && error.reason === reason) {

@@ -5,7 +5,7 @@ import { type OAuthApp, readAddresses } from '../app.ts'
 
 export interface GitHubApp extends OAuthApp {
   readonly appId: string
-  /** As in https://github.com/apps/<slug>. */
+  /** The slug in https://github.com/apps/<slug>. */
   readonly slug: string
   /** PEM. */
   readonly privateKey: string
@@ -21,7 +21,7 @@ const EXAMPLES = {
   GITHUB_APP_PRIVATE_KEY: '"-----BEGIN RSA PRIVATE KEY-----\\n…\\n-----END RSA PRIVATE KEY-----"',
 } as const
 
-/** A GitHub App needs all of its variables or none. */
+/** Reads the GitHub App, which needs all of its variables or none. */
 export function readGitHubApp(reader: ConfigReader): GitHubApp | null {
   const addresses = readAddresses(reader, 'GITHUB', USUAL)
   const names = Object.keys(EXAMPLES) as (keyof typeof EXAMPLES)[]
@@ -32,12 +32,12 @@ export function readGitHubApp(reader: ConfigReader): GitHubApp | null {
   }
   const appId = reader.read('GITHUB_APP_ID', {
     schema: wholeNumber(1, 999_999_999_999).transform(String),
-    must: "the app's number",
+    must: "the app's numeric id",
     example: EXAMPLES.GITHUB_APP_ID,
   })
   const slug = reader.read('GITHUB_APP_SLUG', {
     schema: z.string().regex(/^[a-z0-9][a-z0-9-]{0,98}$/i),
-    must: "the app's name in its address, https://github.com/apps/<slug>",
+    must: "the slug in the app's URL, https://github.com/apps/<slug>",
     example: EXAMPLES.GITHUB_APP_SLUG,
   })
   const clientId = reader.text('GITHUB_APP_CLIENT_ID')
@@ -45,10 +45,11 @@ export function readGitHubApp(reader: ConfigReader): GitHubApp | null {
   const privateKey = reader.read('GITHUB_APP_PRIVATE_KEY', {
     schema: z
       .string()
-      // One line in an .env file: line breaks are written as \n.
+      // An .env file holds the key in one line, with \
+      //  for each line break.
       .transform(text => text.replaceAll('\\n', '\n'))
       .refine(isPrivateKey),
-    must: 'an RSA private key in PEM form, its line breaks perhaps written as \\n',
+    must: 'an RSA private key in PEM format; line breaks may be written as \\n',
     example: EXAMPLES.GITHUB_APP_PRIVATE_KEY,
     isSecret: true,
   })

@@ -26,7 +26,7 @@ beforeEach(() => {
 
 afterAll(() => fake.close())
 
-/** What the callback is asked with, after the browser was at GitHub. */
+/** The callback's query after the browser was at GitHub. */
 async function authorize(): Promise<URLSearchParams> {
   const url = await github.authorizeUrl(app, {
     state: 'some state',
@@ -52,7 +52,7 @@ async function connectAndRead() {
   return { grant, target: { accessToken: accessToken ?? '', externalId } }
 }
 
-test('an installation of the user is connected with what GitHub says of it', async () => {
+test('an installation of the user is connected with GitHub’s data about it', async () => {
   const query = await authorize()
   expect(query.get('state')).toBe('some state')
   expect(await connect(query)).toEqual({
@@ -73,7 +73,7 @@ test('an installation of the user is connected with what GitHub says of it', asy
   })
 })
 
-test('an installation that the user can not list is refused, and the tokens that came with it end', async () => {
+test('an installation that the user cannot list is rejected, and its new tokens are revoked', async () => {
   const foreign = fake.install({ login: 'somebody-else' })
   const query = await authorize()
   query.set('installation_id', String(foreign.id))
@@ -81,7 +81,7 @@ test('an installation that the user can not list is refused, and the tokens that
   expect(fake.userTokens.all.at(-1)?.isRevoked).toBe(true)
 })
 
-test.each(['', '1e3', '0x1', '-1', 'NaN', '../../user'])('the installation "%s" is refused', async id => {
+test.each(['', '1e3', '0x1', '-1', 'NaN', '../../user'])('the installation id "%s" is rejected', async id => {
   const query = await authorize()
   query.set('installation_id', id)
   await expect(connect(query)).rejects.toMatchObject({ kind: 'refused', reason: 'installation_not_listed' })
@@ -97,7 +97,7 @@ test('an installation on the last page of many is found', async () => {
   })
 })
 
-test('an installation that nothing names is the user’s only one, and refused where there are several', async () => {
+test('a callback without an installation uses the user’s only one, or is rejected', async () => {
   const install = () => fake.install({ login: 'twice', visibleTo: ['twice'] })
   const only = install()
   fake.browse({ login: 'twice', installation: only })
@@ -112,18 +112,18 @@ test('an installation that nothing names is the user’s only one, and refused w
   expect(fake.userTokens.all.at(-1)?.isRevoked).toBe(true)
 })
 
-test('a requested installation, which its owner has not made yet, is refused for that', async () => {
+test('a requested installation that its owner has not approved is rejected as requested', async () => {
   fake.browse({ login: 'member', installation: null })
   await expect(connect()).rejects.toMatchObject({ kind: 'refused', reason: 'installation_requested' })
 })
 
-test('a code serves once', async () => {
+test('a code can be used once', async () => {
   const query = await authorize()
   await connect(query)
   await expect(connect(query)).rejects.toMatchObject({ kind: 'refused', reason: 'bad_verification_code' })
 })
 
-test('a wrong client secret is refused, and the error does not show it', async () => {
+test('a wrong client secret is rejected, and the error does not contain it', async () => {
   const query = await authorize()
   const wrong = { ...app, clientSecret: 'not-the-client-secret' }
   const input = { code: query.get('code') ?? '', codeVerifier: null, redirectUri: REDIRECT_URI, query }
@@ -132,7 +132,7 @@ test('a wrong client secret is refused, and the error does not show it', async (
   expect(String(error)).not.toContain('not-the-client-secret')
 })
 
-test('all repositories are listed, over their pages', async () => {
+test('all pages of repositories are listed', async () => {
   installation = fake.install({ login: 'hubot', repositories: 230 })
   fake.browse({ login: 'hubot', installation })
   const { target } = await connectAndRead()
@@ -147,7 +147,7 @@ test('all repositories are listed, over their pages', async () => {
   })
 })
 
-test('a repository of the installation that the user may not see is not listed', async () => {
+test('a repository of the installation that the user cannot access is not listed', async () => {
   const { target } = await connectAndRead()
   const [hidden] = installation.repositories
   if (!hidden) throw new Error('the installation has repositories')
@@ -156,7 +156,7 @@ test('a repository of the installation that the user may not see is not listed',
   expect(names).toEqual(['octocat/repository-1', 'octocat/repository-2'])
 })
 
-test('a refresh gives new tokens and ends the old ones', async () => {
+test('a refresh returns new tokens and revokes the old ones', async () => {
   const { grant, target } = await connectAndRead()
   const fresh = await github.refresh(identity, app, held(grant))
   await expect(listRepositories(identity, app, target)).rejects.toMatchObject({ kind: 'revoked' })
@@ -168,7 +168,7 @@ test('a refresh gives new tokens and ends the old ones', async () => {
   expect(await listRepositories(identity, app, renewed)).toHaveLength(3)
 })
 
-test('without expiring tokens there is nothing to refresh', async () => {
+test('a token that never expires cannot be refreshed', async () => {
   fake.userTokens.lifetimeSeconds = null
   const grant = await connect()
   fake.userTokens.lifetimeSeconds = 28_800
@@ -178,7 +178,7 @@ test('without expiring tokens there is nothing to refresh', async () => {
   })
 })
 
-test('disconnecting ends the tokens and leaves the installation', async () => {
+test('disconnecting revokes the tokens and keeps the installation', async () => {
   const { grant, target } = await connectAndRead()
   await github.revoke(identity, app, held(grant))
   await expect(listRepositories(identity, app, target)).rejects.toMatchObject({ kind: 'revoked' })
@@ -187,14 +187,14 @@ test('disconnecting ends the tokens and leaves the installation', async () => {
   await github.revoke(identity, app, held(grant))
 })
 
-test('disconnecting with a token that expired ends its successor', async () => {
+test('disconnecting with an expired token revokes the refreshed one', async () => {
   const grant = await connect()
   fake.userTokens.expireAll()
   await github.revoke(identity, app, held(grant))
   expect(fake.userTokens.all.at(-1)?.isRevoked).toBe(true)
 })
 
-test("an installation that is gone, or no longer the user's to see, has ended", async () => {
+test('a deleted installation, or one that the user lost access to, is revoked', async () => {
   const { target } = await connectAndRead()
   installation.visibleTo.clear()
   const ended = { kind: 'revoked', reason: 'installation_gone' }
@@ -204,7 +204,7 @@ test("an installation that is gone, or no longer the user's to see, has ended", 
   await expect(mintInstallationToken(identity, app, target)).rejects.toMatchObject(ended)
 })
 
-test('a suspended installation connects as such and lists nothing', async () => {
+test('a suspended installation is connected as suspended and lists nothing', async () => {
   installation.suspended_at = '2026-05-01T00:00:00Z'
   const { grant, target } = await connectAndRead()
   expect(grant.settings).toMatchObject({ isSuspended: true })
@@ -213,7 +213,7 @@ test('a suspended installation connects as such and lists nothing', async () => 
   await expect(mintInstallationToken(identity, app, target)).rejects.toMatchObject(suspended)
 })
 
-test('an installation token is minted with the key of the app', async () => {
+test('an installation token is created with the app’s private key', async () => {
   const { token, expiresAt } = await mintInstallationToken(identity, app, {
     externalId: String(installation.id),
   })
@@ -224,7 +224,7 @@ test('an installation token is minted with the key of the app', async () => {
   expect(expiresAt.getTime()).toBeGreaterThan(Date.now())
 })
 
-test('a secondary rate limit says when to come back', async () => {
+test('a secondary rate limit returns when to retry', async () => {
   const { target } = await connectAndRead()
   fake.limitNext(1, { retryAfterSeconds: 90 })
   const before = Date.now()
@@ -234,7 +234,7 @@ test('a secondary rate limit says when to come back', async () => {
   expect(retryAt.getTime()).toBeGreaterThanOrEqual(before + 90_000)
 })
 
-test('a primary rate limit says when it resets', async () => {
+test('a primary rate limit returns when it resets', async () => {
   const { target } = await connectAndRead()
   const reset = Math.floor(Date.now() / 1_000) + 1_200
   fake.answerNext(1, {
@@ -249,7 +249,7 @@ test('a primary rate limit says when it resets', async () => {
 })
 
 test.each(['html', 'cut', 'empty', 'null', 'broken'] as const)(
-  'an answer that is %s is no answer',
+  'an answer that is %s counts as unreachable',
   async garbage => {
     const { grant, target } = await connectAndRead()
     const unreachable = { kind: 'unreachable' }
@@ -266,7 +266,7 @@ test.each(['html', 'cut', 'empty', 'null', 'broken'] as const)(
   },
 )
 
-test('a GitHub that is down is unreachable', async () => {
+test('GitHub is unreachable while it is down', async () => {
   const { grant, target } = await connectAndRead()
   fake.goDown()
   const unreachable = { kind: 'unreachable' }
@@ -277,7 +277,7 @@ test('a GitHub that is down is unreachable', async () => {
   expect(await listRepositories(identity, app, target)).toHaveLength(3)
 })
 
-test('a GitHub that takes the call and never answers is given up on at the deadline', async () => {
+test('a call that GitHub never answers ends at the deadline', async () => {
   const { target } = await connectAndRead()
   const deadline = new AbortController()
   const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(deadline.signal)

@@ -29,7 +29,7 @@ const installationPage = z.object({
   installations: z.array(
     z.object({
       id: z.number(),
-      // An enterprise has a slug where people and organizations have a login.
+      // An enterprise has a slug instead of a login.
       account: z.object({
         login: z.string().optional(),
         slug: z.string().optional(),
@@ -57,16 +57,17 @@ const mintedToken = z.object({ token: z.string().min(1), expires_at: z.coerce.da
 type Installation = z.output<typeof installationPage>['installations'][number]
 
 /**
- * GitHub App installations. The app is registered with "Request user authorization (OAuth) during installation", so that the
- * installation page ends at the callback with the user's code. A connection holds that user's tokens, not the
- * installation's: what it lists is what both may see, and it ends with the user's access to the installation.
+ * GitHub App installations. The app must be registered with "Request user authorization (OAuth) during
+ * installation", so that the installation page redirects to the callback with the user's code. A connection
+ * holds the user's tokens, not the installation's: it can list only what both may see, and it ends when the
+ * user loses access to the installation.
  */
 export const github: Provider<GitHubApp> = {
   name: 'github',
   title: 'GitHub',
-  // A GitHub App has permissions, granted at its registration, instead of scopes.
+  // A GitHub App has permissions, set at its registration, instead of scopes.
   scopes: [],
-  // The installation page starts the authorization itself and passes no challenge on.
+  // The installation page starts the authorization itself and does not forward a PKCE challenge.
   hasPkce: false,
   webhook: githubWebhook,
   readApp: readGitHubApp,
@@ -75,7 +76,7 @@ export const github: Provider<GitHubApp> = {
     url.searchParams.set('state', state)
     return url
   },
-  // A member of an organization may only request an installation; an owner makes it later.
+  // A member of an organization can only request an installation; an owner approves it later.
   isRequested: query => query.get('setup_action') === 'request',
   async exchange(identity, app, input) {
     const tokens = await requestTokens(identity, app, { code: input.code })
@@ -83,7 +84,7 @@ export const github: Provider<GitHubApp> = {
       const installation = await findInstallation(identity, app, tokens.accessToken, input)
       return { ...tokens, ...describe(installation) }
     } catch (error) {
-      // Nothing keeps these tokens, so they end here; why they do is the better error of the two.
+      // No row holds these tokens, so revoke them; the first error explains more than a failed revocation.
       await revokeToken(identity, app, tokens.accessToken).catch(() => {})
       throw error
     }
@@ -93,7 +94,8 @@ export const github: Provider<GitHubApp> = {
     const body = { grant_type: 'refresh_token', refresh_token: refreshToken }
     return requestTokens(identity, app, body)
   },
-  // The user's token ends; the installation stays, since others may use it and only its account's owner may end it.
+  // Revokes the user's token only: others may use the installation, and only its account's owner may delete
+  // it.
   revoke: (identity, app, held) =>
     revokeOrRenew(held, {
       revoke: accessToken => revokeToken(identity, app, accessToken),
@@ -101,7 +103,7 @@ export const github: Provider<GitHubApp> = {
     }),
 }
 
-/** The first 2,000 repositories of the connected installation that the user may see too. */
+/** Lists the first 2,000 repositories that both the installation and the user can access. */
 export async function listRepositories(
   identity: Identity,
   app: GitHubApp,
@@ -115,7 +117,7 @@ export async function listRepositories(
       path: `${path}?per_page=${PAGE_SIZE}&page=${page}`,
       authorization: `Bearer ${accessToken}`,
     })
-    // Uninstalled, or no longer the user's to see: GitHub doesn't tell which.
+    // GitHub answers alike for an uninstalled app and for a user without access.
     if (answer.status === 404) throw new ProviderError('github', 'revoked', { reason: 'installation_gone' })
     const found = read(repositoryPage, answer).repositories
     repositories.push(
@@ -133,8 +135,9 @@ export async function listRepositories(
 }
 
 /**
- * A token of the installation itself, good for an hour, which reaches all of its repositories whoever asks. Throws `refused`
- * with `suspended` while the installation is suspended, and `revoked` once it is gone.
+ * Creates an installation token, valid for an hour, with access to all repositories of the installation,
+ * whatever the user may see. Throws `refused` with `suspended` while the installation is suspended, and
+ * `revoked` once it was deleted.
  */
 export async function mintInstallationToken(
   identity: Identity,
@@ -165,7 +168,7 @@ async function requestTokens(
     url: `${app.webUrl}/login/oauth/access_token`,
     body: new URLSearchParams({ client_id: app.clientId, client_secret: app.clientSecret, ...fields }),
   })
-  // A refusal comes with status 200.
+  // GitHub sends a refusal with status 200.
   const refusal = tokenRefusal.safeParse(answer.body)
   if (refusal.success) {
     const reason = word(refusal.data.error)
@@ -174,7 +177,10 @@ async function requestTokens(
   return tokensOf(read(issuedTokens, answer))
 }
 
-/** The installation that the query names, if the user's own token lists it; without a name, the user's only one. */
+/**
+ * Finds the installation that the query names in the user's own list; without a name, the user's only
+ * installation.
+ */
 async function findInstallation(
   identity: Identity,
   app: GitHubApp,
@@ -219,7 +225,7 @@ function describe({ id, account, repository_selection, suspended_at }: Installat
   }
 }
 
-/** Whether there was such a token to end. */
+/** Returns false if the token had already ended. */
 async function revokeToken(identity: Identity, app: GitHubApp, accessToken: string): Promise<boolean> {
   const credentials = Buffer.from(`${app.clientId}:${app.clientSecret}`).toString('base64')
   const answer = await callApi(identity, app, {
@@ -255,7 +261,7 @@ async function callApi(
   return answer
 }
 
-// GitHub says 403 for its rate limits, for suspended installations and for missing permissions.
+// GitHub answers 403 for rate limits, suspended installations and missing permissions.
 function forbidden({ headers, body }: UpstreamAnswer): ProviderError {
   const message = z.object({ message: z.string() }).safeParse(body).data?.message ?? ''
   if (headers.has('retry-after') || /rate limit/i.test(message)) {
@@ -277,7 +283,7 @@ function read<T extends z.core.$ZodType>(schema: T, { status, body }: UpstreamAn
   return readAnswer('github', schema, body)
 }
 
-/** A provider's error code, if it is one: nothing longer, which might hold what was sent. */
+/** Returns a provider's error code, or `unknown` for longer text, which might contain what was sent. */
 function word(text: string): string {
   return /^[a-z_]{1,64}$/.test(text) ? text : 'unknown'
 }

@@ -41,7 +41,7 @@ const TEAMS = `query ($first: Int!, $after: String) {
   teams(first: $first, after: $after) { nodes { id key name } pageInfo { hasNextPage endCursor } }
 }`
 
-/** Linear workspaces, by a member's token, which expires and is renewed. */
+/** Linear workspaces, with a member's token, which expires and is refreshed. */
 export const linear: Provider = {
   name: 'linear',
   title: 'Linear',
@@ -63,7 +63,7 @@ export const linear: Provider = {
       [],
     )
     url.searchParams.set('scope', linear.scopes.join(','))
-    // Who has been here before may mean another workspace this time.
+    // Without `consent`, Linear reuses the user's last workspace.
     url.searchParams.set('prompt', 'consent')
     return url
   },
@@ -106,7 +106,7 @@ export const linear: Provider = {
   },
 }
 
-/** The first 1,000 teams that the user may see. */
+/** Lists the first 1,000 teams that the user can access. */
 export async function listTeams(
   identity: Identity,
   app: OAuthApp,
@@ -140,7 +140,7 @@ async function requestTokens(
   })
   if (answer.status >= 400) {
     const reason = word(tokenRefusal.safeParse(answer.body).data?.error)
-    // A code that is spent says nothing of a grant; a refresh token that is spent does.
+    // A used code does not mean that the grant was revoked; a used refresh token does.
     const hasEnded = reason === 'invalid_grant' && fields.grant_type === 'refresh_token'
     throw new ProviderError('linear', hasEnded ? 'revoked' : 'refused', { reason })
   }
@@ -151,7 +151,7 @@ async function requestTokens(
   }
 }
 
-/** A token that has ended already is answered with 400 or 401, which is as good. */
+/** Status 400 or 401 means that the token had already ended, which is as good. */
 async function revokeToken(
   identity: Identity,
   app: OAuthApp,
@@ -188,7 +188,7 @@ async function query<T extends z.core.$ZodType>(
   return readAnswer('linear', request.schema, graphqlAnswer.safeParse(answer.body).data?.data)
 }
 
-// GraphQL says what is wrong in its body; a limit comes with status 400.
+// GraphQL reports errors in the body, and a rate limit with status 400.
 function failureOf({ status, headers }: UpstreamAnswer, code: string | undefined): ProviderError {
   if (code === 'RATELIMITED')
     return new ProviderError('linear', 'rate_limited', { retryAt: limitEnd(headers) })
@@ -198,7 +198,7 @@ function failureOf({ status, headers }: UpstreamAnswer, code: string | undefined
 }
 
 function limitEnd(headers: Headers): Date {
-  // In milliseconds since 1970, for each of the limits.
+  // In milliseconds since 1970; Linear sends one header for each limit.
   const resets = ['x-ratelimit-requests-reset', 'x-ratelimit-complexity-reset'].map(name =>
     Number(headers.get(name)),
   )
@@ -206,7 +206,7 @@ function limitEnd(headers: Headers): Date {
   return Number.isFinite(next) && !headers.has('retry-after') ? new Date(next) : retryAt(headers)
 }
 
-/** A provider's error code, if it is one: nothing longer, which might hold what was sent. */
+/** Returns a provider's error code, or `unknown` for longer text, which might contain what was sent. */
 function word(text: string | undefined): string {
   return text !== undefined && /^[a-z_ ]{1,64}$/.test(text) ? text.replaceAll(' ', '_') : 'unknown'
 }

@@ -23,7 +23,7 @@ const granted = issuedTokens.extend({
 })
 const richText = z.array(z.object({ plain_text: z.string() }))
 const icon = z.object({ type: z.string(), emoji: z.string().optional() }).nullish()
-// Since 2025-09-03, a database holds data sources, and those are what a search finds.
+// Since API version 2025-09-03, a database contains data sources, and a search returns those.
 const searchPage = z.object({
   results: z.array(
     z.object({
@@ -39,11 +39,12 @@ const searchPage = z.object({
 })
 const database = z.object({ id: z.string(), title: richText.default([]), url: z.string().optional(), icon })
 
-/** Notion workspaces, by the token of the bot that a user installed there. */
+/** Notion workspaces, with the token of the bot that the user installed. */
 export const notion: Provider = {
   name: 'notion',
   title: 'Notion',
-  // Notion asks for capabilities, chosen at the integration's registration, and for pages, chosen by the user.
+  // Instead of scopes, Notion has capabilities, set at the integration's registration, and pages, chosen by
+  // the user.
   scopes: [],
   hasPkce: false,
   isSingle: true,
@@ -115,7 +116,7 @@ export const notion: Provider = {
   },
 }
 
-/** The databases that the user gave the bot, by title where one is searched for; the first 500. */
+/** Lists the first 500 databases that the bot can access, filtered by title if `search` is set. */
 export async function listDatabases(
   identity: Identity,
   app: OAuthApp,
@@ -135,7 +136,7 @@ export async function listDatabases(
     )
     const { results, has_more, next_cursor } = readAnswer('notion', searchPage, answer)
     for (const { parent, ...one } of results) {
-      // A database of several sources is shown once.
+      // Lists a database with several data sources once.
       if (parent.database_id && !found.has(parent.database_id))
         found.set(parent.database_id, describe({ id: parent.database_id, ...one }))
     }
@@ -145,7 +146,7 @@ export async function listDatabases(
   return [...found.values()]
 }
 
-/** Throws `refused` with `object_not_found` for one that the bot does not see. */
+/** Throws `refused` with `object_not_found` if the bot cannot access it. */
 export async function getDatabase(
   identity: Identity,
   app: OAuthApp,
@@ -172,9 +173,9 @@ async function clientFor({ apiUrl }: OAuthApp, accessToken?: string): Promise<No
     baseUrl: apiUrl,
     ...(accessToken !== undefined && { auth: accessToken }),
     timeoutMs: UPSTREAM_TIMEOUT_MS,
-    // Who waits decides whether to try again.
+    // No retries: the caller decides whether to try again.
     retry: false,
-    // The client's own logger writes to the console.
+    // The client would log to the console.
     logger: () => {},
     fetch: (url, init) =>
       fetch(url, {
@@ -193,7 +194,7 @@ async function call<T>(_identity: Identity, request: () => Promise<T>): Promise<
   }
 }
 
-// What the client throws holds the whole answer, so it is no cause to keep.
+// The client's error contains the whole answer, so it must not become the `cause`.
 async function translate(error: unknown): Promise<ProviderError> {
   const { APIResponseError, UnknownHTTPResponseError } = await import('@notionhq/client')
   if (!(error instanceof APIResponseError || error instanceof UnknownHTTPResponseError)) {
@@ -206,7 +207,7 @@ async function translate(error: unknown): Promise<ProviderError> {
     const reason: string = error.code
     return new ProviderError('notion', reason === 'unauthorized' ? 'revoked' : 'refused', { reason })
   }
-  // The token endpoint speaks as RFC 6749 has it.
+  // The token endpoint reports errors as RFC 6749 defines them.
   return new ProviderError('notion', 'refused', { reason: oauthReason(error.body) })
 }
 

@@ -50,7 +50,7 @@ async function connectAndRead() {
   return { grant, target: { accessToken: grant.accessToken ?? '' } }
 }
 
-test('a workspace is connected with what Slack says of it', async () => {
+test('a workspace is connected with Slack’s data about it', async () => {
   const query = await authorize()
   expect(query.get('state')).toBe('some state')
   expect(await connect(query)).toEqual({
@@ -71,7 +71,7 @@ test('a user who declines comes back with an error and no code', async () => {
   expect(Object.fromEntries(await authorize())).toEqual({ error: 'access_denied', state: 'some state' })
 })
 
-test('a code serves once, and only where it was sent', async () => {
+test('a code can be used once, and only with its own redirect URI', async () => {
   const query = await authorize()
   await connect(query)
   await expect(connect(query)).rejects.toMatchObject({ kind: 'refused', reason: 'invalid_code' })
@@ -93,7 +93,7 @@ test('without rotation the token never expires', async () => {
   expect(await listChannels(identity, app, { accessToken: grant.accessToken ?? '' })).toHaveLength(3)
 })
 
-test('channels are listed over all pages, private ones among them', async () => {
+test('all pages of channels are listed, private ones included', async () => {
   team = fake.addTeam({ name: 'Large', channels: 2_300 })
   fake.browse(team)
   const { target } = await connectAndRead()
@@ -108,7 +108,7 @@ test('channels are listed over all pages, private ones among them', async () => 
   ])
 })
 
-test('a cursor that never ends is followed for ten pages', async () => {
+test('an endless cursor is followed for ten pages', async () => {
   const { target } = await connectAndRead()
   fake.forgetCalls()
   const page = {
@@ -121,7 +121,7 @@ test('a cursor that never ends is followed for ten pages', async () => {
   expect(fake.calls()).toBe(10)
 })
 
-test('a refresh gives new tokens, and its refresh token serves once', async () => {
+test('a refresh returns new tokens, and a refresh token can be used once', async () => {
   const { grant } = await connectAndRead()
   const fresh = await slack.refresh(identity, app, held(grant))
   expect(fresh.accessToken).not.toBe(grant.accessToken)
@@ -132,7 +132,7 @@ test('a refresh gives new tokens, and its refresh token serves once', async () =
   })
 })
 
-test('disconnecting ends the token, also when it expired or has ended before', async () => {
+test('disconnecting revokes the token, even if it has expired or was already revoked', async () => {
   const { grant, target } = await connectAndRead()
   await slack.revoke(identity, app, held(grant))
   await expect(listChannels(identity, app, target)).rejects.toMatchObject({ reason: 'token_revoked' })
@@ -144,7 +144,7 @@ test('disconnecting ends the token, also when it expired or has ended before', a
 })
 
 test.each(['account_inactive', 'invalid_auth', 'token_revoked', 'token_expired'])(
-  '%s ends the token',
+  '%s means that the token was revoked',
   async reason => {
     const { target } = await connectAndRead()
     fake.answerNext(1, { status: 200, body: { ok: false, error: reason } })
@@ -152,7 +152,7 @@ test.each(['account_inactive', 'invalid_auth', 'token_revoked', 'token_expired']
   },
 )
 
-test('a refusal keeps its own word', async () => {
+test('a refusal keeps Slack’s error code as its reason', async () => {
   const { target } = await connectAndRead()
   fake.answerNext(1, { status: 200, body: { ok: false, error: 'missing_scope', needed: 'channels:read' } })
   await expect(listChannels(identity, app, target)).rejects.toMatchObject({
@@ -161,13 +161,13 @@ test('a refusal keeps its own word', async () => {
   })
 })
 
-test("a failure of Slack's own is a passing one", async () => {
+test('an internal error of Slack counts as unreachable', async () => {
   const { target } = await connectAndRead()
   fake.answerNext(1, { status: 200, body: { ok: false, error: 'internal_error' } })
   await expect(listChannels(identity, app, target)).rejects.toMatchObject({ kind: 'unreachable' })
 })
 
-test('a rate limit says when to come back, and nothing tries again by itself', async () => {
+test('a rate limit returns when to retry, and the client does not retry by itself', async () => {
   const { target } = await connectAndRead()
   fake.forgetCalls()
   fake.limitNext(1, { retryAfterSeconds: 90 })
@@ -179,14 +179,14 @@ test('a rate limit says when to come back, and nothing tries again by itself', a
   expect(fake.calls()).toBe(1)
 })
 
-test('a rate limit without a time is one all the same', async () => {
+test('a rate limit without Retry-After still counts as a rate limit', async () => {
   const { target } = await connectAndRead()
   fake.answerNext(1, { status: 429, body: { ok: false, error: 'ratelimited' } })
   await expect(listChannels(identity, app, target)).rejects.toMatchObject({ kind: 'rate_limited' })
 })
 
 test.each(['html', 'cut', 'empty', 'null', 'broken'] as const)(
-  'an answer that is %s is no answer',
+  'an answer that is %s counts as unreachable',
   async garbage => {
     const { grant, target } = await connectAndRead()
     const unreachable = { kind: 'unreachable' }
@@ -199,7 +199,7 @@ test.each(['html', 'cut', 'empty', 'null', 'broken'] as const)(
   },
 )
 
-test('a Slack that is down is unreachable, says nothing on the console and shows no token', async () => {
+test('Slack is unreachable while it is down; the failure logs nothing and shows no token', async () => {
   const consoles = (['log', 'info', 'warn', 'error', 'debug'] as const).map(name => vi.spyOn(console, name))
   const { grant, target } = await connectAndRead()
   fake.goDown()
@@ -220,7 +220,7 @@ test('a Slack that is down is unreachable, says nothing on the console and shows
   }
 })
 
-test('a Slack that takes the call and never answers is given up on at the deadline', async () => {
+test('a call that Slack never answers ends at the deadline', async () => {
   const { target } = await connectAndRead()
   const deadline = new AbortController()
   const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(deadline.signal)

@@ -12,7 +12,8 @@ const MAX_PAGES = 10
 const LISTING_TIMEOUT_MS = 3 * UPSTREAM_TIMEOUT_MS
 const DEFAULT_RETRY_SECONDS = 60
 
-// A token that expired is told apart from none of these by what helps: a refresh, or connecting again.
+// The codes of a token that has ended. An expired token and a revoked one need the same: a refresh, or
+// connecting again.
 const ENDED = new Set([
   'account_inactive',
   'app_uninstalled',
@@ -49,14 +50,16 @@ const channelPage = z.object({
   response_metadata: z.object({ next_cursor: z.string().optional() }).optional(),
 })
 
-/** Slack workspaces, by their bot's token; one that rotates where the operator turned rotation on for the app. */
+/**
+ * Slack workspaces, with the bot's token, which expires if the operator turned on token rotation for the app.
+ */
 export const slack: Provider = {
   name: 'slack',
   title: 'Slack',
   scopes: ['app_mentions:read', 'channels:read', 'groups:read'],
-  // Slack has PKCE for apps that are registered as public clients, which keep no secret.
+  // Slack allows PKCE only for apps registered as public clients, which have no secret.
   hasPkce: false,
-  // A workspace has one bot of an app's.
+  // An app has one bot in a workspace.
   sharesGrant: true,
   webhook: slackWebhook,
   readApp: reader =>
@@ -102,7 +105,10 @@ export const slack: Provider = {
     }),
 }
 
-/** The first 10,000 channels that aren't archived: all public ones, and the private ones that the bot is in. */
+/**
+ * Lists the first 10,000 channels that are not archived: all public ones, and the private ones that the bot
+ * is in.
+ */
 export async function listChannels(
   identity: Identity,
   app: OAuthApp,
@@ -138,7 +144,7 @@ export async function listChannels(
 }
 
 function grantOf({ team, enterprise, scope, bot_user_id, ...issued }: z.output<typeof installed>): Grant {
-  // An organization-wide installation names no workspace.
+  // An organization-wide installation has no workspace.
   const place = team ?? enterprise
   if (!place) throw new ProviderError('slack', 'unreachable', { reason: 'answered without a team' })
   const settings: ConnectionSettings<'slack'> = {
@@ -156,7 +162,7 @@ function grantOf({ team, enterprise, scope, bot_user_id, ...issued }: z.output<t
   }
 }
 
-/** Whether there was such a token to end. */
+/** Returns false if the token had already ended. */
 async function revokeToken(identity: Identity, app: OAuthApp, accessToken: string): Promise<boolean> {
   const client = await clientFor(app, accessToken)
   try {
@@ -174,7 +180,7 @@ async function clientFor({ apiUrl }: OAuthApp, accessToken?: string): Promise<We
     slackApiUrl: `${apiUrl}/api/`,
     allowAbsoluteUrls: false,
     timeout: UPSTREAM_TIMEOUT_MS,
-    // Who waits decides whether to try again.
+    // No retries: the caller decides whether to try again.
     retryConfig: { retries: 0 },
     rejectRateLimitedCalls: true,
     logger: SILENT,
@@ -182,7 +188,7 @@ async function clientFor({ apiUrl }: OAuthApp, accessToken?: string): Promise<We
   })
 }
 
-// The client reads whatever comes, and takes a rate limit without a time for a failed request.
+// The client reads a body of any size, and reports a 429 without `Retry-After` as a failed request.
 const fetchBounded: typeof fetch = async (url, init) => {
   const response = await fetch(url, init)
   const headers = new Headers(response.headers)
@@ -193,7 +199,7 @@ const fetchBounded: typeof fetch = async (url, init) => {
   return new Response(await readBounded(response), { status, statusText, headers })
 }
 
-// The client's own logger writes to the console, warnings about requests that fail among it.
+// The client would log to the console, including warnings about failed requests.
 const SILENT: NonNullable<WebClientOptions['logger']> = {
   debug() {},
   info() {},
@@ -212,7 +218,7 @@ async function call<T>(_identity: Identity, request: () => Promise<T>): Promise<
   }
 }
 
-// What the client throws may hold the request or the whole answer, so it is no cause to keep.
+// The client's error may contain the request or the whole answer, so it must not become the `cause`.
 async function translate(error: unknown): Promise<ProviderError> {
   const { WebAPIHTTPError, WebAPIPlatformError, WebAPIRateLimitedError } = await import('@slack/web-api')
   if (error instanceof WebAPIRateLimitedError) return limited(error.retryAfter)
@@ -221,7 +227,7 @@ async function translate(error: unknown): Promise<ProviderError> {
   }
   if (!(error instanceof WebAPIPlatformError)) return new ProviderError('slack', 'unreachable')
   const { error: reason } = error.data
-  // An answer that is no JSON comes as if its text were an error code.
+  // The client reports an answer that is not JSON as if its text were an error code.
   if (typeof reason !== 'string' || !/^[a-z_]{1,64}$/.test(reason)) {
     return new ProviderError('slack', 'unreachable', { reason: 'answered something unexpected' })
   }
