@@ -1,5 +1,6 @@
-// Signing up, in and out by mail address and password, for callers that keep a token. Browsers that keep a cookie pass
-// `cookies: true` and need no token. Everything else about accounts is at /api/auth, as Better Auth serves it.
+// Signing up, in and out by mail address and password, for callers that keep a token. Browsers that keep a
+// cookie pass `cookies: true` and need no token. Everything else about accounts is at /api/auth, as Better
+// Auth serves it.
 import { type Connection, type ConnectionOptions, connect, originOf, readJson } from './connection.ts'
 import {
   type ErrorDetails,
@@ -23,8 +24,8 @@ export interface Account {
 }
 
 /**
- * Makes an account and signs it in. Throws a {@link ConfirmationNeededError} where the server (SIGN_UP=private) asks for a confirmed
- * address first, whether the address has an account or not.
+ * Makes an account and signs it in. Throws a {@link ConfirmationNeededError} where the server
+ * (SIGN_UP=private) asks for a confirmed address first, whether the address has an account or not.
  */
 export async function signUp(options: Credentials & { readonly name: string }): Promise<Account> {
   const { email, password, name } = options
@@ -43,8 +44,9 @@ export class ConfirmationNeededError extends Error {
 }
 
 /**
- * Signs in; throws a RowhouseError with the reason `unauthenticated` for a wrong password and an unknown address alike, and a
- * {@link SecondFactorNeededError} for a user with a second factor: `verifySecondFactor` goes on from there.
+ * Signs in; throws a RowhouseError with the reason `unauthenticated` for a wrong password and an unknown
+ * address alike, and a {@link SecondFactorNeededError} for a user with a second factor: `verifySecondFactor`
+ * goes on from there.
  */
 export async function signIn(options: Credentials): Promise<Account> {
   const { email, password } = options
@@ -74,7 +76,10 @@ export interface SecondFactor extends Pick<ConnectionOptions, 'url' | 'cookies' 
   readonly trustDevice?: boolean
 }
 
-/** Finishes a sign-in with a code, which is then spent; throws `unauthenticated` for a wrong one and `rate_limited` after ten. */
+/**
+ * Finishes a sign-in with a code, which is then spent; throws `unauthenticated` for a wrong one and
+ * `rate_limited` after ten.
+ */
 export async function verifySecondFactor(options: SecondFactor): Promise<Account> {
   const { challenge, code, trustDevice = false } = options
   const path = /^\d{6}$/.test(code) ? '/two-factor/verify-totp' : '/two-factor/verify-backup-code'

@@ -1,5 +1,6 @@
-// `fetch` as a browser's page has it, for tests: asks before what needs a preflight, sends cookies only where it is told to, and
-// withholds answers that the page may not read. https://fetch.spec.whatwg.org/#http-cors-protocol
+// `fetch` as a browser's page has it, for tests: asks before what needs a preflight, sends cookies only where
+// it is told to, and withholds answers that the page may not read.
+// https://fetch.spec.whatwg.org/#http-cors-protocol
 
 const SIMPLE_METHODS = new Set(['GET', 'HEAD', 'POST'])
 const SIMPLE_HEADERS = new Set(['accept', 'accept-language', 'content-language'])

@@ -5,7 +5,9 @@ export interface ConnectionOptions {
   readonly url: string | URL
   /** A session's or an API token, or what fetches one; asked before every request. */
   readonly token?: string | (() => Token | Promise<Token>)
-  /** Sends the browser's session cookie instead of a token. The page's origin must be one the server allows. */
+  /**
+   * Sends the browser's session cookie instead of a token. The page's origin must be one the server allows.
+   */
   readonly cookies?: boolean
   /** The organization to act in; the caller must be a member. Without it, the session's active one counts. */
   readonly organizationId?: string
@@ -15,7 +17,10 @@ export interface ConnectionOptions {
 
 type Token = string | null | undefined
 
-/** How requests reach one server with one credential. The credential travels in headers or the cookie, never in a URL. */
+/**
+ * How requests reach one server with one credential. The credential travels in headers or the cookie, never
+ * in a URL.
+ */
 export interface Connection {
   readonly baseUrl: string
   headers(): Promise<Record<string, string>>
@@ -51,8 +56,9 @@ export function connect(options: ConnectionOptions): Connection {
 const PROBE_MS = 5_000
 
 /**
- * The server's refusal of this page's origin, if that is why a call failed. A browser withholds answers to calls with a
- * credential from a page that is not allowed, so this asks again without one, by a request that changes nothing.
+ * The server's refusal of this page's origin, if that is why a call failed. A browser withholds answers to
+ * calls with a credential from a page that is not allowed, so this asks again without one, by a request that
+ * changes nothing.
  */
 async function withheldRefusal(
   send: NonNullable<ConnectionOptions['fetch']>,
@@ -76,7 +82,10 @@ async function withheldRefusal(
   }
 }
 
-/** An answer whose JSON body has arrived. Throws {@link NoAnswerError} for a body that is cut off or is not JSON. */
+/**
+ * An answer whose JSON body has arrived. Throws {@link NoAnswerError} for a body that is cut off or is not
+ * JSON.
+ */
 export async function readJson(response: Response): Promise<unknown> {
   const answered = `${originOf(response.url)} answered ${response.status}`
   let body: string

@@ -3,7 +3,10 @@ import type { AppRouter } from '#server/rpc/router.ts'
 
 type ErrorData = AppRouter['_def']['_config']['$types']['errorShape']['data']
 
-/** What a caller meets without the server's doing: no answer, or none of ours; a call that was aborted; one never sent. */
+/**
+ * What a caller meets without the server's doing: no answer, or none of ours; a call that was aborted; one
+ * never sent.
+ */
 type LocalReason = 'unreachable' | 'aborted' | 'unsent'
 
 export type ErrorReason = NonNullable<ErrorData['reason']> | LocalReason
@@ -31,7 +34,9 @@ export interface ErrorDetails {
   readonly requestId?: string | undefined
 }
 
-/** Every failure of a client's call. `reason` is the word to decide on; `message` is a sentence for people. */
+/**
+ * Every failure of a client's call. `reason` is the word to decide on; `message` is a sentence for people.
+ */
 export class RowhouseError extends TRPCClientError<AppRouter> implements ErrorDetails {
   readonly code: ErrorCode
   readonly reason: ErrorReason | undefined

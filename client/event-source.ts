@@ -1,5 +1,6 @@
-// Server-sent events over fetch. The browser's own EventSource sends no headers, so a credential would have to go into the URL;
-// Node has none. Reconnects with the last event's id, so that a subscription resumes where it was cut off.
+// Server-sent events over fetch. The browser's own EventSource sends no headers, so a credential would have
+// to go into the URL; Node has none. Reconnects with the last event's id, so that a subscription resumes
+// where it was cut off.
 import { TRPCClientError } from '@trpc/client'
 import superjson from 'superjson'
 import type { AppRouter } from '#server/rpc/router.ts'
@@ -109,7 +110,10 @@ export class FetchEventSource extends EventTarget {
     }
   }
 
-  /** Doubles with every failure in a row, and differs between callers, who all lost a restarted server at once. */
+  /**
+   * Doubles with every failure in a row, and differs between callers, who all lost a restarted server at
+   * once.
+   */
   #delayMs(failures: number, failure: Error): number {
     const asked = failure instanceof NoAnswerError ? failure.retryAt : undefined
     const backoff = Math.min(this.#retryMs * 2 ** Math.min(failures, 10), LAST_RETRY_MS)
@@ -117,7 +121,10 @@ export class FetchEventSource extends EventTarget {
   }
 }
 
-/** Whether trying again may help: nothing answered, or something in front of the server did, or it is overloaded. */
+/**
+ * Whether trying again may help: nothing answered, or something in front of the server did, or it is
+ * overloaded.
+ */
 function isPassing(failure: Error): boolean {
   if (failure instanceof TRPCClientError) {
     const status: unknown = failure.data?.httpStatus

@@ -1,4 +1,5 @@
-// The text/event-stream format: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+// The text/event-stream format:
+// https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 
 export interface StreamEvent {
   readonly type: string

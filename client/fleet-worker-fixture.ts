@@ -1,5 +1,5 @@
-// A worker in a process of its own, for tests of what becomes of the tasks of one that is killed or frozen. Says on stdout what
-// it does, one JSON object a line.
+// A worker in a process of its own, for tests of what becomes of the tasks of one that is killed or frozen.
+// Says on stdout what it does, one JSON object a line.
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isRowhouseError } from './index.ts'

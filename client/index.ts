@@ -12,8 +12,8 @@ export type Inputs = inferRouterInputs<AppRouter>
 export type Outputs = inferRouterOutputs<AppRouter>
 
 /**
- * The typed client of one server under one credential. Calls of the same tick share a request, at most 20 of them; every
- * failure is a RowhouseError.
+ * The typed client of one server under one credential. Calls of the same tick share a request, at most 20 of
+ * them; every failure is a RowhouseError.
  */
 export function createClient(options: ClientOptions): RowhouseClient {
   return createTRPCClient<AppRouter>({ links: createLinks(connect(options)) })

@@ -1,4 +1,5 @@
-// One claimed task's lease, from a worker's side: kept alive by heartbeats until its task is over, or given up.
+// One claimed task's lease, from a worker's side: kept alive by heartbeats until its task is over, or given
+// up.
 import { isRowhouseError, RowhouseError } from './errors.ts'
 import type { Outputs, RowhouseClient } from './index.ts'
 import { delayMs, pause } from './retries.ts'
@@ -6,13 +7,17 @@ import { delayMs, pause } from './retries.ts'
 export type Claim = NonNullable<Outputs['tasks']['claim']>
 
 export interface Lease {
-  /** Aborted once nothing can be written any more; the reason is a RowhouseError with the reason `lease_lost`. */
+  /**
+   * Aborted once nothing can be written any more; the reason is a RowhouseError with the reason `lease_lost`.
+   */
   readonly lost: AbortSignal
   /** Aborted a little before the task's maximum duration is over, while its end can still be told. */
   readonly closing: AbortSignal
   /** From now on the end of the lease is expected: it comes with the task's. */
   settle(): void
-  /** Ends the heartbeats; what was not completed or failed goes to another worker when the lease has lapsed. */
+  /**
+   * Ends the heartbeats; what was not completed or failed goes to another worker when the lease has lapsed.
+   */
   release(): void
 }
 

@@ -36,7 +36,9 @@ export function createLinks(connection: Connection): TRPCLink<AppRouter>[] {
   ]
 }
 
-/** Reads the whole answer at once, so that what goes wrong on the way is told apart from what the server says. */
+/**
+ * Reads the whole answer at once, so that what goes wrong on the way is told apart from what the server says.
+ */
 async function answerOf(connection: Connection, url: string, init: RequestInit) {
   const response = await connection.fetch(url, init)
   const body = await readJson(response)

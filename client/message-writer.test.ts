@@ -69,7 +69,10 @@ async function deltasOf(client: RowhouseClient, taskId: string): Promise<string[
   return deltas
 }
 
-/** A fetch that loses the answer to every other request of these procedures, after changing the request perhaps. */
+/**
+ * A fetch that loses the answer to every other request of these procedures, after changing the request
+ * perhaps.
+ */
 function losing(path: string, change: (body: string) => string = body => body) {
   let calls = 0
   return (send: Fetch): Fetch =>

@@ -28,7 +28,9 @@ const DELAY_MS = 50
 const MAX_DELTA = 16 * 1024
 const CAPACITY = 4 * MAX_DELTA
 
-/** Starts a message. Small pieces travel together, and no surrogate pair is torn apart, wherever a piece ends. */
+/**
+ * Starts a message. Small pieces travel together, and no surrogate pair is torn apart, wherever a piece ends.
+ */
 export function openMessage({ client, task, signal }: MessageOptions): TaskMessage {
   // All of it is kept: the server says how much of it it has, and gets the rest.
   let text = ''

@@ -1,6 +1,7 @@
-// Next.js route handlers and server components call the router in their own process: no request to oneself, and the same
-// procedures under the visitor's own credential. Next bundles this module, and nothing of the server: that is loaded from
-// node_modules at the first call, native modules and all, when the visitor's headers are there.
+// Next.js route handlers and server components call the router in their own process: no request to oneself,
+// and the same procedures under the visitor's own credential. Next bundles this module, and nothing of the
+// server: that is loaded from node_modules at the first call, native modules and all, when the visitor's
+// headers are there.
 import { createTRPCRecursiveProxy } from '@trpc/server'
 import type { Services } from '#server/app/services.ts'
 import { type HeadersLike, headersOf, type RequestLike, signalOf } from '#server/http/request-headers.ts'
@@ -8,19 +9,22 @@ import type { Caller } from '#server/rpc/caller.ts'
 import type { Reason } from '#server/rpc/errors.ts'
 
 export interface CallerOptions {
-  /** What the procedures work with; by default what this process opens from its environment at the first call. */
+  /**
+   * What the procedures work with; by default what this process opens from its environment at the first call.
+   */
   readonly services?: Services
   /** Given the session's cookie again, as a `set-cookie` value, where a call prolonged the session. */
   readonly onSetCookie?: (value: string) => void
 }
 
 /**
- * Calls procedures as the sender of `request`: `createCaller(request)` in a route handler, `createCaller(await headers())` in a
- * server component or action. A request that is aborted cancels its statements.
+ * Calls procedures as the sender of `request`: `createCaller(request)` in a route handler,
+ * `createCaller(await headers())` in a server component or action. A request that is aborted cancels its
+ * statements.
  *
- * Expected failures are thrown as TRPCError, with an AppError, which has the reason, as their cause. Next answers those that
- * are UNAUTHORIZED, FORBIDDEN and NOT_FOUND with 401, 403 and 404, as if its own functions had thrown them; {@link respond}
- * gives every failure its status.
+ * Expected failures are thrown as TRPCError, with an AppError, which has the reason, as their cause. Next
+ * answers those that are UNAUTHORIZED, FORBIDDEN and NOT_FOUND with 401, 403 and 404, as if its own functions
+ * had thrown them; {@link respond} gives every failure its status.
  */
 export function createCaller(request: RequestLike | HeadersLike, options: CallerOptions = {}): Caller {
   // At once: Next learns from it that the answer depends on its visitor, and ends a prerender here.
@@ -71,7 +75,10 @@ const SHAPE = Symbol.for('rowhouse.errorShape')
 /** The failures that Next has pages for. */
 const NEXT_STATUSES = new Set<unknown>([401, 403, 404])
 
-/** Adds what callers are told, and the mark of the errors that Next's `unauthorized`, `forbidden` and `notFound` throw. */
+/**
+ * Adds what callers are told, and the mark of the errors that Next's `unauthorized`, `forbidden` and
+ * `notFound` throw.
+ */
 function describe(error: CallError, shape: ErrorShape): void {
   const { httpStatus } = shape.data
   Object.defineProperty(error, SHAPE, { value: shape })
@@ -84,14 +91,18 @@ function shapeOf(error: unknown): ErrorShape | undefined {
   return error instanceof Error ? (Reflect.get(error, SHAPE) as ErrorShape | undefined) : undefined
 }
 
-/** The stable word for why a call of {@link createCaller} failed, such as `unauthenticated`; undefined for any other error. */
+/**
+ * The stable word for why a call of {@link createCaller} failed, such as `unauthenticated`; undefined for any
+ * other error.
+ */
 export function reasonOf(error: unknown): Reason | undefined {
   return shapeOf(error)?.data.reason
 }
 
 /**
- * Answers a route handler's request with what `work` returns, as JSON, or with the failure of its call: the status, and
- * `{ error: { message, code, data } }` as over HTTP. What nobody expects is thrown on, for Next to log and to answer with 500.
+ * Answers a route handler's request with what `work` returns, as JSON, or with the failure of its call: the
+ * status, and `{ error: { message, code, data } }` as over HTTP. What nobody expects is thrown on, for Next
+ * to log and to answer with 500.
  */
 export async function respond(work: () => unknown): Promise<Response> {
   try {

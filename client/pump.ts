@@ -94,7 +94,9 @@ export function quietly<T>(promise: Promise<T>): Promise<T> {
   return promise
 }
 
-/** Text as the server takes it: well-formed, and without NUL. As long as before, so that offsets stay true. */
+/**
+ * Text as the server takes it: well-formed, and without NUL. As long as before, so that offsets stay true.
+ */
 export function cleanText(text: string): string {
   return text.toWellFormed().replaceAll('\0', '\ufffd')
 }

@@ -1,4 +1,5 @@
-// React over TanStack Query: `const rowhouse = useRowhouse(); useQuery(rowhouse.tasks.list.queryOptions({ status: 'pending' }))`.
+// React over TanStack Query: `const rowhouse = useRowhouse(); useQuery(rowhouse.tasks.list.queryOptions({
+// status: 'pending' }))`.
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { createTRPCContext, type TRPCOptionsProxy } from '@trpc/tanstack-react-query'
 import { type ReactNode, useState } from 'react'
@@ -37,7 +38,10 @@ export function RowhouseProvider({ client, queryClient, children }: RowhouseProv
 const MAX_RETRIES = 3
 const STALE_MS = 5_000
 
-/** A query client that tries again only what may end differently: what the server refused, it would refuse again. */
+/**
+ * A query client that tries again only what may end differently: what the server refused, it would refuse
+ * again.
+ */
 export function createQueryClient(): QueryClient {
   return new QueryClient({
     defaultOptions: {

@@ -5,7 +5,10 @@ const FIRST_DELAY_MS = 250
 const LAST_DELAY_MS = 5_000
 const ATTEMPT_MS = 30_000
 
-/** Whether the same call may succeed later: nothing answered, or the server or its database has no room at the moment. */
+/**
+ * Whether the same call may succeed later: nothing answered, or the server or its database has no room at the
+ * moment.
+ */
 export function isPassing(error: unknown): boolean {
   if (!isRowhouseError(error)) return false
   const { reason, httpStatus } = error
@@ -13,7 +16,10 @@ export function isPassing(error: unknown): boolean {
   return reason === 'overloaded' || reason === 'database_unavailable' || reason === 'rate_limited'
 }
 
-/** Doubles with every failure in a row, differs between callers, and is never shorter than the server asked for. */
+/**
+ * Doubles with every failure in a row, differs between callers, and is never shorter than the server asked
+ * for.
+ */
 export function delayMs(failures: number, error?: unknown): number {
   const backoff = Math.min(FIRST_DELAY_MS * 2 ** Math.min(failures, 10), LAST_DELAY_MS)
   const retryAt = isRowhouseError(error) ? error.retryAt : undefined

@@ -41,7 +41,9 @@ afterAll(async () => {
   rmSync(dataDir, { recursive: true, force: true })
 })
 
-/** Writes without pause, and remembers what the server acknowledged. A write that fails is not tried again. */
+/**
+ * Writes without pause, and remembers what the server acknowledged. A write that fails is not tried again.
+ */
 function writeOn(client: RowhouseClient, taskId: string) {
   const created: string[] = []
   const lines = new Map<number, string>()

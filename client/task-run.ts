@@ -1,4 +1,5 @@
-// One task's way through a worker: the handler works under the lease, and what became of it is told to the server once.
+// One task's way through a worker: the handler works under the lease, and what became of it is told to the
+// server once.
 import type { ConnectionOptions } from './connection.ts'
 import { isRowhouseError } from './errors.ts'
 import { createClient, type Inputs, type Outputs, type RowhouseClient } from './index.ts'
@@ -18,20 +19,27 @@ export interface TaskContext {
   readonly client: RowhouseClient
   /** Aborted when the handler should come to an end; its reason says why. */
   readonly signal: AbortSignal
-  /** Adds a line to the task's log. Lines travel together; awaiting it keeps a fast handler from running ahead. */
+  /**
+   * Adds a line to the task's log. Lines travel together; awaiting it keeps a fast handler from running
+   * ahead.
+   */
   log(type: LogType, message: string): Promise<void>
   /** Says how far the task is, from 0 to 100. Of values in quick succession, the last one counts. */
   progress(percent: number): void
   /**
-   * The keys and connectors that the task names. Refused with `missing_scope` where the worker's token lacks `keys:reveal`. What
-   * they hold is left out of the error that a failing task is given; keeping it out of logs and messages is the handler's.
+   * The keys and connectors that the task names. Refused with `missing_scope` where the worker's token lacks
+   * `keys:reveal`. What they hold is left out of the error that a failing task is given; keeping it out of
+   * logs and messages is the handler's.
    */
   secrets(): Promise<TaskSecrets>
   /** Starts an agent's message, which its readers see grow with every `write`. */
   message(): MessageWriter
 }
 
-/** Does a task. What it returns, as JSON, is the task's result; the message of what it throws is the task's error. */
+/**
+ * Does a task. What it returns, as JSON, is the task's result; the message of what it throws is the task's
+ * error.
+ */
 export type Handler = (context: TaskContext) => unknown
 
 export interface RunOptions {
@@ -109,7 +117,10 @@ export async function runTask(options: RunOptions): Promise<void> {
     await settle(attempt => client.tasks.fail.mutate({ error: publicMessage(error, given) }, attempt))
   }
 
-  /** Ends the task. An attempt whose answer was lost may have ended it, and the lease with it: that is no failure. */
+  /**
+   * Ends the task. An attempt whose answer was lost may have ended it, and the lease with it: that is no
+   * failure.
+   */
   async function settle(end: (attempt: { signal: AbortSignal }) => Promise<unknown>): Promise<void> {
     lease.settle()
     await persist(lease.lost, async ({ signal, number }: Attempt) => {
@@ -183,7 +194,10 @@ function* valuesOf({ keys, connectors }: TaskSecrets): Generator<string> {
   }
 }
 
-/** A failure in words that the task's owner may read: no stack, and nothing that the worker was given in confidence. */
+/**
+ * A failure in words that the task's owner may read: no stack, and nothing that the worker was given in
+ * confidence.
+ */
 function publicMessage(error: unknown, given: ReadonlySet<string>): string {
   let message = error instanceof Error ? error.message : typeof error === 'string' ? error : ''
   // The longest first: a part of it would leave the rest.

@@ -149,7 +149,8 @@ test('every task ends once, and no stale lease writes, when workers are killed a
     const { lastLogSeq, seqs, lines } = task
     expect(task).toMatchObject({ status: 'completed', leases: held.includes(task.id) ? 2 : 1 })
     expect(seqs).toEqual(Array.from({ length: lastLogSeq }, (_, i) => i + 1))
-    // One run after the other, each line of a run once and in order, and the last run is the one that completed the task.
+    // One run after the other, each line of a run once and in order, and the last run is the one that
+    // completed the task.
     const runs = [...new Set(lines?.map(line => line.split(' ')[0]))]
     expect(runs).toHaveLength(task.leases)
     expect(runs.at(-1)).toBe(task.result?.run)

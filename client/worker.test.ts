@@ -71,7 +71,8 @@ describe.concurrent('a worker', () => {
     const delays = vi.spyOn(globalThis, 'setTimeout')
     const ids = await Promise.all([create(setting), create(setting), create(setting)])
     await Promise.all(ids.map(id => ended(setting, id)))
-    // Behind the first pause, whose length the last empty claim had decided, it starts again from the shortest one.
+    // Behind the first pause, whose length the last empty claim had decided, it starts again from the
+    // shortest one.
     const isShortest = (ms: unknown) =>
       typeof ms === 'number' && ms >= 125 && ms <= 250 && !Number.isInteger(ms)
     await vi.waitFor(

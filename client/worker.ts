@@ -1,5 +1,6 @@
-// Works on tasks: claims them, calls a handler under the lease of each, and tells the server how they ended. Runs wherever
-// `fetch` does. A task that a worker can't bring to its end goes to another one when its lease has lapsed.
+// Works on tasks: claims them, calls a handler under the lease of each, and tells the server how they ended.
+// Runs wherever `fetch` does. A task that a worker can't bring to its end goes to another one when its lease
+// has lapsed.
 import type { ConnectionOptions } from './connection.ts'
 import { isRowhouseError } from './errors.ts'
 import { createClient } from './index.ts'
@@ -8,7 +9,10 @@ import { delayMs, pause } from './retries.ts'
 import { type Handler, runTask, type Task, type TaskContext, type TaskSecrets } from './task-run.ts'
 
 export interface WorkOptions extends Pick<ConnectionOptions, 'url' | 'fetch'> {
-  /** An API token with `tasks:work`, which claims its owner's tasks, or the operator's worker key, which claims everybody's. */
+  /**
+   * An API token with `tasks:work`, which claims its owner's tasks, or the operator's worker key, which
+   * claims everybody's.
+   */
   readonly token: NonNullable<ConnectionOptions['token']>
   readonly handler: Handler
   /** How many tasks are worked on at once; 1 by default. */
@@ -21,14 +25,22 @@ export interface WorkOptions extends Pick<ConnectionOptions, 'url' | 'fetch'> {
   readonly drainMs?: number
   /** Stops the worker. */
   readonly signal?: AbortSignal
-  /** Whether SIGTERM and SIGINT stop the worker, where there are such signals; yes by default. A second one ends the process. */
+  /**
+   * Whether SIGTERM and SIGINT stop the worker, where there are such signals; yes by default. A second one
+   * ends the process.
+   */
   readonly stopOnSignals?: boolean
-  /** Told of everything that goes wrong, with the task that it happened to; by default it goes to the console. */
+  /**
+   * Told of everything that goes wrong, with the task that it happened to; by default it goes to the console.
+   */
   readonly onError?: (error: unknown, task?: Task) => void
 }
 
 export interface Worker {
-  /** Claims no more, lets running handlers finish for `drainMs`, then aborts their signals; resolves when all is done. */
+  /**
+   * Claims no more, lets running handlers finish for `drainMs`, then aborts their signals; resolves when all
+   * is done.
+   */
   stop(): Promise<void>
   /** Resolves when the worker has stopped. Rejects when the server refuses its credential or its address. */
   readonly done: Promise<void>
@@ -55,7 +67,8 @@ export function work(options: WorkOptions): Worker {
   const stop = () => stopping.abort()
 
   async function claim(): Promise<Claim | null> {
-    // A claim that has been sent is waited for also when the worker stops: the task would be nobody's until its lease lapses.
+    // A claim that has been sent is waited for also when the worker stops: the task would be nobody's until
+    // its lease lapses.
     return client.tasks.claim.mutate({ worker, leaseSeconds }, { signal: AbortSignal.timeout(CLAIM_MS) })
   }
 

@@ -6,7 +6,8 @@ import { bodyText, KeepAliveClient } from './bench/keep-alive-client.ts'
 import { buildRequests, CONTENT_OPERATIONS, checkAnswer, TASK_OPERATIONS } from './bench/operations.ts'
 import { type BenchServer, startVariant } from './bench/servers.ts'
 
-// The servers that the bench compares ours with have logins and statements of their own: a migration can break them unseen.
+// The servers that the bench compares ours with have logins and statements of their own: a migration can
+// break them unseen.
 
 const target = {
   dataset: { users: 20, tasksPerUser: 20, contentPerUser: 40 },

@@ -24,7 +24,10 @@ Three servers on the same tables, in short rounds that take turns, and the media
   rowhouse   this server, as npm start runs it in production
 Everything runs on this machine: the servers, a Postgres of its own in a temporary directory, and the load.`
 
-/** `npm run bench`: throughput and latency of this server, of the least that could do its work, and of the usual way. */
+/**
+ * `npm run bench`: throughput and latency of this server, of the least that could do its work, and of the
+ * usual way.
+ */
 export function createProgram(signal: AbortSignal): Command {
   return (
     new Command('bench')
@@ -58,7 +61,10 @@ export function createProgram(signal: AbortSignal): Command {
   )
 }
 
-/** `npm run bench -- content`: lists with joins and searches, ours against the statement that one would write by hand. */
+/**
+ * `npm run bench -- content`: lists with joins and searches, ours against the statement that one would write
+ * by hand.
+ */
 function contentCommand(signal: AbortSignal): Command {
   return new Command('content')
     .description('Measures lists and searches of content, and the same statements written by hand.')

@@ -18,14 +18,17 @@ export function build(outDir: string): void {
   cpSync(join(root, 'migrations'), join(outDir, 'migrations'), { recursive: true })
 }
 
-/** An import that bundlers are to leave alone finds its module in node_modules, wherever the bundle with it lies. */
+/**
+ * An import that bundlers are to leave alone finds its module in node_modules, wherever the bundle with it
+ * lies.
+ */
 const UNBUNDLED = /(\bimport\(\s*\/\* webpackIgnore: true \*\/\s*)(['"])#server\/index\.ts\2/g
 const SPECIFIER =
   /(\bfrom |\bimport |\bimport\()(['"])(#(?:client|server|scripts)|\.\.?)(\/[^'"]+?)\.(?:tsx?|js)\2/g
 
 /**
- * Points what a module of `file` imports at what was emitted: `#server/x.ts` becomes `../server/x.js`. tsc rewrites neither
- * aliases nor what declarations import.
+ * Points what a module of `file` imports at what was emitted: `#server/x.ts` becomes `../server/x.js`. tsc
+ * rewrites neither aliases nor what declarations import.
  */
 export function withPublishedSpecifiers(source: string, file: string): string {
   const external = source.replace(UNBUNDLED, '$1$2rowhouse/server$2')

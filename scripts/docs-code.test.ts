@@ -1,5 +1,5 @@
-// Runs the code of README.md and of the pages in docs/, as it is written, against a server that was started as
-// README says.
+// Runs the code of README.md and of the pages in docs/, as it is written, against a server that was started
+// as README says.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

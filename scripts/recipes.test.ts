@@ -1,5 +1,5 @@
-// Follows the recipes of ARCHITECTURE.md in a scratch copy of the tree: a column of tasks, and a room that imitates
-// `settings` with a table and procedures of its own.
+// Follows the recipes of ARCHITECTURE.md in a scratch copy of the tree: a column of tasks, and a room that
+// imitates `settings` with a table and procedures of its own.
 import { execFile } from 'node:child_process'
 import { cpSync, globSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 
-// Content of many creators: articles and, every fifth, a film; the fifth behind that is written for the organization that its
-// creator belongs to, with nine others.
+// Content of many creators: articles and, every fifth, a film; the fifth behind that is written for the
+// organization that its creator belongs to, with nine others.
 
 const MEMBERS = 10
 const MEDIA_EVERY = 5

@@ -42,7 +42,10 @@ const TASK_ID = (n: string) =>
   `(lpad(to_hex(${FIRST_TASK_MS} + ${n}), 12, '0') || '70008000000000000000')::uuid`
 const MADE_AT = (n: string) => `to_timestamp((${FIRST_TASK_MS} + ${n}) / 1000.0)`
 
-/** Fills a migrated, empty database. `url` is a superuser's: loading skips the triggers that check what is known to be right. */
+/**
+ * Fills a migrated, empty database. `url` is a superuser's: loading skips the triggers that check what is
+ * known to be right.
+ */
 export async function loadDataset(url: string, dataset: Dataset): Promise<void> {
   const { users, tasksPerUser } = dataset
   const clients = await Promise.all([connect(url), connect(url)])

@@ -12,8 +12,8 @@ export interface Answer {
 }
 
 /**
- * One keep-alive connection that sends requests made beforehand and reads an answer's length and status, and nothing more:
- * a general client would take a good part of the machine that is being measured.
+ * One keep-alive connection that sends requests made beforehand and reads an answer's length and status, and
+ * nothing more: a general client would take a good part of the machine that is being measured.
  */
 export class KeepAliveClient {
   readonly #socket: Socket

@@ -1,5 +1,5 @@
-// A process of its own that sends an operation's requests over a few connections, each waiting for its answer, and tells how
-// long the answers took.
+// A process of its own that sends an operation's requests over a few connections, each waiting for its
+// answer, and tells how long the answers took.
 import { bodyText, KeepAliveClient } from './keep-alive-client.ts'
 import { buildRequests, checkAnswer, type Operation, type Target } from './operations.ts'
 

@@ -32,8 +32,9 @@ export interface MeasureOptions {
 const ROUNDS = 5
 
 /**
- * Measures every subject in every operation. Rounds are short and take turns, each starting with another subject, so that
- * whatever else the machine does hits all of them; what is reported is the median of an operation's rounds.
+ * Measures every subject in every operation. Rounds are short and take turns, each starting with another
+ * subject, so that whatever else the machine does hits all of them; what is reported is the median of an
+ * operation's rounds.
  */
 export async function measure(subjects: readonly Subject[], options: MeasureOptions): Promise<Measurement[]> {
   const { operations, connections, durationMs, warmUpMs, log, signal } = options

@@ -26,7 +26,10 @@ const LOG_LINES = 10
 
 /** Requests of an operation that differ in caller and task; a measurement goes round and round over them. */
 const REQUESTS = 16_384
-/** Steps through users and tasks without a pattern that a cache could follow; both are prime to every count of ours. */
+/**
+ * Steps through users and tasks without a pattern that a cache could follow; both are prime to every count of
+ * ours.
+ */
 const USER_STRIDE = 7_919
 const TASK_STRIDE = 104_729
 

@@ -61,7 +61,10 @@ export function toTable(measurements: readonly Measurement[]): string {
   return layOut([HEADER, ...rows])
 }
 
-/** How our server's time per call grows from the small dataset to the large one; null unless both were measured. */
+/**
+ * How our server's time per call grows from the small dataset to the large one; null unless both were
+ * measured.
+ */
 export function flatnessTable(measurements: readonly Measurement[]): string | null {
   const rows = measurements.flatMap(large => {
     if (large.subject.variant !== 'rowhouse' || large.subject.isComparison) return []

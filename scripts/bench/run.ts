@@ -11,7 +11,10 @@ import { type BenchServer, startRowhouse, startVariant, type Variant } from './s
 
 export interface BenchOptions {
   readonly dataset: Dataset
-  /** A smaller dataset on which ours runs as well, to tell whether it slows down as others' rows grow in number. */
+  /**
+   * A smaller dataset on which ours runs as well, to tell whether it slows down as others' rows grow in
+   * number.
+   */
   readonly comparison: Dataset | null
   readonly isJson: boolean
   readonly durationMs: number
@@ -30,7 +33,10 @@ interface RunningSubject extends Subject {
   readonly server: BenchServer
 }
 
-/** Runs the whole benchmark, prints its figures on stdout and its progress on stderr, and leaves nothing behind. */
+/**
+ * Runs the whole benchmark, prints its figures on stdout and its progress on stderr, and leaves nothing
+ * behind.
+ */
 export async function runBench(options: BenchOptions): Promise<void> {
   const { dataset, comparison, isJson, variants, signal } = options
   const authSecret = randomBytes(32).toString('base64url')

@@ -1,4 +1,5 @@
-// What the demo worker says and when. A task is told in acts: a few lines of log, and then words of the one message.
+// What the demo worker says and when. A task is told in acts: a few lines of log, and then words of the one
+// message.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LogType, TaskContext } from '#client/worker.ts'
 

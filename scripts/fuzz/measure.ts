@@ -70,7 +70,9 @@ export interface MeasureOptions {
   readonly random: Random
 }
 
-/** Measures a target at its largest size, again where it is over a limit: garbage collection may be the cause. */
+/**
+ * Measures a target at its largest size, again where it is over a limit: garbage collection may be the cause.
+ */
 export async function measureTarget(target: FuzzTarget, options: MeasureOptions): Promise<Measurement> {
   const { limits, random } = options
   const sizeBytes = Math.min(target.maxBytes, options.maxBytes)

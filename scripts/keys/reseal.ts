@@ -42,7 +42,10 @@ interface ResealedRow extends Row {
 const NIL = '00000000-0000-0000-0000-000000000000'
 const FIRST: RowKey = { owner: NIL, id: NIL }
 
-/** Seals every value of a column that another key holds with the first key, batch by batch, each in its own transaction. */
+/**
+ * Seals every value of a column that another key holds with the first key, batch by batch, each in its own
+ * transaction.
+ */
 export async function resealColumn(
   database: Queryable,
   column: SealedColumn,

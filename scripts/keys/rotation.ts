@@ -32,8 +32,9 @@ const PASSES = 20
 const PAUSE_MS = 100
 
 /**
- * Moves every secret to the keyring's first key, while servers go on reading and writing. Where it was is in no place of its own:
- * killed at any moment, the next run finds what is left. Throws WrongKeysError before anything is changed.
+ * Moves every secret to the keyring's first key, while servers go on reading and writing. Where it was is in
+ * no place of its own: killed at any moment, the next run finds what is left. Throws WrongKeysError before
+ * anything is changed.
  */
 export async function rotate(database: Queryable, options: RotationOptions): Promise<Rotation> {
   const { keyring, isDryRun } = options
@@ -59,7 +60,9 @@ export async function rotate(database: Queryable, options: RotationOptions): Pro
   return { currentKey: keyring.currentKeyId, moved, held, removable, unreadable }
 }
 
-/** Refuses a keyring that is not the one in use: counting with it would be wrong, and sealing with it worse. */
+/**
+ * Refuses a keyring that is not the one in use: counting with it would be wrong, and sealing with it worse.
+ */
 async function checkKeys(
   database: Queryable,
   { keyring, forget, isDryRun }: RotationOptions,

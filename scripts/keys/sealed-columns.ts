@@ -32,7 +32,10 @@ const ENVELOPE_COLUMNS = `
     and c.relkind in ('r', 'p') and not c.relispartition
   order by 1, a.attnum`
 
-/** Every column that holds envelopes but that of the check values, from the catalog; and the tokens of accounts. */
+/**
+ * Every column that holds envelopes but that of the check values, from the catalog; and the tokens of
+ * accounts.
+ */
 export async function readSealedColumns(database: Queryable): Promise<SealedColumn[]> {
   const { rows } = await database.query(ENVELOPE_COLUMNS)
   const columns = rows as unknown as (Omit<SealedColumn, 'ownerColumn'> & { key: string[] })[]

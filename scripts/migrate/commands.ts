@@ -45,7 +45,10 @@ export async function move(task: Task, target: Target, isDryRun: boolean): Promi
   output.done({ dryRun: false, applied, undone }, [parts.join(', ') || 'nothing to do'])
 }
 
-/** Gives the logins their right to connect and their passwords; with `isReset` also in place of passwords that are in use. */
+/**
+ * Gives the logins their right to connect and their passwords; with `isReset` also in place of passwords that
+ * are in use.
+ */
 export async function setLogins({ database, output }: Task, isReset: boolean): Promise<void> {
   if (isReset) await database.resetLogins()
   else await database.afterUp()

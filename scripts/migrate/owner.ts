@@ -27,7 +27,10 @@ export interface OwnerOptions {
   log: (line: string) => void
 }
 
-/** Finds the database: `--url`, DIRECT_URL, DATABASE_URL, or the embedded server, which is started when none runs. */
+/**
+ * Finds the database: `--url`, DIRECT_URL, DATABASE_URL, or the embedded server, which is started when none
+ * runs.
+ */
 export async function openOwnerDatabase({ url, log }: OwnerOptions): Promise<OwnerDatabase> {
   if (url !== undefined) {
     refuseBadUrl(url)

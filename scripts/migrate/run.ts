@@ -20,7 +20,10 @@ export async function runWhenMain(moduleUrl: string, createProgram: CreateProgra
   process.exitCode = await runCommandLine(createProgram, args, abort.signal)
 }
 
-/** Runs one command line and returns its exit code: 0, 1 for a failure, 2 when it was not understood, 130 when aborted. */
+/**
+ * Runs one command line and returns its exit code: 0, 1 for a failure, 2 when it was not understood, 130 when
+ * aborted.
+ */
 async function runCommandLine(
   createProgram: CreateProgram,
   args: string[],

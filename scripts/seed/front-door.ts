@@ -1,5 +1,5 @@
-// Signing up, in and out, and organizations, through the same handler that serves /api/auth: what the seed makes is what a
-// person would have made. Mails are caught instead of sent, and their links followed.
+// Signing up, in and out, and organizations, through the same handler that serves /api/auth: what the seed
+// makes is what a person would have made. Mails are caught instead of sent, and their links followed.
 
 import type { Config } from '#server/app/config.ts'
 import type { Mail } from '#server/app/mail.ts'

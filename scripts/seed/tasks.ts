@@ -1,5 +1,6 @@
-// Tasks, made by calling the router as their owner. What only a worker does to a task (starting, completing, answering) has no
-// procedure yet; that is written as the owner, too, through the scoped database, which allows what row-level security allows.
+// Tasks, made by calling the router as their owner. What only a worker does to a task (starting, completing,
+// answering) has no procedure yet; that is written as the owner, too, through the scoped database, which
+// allows what row-level security allows.
 import { sql } from 'kysely'
 import type { Services } from '#server/app/services.ts'
 import { ambientDatabase, type Database } from '#server/db/database.ts'

@@ -1,4 +1,5 @@
-// The tokens that a sign-in provider gave for an account, sealed on the way to the database and opened on the way back.
+// The tokens that a sign-in provider gave for an account, sealed on the way to the database and opened on the
+// way back.
 
 import { open, seal, UnreadableValueError } from '#server/crypto/envelope.ts'
 import type { Keyring } from '#server/crypto/keyring.ts'
@@ -24,7 +25,9 @@ interface AccountRow {
 
 export interface AccountTokens {
   seal<T>(values: T, row: AccountRow): T
-  /** The row with its tokens opened. One that does not open is null, as if the provider had never given it. */
+  /**
+   * The row with its tokens opened. One that does not open is null, as if the provider had never given it.
+   */
   open(row: Values): Values
 }
 

@@ -1,4 +1,5 @@
-// Apart from what imports the library: the types of procedures lead here, and a client's compiler should not have to read them.
+// Apart from what imports the library: the types of procedures lead here, and a client's compiler should not
+// have to read them.
 import type { Config } from '#server/app/config.ts'
 
 /** The part of the configuration that signing in needs. */

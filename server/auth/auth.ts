@@ -52,11 +52,14 @@ export interface ClientOfRequest {
 }
 
 export interface Auth {
-  /** Answers everything below /api/auth. Never throws: an unexpected failure is logged and answered as 500. */
+  /**
+   * Answers everything below /api/auth. Never throws: an unexpected failure is logged and answered as 500.
+   */
   handler(request: Request, client: ClientOfRequest): Promise<Response>
   /**
    * Whether this is the user's password; false as well for a user who has none. Counts as an attempt; throws
-   * {@link TooManyAttemptsError} past the limit, and {@link PasswordsBusyError} where too many passwords wait to be hashed.
+   * {@link TooManyAttemptsError} past the limit, and {@link PasswordsBusyError} where too many passwords wait
+   * to be hashed.
    */
   verifyPassword(userId: string, password: string): Promise<boolean>
   /** Loads the library ahead of the first request. */
@@ -78,7 +81,10 @@ export class TooManyAttemptsError extends Error {
 const ADDRESS_HEADER = 'x-rowhouse-client-address'
 const PORT_HEADER = 'x-rowhouse-port'
 
-/** Signing up and in, sessions and organizations: Better Auth behind a list of served endpoints, limits and hashed secrets. */
+/**
+ * Signing up and in, sessions and organizations: Better Auth behind a list of served endpoints, limits and
+ * hashed secrets.
+ */
 export function createAuth(options: AuthOptions): Auth {
   const { config, log } = options
   const background = new Set<Promise<unknown>>()

@@ -98,9 +98,9 @@ function betterAuthOptions(setup: BetterAuthSetup) {
       minPasswordLength: PASSWORD_LENGTH.min,
       maxPasswordLength: PASSWORD_LENGTH.max,
       password: { hash: setup.hashing.hash, verify: setup.hashing.verify },
-      // One may sign in before the address is confirmed: a server without mail works from the first call on. What hangs on
-      // the address itself, such as accepting an invitation, waits for the confirmation.
-      // With SIGN_UP=private one confirms it first: a session would tell that the address had no account.
+      // One may sign in before the address is confirmed: a server without mail works from the first call on.
+      // What hangs on the address itself, such as accepting an invitation, waits for the confirmation. With
+      // SIGN_UP=private one confirms it first: a session would tell that the address had no account.
       requireEmailVerification: isPrivate,
       customSyntheticUser: ({ coreFields, additionalFields }) => ({
         ...coreFields,
@@ -153,7 +153,8 @@ function betterAuthOptions(setup: BetterAuthSetup) {
       },
     },
     databaseHooks: {
-      // Names and pictures from a provider are cut to the rules that callers follow, so that they never fail a sign-in.
+      // Names and pictures from a provider are cut to the rules that callers follow, so that they never fail
+      // a sign-in.
       user: {
         create: { before: async user => ({ data: presentable(user) }) },
         update: { before: async changes => ({ data: presentable(changes) }) },
@@ -178,7 +179,8 @@ function betterAuthOptions(setup: BetterAuthSetup) {
         },
       },
     },
-    // Tokens are sealed by the adapter, so that they are bound to their row and move to a new key with everything else.
+    // Tokens are sealed by the adapter, so that they are bound to their row and move to a new key with
+    // everything else.
     account: { modelName: 'accounts', encryptOAuthTokens: false },
     verification: {
       modelName: 'verifications',
@@ -219,13 +221,15 @@ function betterAuthOptions(setup: BetterAuthSetup) {
       {
         ...twoFactor({
           issuer: 'Rowhouse',
-          // Who signs in through a provider has no password to give; see second-factor.ts for what they give instead.
+          // Who signs in through a provider has no password to give; see second-factor.ts for what they give
+          // instead.
           allowPasswordless: true,
           // Attempts are counted in front of the library, before a code is looked at.
           accountLockout: { enabled: false },
           schema: { twoFactor: { modelName: 'twoFactors' } },
         }),
-        // It asks after a sign-in by password only, when the session is made already; the gate asks before, whatever makes it.
+        // It asks after a sign-in by password only, when the session is made already; the gate asks before,
+        // whatever makes it.
         hooks: {},
       },
     ],

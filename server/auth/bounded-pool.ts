@@ -1,5 +1,5 @@
-// Better Auth makes its statements one after the other and goes on after one that failed. Each request has one deadline for all
-// of them, so the pool looks up whose request a statement belongs to.
+// Better Auth makes its statements one after the other and goes on after one that failed. Each request has
+// one deadline for all of them, so the pool looks up whose request a statement belongs to.
 
 import type { PostgresPool, PostgresPoolClient } from 'kysely'
 import pg, { type Pool, type PoolClient, type QueryResult, type QueryResultRow } from 'pg'
@@ -13,8 +13,9 @@ export interface BoundedPool extends PostgresPool {
 }
 
 /**
- * The same pool, within the bounds of the request that asks: {@link requestTrouble}. Statements and waits for a connection share
- * one deadline, nothing more is tried once the database was not available, and a caller who leaves stops waiting.
+ * The same pool, within the bounds of the request that asks: {@link requestTrouble}. Statements and waits for
+ * a connection share one deadline, nothing more is tried once the database was not available, and a caller
+ * who leaves stops waiting.
  */
 export function boundByRequest(pool: Pool): BoundedPool {
   return {

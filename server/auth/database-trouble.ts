@@ -6,8 +6,8 @@ import type { WaitBounds } from '#server/db/time-budget.ts'
 // Apart from the translation of errors, which needs the library: this is loaded with the server.
 
 /**
- * How long one request may wait for the database, and what it met there. Endpoints of the library answer a failed lookup as "not
- * signed in", which an outage is not.
+ * How long one request may wait for the database, and what it met there. Endpoints of the library answer a
+ * failed lookup as "not signed in", which an outage is not.
  */
 export interface RequestTrouble extends WaitBounds {
   isDatabaseUnavailable: boolean

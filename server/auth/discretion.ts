@@ -1,11 +1,14 @@
-// What keeps a stranger from learning who has an account here. With SIGN_UP=private a sign-up answers alike for every address, and
-// a sign-in that waits for a confirmed address answers as one with a wrong password. Otherwise a sign-up that finds an account says
-// so, and its owner hears of it by mail.
+// What keeps a stranger from learning who has an account here. With SIGN_UP=private a sign-up answers alike
+// for every address, and a sign-in that waits for a confirmed address answers as one with a wrong password.
+// Otherwise a sign-up that finds an account says so, and its owner hears of it by mail.
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { refuse } from './response.ts'
 
-/** Longer than what differs between an address with an account and one without. The library waits as long where it mails. */
+/**
+ * Longer than what differs between an address with an account and one without. The library waits as long
+ * where it mails.
+ */
 const FLOOR_MS = 500
 
 const TAKEN = /^USER_ALREADY_EXISTS/
@@ -38,7 +41,8 @@ async function signUp({ ask, email, mailOwner }: Asked): Promise<Response> {
 
 async function signUpPrivately(ask: () => Promise<Response>): Promise<Response> {
   const first = await ask()
-  // Two at once made the same account: asked again, the library finds it and answers as it does for any other.
+  // Two at once made the same account: asked again, the library finds it and answers as it does for any
+  // other.
   const response = TAKEN.test(await codeOf(first, 422)) ? await ask() : first
   if (response.status !== 200) return response
   const { user } = (await response.json()) as { user: Record<string, unknown> }

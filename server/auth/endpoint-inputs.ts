@@ -1,6 +1,6 @@
-// What each endpoint may be sent. The rules for names, slugs, pictures and addresses are those of the rooms, which write the same
-// columns; the rest says what the library expects, so that nothing of another type or size reaches it. A field that is not named
-// here is dropped.
+// What each endpoint may be sent. The rules for names, slugs, pictures and addresses are those of the rooms,
+// which write the same columns; the rest says what the library expects, so that nothing of another type or
+// size reaches it. A field that is not named here is dropped.
 
 import { z } from 'zod'
 import { name as organizationName, role, slug } from '#server/rooms/organizations/schema.ts'

@@ -1,9 +1,10 @@
-// The endpoints of Better Auth that are served, and the rate limit each counts against. What is not listed here answers 404
-// before the library sees it, so that an update of the library opens nothing.
+// The endpoints of Better Auth that are served, and the rate limit each counts against. What is not listed
+// here answers 404 before the library sees it, so that an update of the library opens nothing.
 //
-// Left out on purpose: listing and revoking sessions (by token, which is not stored; `account` does both by id), deleting
-// users (`account.remove`) and organizations (a row that is gone cannot be restored), updating sessions, reading a sign-in
-// provider's access tokens, which nothing here needs, codes by mail, and showing the authenticator's secret once more.
+// Left out on purpose: listing and revoking sessions (by token, which is not stored; `account` does both by
+// id), deleting users (`account.remove`) and organizations (a row that is gone cannot be restored), updating
+// sessions, reading a sign-in provider's access tokens, which nothing here needs, codes by mail, and showing
+// the authenticator's secret once more.
 
 export type RateLimitGroup =
   | 'signUp'

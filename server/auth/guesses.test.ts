@@ -1,4 +1,5 @@
-// Guesses at passwords and codes, and whether they keep the owner out. Four sign-ins pass in a window here, so that tests need few.
+// Guesses at passwords and codes, and whether they keep the owner out. Four sign-ins pass in a window here,
+// so that tests need few.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type AuthFixture, type CallInput, createAuthFixture, PASSWORD } from './fixture.ts'

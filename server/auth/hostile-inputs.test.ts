@@ -1,5 +1,5 @@
-// Names, pictures and slugs follow the rooms' rules, whichever way they are written, and no input of any type, size or shape makes
-// an endpoint fail.
+// Names, pictures and slugs follow the rooms' rules, whichever way they are written, and no input of any
+// type, size or shape makes an endpoint fail.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { BODIES } from './endpoint-inputs.ts'

@@ -1,5 +1,6 @@
-// Browsers that an account was signed in from. A guess from one of them counts on its own, so that strangers who guess cannot keep
-// the owner out. Nothing is stored: the cookie says whose it is, under a signature, and a new password ends it.
+// Browsers that an account was signed in from. A guess from one of them counts on its own, so that strangers
+// who guess cannot keep the owner out. Nothing is stored: the cookie says whose it is, under a signature, and
+// a new password ends it.
 
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { BoundedPool } from './bounded-pool.ts'

@@ -1,5 +1,6 @@
-// The library checks addresses with a pattern that takes no top-level domain in punycode (`user@example.xn--p1ai`). To the
-// library such an address has one more label; nobody else sees it. `.invalid` is no domain of the Internet's (RFC 2606).
+// The library checks addresses with a pattern that takes no top-level domain in punycode
+// (`user@example.xn--p1ai`). To the library such an address has one more label; nobody else sees it.
+// `.invalid` is no domain of the Internet's (RFC 2606).
 
 const MARK = '.invalid'
 

@@ -6,8 +6,8 @@ export type AuthLog = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>
 const MAX_LENGTH = 300
 
 /**
- * An error without what it may quote: a database's detail line holds the row that was refused, password hash included, and
- * errors of an OAuth exchange hold its tokens.
+ * An error without what it may quote: a database's detail line holds the row that was refused, password hash
+ * included, and errors of an OAuth exchange hold its tokens.
  */
 export function describeError(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error }
@@ -17,8 +17,9 @@ export function describeError(error: unknown): Record<string, unknown> {
 }
 
 /**
- * The library's log on ours. It reports wrong passwords as warnings and foreign origins as errors: both are a caller's doing
- * and told at debug level. What is more than text in its arguments is left out, unless it is an error.
+ * The library's log on ours. It reports wrong passwords as warnings and foreign origins as errors: both are a
+ * caller's doing and told at debug level. What is more than text in its arguments is left out, unless it is
+ * an error.
  */
 export function libraryLogger(log: AuthLog) {
   return {

@@ -1,7 +1,8 @@
 import type { Mail } from '#server/app/mail.ts'
 
-// Nobody's own words go into a mail to an address that they typed and that may not be theirs; an organization's name and an
-// inviter's do, because an invitation means nothing without them, shortened and on one line.
+// Nobody's own words go into a mail to an address that they typed and that may not be theirs; an
+// organization's name and an inviter's do, because an invitation means nothing without them, shortened and on
+// one line.
 
 export function passwordResetMail(to: string, url: string): Mail {
   return {

@@ -1,12 +1,15 @@
-// What an organization that requires a second factor refuses to members without one, below /api/auth. The library knows of no
-// such requirement; procedures meet it in the database, when they sign in.
+// What an organization that requires a second factor refuses to members without one, below /api/auth. The
+// library knows of no such requirement; procedures meet it in the database, when they sign in.
 
 import type { BoundedPool } from './bounded-pool.ts'
 import type { PreparedRequest } from './request.ts'
 import { refuse } from './response.ts'
 import { storedSessionToken } from './session-token.ts'
 
-/** What a member without the factor may still do: find their organizations, answer invitations, leave, choose another. */
+/**
+ * What a member without the factor may still do: find their organizations, answer invitations, leave, choose
+ * another.
+ */
 const OPEN = new Set([
   '/organization/create',
   '/organization/check-slug',
@@ -18,7 +21,10 @@ const OPEN = new Set([
   '/organization/list-user-invitations',
 ])
 
-/** A refusal where a request names, or acts in, an organization that requires the factor of a caller who has none. */
+/**
+ * A refusal where a request names, or acts in, an organization that requires the factor of a caller who has
+ * none.
+ */
 export async function refuseWithoutFactor(
   { endpoint: { path }, input, query, sessionToken }: PreparedRequest,
   pool: BoundedPool,

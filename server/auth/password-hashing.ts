@@ -1,6 +1,6 @@
-// Hashing a password takes a core for a tenth of a second and 32 MiB. It happens in threads of its own, on all cores but
-// one and with less priority than everything else, for requests whose turn has come: PasswordTurns. Nobody holds a database
-// connection meanwhile.
+// Hashing a password takes a core for a tenth of a second and 32 MiB. It happens in threads of its own, on
+// all cores but one and with less priority than everything else, for requests whose turn has come:
+// PasswordTurns. Nobody holds a database connection meanwhile.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { randomBytes, timingSafeEqual } from 'node:crypto'
@@ -25,15 +25,18 @@ const HASHING = new Set([
 const MAX_THREADS = 8
 const MAX_WAIT_MS = 5_000
 const IDLE_THREAD_MS = 30_000
-/** A third of the share of what serves callers, so that those hardly notice, and sign-ins go on under any load. */
+/**
+ * A third of the share of what serves callers, so that those hardly notice, and sign-ins go on under any
+ * load.
+ */
 const NICENESS = 5
 
 export interface PasswordHashing {
   hash(password: string): Promise<string>
   verify(stored: { readonly hash: string; readonly password: string }): Promise<boolean>
   /**
-   * Runs the work of a request to this path when its turn comes, at once where the path hashes no password. Throws
-   * PasswordsBusyError where that would take too long.
+   * Runs the work of a request to this path when its turn comes, at once where the path hashes no password.
+   * Throws PasswordsBusyError where that would take too long.
    */
   inTurn<T>(path: string, wait: TurnWait, work: () => Promise<T>): Promise<T>
   /** Hashes a new user's password, and then runs `work`: the library hashes it inside of a transaction. */

@@ -26,7 +26,10 @@ export interface TurnWait {
 export interface TurnLimits {
   /** Requests at work at once. */
   readonly atOnce: number
-  /** A request that would wait longer is refused at once. One that waits twice as long, against all expectation, is as well. */
+  /**
+   * A request that would wait longer is refused at once. One that waits twice as long, against all
+   * expectation, is as well.
+   */
   readonly maxWaitMs: number
 }
 
@@ -54,8 +57,8 @@ export class PasswordTurns {
   }
 
   /**
-   * Runs work when its turn comes. Throws {@link PasswordsBusyError} at once where that would take too long, and
-   * {@link StatementAbortedError} for a caller who leaves before.
+   * Runs work when its turn comes. Throws {@link PasswordsBusyError} at once where that would take too long,
+   * and {@link StatementAbortedError} for a caller who leaves before.
    */
   async take<T>({ signal, aside = wait => wait() }: TurnWait, work: () => Promise<T>): Promise<T> {
     await aside(async () => this.#begin(signal))

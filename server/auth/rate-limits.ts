@@ -19,7 +19,10 @@ export type TakeRateLimit = (
   bounds: WaitBounds,
 ) => Promise<{ isAllowed: boolean; retryAfterSeconds: number }>
 
-/** Lets a key through once its wait is over; answers 0 then, else the seconds that are left. See app.take_turn. */
+/**
+ * Lets a key through once its wait is over; answers 0 then, else the seconds that are left. See
+ * app.take_turn.
+ */
 export type TakeTurn = (
   key: string,
   firstSeconds: number,
@@ -38,16 +41,21 @@ const PRODUCTION: RateLimits = Object.freeze({
   link: { limit: 60, windowSeconds: 60 },
   general: { limit: 1_200, windowSeconds: 60 },
   accountSignIn: { limit: 20, windowSeconds: 900 },
-  // Bounds a guesser with many networks, each of which waits on its own. The owner signs in from a known device then.
+  // Bounds a guesser with many networks, each of which waits on its own. The owner signs in from a known
+  // device then.
   accountTurn: { limit: 2_000, windowSeconds: 86_400 },
   accountMail: { limit: 6, windowSeconds: 3_600 },
-  // Three codes of a million are good at any time: at this rate, guessing for a month succeeds for one in fifty.
+  // Three codes of a million are good at any time: at this rate, guessing for a month succeeds for one in
+  // fifty.
   secondFactor: { limit: 10, windowSeconds: 3_600 },
 })
 
 const GENEROSITY = 500
 
-/** The limits of an environment: outside production a test suite may sign hundreds of users up from one address. */
+/**
+ * The limits of an environment: outside production a test suite may sign hundreds of users up from one
+ * address.
+ */
 export function defaultRateLimits(environment: string): RateLimits {
   if (environment === 'production') return PRODUCTION
   const generous = Object.entries(PRODUCTION).map(([group, { limit, windowSeconds }]) => [
@@ -58,11 +66,15 @@ export function defaultRateLimits(environment: string): RateLimits {
 }
 
 export interface RateLimiter {
-  /** Counts a call against its client's address; answers the seconds to wait, or null where the call may go on. */
+  /**
+   * Counts a call against its client's address; answers the seconds to wait, or null where the call may go
+   * on.
+   */
   takeForClient(endpoint: Endpoint, ipAddress: string): Promise<number | null>
   /**
-   * Counts a call against the mail address it names, so that fresh client addresses do not help. Past the limit of sign-ins, each
-   * network waits for its own turn: others can use the limit up, and cannot make the owner's wait longer.
+   * Counts a call against the mail address it names, so that fresh client addresses do not help. Past the
+   * limit of sign-ins, each network waits for its own turn: others can use the limit up, and cannot make the
+   * owner's wait longer.
    */
   takeForAccount(endpoint: Endpoint, email: string, ipAddress: string): Promise<number | null>
   /** Counts a call from a device that the account knows: others cannot use its limit up. */
@@ -118,8 +130,8 @@ function deviceKey(userId: string, deviceId: string | null): string {
   return deviceId === null ? userId : `${userId}:device:${deviceId}`
 }
 
-// Every attempt counts, right or wrong: counting only failures would mean to look first and count later, and a thousand
-// attempts sent at once would all pass the look.
+// Every attempt counts, right or wrong: counting only failures would mean to look first and count later, and
+// a thousand attempts sent at once would all pass the look.
 const ACCOUNT_GROUPS: Readonly<Record<string, RateLimitGroup>> = {
   '/sign-in/email': 'accountSignIn',
   '/sign-up/email': 'accountMail',

@@ -23,8 +23,8 @@ export interface PreparedRequest {
 }
 
 /**
- * Reads and checks what costs no query: the endpoint, the body's type, size and text, and the session's signature. Answers
- * the refusal where one of them is off.
+ * Reads and checks what costs no query: the endpoint, the body's type, size and text, and the session's
+ * signature. Answers the refusal where one of them is off.
  */
 export async function prepareRequest(
   request: Request,
@@ -52,7 +52,8 @@ export async function prepareRequest(
     if (name.startsWith('x-forwarded-') || name === 'forwarded' || name === 'content-length')
       headers.delete(name)
   }
-  // Browsers send the site along with the mode. Node's fetch sends the mode alone, and the library would ask it for an origin.
+  // Browsers send the site along with the mode. Node's fetch sends the mode alone, and the library would ask
+  // it for an origin.
   if (!headers.has('sec-fetch-site')) headers.delete('sec-fetch-mode')
   const sessionToken = keepSignedSession(headers, options)
   // A caller without a session is not told what is wrong with their input.
@@ -131,8 +132,8 @@ function emailOf(body: unknown): string | null {
 }
 
 /**
- * Leaves one session in the headers, and only a well-signed one: the bearer token where there is one, else the cookie. The
- * library would read either with its own, more forgiving, check.
+ * Leaves one session in the headers, and only a well-signed one: the bearer token where there is one, else
+ * the cookie. The library would read either with its own, more forgiving, check.
  */
 function keepSignedSession(
   headers: Headers,

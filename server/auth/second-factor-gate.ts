@@ -22,9 +22,9 @@ export const factorOfRequest = new AsyncLocalStorage<FactorOfRequest>()
 export const CHALLENGE_CODE = 'two_factor_required'
 
 /**
- * Answers when the second factor of a session about to be made was given, or null for a user without one. Throws where it is
- * missing, before there is a token: the answer to a password alone then carries none. Whatever passes by here, the table
- * refuses.
+ * Answers when the second factor of a session about to be made was given, or null for a user without one.
+ * Throws where it is missing, before there is a token: the answer to a password alone then carries none.
+ * Whatever passes by here, the table refuses.
  */
 export async function passGate(options: {
   readonly userId: string

@@ -21,7 +21,9 @@ export interface SecondFactorStore {
   refreshSession(token: string): Promise<void>
   /** The encrypted secret of a user's authenticator; null where there is none. */
   findSecret(userId: string): Promise<string | null>
-  /** Spends a step and all before it; false where it was spent already. Of any number at once, one gets it. */
+  /**
+   * Spends a step and all before it; false where it was spent already. Of any number at once, one gets it.
+   */
   spendStep(userId: string, step: number): Promise<boolean>
   /** When the code was given that the device is trusted for; null where it is not, or not by this user. */
   findTrustedDevice(userId: string, deviceToken: string): Promise<Date | null>

@@ -1,5 +1,6 @@
-// What stands around the library where a second factor is concerned: in front of it, who may ask for what, how often, and that
-// a code is spent; behind it, the challenge that a sign-in without the factor is answered with, and the trust in a device.
+// What stands around the library where a second factor is concerned: in front of it, who may ask for what,
+// how often, and that a code is spent; behind it, the challenge that a sign-in without the factor is answered
+// with, and the trust in a device.
 
 import { randomBytes } from 'node:crypto'
 import { symmetricDecrypt } from 'better-auth/crypto'
@@ -18,7 +19,10 @@ import {
 } from './session-token.ts'
 import { findTotpStep } from './totp.ts'
 
-/** For callers without cookies: the answer to a password carries the first, the call with the code carries the second. */
+/**
+ * For callers without cookies: the answer to a password carries the first, the call with the code carries the
+ * second.
+ */
 const CHALLENGE_ANSWER_HEADER = 'set-two-factor-token'
 const CHALLENGE_HEADER = 'x-two-factor-token'
 
@@ -128,7 +132,10 @@ export async function checkSecondFactor(
   }
 }
 
-/** Changing the factor asks for it once more, within the last ten minutes; the password is asked for by the library. */
+/**
+ * Changing the factor asks for it once more, within the last ten minutes; the password is asked for by the
+ * library.
+ */
 function staleness(path: string, session: SessionAndFactor): Response | null {
   if (path !== '/two-factor/enable' && session.hasFactor && !session.isFactorFresh) {
     return refuse(403, 'SESSION_NOT_FRESH', 'Give a code to /two-factor/verify-totp first, then try again')
@@ -148,7 +155,10 @@ async function spendTotp(userId: string, code: string, parts: SecondFactorParts)
   return step !== null && parts.store.spendStep(userId, step)
 }
 
-/** The signed challenge of a request, from the header or the cookie; null for none and for one whose signature is off. */
+/**
+ * The signed challenge of a request, from the header or the cookie; null for none and for one whose signature
+ * is off.
+ */
 function readChallenge(headers: Headers, parts: SecondFactorParts): string | null {
   const sent =
     headers.get(CHALLENGE_HEADER) ?? readCookie(headers.get('cookie'), nameOf(CHALLENGE_COOKIE, parts))
@@ -185,7 +195,10 @@ function carryChallenge(headers: Headers, challenge: string, parts: SecondFactor
   if (cookies === null && headers.has(CHALLENGE_HEADER)) headers.set('origin', parts.appOrigin)
 }
 
-/** Answers a sign-in that lacks the second factor: the challenge in a cookie and a header, and nothing of a session. */
+/**
+ * Answers a sign-in that lacks the second factor: the challenge in a cookie and a header, and nothing of a
+ * session.
+ */
 async function challenge(
   refused: Response,
   { userId, prepared, parts }: { userId: string; prepared: PreparedRequest; parts: SecondFactorParts },

@@ -1,5 +1,6 @@
-// The signed form of a session token, `token.signature`: what a cookie carries and what a caller sends as a bearer token.
-// Better Auth signs the same way, so both sides read each other's. Nothing here asks the database: garbage costs no query.
+// The signed form of a session token, `token.signature`: what a cookie carries and what a caller sends as a
+// bearer token. Better Auth signs the same way, so both sides read each other's. Nothing here asks the
+// database: garbage costs no query.
 
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 
@@ -26,8 +27,9 @@ export function signSessionToken(token: string, secret: string): string {
 }
 
 /**
- * The raw token of a signed one, or null where the signature is missing or off. Reads the percent-encoded form as well, since
- * that is how a cookie carries it. The signature must match as text: base64 has several spellings for the same bytes.
+ * The raw token of a signed one, or null where the signature is missing or off. Reads the percent-encoded
+ * form as well, since that is how a cookie carries it. The signature must match as text: base64 has several
+ * spellings for the same bytes.
  */
 export function verifySessionToken(signed: string, secret: string): string | null {
   const text = signed.includes('%') ? percentDecode(signed) : signed
@@ -48,7 +50,9 @@ function percentDecode(text: string): string {
   }
 }
 
-/** The cookie's name; over https it carries the prefix that makes browsers refuse it from an insecure page. */
+/**
+ * The cookie's name; over https it carries the prefix that makes browsers refuse it from an insecure page.
+ */
 export function sessionCookieName(isSecure: boolean): string {
   return isSecure ? `__Secure-${COOKIE_NAME}` : COOKIE_NAME
 }

@@ -1,8 +1,8 @@
-// What Better Auth hands to the database, and what comes back. A copy of the database must not sign anyone in, so every
-// operation passes through here: session tokens are stored as the SHA-256 of the SHA-256, the identifiers of pending
-// verifications (which hold reset tokens and OAuth states) as a hash, their values encrypted, and the tokens of sign-in
-// providers sealed. The library goes on seeing the raw token that it asked with; a row that it found any other way carries the
-// row's id where the token would be.
+// What Better Auth hands to the database, and what comes back. A copy of the database must not sign anyone
+// in, so every operation passes through here: session tokens are stored as the SHA-256 of the SHA-256, the
+// identifiers of pending verifications (which hold reset tokens and OAuth states) as a hash, their values
+// encrypted, and the tokens of sign-in providers sealed. The library goes on seeing the raw token that it
+// asked with; a row that it found any other way carries the row's id where the token would be.
 
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes, randomUUID } from 'node:crypto'
 import type { DBAdapter, DBTransactionAdapter, Where } from 'better-auth/adapters'
@@ -22,7 +22,10 @@ const isSession = (model: string) => model === 'session' || model === 'sessions'
 const isAccount = (model: string) => model === 'account' || model === 'accounts'
 const isVerification = (model: string) => model === 'verification' || model === 'verifications'
 
-/** Wraps an adapter, and the ones that it makes for transactions, so that secrets are stored in a form nobody can use. */
+/**
+ * Wraps an adapter, and the ones that it makes for transactions, so that secrets are stored in a form nobody
+ * can use.
+ */
 export function storeSecretsSafely(
   adapter: DBAdapter,
   { secret, tokens }: { secret: string; tokens: AccountTokens },
@@ -50,7 +53,8 @@ function wrapOperations(inner: DBTransactionAdapter, seal: Seals): DBTransaction
       if (!isAccount(input.model) || !hasTokens(data)) {
         return secrets.reveal(await translating(inner.create({ ...input, data })))
       }
-      // A token is bound to its row, so the row's id is made before it; the library takes no UUID of version 7.
+      // A token is bound to its row, so the row's id is made before it; the library takes no UUID of version
+      // 7.
       const row = { id: randomUUID(), userId: String(input.data.userId) }
       const sealed = { ...seal.tokens.seal(data, row), id: row.id }
       return secrets.reveal(await translating(inner.create({ ...input, data: sealed, forceAllowId: true })))
@@ -87,8 +91,8 @@ function wrapOperations(inner: DBTransactionAdapter, seal: Seals): DBTransaction
       if (!isSession(input.model) || update.expiresAt === undefined) {
         return secrets.reveal(await translating(inner.update({ ...input, where, update })))
       }
-      // The library tells a session that is not to be remembered by a second cookie, which a bearer does not send: the row
-      // itself says whether use prolongs it.
+      // The library tells a session that is not to be remembered by a second cookie, which a bearer does not
+      // send: the row itself says whether use prolongs it.
       const slides: Where = { field: 'slides', value: true }
       const prolonged = await translating(inner.update({ ...input, where: [...where, slides], update }))
       if (prolonged) return secrets.reveal(prolonged) as never
@@ -139,7 +143,10 @@ async function translating<T>(operation: Promise<T>): Promise<T> {
   }
 }
 
-/** One operation on one model: conceals what goes in and remembers it, so that the answer can carry what was asked with. */
+/**
+ * One operation on one model: conceals what goes in and remembers it, so that the answer can carry what was
+ * asked with.
+ */
 class Exchange {
   readonly #model: string
   readonly #seal: Seals
@@ -182,7 +189,8 @@ class Exchange {
       const { identifier, value } = concealed
       if (typeof identifier === 'string') concealed.identifier = concealIdentifier(identifier)
       if (typeof value === 'string') {
-        // Reset links and challenges hold their user's id. A trigger deletes them by it when the password changes.
+        // Reset links and challenges hold their user's id. A trigger deletes them by it when the password
+        // changes.
         if (UUID.test(value)) concealed.userId = value
         concealed.value = this.#seal.verifications.close(value)
       }
@@ -234,7 +242,10 @@ function withoutToken(session: unknown): unknown {
   return { ...session, token: session.id }
 }
 
-/** Hashed a second time: the library also looks for an identifier as given, and would take a stored hash for one. */
+/**
+ * Hashed a second time: the library also looks for an identifier as given, and would take a stored hash for
+ * one.
+ */
 function concealIdentifier(identifier: string): string {
   return createHash('sha256').update(identifier, 'utf8').digest('hex')
 }

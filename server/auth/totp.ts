@@ -1,5 +1,5 @@
-// RFC 6238 as authenticator apps speak it: SHA-1, six digits, steps of 30 seconds. The library checks codes too, but does not
-// say which step a code belongs to, and without that a code cannot be spent.
+// RFC 6238 as authenticator apps speak it: SHA-1, six digits, steps of 30 seconds. The library checks codes
+// too, but does not say which step a code belongs to, and without that a code cannot be spent.
 
 import { createHmac, timingSafeEqual } from 'node:crypto'
 
@@ -20,7 +20,10 @@ export function totpCode(secret: string, step: number): string {
   return String(number % 1_000_000).padStart(6, '0')
 }
 
-/** The step whose code was given: the current one or one of its neighbours, the newest first. Null for any other code. */
+/**
+ * The step whose code was given: the current one or one of its neighbours, the newest first. Null for any
+ * other code.
+ */
 export function findTotpStep(secret: string, code: string, atMs: number): number | null {
   const given = Buffer.from(code, 'utf8')
   const now = totpStep(atMs)

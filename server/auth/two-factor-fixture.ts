@@ -10,7 +10,9 @@ export interface Enrolled extends SignedUp {
   code(secondsFromNow?: number): string
 }
 
-/** Switches the second factor on for a user, or for a new one of this address; no code is spent afterwards. */
+/**
+ * Switches the second factor on for a user, or for a new one of this address; no code is spent afterwards.
+ */
 export async function enrol(fixture: AuthFixture, who: string | SignedUp): Promise<Enrolled> {
   const user = typeof who === 'string' ? await fixture.signUp(who) : who
   const begun = await fixture.call('POST', '/two-factor/enable', {

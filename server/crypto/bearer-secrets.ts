@@ -1,8 +1,8 @@
 import { hash, randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 
-// A prefix that tells the kind, 43 characters of secret and 6 of checksum, all URL-safe. The checksum tells a mistyped secret
-// from a wrong one without asking the database, as GitHub's tokens do:
+// A prefix that tells the kind, 43 characters of secret and 6 of checksum, all URL-safe. The checksum tells a
+// mistyped secret from a wrong one without asking the database, as GitHub's tokens do:
 // https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/
 
 /** API tokens and task leases. */

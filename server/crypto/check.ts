@@ -4,7 +4,10 @@ import type { Keyring } from './keyring.ts'
 
 const KNOWN_TEXT = 'rowhouse'
 
-/** The keys of this process are not the ones that this database's secrets were sealed with. The message says what to do. */
+/**
+ * The keys of this process are not the ones that this database's secrets were sealed with. The message says
+ * what to do.
+ */
 export class WrongKeysError extends Error {
   override readonly name = 'WrongKeysError'
 }
@@ -33,8 +36,8 @@ export function sealCheck(keyring: Keyring): string {
  */
 export async function assertKeys(keeper: CheckKeeper, keyring: Keyring): Promise<void> {
   const check = sealCheck(keyring)
-  // With no key named, it is kept where there is none at all. So what is there is opened before anything is added to it: the check
-  // value of a keyring that is refused would stop every server that has the right one.
+  // With no key named, it is kept where there is none at all. So what is there is opened before anything is
+  // added to it: the check value of a keyring that is refused would stop every server that has the right one.
   const checks = await keeper.keepKeyringCheck(check, [])
   refuseWrongKeys(keyring, checks)
   if (checks.some(({ keyId }) => keyId === keyring.currentKeyId)) return
@@ -42,8 +45,9 @@ export async function assertKeys(keeper: CheckKeeper, keyring: Keyring): Promise
 }
 
 /**
- * Gives the keyring to who is about to seal, once it is known to be the one of this database's secrets. Asks the database until an
- * answer came that was right, and never again. The function that it returns throws {@link WrongKeysError}.
+ * Gives the keyring to who is about to seal, once it is known to be the one of this database's secrets. Asks
+ * the database until an answer came that was right, and never again. The function that it returns throws
+ * {@link WrongKeysError}.
  */
 export function checkBeforeSealing(keeper: CheckKeeper, keyring: Keyring): () => Promise<Keyring> {
   let checking: Promise<Keyring> | undefined
@@ -59,7 +63,10 @@ export function checkBeforeSealing(keeper: CheckKeeper, keyring: Keyring): () =>
   return () => (checking ??= check())
 }
 
-/** What a database keeps of the keys that sealed its secrets; nothing before its migrations. Asks as its owner. */
+/**
+ * What a database keeps of the keys that sealed its secrets; nothing before its migrations. Asks as its
+ * owner.
+ */
 export async function readKeyringChecks(owner: Queryable): Promise<KeyringCheck[]> {
   const { rows } = await owner.query(
     `select pg_catalog.to_regclass('app.keyring_checks') is not null as "isThere"`,

@@ -1,5 +1,6 @@
-// A secret at rest: `rh1.<key id>.<base64url of iv, ciphertext and tag>`, AES-256-GCM under a key derived for its column and
-// bound to the one place where it belongs. docs/envelope.md describes the format for other implementations.
+// A secret at rest: `rh1.<key id>.<base64url of iv, ciphertext and tag>`, AES-256-GCM under a key derived for
+// its column and bound to the one place where it belongs. docs/envelope.md describes the format for other
+// implementations.
 
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import type { Keyring } from './keyring.ts'

@@ -17,7 +17,10 @@ interface KeySource {
   readonly secret: string
 }
 
-/** The keys that seal secrets: the first seals, all open. Nothing that prints or serializes an object shows them. */
+/**
+ * The keys that seal secrets: the first seals, all open. Nothing that prints or serializes an object shows
+ * them.
+ */
 export class Keyring {
   readonly keyIds: readonly string[]
   /** The key that seals. */

@@ -1,10 +1,13 @@
-// Values that other systems sealed, for programs that bring them here. They are bound to no place, and one of the formats not
-// even to its key: `open` never takes them, and a column of app.envelope cannot hold them. See docs/decisions/015.
+// Values that other systems sealed, for programs that bring them here. They are bound to no place, and one of
+// the formats not even to its key: `open` never takes them, and a column of app.envelope cannot hold them.
+// See docs/decisions/015.
 
 import { createDecipheriv, pbkdf2Sync } from 'node:crypto'
 import { isHexKey, type Keyring } from './keyring.ts'
 
-/** A value that no key of the keyring opens in any format that is known here. It holds nothing of the value. */
+/**
+ * A value that no key of the keyring opens in any format that is known here. It holds nothing of the value.
+ */
 export class UnknownFormatError extends Error {
   override readonly name = 'UnknownFormatError'
 }
@@ -30,9 +33,9 @@ const TAG_BYTES = 16
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
- * Opens a value of an older system with whichever key of the keyring does. Takes some 50 ms a key for the formats that derive a
- * key for each value. Throws {@link UnknownFormatError}. AES-CBC is not authenticated: a value that somebody changed may open as
- * another text.
+ * Opens a value of an older system with whichever key of the keyring does. Takes some 50 ms a key for the
+ * formats that derive a key for each value. Throws {@link UnknownFormatError}. AES-CBC is not authenticated:
+ * a value that somebody changed may open as another text.
  */
 export function openOlder(keyring: Keyring, text: string): string {
   const [, iv, body] = CBC_PAIR.exec(text) ?? []

@@ -109,7 +109,10 @@ export function namesIn<Shape extends z.core.$ZodShape>(
   return Object.keys(schema.shape)
 }
 
-/** These members of an object; null in place of what it lacks, so that a statement made of them always reads the same. */
+/**
+ * These members of an object; null in place of what it lacks, so that a statement made of them always reads
+ * the same.
+ */
 export function pick<T extends object, Name extends keyof T>(
   object: T,
   names: readonly Name[],

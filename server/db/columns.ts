@@ -5,7 +5,10 @@ const INT8 = 20
 const DATE = 1082
 const TIMESTAMPTZ = 1184
 
-/** Kysely's own mapping of names, without the rest of its plugin: that copies every statement's tree and every row. */
+/**
+ * Kysely's own mapping of names, without the rest of its plugin: that copies every statement's tree and every
+ * row.
+ */
 class Names extends CamelCasePlugin {
   toSnakeCase(name: string): string {
     return this.snakeCase(name)
@@ -18,7 +21,10 @@ class Names extends CamelCasePlugin {
 
 const names = new Names()
 
-/** Writes camelCase identifiers in snake_case. What comes back is renamed once a statement and connection ({@link columnsOf}). */
+/**
+ * Writes camelCase identifiers in snake_case. What comes back is renamed once a statement and connection
+ * ({@link columnsOf}).
+ */
 export class SnakeCaseCompiler extends PostgresQueryCompiler {
   protected override sanitizeIdentifier(identifier: string): string {
     return super.sanitizeIdentifier(names.toSnakeCase(identifier))
@@ -64,7 +70,10 @@ const ZERO = '0'.charCodeAt(0)
 const OFFSET_LENGTH = '+00'.length
 const parseAnyTimestamp = pg.types.getTypeParser(TIMESTAMPTZ, 'text')
 
-/** Reads `2026-11-21 08:22:57.123456+00`, which sign_in makes sure of, and leaves anything else to the general parser. */
+/**
+ * Reads `2026-11-21 08:22:57.123456+00`, which sign_in makes sure of, and leaves anything else to the general
+ * parser.
+ */
 export function parseTimestamp(text: string): unknown {
   const year = digitsAt(text, 0) * 100 + digitsAt(text, 2)
   // Date.UTC takes years below 100 for those of the twentieth century.

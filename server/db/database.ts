@@ -125,7 +125,10 @@ export function publicDatabase(pool: LoginPool, scope: Omit<PublicScope, 'creden
   return kysely(pool, { ...scope, credential: null })
 }
 
-/** A database whose statements travel with the scope of the surrounding {@link withScope}, and throw without one. */
+/**
+ * A database whose statements travel with the scope of the surrounding {@link withScope}, and throw without
+ * one.
+ */
 export function ambientDatabase(pool: LoginPool): Kysely<DB> {
   return kysely(pool, null)
 }
@@ -141,7 +144,10 @@ export async function signIn(pool: LoginPool, scope: StatementScope): Promise<Id
   }
 }
 
-/** Notes that the scope's credential was used. Not part of the statement it was used for, which may be read-only. */
+/**
+ * Notes that the scope's credential was used. Not part of the statement it was used for, which may be
+ * read-only.
+ */
 export async function touchCredential(db: Database): Promise<void> {
   await db.selectNoFrom(sql`app.touch_credential()`.as('touched')).execute()
 }

@@ -1,8 +1,8 @@
 import pg from 'pg'
 import { AppError, REASONS, type Reason } from '#server/rpc/errors.ts'
 
-// SQLSTATE codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
-// RH001, RH403, RH409 and RH429 are our own: app.refuse, app.open_task_secrets, app.extend_lease and app.take_quota raise them.
+// SQLSTATE codes: https://www.postgresql.org/docs/current/errcodes-appendix.html RH001, RH403, RH409 and
+// RH429 are our own: app.refuse, app.open_task_secrets, app.extend_lease and app.take_quota raise them.
 
 function hasCode(error: unknown, code: string): boolean {
   return error instanceof pg.DatabaseError && error.code === code
@@ -28,7 +28,10 @@ export function isCheckViolation(error: unknown): boolean {
   return hasCode(error, '23514')
 }
 
-/** True where a transaction lost against another and may be tried again: serialization (40001) or deadlock (40P01). */
+/**
+ * True where a transaction lost against another and may be tried again: serialization (40001) or deadlock
+ * (40P01).
+ */
 export function isSerializationFailure(error: unknown): boolean {
   return hasCode(error, '40001') || hasCode(error, '40P01')
 }
@@ -100,7 +103,10 @@ const UNIQUE_MESSAGES: Readonly<Record<string, string>> = {
 const RETRY_MS = 1_000
 const FAULT_RETRY_MS = 30_000
 
-/** What one of our functions refused: its message is the reason, its detail a sentence, its hint perhaps when to try again. */
+/**
+ * What one of our functions refused: its message is the reason, its detail a sentence, its hint perhaps when
+ * to try again.
+ */
 function toRefusal(error: pg.DatabaseError): AppError | null {
   const { message, detail, hint } = error
   if (!Object.hasOwn(REASONS, message)) return null
@@ -111,8 +117,9 @@ function toRefusal(error: pg.DatabaseError): AppError | null {
 }
 
 /**
- * Turns what the database refused into an expected failure, or returns null for what nobody expects. Constraints are
- * translated here once, by name; a room adds its own wording only where the name does not say enough.
+ * Turns what the database refused into an expected failure, or returns null for what nobody expects.
+ * Constraints are translated here once, by name; a room adds its own wording only where the name does not say
+ * enough.
  */
 export function toAppError(error: unknown): AppError | null {
   if (error instanceof AppError) return error
@@ -145,7 +152,8 @@ export function toAppError(error: unknown): AppError | null {
       }
       return new AppError('not_found', 'what this refers to was not found', { cause: error })
     case '42501':
-      // A row that a policy's `with check` refused names an organization that is not the caller's; anything else is our bug.
+      // A row that a policy's `with check` refused names an organization that is not the caller's; anything
+      // else is our bug.
       if (error.routine !== 'ExecWithCheckOptions') return null
       return new AppError('not_a_member', SIGN_IN_MESSAGES.not_a_member, { cause: error })
     case '23514':
@@ -197,8 +205,8 @@ export function toAppError(error: unknown): AppError | null {
 const OPERATORS = /^(53[01]00|58)/
 
 /**
- * Whether a SQLSTATE is a server's that can't work just now: no connection (08), insufficient resources (53), going down or coming
- * up (57P), a failure of the system below it (58), or read-only, as a standby is.
+ * Whether a SQLSTATE is a server's that can't work just now: no connection (08), insufficient resources (53),
+ * going down or coming up (57P), a failure of the system below it (58), or read-only, as a standby is.
  */
 export function isServerDown(code: string | undefined): boolean {
   return /^(08|53|57P|58)|^25006$/.test(code ?? '')

@@ -35,9 +35,10 @@ interface Reply {
 }
 
 /**
- * Several statements in one packet, with one Sync behind them. Postgres runs what lies before a Sync as one implicit
- * transaction, so what the first statement sets for the transaction reaches the others and is gone afterwards; the first
- * error skips the rest. Always the extended protocol: a statement without values, too, has the others in front of it.
+ * Several statements in one packet, with one Sync behind them. Postgres runs what lies before a Sync as one
+ * implicit transaction, so what the first statement sets for the transaction reaches the others and is gone
+ * afterwards; the first error skips the rest. Always the extended protocol: a statement without values, too,
+ * has the others in front of it.
  *
  * pg calls the handlers in the order of the replies. Source:
  * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
@@ -87,7 +88,8 @@ export class Exchange implements Submittable {
         name = statementName(step.sql)
         const evicted = this.#prepared.evict()
         if (evicted) wire.close({ type: 'S', name: evicted })
-        // An earlier attempt may have prepared it and failed afterwards; closing what does not exist is no error.
+        // An earlier attempt may have prepared it and failed afterwards; closing what does not exist is no
+        // error.
         wire.close({ type: 'S', name })
       }
       wire.parse({ name, text: step.sql })

@@ -1,4 +1,5 @@
-// Pools of one connection, so that what a statement leaves behind meets the next one; for the tests of this folder.
+// Pools of one connection, so that what a statement leaves behind meets the next one; for the tests of this
+// folder.
 import { sql } from 'kysely'
 import pg from 'pg'
 import { isPgbouncer } from '#server/postgres/connection-url.ts'

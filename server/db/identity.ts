@@ -3,8 +3,9 @@ export type CredentialKind = 'session' | 'token' | 'lease'
 declare const signedIn: unique symbol
 
 /**
- * Proof that the database accepted a credential, and whose it is. Every function with an effect outside the database takes
- * one as its first argument, so that forgetting to ask does not compile; only `ctx.identity()` makes them.
+ * Proof that the database accepted a credential, and whose it is. Every function with an effect outside the
+ * database takes one as its first argument, so that forgetting to ask does not compile; only `ctx.identity()`
+ * makes them.
  */
 export interface Identity {
   readonly [signedIn]: true
@@ -34,7 +35,10 @@ export function identityOf(row: SignInRow): Identity {
 const MAX_KNOWN = 10_000
 const users = new Map<string, string>()
 
-/** Remembers whose credential it was, to share connections out by user. Nothing else may believe it: it can be out of date. */
+/**
+ * Remembers whose credential it was, to share connections out by user. Nothing else may believe it: it can be
+ * out of date.
+ */
 export function noteUser(credential: string, { userId }: SignInRow): void {
   if (typeof userId !== 'string' || users.get(credential) === userId) return
   if (users.size >= MAX_KNOWN) users.clear()

@@ -4,8 +4,8 @@ let lastMs = 0
 let counter = 0
 
 /**
- * A UUIDv7 like those of `app.new_id()`, for a row whose id must be known before it is inserted. Ids of one process ascend,
- * also when its clock goes back (RFC 9562, section 6.2, method 1).
+ * A UUIDv7 like those of `app.new_id()`, for a row whose id must be known before it is inserted. Ids of one
+ * process ascend, also when its clock goes back (RFC 9562, section 6.2, method 1).
  */
 export function newId(now = Date.now()): string {
   const bytes = randomBytes(16)

@@ -5,8 +5,8 @@ export interface Page<T> {
 }
 
 /**
- * Makes a page of `rows`, of which one more than `limit` was read to learn whether another page follows. `keyOf` gives the
- * sort key of a row, which is its cursor.
+ * Makes a page of `rows`, of which one more than `limit` was read to learn whether another page follows.
+ * `keyOf` gives the sort key of a row, which is its cursor.
  */
 export function toPage<T>(rows: T[], limit: number, keyOf: (row: T) => string): Page<T> {
   const items = rows.slice(0, limit)
@@ -29,8 +29,8 @@ export function rowsOfPage({ page, pageSize }: { page: number; pageSize: number 
 }
 
 /**
- * Makes a numbered page of rows that each carry the total, counted in the statement that read them. Behind the last page no row
- * carries it, and `count` is asked.
+ * Makes a numbered page of rows that each carry the total, counted in the statement that read them. Behind
+ * the last page no row carries it, and `count` is asked.
  */
 export async function toNumberedPage<R extends { total: number }, T>(
   rows: readonly R[],

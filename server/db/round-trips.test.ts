@@ -18,8 +18,8 @@ import { scopeOf } from '#server/testing/scope.ts'
 import { type Database, scopedDatabase } from './database.ts'
 import type { StatementScope } from './scope.ts'
 
-// A whole server, over HTTP, with a proxy between it and its Postgres. Waiting for the database is most of a call's time, so
-// how often a procedure waits is part of what it promises.
+// A whole server, over HTTP, with a proxy between it and its Postgres. Waiting for the database is most of a
+// call's time, so how often a procedure waits is part of what it promises.
 
 /** What runs more than one statement, each in a round trip of its own. Everything else takes exactly one. */
 const SEVERAL: { readonly [Path in ProcedurePath]?: number | readonly number[] } = {
@@ -104,7 +104,9 @@ beforeEach(() => {
   proxy.take()
 })
 
-/** Makes a call that its case answers so, and returns the round trips that it took until it began to answer. */
+/**
+ * Makes a call that its case answers so, and returns the round trips that it took until it began to answer.
+ */
 async function tripsOf(path: string, { input, owner }: Case, household: Household): Promise<string[]> {
   const { type, permission } = definitionOf(path)
   const { authorization } = permission === 'lease' ? household.lease : household

@@ -10,13 +10,21 @@ export interface StatementScope extends WaitBounds {
   /** What the credential must allow: a scope such as `tasks:read`, `session`, or `any`. */
   readonly permission: string
   readonly isReadOnly: boolean
-  /** How long one statement may run, in milliseconds; less where the budget of the request is used up sooner. */
+  /**
+   * How long one statement may run, in milliseconds; less where the budget of the request is used up sooner.
+   */
   readonly timeoutMs: number
-  /** A transaction that only reads, as slowly as somebody takes what it reads: minutes pass between two statements. */
+  /**
+   * A transaction that only reads, as slowly as somebody takes what it reads: minutes pass between two
+   * statements.
+   */
   readonly isUnhurried?: boolean
   /** Cancels the running statement when it fires, and the wait for a connection. */
   readonly signal?: AbortSignal | undefined
-  /** Called when the credential's last use should be noted; `isSlideDue` says that its session should be prolonged. */
+  /**
+   * Called when the credential's last use should be noted; `isSlideDue` says that its session should be
+   * prolonged.
+   */
   readonly onTouchDue?: ((isSlideDue: boolean) => void) | undefined
 }
 
@@ -39,8 +47,8 @@ export class MissingScopeError extends Error {
 }
 
 /**
- * Runs `fn` so that every statement of the ambient database ({@link file://./database.ts}) in it, and in what it awaits,
- * is made under `scope`. For code that is no procedure: React server components, scripts, jobs.
+ * Runs `fn` so that every statement of the ambient database ({@link file://./database.ts}) in it, and in what
+ * it awaits, is made under `scope`. For code that is no procedure: React server components, scripts, jobs.
  */
 export function withScope<T>(scope: StatementScope, fn: () => T): T {
   return scopes.run(scope, fn)

@@ -2,7 +2,8 @@ import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '#server/testing/database.ts'
 
-// app.follow_deletion on a tree of tables of its own, three levels deep: what a room gets that attaches it to its tables.
+// app.follow_deletion on a tree of tables of its own, three levels deep: what a room gets that attaches it to
+// its tables.
 
 let database: TestDatabase
 let client: pg.Client

@@ -1,9 +1,12 @@
-/** Statements that leave nothing behind on a connection. Everything else, `set` and `prepare` included, is refused unsent. */
+/**
+ * Statements that leave nothing behind on a connection. Everything else, `set` and `prepare` included, is
+ * refused unsent.
+ */
 const HARMLESS = /^[\s(]*(select|insert|update|delete|merge|with|values)\b/i
 
 /**
- * What a query can hide that outlives its transaction or reaches other sessions. Values travel apart from the text, so nothing
- * that a user writes is refused.
+ * What a query can hide that outlives its transaction or reaches other sessions. Values travel apart from the
+ * text, so nothing that a user writes is refused.
  */
 const LASTING = new RegExp(
   [
@@ -24,7 +27,9 @@ const LASTING = new RegExp(
   'i',
 )
 
-/** Thrown for a statement that is neither a query nor a change of rows, or that would outlive its transaction. */
+/**
+ * Thrown for a statement that is neither a query nor a change of rows, or that would outlive its transaction.
+ */
 export class ForbiddenStatementError extends Error {
   constructor() {
     super(

@@ -2,8 +2,9 @@
 export const REQUEST_DEADLINE_MS = 12_000
 
 /**
- * The time that one request may spend waiting for the database, for connections and for statements, however many it makes.
- * Statements that run at the same time count once, and time spent elsewhere (a provider, a file) does not count.
+ * The time that one request may spend waiting for the database, for connections and for statements, however
+ * many it makes. Statements that run at the same time count once, and time spent elsewhere (a provider, a
+ * file) does not count.
  */
 export class TimeBudget {
   readonly #totalMs: number

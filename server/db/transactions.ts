@@ -12,8 +12,9 @@ interface TransactionOptions {
 const FIRST_PAUSE_MS = 5
 
 /**
- * Does `work` in one transaction: commits when it returns, rolls back when it throws. Where the transaction lost against another
- * (a serialization failure or a deadlock) it is done again from its beginning, so `work` has no effect outside the database.
+ * Does `work` in one transaction: commits when it returns, rolls back when it throws. Where the transaction
+ * lost against another (a serialization failure or a deadlock) it is done again from its beginning, so `work`
+ * has no effect outside the database.
  */
 export async function inTransaction<T>(
   db: Kysely<DB>,

@@ -10,7 +10,8 @@ interface CatalogTrigger {
   function: string
 }
 
-// Bits of pg_trigger.tgtype: https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_trigger.h
+// Bits of pg_trigger.tgtype:
+// https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_trigger.h
 const READ_TRIGGERS = `
 select
   t.tgname::text as name,

@@ -20,9 +20,9 @@ const WORDS: Readonly<Record<string, string>> = {
 const AZURE_HOST = '168.63.129.16'
 
 /**
- * Why a request on a user's behalf must not go to this address, in words that follow "is"; null for the public internet.
- * Only what is known to be public passes: an IPv6 address outside 2000::/3 or in a transition range does not, unless it stands
- * for an IPv4 address (mapped, NAT64) that does.
+ * Why a request on a user's behalf must not go to this address, in words that follow "is"; null for the
+ * public internet. Only what is known to be public passes: an IPv6 address outside 2000::/3 or in a
+ * transition range does not, unless it stands for an IPv4 address (mapped, NAT64) that does.
  */
 export function whyNotPublic(address: string): string | null {
   if (isIP(address) === 0) return 'not an IP address'
@@ -35,7 +35,8 @@ export function whyNotPublic(address: string): string | null {
   return parsed instanceof ipaddr.IPv6 && !isGlobalUnicast(parsed) ? 'a reserved address' : null
 }
 
-// ipaddr.js reads ::10.0.0.1 as if it were ::ffff:10.0.0.1; a URL writes an address with neither dots nor a zone.
+// ipaddr.js reads ::10.0.0.1 as if it were ::ffff:10.0.0.1; a URL writes an address with neither dots nor a
+// zone.
 function inDigits(address: string): string {
   return new URL(`http://[${address.replace(/%.*$/, '')}]`).hostname.slice(1, -1)
 }

@@ -10,10 +10,11 @@ export type Resolve = (hostname: string) => Promise<readonly LookupAddress[]>
 const systemResolve: Resolve = hostname => dns.lookup(hostname, { all: true })
 
 /**
- * Opens connections to public addresses only. A name's addresses are checked where they are used: the connection goes to one of
- * the addresses that were checked, and is looked at once more when it stands, so an answer that changes between two lookups
- * gains nothing. A name with any address that is not public is refused as a whole, in the words of one that does not exist: a
- * caller must not learn what the names of this network stand for.
+ * Opens connections to public addresses only. A name's addresses are checked where they are used: the
+ * connection goes to one of the addresses that were checked, and is looked at once more when it stands, so an
+ * answer that changes between two lookups gains nothing. A name with any address that is not public is
+ * refused as a whole, in the words of one that does not exist: a caller must not learn what the names of this
+ * network stand for.
  */
 export function createPublicConnector(
   timeoutMs: number,

@@ -1,6 +1,9 @@
 export type OutgoingFailure = 'refused' | 'unreachable' | 'timeout' | 'too_large'
 
-/** A request that got no whole answer. Its sentence names at most the host: a URL's path and query may hold secrets. */
+/**
+ * A request that got no whole answer. Its sentence names at most the host: a URL's path and query may hold
+ * secrets.
+ */
 export class OutgoingError extends Error {
   override readonly name = 'OutgoingError'
   readonly kind: OutgoingFailure
@@ -38,7 +41,10 @@ const CODES: Readonly<Record<string, string>> = {
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'has a certificate of an unknown issuer',
 }
 
-/** What made fetch or its body fail, as an OutgoingError. Nothing of the original text is kept: it may quote the request. */
+/**
+ * What made fetch or its body fail, as an OutgoingError. Nothing of the original text is kept: it may quote
+ * the request.
+ */
 export function outgoingError(error: unknown, host: string): OutgoingError {
   for (const cause of causes(error)) {
     if (cause instanceof OutgoingError) return cause

@@ -17,8 +17,8 @@ export interface OutgoingOptions {
 
 export interface Outgoing {
   /**
-   * Like the global fetch, except that redirects are answers and never followed (whoever follows one asks again, and is checked
-   * again), bodies to send are text, and every failure is an OutgoingError.
+   * Like the global fetch, except that redirects are answers and never followed (whoever follows one asks
+   * again, and is checked again), bodies to send are text, and every failure is an OutgoingError.
    */
   fetch(url: string | URL, init?: RequestInit): Promise<Response>
   /** Ends all connections and answers under way. */
@@ -30,7 +30,10 @@ const MAX_RESPONSE_BYTES = 4 * 1024 * 1024
 const CONNECTIONS_PER_ORIGIN = 8
 const BODILESS = [101, 103, 204, 205, 304]
 
-/** Requests to addresses that users typed. The operator's own addresses (a provider's API, SMTP) do not need it. */
+/**
+ * Requests to addresses that users typed. The operator's own addresses (a provider's API, SMTP) do not need
+ * it.
+ */
 export function createOutgoingFetch(options: OutgoingOptions): Outgoing {
   const { allowPrivate, deadlineMs = DEADLINE_MS, maxResponseBytes = MAX_RESPONSE_BYTES, resolve } = options
   const agent = new Agent({

@@ -29,7 +29,8 @@ export function sendCancelRequest(
     resolve()
   })
   wire.on('error', () => {})
-  // The other side ends the connection when it has dealt with the request. A pooler forgets the request of who leaves first.
+  // The other side ends the connection when it has dealt with the request. A pooler forgets the request of
+  // who leaves first.
   wire.connectLike(busy, () => wire.cancel(processID, secretKey))
   return promise
 }

@@ -1,8 +1,9 @@
 import type { ClientBase } from 'pg'
 
 /**
- * Functions of Postgres' own that everyone may execute, and what a login could do with them: keep data outside of all tables, hold
- * the locks that migrations take, end the statements of other callers, watch how much others do.
+ * Functions of Postgres' own that everyone may execute, and what a login could do with them: keep data
+ * outside of all tables, hold the locks that migrations take, end the statements of other callers, watch how
+ * much others do.
  */
 const FUNCTIONS = `
   p.proname ~ '^(lo_.*|loread|lowrite)$'
@@ -17,8 +18,8 @@ const VIEWS = `c.relname ~ '^pg_(stat|statio)_(?!xact_)' and c.relkind = 'v'`
 const TRUSTED = 'pg_database_owner, pg_monitor, pg_signal_backend'
 
 /**
- * Closes to everyone in this database what no program of an application's needs. Only a superuser may: for another owner this does
- * nothing, and docs/security.md says what stays open. Safe to run again.
+ * Closes to everyone in this database what no program of an application's needs. Only a superuser may: for
+ * another owner this does nothing, and docs/security.md says what stays open. Safe to run again.
  */
 export async function closeCatalog(owner: Pick<ClientBase, 'query'>): Promise<void> {
   const { rows } = await owner.query<{ statement: string }>(

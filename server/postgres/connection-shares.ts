@@ -28,9 +28,10 @@ interface Waiter extends Claimant {
 const MAX_WAITING_PER_CALLER = 200
 
 /**
- * Shares the connections of a pool out, so that callers who wait for a lock leave some to the others. A caller holds at most
- * half of what the others leave, and two at least, since a transaction may need a second; statements that write leave a
- * fifth of the pool, and one connection at least, to those that only read. Within that, first come, first served.
+ * Shares the connections of a pool out, so that callers who wait for a lock leave some to the others. A
+ * caller holds at most half of what the others leave, and two at least, since a transaction may need a
+ * second; statements that write leave a fifth of the pool, and one connection at least, to those that only
+ * read. Within that, first come, first served.
  */
 export class ConnectionShares {
   readonly #size: number
@@ -52,9 +53,12 @@ export class ConnectionShares {
     return this.#queue.size
   }
 
-  /** Resolves with what gives the connection back. Throws {@link NoConnectionError}, or the signal's reason. */
+  /**
+   * Resolves with what gives the connection back. Throws {@link NoConnectionError}, or the signal's reason.
+   */
   async take(claimant: Claimant = {}): Promise<() => void> {
-    // Nobody overtakes a caller who waits and could go on: whoever could, went on when the last connection came back.
+    // Nobody overtakes a caller who waits and could go on: whoever could, went on when the last connection
+    // came back.
     if (!this.#mayHold(claimant)) await this.#wait(claimant)
     else this.#hold(claimant)
     let isHeld = true

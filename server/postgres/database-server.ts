@@ -17,11 +17,16 @@ export interface DatabaseServer {
 
 export interface OpenDatabaseServerOptions {
   log?: (line: string) => void
-  /** Uses the embedded server that another process runs on the same directory, instead of refusing to start. */
+  /**
+   * Uses the embedded server that another process runs on the same directory, instead of refusing to start.
+   */
   share?: boolean
 }
 
-/** Starts the embedded Postgres, or names the server that the configuration names; that one is not contacted yet. */
+/**
+ * Starts the embedded Postgres, or names the server that the configuration names; that one is not contacted
+ * yet.
+ */
 export async function openDatabaseServer(
   config: Pick<Config, 'database' | 'dataDir'>,
   { log = () => {}, share = false }: OpenDatabaseServerOptions = {},

@@ -9,14 +9,21 @@ import { isPgbouncer } from './connection-url.ts'
 import { LoginPool } from './login-pool.ts'
 import { toPgConfig } from './postgres-client.ts'
 
-// A server whose link froze in the middle of a transaction, and what its locked row costs those who come by another server.
+// A server whose link froze in the middle of a transaction, and what its locked row costs those who come by
+// another server.
 
 vi.setConfig({ testTimeout: 60_000 })
 
-/** What nobody waits for whose statements are none of the stuck ones. Without a bound it would be five seconds, and an error. */
+/**
+ * What nobody waits for whose statements are none of the stuck ones. Without a bound it would be five
+ * seconds, and an error.
+ */
 const SOON_MS = 3_000
 
-/** No more than what the suite's pooler lends: a process that asks for more waits for it in the pooler, which knows no shares. */
+/**
+ * No more than what the suite's pooler lends: a process that asks for more waits for it in the pooler, which
+ * knows no shares.
+ */
 const POOL_SIZE = 4
 
 let house: House
@@ -31,7 +38,10 @@ beforeAll(async () => {
 })
 afterAll(() => house.close())
 
-/** Locks a row of a task as a transaction of the server's does, over a link that then carries nothing any more. */
+/**
+ * Locks a row of a task as a transaction of the server's does, over a link that then carries nothing any
+ * more.
+ */
 async function lockOverFrozenLink(owner: Actor, taskId: string) {
   const url = house.database.directUrls.api
   const network = await startNetwork(url)

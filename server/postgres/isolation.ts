@@ -22,8 +22,9 @@ export class IsolationError extends Error {
 }
 
 /**
- * Looks for what would let a serving login see or change more than its caller may. Reads the system catalog and nothing else,
- * so that any login can run it; an empty answer says that row-level security stands between users, not that policies are right.
+ * Looks for what would let a serving login see or change more than its caller may. Reads the system catalog
+ * and nothing else, so that any login can run it; an empty answer says that row-level security stands between
+ * users, not that policies are right.
  */
 export async function findIsolationProblems(reader: CatalogReader): Promise<IsolationProblem[]> {
   const problems: IsolationProblem[] = []

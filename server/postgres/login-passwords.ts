@@ -20,8 +20,8 @@ interface WantedPassword {
 }
 
 /**
- * Gives the login its password if it has none that is in use: a role that may not log in yet, as migrations create it, has none.
- * Throws {@link LoginSetupError} where it has another one.
+ * Gives the login its password if it has none that is in use: a role that may not log in yet, as migrations
+ * create it, has none. Throws {@link LoginSetupError} where it has another one.
  */
 export async function ensurePassword(owner: Client, ownerUrl: string, wanted: WantedPassword): Promise<void> {
   const { login, password } = wanted
@@ -98,7 +98,10 @@ async function readRole(owner: Client, login: Login): Promise<Role> {
   return role
 }
 
-/** Two installations that start at once on a new server: the second one finds the password of the first in use. */
+/**
+ * Two installations that start at once on a new server: the second one finds the password of the first in
+ * use.
+ */
 async function changeUnlessInUse(
   owner: Client,
   {
@@ -112,7 +115,8 @@ async function changeUnlessInUse(
   await owner.query('begin')
   try {
     if (!mayReplace) {
-      // Changes nothing, and locks the role's row against other databases' owners until the end of the transaction.
+      // Changes nothing, and locks the role's row against other databases' owners until the end of the
+      // transaction.
       await owner.query(`alter role ${login} connection limit ${connectionLimit}`)
       const { canLogIn: isInUse } = await readRole(owner, login)
       if (isInUse && !canLogIn)
@@ -150,7 +154,9 @@ async function tryLogin(url: string): Promise<LoginFailure | null> {
   }
 }
 
-/** What Postgres stores for a password under SCRAM-SHA-256 (RFC 5803); it takes it in place of the password. */
+/**
+ * What Postgres stores for a password under SCRAM-SHA-256 (RFC 5803); it takes it in place of the password.
+ */
 export function scramVerifier(password: string, salt = randomBytes(16), iterations = 4096): string {
   const salted = pbkdf2Sync(password, salt, iterations, 32, 'sha256')
   const keyOf = (name: string) => createHmac('sha256', salted).update(name).digest()
@@ -162,7 +168,8 @@ export function scramVerifier(password: string, salt = randomBytes(16), iteratio
 /** Postgres's code for "tuple concurrently updated" or "deleted", in whatever language it says so. */
 const RACE = 'XX000'
 
-// Several databases of a cluster may change the same role, or one database's grants, at once; Postgres lets one win.
+// Several databases of a cluster may change the same role, or one database's grants, at once; Postgres lets
+// one win.
 export async function retryConcurrent(change: () => Promise<unknown>): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {

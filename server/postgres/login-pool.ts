@@ -66,8 +66,9 @@ export class LoginPool {
   }
 
   /**
-   * Checks a connection out, within the share of its caller. It must be released. Throws {@link CallerBusyError} where the
-   * caller's own statements are in the way, and {@link StatementAbortedError} where the caller leaves meanwhile.
+   * Checks a connection out, within the share of its caller. It must be released. Throws {@link
+   * CallerBusyError} where the caller's own statements are in the way, and {@link StatementAbortedError}
+   * where the caller leaves meanwhile.
    */
   async checkOut(claimant: Claimant = {}): Promise<LoginConnection> {
     const { budget, signal } = claimant
@@ -119,8 +120,8 @@ export class LoginPool {
 }
 
 /**
- * A connection that breaks while it is checked out fails its statement; without a listener of its own pg would end the
- * process as well.
+ * A connection that breaks while it is checked out fails its statement; without a listener of its own pg
+ * would end the process as well.
  */
 export function outliveBreaks(client: pg.PoolClient): void {
   client.on('error', () => {})
@@ -138,8 +139,8 @@ interface TrackedClient extends pg.PoolClient {
 }
 
 /**
- * Keeps what the server reports of its settings. What sign_in sets for a transaction is reported as well, and reported as it was
- * when the transaction ends; of what is still changed by then, nothing is ours.
+ * Keeps what the server reports of its settings. What sign_in sets for a transaction is reported as well, and
+ * reported as it was when the transaction ends; of what is still changed by then, nothing is ours.
  */
 class ReportingClient extends PostgresClient {
   readonly changed = new Set<string>()
@@ -204,8 +205,8 @@ export class LoginConnection {
 
   /**
    * Sends `steps` in one packet and waits for their replies. Throws pg's DatabaseError as the server sent it
-   * ({@link failedStep} tells which statement it refused); {@link DatabaseUnavailableError} where the connection broke or no
-   * answer came in time; {@link StatementAbortedError} where the signal fired.
+   * ({@link failedStep} tells which statement it refused); {@link DatabaseUnavailableError} where the
+   * connection broke or no answer came in time; {@link StatementAbortedError} where the signal fired.
    */
   async exchange(steps: readonly Step[], bounds: ExchangeBounds): Promise<StepResult[]> {
     const { signal, budget } = bounds
@@ -250,8 +251,8 @@ export class LoginConnection {
 
   release(): void {
     if (this.#cancelling) {
-      // Not before the request is dealt with. A pooler keeps the server of who leaves earlier, and PgBouncer 1.18 ends over it:
-      // https://github.com/pgbouncer/pgbouncer/issues/822
+      // Not before the request is dealt with. A pooler keeps the server of who leaves earlier, and PgBouncer
+      // 1.18 ends over it: https://github.com/pgbouncer/pgbouncer/issues/822
       void this.#cancelling.then(() => this.#return(true))
     } else {
       this.#return(this.#isBroken || this.#tracked.changed.size > 0)
@@ -279,7 +280,8 @@ export class LoginConnection {
       this.#client as unknown as Cancellable,
       this.#options.connection.plan,
     )
-    // The server answers a cancelled statement at once; a network that swallows the request must not keep the caller.
+    // The server answers a cancelled statement at once; a network that swallows the request must not keep the
+    // caller.
     setTimeout(() => this.#giveUp(), GRACE_MS).unref()
   }
 }

@@ -20,8 +20,9 @@ interface StoredSettings {
 }
 
 /**
- * Gives each login its settings in this database, where no setting of the database, the role or the server comes after them.
- * Writes only what is not there yet. Leaves out what the owner may not set: {@link checkLoginSettings} tells whether it matters.
+ * Gives each login its settings in this database, where no setting of the database, the role or the server
+ * comes after them. Writes only what is not there yet. Leaves out what the owner may not set: {@link
+ * checkLoginSettings} tells whether it matters.
  */
 export async function ensureLoginSettings(
   owner: Queryable,
@@ -84,8 +85,9 @@ interface Effective {
 const ESSENTIAL_BOUNDS = ['idle_in_transaction_session_timeout', 'lock_timeout']
 
 /**
- * Compares what the session of a login really has with what it must have. Throws {@link LoginSettingsError}, which names every
- * setting and the statement that mends it; returns a warning for each bound that is missing.
+ * Compares what the session of a login really has with what it must have. Throws {@link LoginSettingsError},
+ * which names every setting and the statement that mends it; returns a warning for each bound that is
+ * missing.
  */
 export async function checkLoginSettings(client: Queryable, login: Login): Promise<string[]> {
   const { required, anyone } = settingsOf(login)

@@ -61,11 +61,12 @@ export interface EnsureLoginsOptions {
 }
 
 /**
- * After migrating: lets the four logins, and nobody else, connect to this database, closes what Postgres opens to everyone where
- * the owner may, and gives the logins their settings here and the
- * passwords that derive from the secret. A login whose URL is overridden keeps its password. What is already so is left alone,
- * so an owner without the right to change it succeeds too. Logins are shared by all databases of a cluster: a password that
- * derives from another secret is another installation's, and throws {@link LoginSetupError} unless it may be replaced.
+ * After migrating: lets the four logins, and nobody else, connect to this database, closes what Postgres
+ * opens to everyone where the owner may, and gives the logins their settings here and the passwords that
+ * derive from the secret. A login whose URL is overridden keeps its password. What is already so is left
+ * alone, so an owner without the right to change it succeeds too. Logins are shared by all databases of a
+ * cluster: a password that derives from another secret is another installation's, and throws {@link
+ * LoginSetupError} unless it may be replaced.
  */
 export async function ensureLogins(
   ownerUrl: string,
@@ -92,8 +93,8 @@ export async function ensureLogins(
 }
 
 /**
- * Before migrating: throws {@link LoginSetupError} where {@link ensureLogins} would find a password that is in use and derives from
- * another secret. Changes nothing.
+ * Before migrating: throws {@link LoginSetupError} where {@link ensureLogins} would find a password that is
+ * in use and derives from another secret. Changes nothing.
  */
 export async function checkLogins(
   ownerUrl: string,

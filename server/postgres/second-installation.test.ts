@@ -78,7 +78,8 @@ describe('beside an installation that serves', () => {
   let first: RunningServer
 
   beforeAll(async () => {
-    // A check that builds the migrations in a scratch database creates the logins, too, and gives them no password.
+    // A check that builds the migrations in a scratch database creates the logins, too, and gives them no
+    // password.
     expect(await migrate(['verify'], environment('rowhouse'))).toMatchObject({ code: 0 })
     first = await start('rowhouse')
   }, 120_000)

@@ -1,8 +1,9 @@
 import type { ClientBase } from 'pg'
 import type { Login } from './login-names.ts'
 
-// Settings of the server, a database or a role change what a statement means: how a date is written, whether `= null` is
-// `is null`, whether triggers fire. A setting of a role in one database beats all of those, so each login has ours there.
+// Settings of the server, a database or a role change what a statement means: how a date is written, whether
+// `= null` is `is null`, whether triggers fire. A setting of a role in one database beats all of those, so
+// each login has ours there.
 
 type Settings = Readonly<Record<string, string>>
 
@@ -26,13 +27,18 @@ const REQUIRED: Settings = {
   default_transaction_deferrable: 'off',
 }
 
-/** Required as well, but only a superuser may set them. A name with a dot exists once its language is loaded. */
+/**
+ * Required as well, but only a superuser may set them. A name with a dot exists once its language is loaded.
+ */
 const REQUIRED_OF_SUPERUSERS: Settings = {
   session_replication_role: 'origin',
   'plpgsql.variable_conflict': 'error',
 }
 
-/** Differ from server to server. No statement of ours depends on them; one that comes to does so everywhere alike. */
+/**
+ * Differ from server to server. No statement of ours depends on them; one that comes to does so everywhere
+ * alike.
+ */
 const ALIKE_EVERYWHERE: Settings = {
   TimeZone: 'UTC',
   lc_monetary: 'C',
@@ -62,7 +68,8 @@ const BOUNDS: Settings = {
   idle_in_transaction_session_timeout: IDLE_TRANSACTION_TIMEOUT,
   transaction_timeout: '1min',
   idle_session_timeout: '0',
-  // A host that is gone is noticed within half a minute, and a client that closed while its statement waits in two seconds.
+  // A host that is gone is noticed within half a minute, and a client that closed while its statement waits
+  // in two seconds.
   tcp_keepalives_idle: '10',
   tcp_keepalives_interval: '5',
   tcp_keepalives_count: '3',
@@ -78,7 +85,9 @@ const LOGIN_BOUNDS: Partial<Record<Login, Settings>> = {
   rowhouse_auth: { idle_in_transaction_session_timeout: '10s' },
 }
 
-/** What an owner's session may not inherit from its role or database while it migrates or reads the catalog. */
+/**
+ * What an owner's session may not inherit from its role or database while it migrates or reads the catalog.
+ */
 const OWNERS: Settings = {
   ...REQUIRED,
   check_function_bodies: 'on',
@@ -97,7 +106,10 @@ export function assignment(name: string, value: string): string {
   return `${name} to ${name === 'search_path' ? value : `'${value}'`}`
 }
 
-/** Makes a session of the owner's, past any pooler, independent of what its role, database and server are set to. */
+/**
+ * Makes a session of the owner's, past any pooler, independent of what its role, database and server are set
+ * to.
+ */
 export async function settleOwnerSession(owner: Pick<ClientBase, 'query'>): Promise<void> {
   const statements = Object.entries(OWNERS).map(([name, value]) => `set ${assignment(name, value)}`)
   await owner.query(statements.join('; '))
@@ -125,8 +137,8 @@ const ENTER = `select
     .join(',\n  ')}`
 
 /**
- * In front of a statement that carries no sign-in: what a statement before may have left on a shared connection goes. `$1` is
- * the deadline.
+ * In front of a statement that carries no sign-in: what a statement before may have left on a shared
+ * connection goes. `$1` is the deadline.
  */
 export const ENTER_SYSTEM = `${ENTER},
   pg_catalog.set_config('app.credential', '', true),

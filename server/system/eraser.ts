@@ -4,7 +4,10 @@ import type { Services } from '#server/app/services.ts'
 import type { ErasedBatch } from './system-erasures.ts'
 
 const IDLE_MS = 5_000
-/** A batch takes as many rows as this long allows, so that it holds no lock for longer and stays far from its deadline. */
+/**
+ * A batch takes as many rows as this long allows, so that it holds no lock for longer and stays far from its
+ * deadline.
+ */
 const TARGET_MS = 100
 const FIRST_ROWS = 500
 const MAX_ROWS = 2_000
@@ -36,8 +39,9 @@ export interface Eraser {
 }
 
 /**
- * Deletes the rows of what was removed, a small batch at a time, with a pause after each that is as long as the batch took. Any
- * process may; a batch that fails is tried again later, and one whose process is killed is the next process's.
+ * Deletes the rows of what was removed, a small batch at a time, with a pause after each that is as long as
+ * the batch took. Any process may; a batch that fails is tried again later, and one whose process is killed
+ * is the next process's.
  */
 export function createEraser({ pools: { system }, log }: Erasing): Eraser {
   const counts = { open: 0, rows: 0, finished: 0, failures: 0 }
@@ -119,7 +123,10 @@ function nextLimit(limit: number, tookMs: number): number {
   return Math.max(1, Math.min(MAX_ROWS, Math.round(limit * factor)))
 }
 
-/** Deletes what is little, so that nothing is left of it when the removal answers. Never throws: the rest is left to the eraser. */
+/**
+ * Deletes what is little, so that nothing is left of it when the removal answers. Never throws: the rest is
+ * left to the eraser.
+ */
 export async function eraseAtOnce(
   { pools: { system }, log }: Erasing,
   jobs: readonly string[],

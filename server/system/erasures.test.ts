@@ -3,7 +3,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { eraseEverything } from '#server/rooms/account/erasure-fixture.ts'
 import { createActor, type House, openHouse } from '#server/testing/actors.ts'
 
-// The order in which a removal's rows are deleted comes from the catalog, and covers whatever refers to what is removed.
+// The order in which a removal's rows are deleted comes from the catalog, and covers whatever refers to what
+// is removed.
 
 let house: House
 let owner: pg.Pool

@@ -14,7 +14,8 @@ import {
 import { refusalOf } from '#server/testing/refusal.ts'
 import { sweep } from './sweep.ts'
 
-// What follows a removed row that can be restored, where it is more than one statement has time for; and sweeps of as much.
+// What follows a removed row that can be restored, where it is more than one statement has time for; and
+// sweeps of as much.
 
 const MANY = 3_000
 

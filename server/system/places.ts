@@ -15,8 +15,8 @@ export const DEFAULT_PLACE_LIMITS: PlaceLimits = Object.freeze({ streams: 100, u
 
 export interface Places {
   /**
-   * Takes one of a user's places. Returns a function that gives it back, once, however often it is called. Throws `rate_limited`
-   * where the user holds as many as a user may.
+   * Takes one of a user's places. Returns a function that gives it back, once, however often it is called.
+   * Throws `rate_limited` where the user holds as many as a user may.
    */
   take(kind: PlaceKind, userId: string): Promise<() => void>
   /** Gives back whatever this process holds. Safe to call twice. */
@@ -51,8 +51,9 @@ interface Holder {
 }
 
 /**
- * Counts what users hold in this process, and announces it to the others. Whoever takes a place waits for one statement, which
- * those who come meanwhile share; giving one back waits for nothing. Connects to nothing before the first place is taken.
+ * Counts what users hold in this process, and announces it to the others. Whoever takes a place waits for one
+ * statement, which those who come meanwhile share; giving one back waits for nothing. Connects to nothing
+ * before the first place is taken.
  */
 export function createPlaces({ system, limits }: PlacesOptions): Places {
   const most: PlaceLimits = { ...DEFAULT_PLACE_LIMITS, ...limits }
@@ -121,7 +122,10 @@ export function createPlaces({ system, limits }: PlacesOptions): Places {
     }
   }
 
-  /** False for a failure, which the next renewal makes good; until then, an announcement stops to count by itself. */
+  /**
+   * False for a failure, which the next renewal makes good; until then, an announcement stops to count by
+   * itself.
+   */
   async function announce(changed: readonly Holder[]): Promise<boolean> {
     for (const holder of changed) holder.isChanged = false
     const names = changed.map(({ name }) => name)

@@ -41,7 +41,10 @@ export interface StreamState {
   readonly lastEventSeq: number
 }
 
-/** Why the caller of the n-th stream is refused, or the task's state; both null where there is no such task for them. */
+/**
+ * Why the caller of the n-th stream is refused, or the task's state; both null where there is no such task
+ * for them.
+ */
 export type WatchedStreamState =
   | ({ readonly n: number; readonly refusal: null } & StreamState)
   | {
@@ -53,8 +56,8 @@ export type WatchedStreamState =
     }
 
 /**
- * Work that no user's request carries. The login behind it reads no table; it may execute a few functions, which the methods
- * here name.
+ * Work that no user's request carries. The login behind it reads no table; it may execute a few functions,
+ * which the methods here name.
  */
 export class SystemDatabase {
   readonly #pool: LoginPool
@@ -83,7 +86,10 @@ export class SystemDatabase {
     return new SystemDatabase(this.#pool, bounds)
   }
 
-  /** Lets a key through once its wait is over, and doubles the next one; returns 0 then, else the seconds that are left. */
+  /**
+   * Lets a key through once its wait is over, and doubles the next one; returns 0 then, else the seconds that
+   * are left.
+   */
   async takeTurn(key: string, firstSeconds: number, longestSeconds: number): Promise<number> {
     const [row] = await this.#call('select app.take_turn($1, $2, $3) as seconds', [
       key,
@@ -93,7 +99,10 @@ export class SystemDatabase {
     return Number(row?.seconds)
   }
 
-  /** Counts one call under `key` and tells whether it is within `limit` for the window; the same over all processes. */
+  /**
+   * Counts one call under `key` and tells whether it is within `limit` for the window; the same over all
+   * processes.
+   */
   async takeRateLimit(
     key: string,
     limit: number,
@@ -108,8 +117,8 @@ export class SystemDatabase {
   }
 
   /**
-   * Claims a task for a worker of the operator's, over all users in turn: `afterUserId` is the one who was served last. Null
-   * where no task waits.
+   * Claims a task for a worker of the operator's, over all users in turn: `afterUserId` is the one who was
+   * served last. Null where no task waits.
    */
   async claimTask(
     claim: { worker: string; leaseSeconds: number; credentialHash: Buffer },
@@ -124,7 +133,10 @@ export class SystemDatabase {
     return row?.taskId ? (row as { userId: string; taskId: string; expiresAt: Date }) : null
   }
 
-  /** Ends a batch of leases that have lapsed and of tasks past their maximum duration; returns the tasks concerned. */
+  /**
+   * Ends a batch of leases that have lapsed and of tasks past their maximum duration; returns the tasks
+   * concerned.
+   */
   async sweepLeases(): Promise<{ userId: string; taskId: string }[]> {
     return (await this.#call('select * from app.sweep_leases()', [])) as { userId: string; taskId: string }[]
   }
@@ -135,7 +147,10 @@ export class SystemDatabase {
     return row?.userId ? (row as { userId: string; organizationId: string | null }) : null
   }
 
-  /** Keeps the check value of a key that has none, unless another key in use is not among `keyIds`; returns all of them. */
+  /**
+   * Keeps the check value of a key that has none, unless another key in use is not among `keyIds`; returns
+   * all of them.
+   */
   async keepKeyringCheck(
     value: string,
     keyIds: readonly string[],
@@ -144,7 +159,10 @@ export class SystemDatabase {
     return (await this.#call(sql, [value, keyIds])) as { keyId: string; value: string }[]
   }
 
-  /** Tells every process that listens; in a commit of its own that waits for no disk, since nothing is written. */
+  /**
+   * Tells every process that listens; in a commit of its own that waits for no disk, since nothing is
+   * written.
+   */
   async notify(payloads: readonly string[]): Promise<void> {
     await this.#call(
       `select pg_notify('rowhouse', payload) from unnest($1::text[]) payload
@@ -153,7 +171,10 @@ export class SystemDatabase {
     )
   }
 
-  /** Asks for all streams at once whether their callers may still read, and how far their tasks are. Numbered from 1. */
+  /**
+   * Asks for all streams at once whether their callers may still read, and how far their tasks are. Numbered
+   * from 1.
+   */
   async checkStreams(streams: readonly WatchedStream[]): Promise<WatchedStreamState[]> {
     const rows = await this.#call('select * from app.check_streams($1, $2, $3)', [
       streams.map(stream => stream.credential),
@@ -164,16 +185,17 @@ export class SystemDatabase {
   }
 
   /**
-   * Keeps a connection for the user whose session the credential is, and returns false where it was to replace one that is gone.
-   * Throws {@link SignInError}, and a unique violation where the user has such a connection.
+   * Keeps a connection for the user whose session the credential is, and returns false where it was to
+   * replace one that is gone. Throws {@link SignInError}, and a unique violation where the user has such a
+   * connection.
    */
   storeConnection(credential: string, connection: ConsentedConnection): Promise<boolean> {
     return storeConnection(this.#call, credential, connection)
   }
 
   /**
-   * Stores the sealed tokens that a refresh led to, for whoever holds its claim, and ends the claim. Returns their version; null
-   * where the claim or the connection is gone.
+   * Stores the sealed tokens that a refresh led to, for whoever holds its claim, and ends the claim. Returns
+   * their version; null where the claim or the connection is gone.
    */
   storeRefreshedTokens(claim: RefreshClaim, tokens: RefreshedTokens): Promise<number | null> {
     return storeRefreshedTokens(this.#call, claim, tokens)
@@ -185,8 +207,8 @@ export class SystemDatabase {
   }
 
   /**
-   * Announces for half a minute how many places of each name a process holds. When it takes more, tells how many the other
-   * processes hold of the same, by name.
+   * Announces for half a minute how many places of each name a process holds. When it takes more, tells how
+   * many the other processes hold of the same, by name.
    */
   async holdPlaces(
     processId: string,
@@ -209,8 +231,8 @@ export class SystemDatabase {
   }
 
   /**
-   * Stores a delivery with an event for each active connection that it names, in one statement; a copy of one that is stored
-   * does nothing.
+   * Stores a delivery with an event for each active connection that it names, in one statement; a copy of one
+   * that is stored does nothing.
    */
   receiveWebhook(webhook: ReceivedWebhook): Promise<{ isNew: boolean; eventCount: number }> {
     return receiveWebhook(this.#call, webhook)
@@ -221,7 +243,10 @@ export class SystemDatabase {
     return claimWebhookEvents(this.#call, { limit, claimSeconds, maxAttempts })
   }
 
-  /** Makes an event's effect and calls it processed, both or neither. False where it is at another attempt by now. */
+  /**
+   * Makes an event's effect and calls it processed, both or neither. False where it is at another attempt by
+   * now.
+   */
   processWebhookEvent(event: ClaimedEvent): Promise<boolean> {
     return processWebhookEvent(this.#call, event)
   }
@@ -236,12 +261,18 @@ export class SystemDatabase {
     return this.#count('select app.sweep_webhooks() as count')
   }
 
-  /** Removes sessions, trusted devices and verifications that expired, a thousand of each at most; returns how many. */
+  /**
+   * Removes sessions, trusted devices and verifications that expired, a thousand of each at most; returns how
+   * many.
+   */
   sweepSignIns(): Promise<number> {
     return this.#count('select app.sweep_sign_ins() as count')
   }
 
-  /** Makes one delta of the many of messages that were finished long ago, of fifty at most; returns of how many. */
+  /**
+   * Makes one delta of the many of messages that were finished long ago, of fifty at most; returns of how
+   * many.
+   */
   foldMessageDeltas(): Promise<number> {
     return this.#count('select app.fold_message_deltas() as count')
   }
@@ -274,8 +305,8 @@ export class SystemDatabase {
   }
 
   /**
-   * Deletes up to `limit` rows that depend on a removed row and, once none is left, the row itself. Null where the job is finished,
-   * or another process is at it.
+   * Deletes up to `limit` rows that depend on a removed row and, once none is left, the row itself. Null
+   * where the job is finished, or another process is at it.
    */
   eraseBatch(id: string, limit: number): Promise<ErasedBatch | null> {
     return eraseBatch(this.#call, id, limit)

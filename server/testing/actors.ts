@@ -1,5 +1,6 @@
-// Who a test is about: users with a session, their API tokens and organizations, made as the database's owner and so without
-// the detour over sign-up. Every actor calls the real router, in this process, under their own credential.
+// Who a test is about: users with a session, their API tokens and organizations, made as the database's owner
+// and so without the detour over sign-up. Every actor calls the real router, in this process, under their own
+// credential.
 
 import { randomBytes, randomUUID } from 'node:crypto'
 import { tmpdir } from 'node:os'
@@ -85,7 +86,9 @@ export async function openHouse(overrides: Partial<Services> = {}, pools: PoolOp
   }
 }
 
-/** What a server would be given, with the test's database behind it and quotas that no test meets by accident. */
+/**
+ * What a server would be given, with the test's database behind it and quotas that no test meets by accident.
+ */
 export function testServices(
   database: Pick<TestDatabase, 'urls'>,
   overrides: Partial<Services> = {},
@@ -145,7 +148,10 @@ export async function createActor(house: House, { name = 'Ada' }: { name?: strin
   return startSession({ house, userId, name, email })
 }
 
-/** Signs an actor in once more: the same user with another session, and their second factor where they have one. */
+/**
+ * Signs an actor in once more: the same user with another session, and their second factor where they have
+ * one.
+ */
 export async function startSession(user: Pick<Actor, 'house' | 'userId' | 'name' | 'email'>): Promise<Actor> {
   const { house, userId, name, email } = user
   const raw = randomBytes(24).toString('base64url')

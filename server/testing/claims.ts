@@ -39,8 +39,8 @@ export async function lapseLease(house: House, taskId: string): Promise<void> {
 }
 
 /**
- * Makes a call, lets it wait for the task's row, and gives the task to another worker meanwhile. Returns what came of the call,
- * and throws if it did not wait.
+ * Makes a call, lets it wait for the task's row, and gives the task to another worker meanwhile. Returns what
+ * came of the call, and throws if it did not wait.
  */
 export function whileTaskChangesHands<T>(house: House, taskId: string, call: () => Promise<T>): Promise<T> {
   return whileWaiting(

@@ -6,8 +6,9 @@ export interface CountingProxy {
   /** The same URL, by way of the proxy. All URLs given must name the same server. */
   through(url: string): string
   /**
-   * Every round trip since the last call of this: what was sent without waiting for an answer in between, as the types of its
-   * messages ({@link https://www.postgresql.org/docs/current/protocol-message-formats.html}), such as `PBDES`. Connecting is
+   * Every round trip since the last call of this: what was sent without waiting for an answer in between, as
+   * the types of its messages ({@link
+   * https://www.postgresql.org/docs/current/protocol-message-formats.html}), such as `PBDES`. Connecting is
    * not counted.
    */
   take(): string[]
@@ -81,7 +82,10 @@ function watch(client: Socket, postgres: Socket, onTrip: (trip: RoundTrip) => vo
 
 const HEADER_BYTES = 5
 
-/** Reads the types of the messages that begin in each chunk: a letter, then the length of the rest, itself included. */
+/**
+ * Reads the types of the messages that begin in each chunk: a letter, then the length of the rest, itself
+ * included.
+ */
 function messageReader(): (chunk: Buffer) => string {
   let pending: Buffer = Buffer.alloc(0)
   let skipBytes = 0

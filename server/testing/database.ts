@@ -78,7 +78,8 @@ function describeDatabase(server: TestServer): TestDatabase {
   }
 }
 
-// The template is briefly in use while another worker copies it on servers that copy with a connection of their own.
+// The template is briefly in use while another worker copies it on servers that copy with a connection of
+// their own.
 async function createDatabase(server: TestServer, statements: readonly string[]): Promise<void> {
   await asSuperuser(server, async client => {
     for (const statement of statements) {

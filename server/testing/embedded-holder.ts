@@ -1,4 +1,5 @@
-// A process of its own that runs an embedded Postgres until it is killed, for tests of what a crash leaves behind.
+// A process of its own that runs an embedded Postgres until it is killed, for tests of what a crash leaves
+// behind.
 import { startEmbeddedPostgres } from '#server/postgres/embedded/postgres.ts'
 
 const [dataDir = ''] = process.argv.slice(2)

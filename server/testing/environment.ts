@@ -32,7 +32,7 @@ export interface TestEnvironment {
 }
 
 export function readTestEnvironment(): TestEnvironment {
-  // biome-ignore lint/style/noProcessEnv: these variables choose the suite's server; no configuration of ours knows them.
+  // biome-ignore lint/style/noProcessEnv: these variables choose the suite's server and are in no config file
   const { TEST_DATABASE_URL, TEST_DIRECT_URL, TEST_OWNER, TEST_UPLOAD_MIB } = variables.parse(process.env)
   const directUrl = TEST_DIRECT_URL ?? TEST_DATABASE_URL ?? null
   return {

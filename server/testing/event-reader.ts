@@ -88,8 +88,9 @@ export interface FollowOptions extends Omit<EventReaderOptions, 'lastEventId' | 
 }
 
 /**
- * Follows a stream as a client does who loses connections: every new one resumes behind the last event received. Resolves with
- * the ids received when the server says that the stream has ended; rejects when it says that it failed.
+ * Follows a stream as a client does who loses connections: every new one resumes behind the last event
+ * received. Resolves with the ids received when the server says that the stream has ended; rejects when it
+ * says that it failed.
  */
 export async function followToEnd(options: FollowOptions): Promise<{ ids: number[]; connections: number }> {
   const ids: number[] = []

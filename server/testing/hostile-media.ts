@@ -115,7 +115,10 @@ export function wavOfChunks(count: number): SampleFile {
   }
 }
 
-/** A whole, valid PNG of one colour, in one bit a pixel: 50 million pixels are 6 MB before, and 6 kB behind the compression. */
+/**
+ * A whole, valid PNG of one colour, in one bit a pixel: 50 million pixels are 6 MB before, and 6 kB behind
+ * the compression.
+ */
 export function plainPng(width: number, height: number): SampleFile {
   const head = Buffer.concat([u32(width, height), Buffer.from([1, 0, 0, 0, 0])])
   const rows = Buffer.alloc((1 + Math.ceil(width / 8)) * height)
@@ -163,7 +166,10 @@ export function gifOfFrames(count: number, side = 7_000): SampleFile {
   }
 }
 
-/** Entities of an SVG, each of which is ten of the one before; announced as a PNG, which its server would decode. */
+/**
+ * Entities of an SVG, each of which is ten of the one before; announced as a PNG, which its server would
+ * decode.
+ */
 export function svgOfEntities(count: number): SampleFile {
   const entities = Array.from({ length: count }, (_, index) => {
     const before = `&e${index - 1};`

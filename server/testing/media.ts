@@ -183,7 +183,10 @@ export function pdfFile(): SampleFile {
   return { mediaType: 'document', mimeType: 'application/pdf', fileName: 'paper.pdf', bytes }
 }
 
-/** The description of a video of 320 × 240, 5 seconds long, without its pictures; its table of times has so many entries. */
+/**
+ * The description of a video of 320 × 240, 5 seconds long, without its pictures; its table of times has so
+ * many entries.
+ */
 export function mp4File(times = 1): SampleFile {
   const entry = Buffer.alloc(78)
   entry.writeUInt16BE(1, 6)

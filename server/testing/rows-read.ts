@@ -14,7 +14,10 @@ export function rowsReadBy(actor: Actor, read: (db: Database) => Promise<unknown
     })
 }
 
-/** The connection's count, which goes on from transaction to transaction until the server's statistics take it over. */
+/**
+ * The connection's count, which goes on from transaction to transaction until the server's statistics take it
+ * over.
+ */
 async function rowsCounted(db: Database): Promise<number> {
   const { rows } = await sql<{ count: number }>`
     select sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::int as count

@@ -1,5 +1,5 @@
-// A bucket in this process. s3rver keeps the files but believes every signature, so that what S3 does with one is done here
-// (Signature Version 4), and so is what it does with `if-none-match`.
+// A bucket in this process. s3rver keeps the files but believes every signature, so that what S3 does with
+// one is done here (Signature Version 4), and so is what it does with `if-none-match`.
 
 import { createHash, createHmac } from 'node:crypto'
 import { existsSync } from 'node:fs'

@@ -1,4 +1,5 @@
-// Servers in processes of their own, for whoever looks at what their end, their number or their size does to callers.
+// Servers in processes of their own, for whoever looks at what their end, their number or their size does to
+// callers.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
@@ -59,8 +60,8 @@ export function startServerProcess(options: ServerProcessOptions): Promise<Serve
 }
 
 /**
- * Runs `node` with the arguments of a server, in the environment that is given and nothing else, and resolves when it
- * listens. One that does not start is an error that holds what it said.
+ * Runs `node` with the arguments of a server, in the environment that is given and nothing else, and resolves
+ * when it listens. One that does not start is an error that holds what it said.
  */
 export async function startServerProgram(
   args: readonly string[],

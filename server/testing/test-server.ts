@@ -26,7 +26,10 @@ export interface TestServer {
 
 const OWNER = 'rowhouse_test_owner'
 
-/** Starts or finds the suite's Postgres and prepares the template. The returned function leaves nothing behind. */
+/**
+ * Starts or finds the suite's Postgres and prepares the template. The returned function leaves nothing
+ * behind.
+ */
 export async function openTestServer(): Promise<{ server: TestServer; close(): Promise<void> }> {
   const { owner, ...environment } = readTestEnvironment()
   if (environment.directUrl && isPgbouncer(environment.directUrl)) {
@@ -91,7 +94,8 @@ async function startThrowaway(): Promise<{ url: string; stop(): Promise<void> }>
       autovacuum_naptime: '10min',
     },
   })
-  // A run that is broken off never reaches its end; an exit hook can't wait, so the server is dropped and not stopped.
+  // A run that is broken off never reaches its end; an exit hook can't wait, so the server is dropped and not
+  // stopped.
   const abandon = () => {
     const pid = server.pid()
     if (pid) process.kill(pid, 'SIGQUIT')
@@ -108,8 +112,8 @@ async function startThrowaway(): Promise<{ url: string; stop(): Promise<void> }>
   }
 }
 
-// What a hosted Postgres gives whoever runs migrations: no superuser. On a server that is used again the logins may exist
-// already, created by someone else, whom Postgres 16 would not let this owner stand in for.
+// What a hosted Postgres gives whoever runs migrations: no superuser. On a server that is used again the
+// logins may exist already, created by someone else, whom Postgres 16 would not let this owner stand in for.
 async function createOwner(client: Client): Promise<void> {
   await client.query(
     `do $$ begin

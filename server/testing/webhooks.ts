@@ -45,7 +45,10 @@ export function installationEvent(installationId: string, action: string): Sent 
   return sign('github', JSON.stringify(body), { headers })
 }
 
-/** What tells that access to this workspace, installation or team has ended; null for a provider that tells nobody. */
+/**
+ * What tells that access to this workspace, installation or team has ended; null for a provider that tells
+ * nobody.
+ */
 export function endOf(provider: ProviderName, externalId: string): Sent | null {
   const end = TEST_PROVIDERS[provider].webhook.end(externalId)
   return end && sign(provider, JSON.stringify(end.body), { headers: end.headers ?? {} })

@@ -6,8 +6,9 @@ import type { Json } from '#server/rpc/inputs.ts'
 import type { JsonObject } from './provider.ts'
 
 /**
- * Reads a body as a JSON object that Postgres and our answers can hold: NUL and lone surrogates become U+FFFD, and a member
- * whose name superjson refuses to write gets an underscore behind it. Throws `invalid_input` for anything else.
+ * Reads a body as a JSON object that Postgres and our answers can hold: NUL and lone surrogates become
+ * U+FFFD, and a member whose name superjson refuses to write gets an underscore behind it. Throws
+ * `invalid_input` for anything else.
  */
 export function parsePayload(body: Buffer): JsonObject {
   const text = isUtf8(body) ? body.toString('utf8') : null

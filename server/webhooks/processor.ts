@@ -85,7 +85,10 @@ async function processEvent({ system, log }: ProcessorOptions, event: ClaimedEve
   }
 }
 
-/** Twice as long after every attempt, and less by up to a half, so that what failed together is not tried together. */
+/**
+ * Twice as long after every attempt, and less by up to a half, so that what failed together is not tried
+ * together.
+ */
 export function retryAfterMs(attempt: number, random = Math.random): number | null {
   if (attempt >= MAX_ATTEMPTS) return null
   const delayMs = Math.min(FIRST_RETRY_MS * 2 ** (attempt - 1), LAST_RETRY_MS)

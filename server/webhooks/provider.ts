@@ -36,7 +36,10 @@ export interface JsonObject {
 /** A delivery to store, or the text that a verified question wants for an answer. */
 export type Reading = { readonly delivery: Delivery } | { readonly answer: string }
 
-/** The one shape of `providers/<name>.ts`. What a provider's library does is imported by the first request that needs it. */
+/**
+ * The one shape of `providers/<name>.ts`. What a provider's library does is imported by the first request
+ * that needs it.
+ */
 export interface WebhookProvider {
   /** The variable that holds what the provider signs with. */
   readonly secretVariable: string
@@ -45,11 +48,13 @@ export interface WebhookProvider {
   /** Headers that are stored with a delivery; never a signature. */
   readonly storedHeaders: readonly string[]
   /**
-   * The secret in a payload, of a provider that makes it up itself and sends it, unsigned, before it signs anything. Null for any
-   * other payload.
+   * The secret in a payload, of a provider that makes it up itself and sends it, unsigned, before it signs
+   * anything. Null for any other payload.
    */
   secretIn?(payload: JsonObject): string | null
-  /** Whether the request is the provider's, and recent where the scheme tells. Throws for no input whatsoever. */
+  /**
+   * Whether the request is the provider's, and recent where the scheme tells. Throws for no input whatsoever.
+   */
   verify(request: WebhookRequest, secret: string): Promise<boolean>
   /** Reads a verified request. Throws `invalid_input` where it is not of the provider's documented form. */
   read(request: VerifiedRequest, payload: JsonObject): Reading

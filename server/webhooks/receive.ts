@@ -20,8 +20,9 @@ export interface WebhookServices {
 const MAX_STORED_HEADER = 200
 
 /**
- * Verifies, reads and stores one request, and returns the text of the answer. What it stores is committed by then. A copy of
- * what is stored already, by its id or by its body, is answered alike. Throws `unauthenticated` where the signature is off.
+ * Verifies, reads and stores one request, and returns the text of the answer. What it stores is committed by
+ * then. A copy of what is stored already, by its id or by its body, is answered alike. Throws
+ * `unauthenticated` where the signature is off.
  */
 export async function receiveWebhook(
   services: WebhookServices,
@@ -47,7 +48,10 @@ export async function receiveWebhook(
   return ''
 }
 
-/** Nothing can be believed yet, but a provider may send the secret that it will sign with to the address that it will call. */
+/**
+ * Nothing can be believed yet, but a provider may send the secret that it will sign with to the address that
+ * it will call.
+ */
 async function meetUnconfigured(
   { providers, keepSecret }: WebhookServices,
   provider: Provider,

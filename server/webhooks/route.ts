@@ -10,7 +10,10 @@ interface Received {
   Body: Buffer | undefined
 }
 
-/** Serves `/webhooks/:provider`. A 2xx says that the delivery is stored; anything else makes the provider send it again. */
+/**
+ * Serves `/webhooks/:provider`. A 2xx says that the delivery is stored; anything else makes the provider send
+ * it again.
+ */
 export function registerWebhookRoute(app: FastifyInstance, services: WebhookServices): void {
   app.register(async scope => {
     scope.removeAllContentTypeParsers()

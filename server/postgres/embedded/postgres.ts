@@ -48,9 +48,10 @@ const RESTARTS_PER_MINUTE = 5
 const FAST_AND_LOSSY = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }
 
 /**
- * Starts the Postgres that comes with the npm package, initialising its directory on first use. What a crash left behind
- * is cleaned up first; a directory that is in use is refused with the id of the process that holds it. A server that
- * dies is started again until `stop()`. No exit hook is installed: who starts it stops it.
+ * Starts the Postgres that comes with the npm package, initialising its directory on first use. What a crash
+ * left behind is cleaned up first; a directory that is in use is refused with the id of the process that
+ * holds it. A server that dies is started again until `stop()`. No exit hook is installed: who starts it
+ * stops it.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const { dataDir, isDurable = true, log = () => {} } = options
@@ -73,7 +74,10 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   }
 }
 
-/** The URL of the embedded server that another process runs on this directory, once it answers; null when none runs. */
+/**
+ * The URL of the embedded server that another process runs on this directory, once it answers; null when none
+ * runs.
+ */
 export async function findRunningEmbeddedPostgres(dataDir: string): Promise<string | null> {
   const paths = clusterPaths(dataDir)
   const deadline = Date.now() + START_TIMEOUT_MS
@@ -208,7 +212,10 @@ async function ensureDatabase(url: string): Promise<void> {
   }
 }
 
-/** Keeps the serving logins out of the databases that come with a cluster, where they could make tables of their own. */
+/**
+ * Keeps the serving logins out of the databases that come with a cluster, where they could make tables of
+ * their own.
+ */
 async function closeOtherDatabases(client: PostgresClient): Promise<void> {
   const { rows } = await client.query<{ name: string }>(
     `select datname::text as name from pg_database
@@ -255,7 +262,9 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-/** Where the embedded server of this directory was last reached, running or not; null before its first start. */
+/**
+ * Where the embedded server of this directory was last reached, running or not; null before its first start.
+ */
 export function lastKnownEmbeddedUrl(dataDir: string): string | null {
   const connection = readConnection(clusterPaths(dataDir))
   return connection && connection.port > 0 ? urlOf(connection) : null

@@ -19,8 +19,8 @@ export class LockHeldError extends Error {
 }
 
 /**
- * Takes the lock file, or throws LockHeldError. A lock whose process is gone is taken over, so that a crash leaves
- * nothing to clean up. Returns the function that gives it back.
+ * Takes the lock file, or throws LockHeldError. A lock whose process is gone is taken over, so that a crash
+ * leaves nothing to clean up. Returns the function that gives it back.
  */
 export function acquireLock(path: string): () => void {
   const own = JSON.stringify({ pid: process.pid, startedAt: processStartTime(process.pid) })
@@ -47,7 +47,10 @@ export function lockHolder(path: string): LockHolder | null {
   return holder && processStartTime(holder.pid) === holder.startedAt ? holder : null
 }
 
-/** When a living process was started, in a form that only compares; null when it is gone or only waits to be reaped. */
+/**
+ * When a living process was started, in a form that only compares; null when it is gone or only waits to be
+ * reaped.
+ */
 function processStartTime(pid: number): string | null {
   if (process.platform === 'linux') {
     const stat = readText(`/proc/${pid}/stat`)
@@ -73,8 +76,8 @@ export function isProcessAlive(pid: number): boolean {
   return processStartTime(pid) !== null
 }
 
-// Two processes may find the same stale lock: each moves what it finds aside, and puts back what turns out to be the
-// other's fresh one.
+// Two processes may find the same stale lock: each moves what it finds aside, and puts back what turns out to
+// be the other's fresh one.
 function removeStaleLock(path: string): void {
   const aside = `${path}.stale.${process.pid}`
   try {

@@ -37,15 +37,18 @@ export function launchServer({ paths, launcher, settings }: ServerLaunch): Child
   const sizeBytes = statSync(paths.log, { throwIfNoEntry: false })?.size ?? 0
   if (sizeBytes > LOG_SIZE_BYTES) renameSync(paths.log, `${paths.log}.1`)
   const logFile = openSync(paths.log, 'a', 0o600)
-  // In a process group of its own: Ctrl-C in a terminal reaches the whole group, and our server needs its database until
-  // the last call is answered.
+  // In a process group of its own: Ctrl-C in a terminal reaches the whole group, and our server needs its
+  // database until the last call is answered.
   const child = spawn(file, args, { ...options, detached: true, stdio: ['ignore', logFile, logFile] })
   child.on('error', () => {})
   closeSync(logFile)
   return child
 }
 
-/** Returns once the server answers at this URL; throws with the end of its log when it exits or takes too long. */
+/**
+ * Returns once the server answers at this URL; throws with the end of its log when it exits or takes too
+ * long.
+ */
 export async function waitUntilReady(child: ChildProcess, url: string, { log }: ClusterPaths): Promise<void> {
   const deadline = Date.now() + START_TIMEOUT_MS
   while (true) {

@@ -3,7 +3,10 @@ import { type CatalogReader, type IsolationProblem, RIGHTS } from './problem.ts'
 
 // Which tables a login reaches, and whether row-level security is in the way.
 
-/** All that the API may read of `auth`: what its caller may know of themselves, of fellow members and of organizations. */
+/**
+ * All that the API may read of `auth`: what its caller may know of themselves, of fellow members and of
+ * organizations.
+ */
 const READABLE_AUTH_COLUMNS = [
   'users.id',
   'users.name',

@@ -13,8 +13,8 @@ export interface IsolationProblem {
 }
 
 /**
- * Every right to a table or to some of its columns that a login or PUBLIC (whose `login` is null) was granted, as a CTE
- * named `rights`. Takes the logins as $1.
+ * Every right to a table or to some of its columns that a login or PUBLIC (whose `login` is null) was
+ * granted, as a CTE named `rights`. Takes the logins as $1.
  */
 export const RIGHTS = `
   rights as (

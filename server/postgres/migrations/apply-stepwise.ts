@@ -8,8 +8,8 @@ import type { Step } from './plan.ts'
 import type { Statement } from './statements.ts'
 
 /**
- * Applies or undoes a file that opts out of the transaction, one statement after the other. After each the ledger
- * says how far it came, so that a run that failed or was killed goes on from there.
+ * Applies or undoes a file that opts out of the transaction, one statement after the other. After each the
+ * ledger says how far it came, so that a run that failed or was killed goes on from there.
  */
 export async function runStepwise(run: Run, step: Step, row: AppliedMigration | undefined): Promise<void> {
   const { client } = run

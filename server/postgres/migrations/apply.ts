@@ -19,8 +19,9 @@ export interface Run {
 }
 
 /**
- * Every file starts from the same session: what the file before it set, or what the owner's role presets, would
- * change what unqualified names mean. A server without the caller sees so within a second and rolls back.
+ * Every file starts from the same session: what the file before it set, or what the owner's role presets,
+ * would change what unqualified names mean. A server without the caller sees so within a second and rolls
+ * back.
  */
 export async function prepareSession(client: Client): Promise<void> {
   await client.query(`
@@ -43,8 +44,8 @@ export function runInTransaction(run: Run, step: Step): Promise<void> {
 const MAX_ATTEMPTS = 5
 
 /**
- * Does the work again when Postgres ended it for a deadlock: servers that run lock what they touch in an order of their own. The work
- * is a transaction, so nothing of it was kept.
+ * Does the work again when Postgres ended it for a deadlock: servers that run lock what they touch in an
+ * order of their own. The work is a transaction, so nothing of it was kept.
  */
 export async function retryDeadlocks(run: Pick<Run, 'log'>, work: () => Promise<void>): Promise<void> {
   for (let attempt = 1; ; attempt++) {
@@ -95,7 +96,8 @@ export async function runStatements(
     await run.client.query(statement.text)
   }
   if (before.length === LOGINS.length) return
-  // A login without a password and one whose password is in use look alike, but for this: the first one may not log in yet.
+  // A login without a password and one whose password is in use look alike, but for this: the first one may
+  // not log in yet.
   for (const login of await loginsOf(run.client)) {
     if (!before.includes(login)) await run.client.query(`alter role ${login} nologin`)
   }
@@ -137,7 +139,10 @@ export function formatDuration(durationMs: number): string {
 
 const PROGRESS_INTERVAL_MS = 5_000
 
-/** Says every few seconds which statement a long file is at, and which sessions hold the lock that it waits for. */
+/**
+ * Says every few seconds which statement a long file is at, and which sessions hold the lock that it waits
+ * for.
+ */
 export function reportProgress(run: Run, step: Step, progress: { statement: Statement }): () => void {
   const startedAt = performance.now()
   const timer = setInterval(() => {
@@ -151,7 +156,10 @@ export function reportProgress(run: Run, step: Step, progress: { statement: Stat
   return () => clearInterval(timer)
 }
 
-/** What a statement waits for, in words that follow where it is; nothing where it works, or that can't be asked. */
+/**
+ * What a statement waits for, in words that follow where it is; nothing where it works, or that can't be
+ * asked.
+ */
 async function describeBlockers({ client, url }: Run): Promise<string> {
   try {
     const watcher = await connectOwner(url)

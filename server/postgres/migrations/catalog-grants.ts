@@ -23,8 +23,8 @@ export function grantsSql(acl: string, kind: string, owner: string): string {
 const everyTablePrivilege = ['delete', 'insert', 'references', 'select', 'trigger', 'truncate', 'update']
 
 /**
- * Statements that lead from a fresh object to these grants. `publicDefault` is what everyone may do by default (execute a
- * function, use a type): its absence is a revoke, its presence says nothing.
+ * Statements that lead from a fresh object to these grants. `publicDefault` is what everyone may do by
+ * default (execute a function, use a type): its absence is a revoke, its presence says nothing.
  */
 export function renderGrants(target: string, grants: Grant[], publicDefault?: string): string[] {
   const lines: string[] = []

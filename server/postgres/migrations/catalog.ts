@@ -41,8 +41,9 @@ const neutralSession = `
 `
 
 /**
- * Reads every object of ours, in a form that does not depend on the server's version (15 to 18), on the owner's name, or on
- * the way that led there. Without `schemas` it reads all that are not the system's. Starts a transaction of its own.
+ * Reads every object of ours, in a form that does not depend on the server's version (15 to 18), on the
+ * owner's name, or on the way that led there. Without `schemas` it reads all that are not the system's.
+ * Starts a transaction of its own.
  */
 export async function readCatalog(client: Client, schemas?: string[]): Promise<CatalogEntry[]> {
   await client.query(neutralSession)

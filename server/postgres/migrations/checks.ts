@@ -10,8 +10,8 @@ export interface ColumnRule {
 }
 
 /**
- * Reads a check over one column, as `pg_get_constraintdef` writes it. What it does not understand it leaves out: the database
- * keeps the whole rule.
+ * Reads a check over one column, as `pg_get_constraintdef` writes it. What it does not understand it leaves
+ * out: the database keeps the whole rule.
  */
 export function ruleOf(definition: string, column: string): ColumnRule {
   // A disjunction excludes nothing by one of its parts.

@@ -38,7 +38,10 @@ export async function generateFiles(options: CodegenOptions): Promise<GeneratedF
   })
 }
 
-/** What the generated files should hold for the database at this URL. `schema.sql` goes into the directory of migrations. */
+/**
+ * What the generated files should hold for the database at this URL. `schema.sql` goes into the directory of
+ * migrations.
+ */
 export async function filesFrom(url: string, options: CodegenOptions): Promise<GeneratedFile[]> {
   const { directory = defaultDirectory, typesFile = defaultTypesFile } = options
   const client = await connectOwner(url)

@@ -6,8 +6,9 @@ import { dryRun, migrate } from './runner.ts'
 type Work = (options: { url: string; directory: string; log: (line: string) => void }) => Promise<unknown>
 
 /**
- * Undoing locks a and then b; a session locks b, and asks for a once the runner waits for b. Postgres ends whichever has waited for
- * a second when it looks: mostly the runner, which began to wait first. False where it was the session.
+ * Undoing locks a and then b; a session locks b, and asks for a once the runner waits for b. Postgres ends
+ * whichever has waited for a second when it looks: mostly the runner, which began to wait first. False where
+ * it was the session.
  */
 async function isEndedByDeadlock(work: Work, url: string): Promise<boolean> {
   const directory = await migrationsOf({

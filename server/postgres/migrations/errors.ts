@@ -1,4 +1,6 @@
-/** A failure of a migration command that is explained in full by its message: what, where, and what mends it. */
+/**
+ * A failure of a migration command that is explained in full by its message: what, where, and what mends it.
+ */
 export class MigrationError extends Error {
   override name = 'MigrationError'
   /** A stable word for scripts (`--json`). */

@@ -2,7 +2,10 @@ import { asPostgresFailure, MigrationError, withoutPasswords } from './errors.ts
 import type { MigrationFile } from './file.ts'
 import { countLines, type Statement } from './statements.ts'
 
-/** Explains why a statement of a file failed: file, line, the line itself, and what state the database is left in. */
+/**
+ * Explains why a statement of a file failed: file, line, the line itself, and what state the database is left
+ * in.
+ */
 export function explainStatementFailure(
   error: unknown,
   at: { file: MigrationFile; statement: Statement; leftBehind: string },

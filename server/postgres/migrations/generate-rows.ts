@@ -8,7 +8,10 @@ import type { DB } from './types.ts'
 import * as v from './values.ts'
 `
 
-/** The zod schemas and row types of these tables: \`selectTask\`, \`insertTask\`, \`updateTask\`, \`Task\`, \`NewTask\`, \`TaskUpdate\`. */
+/**
+ * The zod schemas and row types of these tables: \`selectTask\`, \`insertTask\`, \`updateTask\`, \`Task\`,
+ * \`NewTask\`, \`TaskUpdate\`.
+ */
 export function generateRows(tables: readonly Table[]): string {
   const named = tables.map(table => ({ table, name: rowName(table.name), key: tableKey(table) }))
   const parts = named.map(({ table, name, key }) => renderTable(table, { name, key }))

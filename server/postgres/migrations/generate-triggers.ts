@@ -9,7 +9,8 @@ interface TriggerRow {
   readonly comment: string | null
 }
 
-// Bits of pg_trigger.tgtype: https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_trigger.h
+// Bits of pg_trigger.tgtype:
+// https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_trigger.h
 const SQL = `
 select
   t.tgname::text as name,
@@ -36,7 +37,10 @@ import type { TriggerMetadata } from './triggers.ts'
 export const TRIGGERS: readonly TriggerMetadata[] = [
 `
 
-/** The triggers of these schemas. A comment's first paragraph is the description, what follows the business reason. */
+/**
+ * The triggers of these schemas. A comment's first paragraph is the description, what follows the business
+ * reason.
+ */
 export async function generateTriggers(client: Client, schemas: readonly string[]): Promise<string> {
   const { rows } = await client.query<TriggerRow>(SQL, [schemas])
   return `${HEADER}${rows.map(render).join('')}]\n`

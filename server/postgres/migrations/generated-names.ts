@@ -14,7 +14,10 @@ export function tableKey({ schema, name }: Table): string {
   return `${camelCase(schema)}.${camelCase(name)}`
 }
 
-/** What the values of a checked column are called: `AGENT_RUN_STATUS`; those of a domain by the domain: `PROVIDER`. */
+/**
+ * What the values of a checked column are called: `AGENT_RUN_STATUS`; those of a domain by the domain:
+ * `PROVIDER`.
+ */
 export function valuesName(table: Table, { name, domain }: Column): string {
   const words = domain === null ? `${rowName(table.name)}_${name}` : (domain.split('.').at(-1) ?? domain)
   return words.replace(/(?<=[a-z0-9])(?=[A-Z])/g, '_').toUpperCase()

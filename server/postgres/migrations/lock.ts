@@ -5,9 +5,10 @@ import type { Client } from 'pg'
 const lockKey = '8245937404618568549'
 
 /**
- * Takes the lock that lets one runner at a time change a database, and says whom it waits for. The lock belongs to
- * the session: Postgres releases it when the connection ends, however it ends. It is polled, since a session that
- * waits inside a statement holds a snapshot, for which `create index concurrently` of the lock's holder would wait.
+ * Takes the lock that lets one runner at a time change a database, and says whom it waits for. The lock
+ * belongs to the session: Postgres releases it when the connection ends, however it ends. It is polled, since
+ * a session that waits inside a statement holds a snapshot, for which `create index concurrently` of the
+ * lock's holder would wait.
  */
 export async function takeMigrationLock(client: Client, log: (line: string) => void): Promise<void> {
   let saidPid: number | null = null

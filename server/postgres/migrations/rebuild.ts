@@ -15,8 +15,9 @@ import {
 } from './runner.ts'
 
 /**
- * For development: undoes the newest migration as it was when it was applied and applies it as it is now, or only applies
- * what is pending. What its tables hold is gone. Refuses a migration that a tag of the repository has released.
+ * For development: undoes the newest migration as it was when it was applied and applies it as it is now, or
+ * only applies what is pending. What its tables hold is gone. Refuses a migration that a tag of the
+ * repository has released.
  */
 export async function pushNewest(options: MigrateOptions): Promise<MigrateResult> {
   const files = await readMigrationFiles(options.directory)

@@ -76,8 +76,9 @@ export interface DryRun {
 }
 
 /**
- * Runs the steps in one transaction that is rolled back, and returns their SQL. Holds the locks that the statements
- * take for as long as it runs. Refuses a file that opts out of the transaction, before anything runs.
+ * Runs the steps in one transaction that is rolled back, and returns their SQL. Holds the locks that the
+ * statements take for as long as it runs. Refuses a file that opts out of the transaction, before anything
+ * runs.
  */
 export async function dryRun(options: MigrateOptions, target: Target): Promise<DryRun[]> {
   const files = await readMigrationFiles(options.directory)

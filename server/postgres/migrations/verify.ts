@@ -23,8 +23,8 @@ export interface Check {
 }
 
 /**
- * Builds the migrations in a scratch database and checks that every down part undoes its up part, that what is
- * generated is current, and that the live database, as far as it is migrated, is what the migrations make.
+ * Builds the migrations in a scratch database and checks that every down part undoes its up part, that what
+ * is generated is current, and that the live database, as far as it is migrated, is what the migrations make.
  */
 export async function verify(options: CodegenOptions): Promise<Check[]> {
   const files = await readMigrationFiles(options.directory)
@@ -70,7 +70,10 @@ export async function verify(options: CodegenOptions): Promise<Check[]> {
   })
 }
 
-/** The check of the live database alone; null when no migration is applied, or when the files are not those applied. */
+/**
+ * The check of the live database alone; null when no migration is applied, or when the files are not those
+ * applied.
+ */
 export async function checkDrift(options: CodegenOptions): Promise<Check | null> {
   const files = await readMigrationFiles(options.directory)
   const live = await readLive(options.url)
@@ -160,8 +163,8 @@ async function checkUndo(
 }
 
 /**
- * Undoes everything, and tells what the newest down part that is wrong does not put back. What is left at the end does not show
- * that: the down parts before it drop what was put back as something else.
+ * Undoes everything, and tells what the newest down part that is wrong does not put back. What is left at the
+ * end does not show that: the down parts before it drop what was put back as something else.
  */
 async function* undoStages(
   scratch: CodegenOptions,

@@ -43,8 +43,8 @@ export const procedures = Object.entries(definitions).map(([path, { _def }]) => 
 }))
 
 /**
- * Calls one procedure as the HTTP server does, credentials in headers included, and answers what it would send: of a stream, its
- * first event, if it has one.
+ * Calls one procedure as the HTTP server does, credentials in headers included, and answers what it would
+ * send: of a stream, its first event, if it has one.
  */
 export async function callProcedure(
   services: Services,
@@ -87,7 +87,10 @@ export function outcomeOf({ status, body }: Answer): string {
   return reason === undefined ? code : `${code} ${reason}`
 }
 
-/** A stable other id for every id in `input` that is one of `ids`: the same call, about things that do not exist. */
+/**
+ * A stable other id for every id in `input` that is one of `ids`: the same call, about things that do not
+ * exist.
+ */
 export function withMissingIds(input: unknown, ids: readonly string[]): unknown {
   let text = JSON.stringify(input)
   if (text === undefined) return input

@@ -14,8 +14,9 @@ import { type CanaryHouse, openCanaryHouse, type Sent } from './canary-house.ts'
 import { KEPT, keepSecrets, provokeWithSecrets } from './canary-secrets.ts'
 import { planSocialSignIn, SOCIAL, signInSocially } from './canary-social.ts'
 
-// A whole server, over HTTP. What nobody may find again is planted in it: a password, tokens, what a user wrote. Then it is
-// searched for in the log at its finest, in what a stranger is answered, and in a dump of the database.
+// A whole server, over HTTP. What nobody may find again is planted in it: a password, tokens, what a user
+// wrote. Then it is searched for in the log at its finest, in what a stranger is answered, and in a dump of
+// the database.
 
 const password = `hunter2-${randomUUID()}`
 const canary = `canary-${randomUUID()}`

@@ -7,7 +7,8 @@ import { eachOf, openProviders, TEST_PROVIDERS } from '../providers/registry.ts'
 import { endOf, eventOf, sign, WEBHOOK_ENVIRONMENT, WEBHOOK_SECRETS } from '../webhooks.ts'
 import type { CanaryHouse, Sent } from './canary-house.ts'
 
-// Accounts elsewhere: what providers give out for a user, planted to be searched for, and what goes wrong with it.
+// Accounts elsewhere: what providers give out for a user, planted to be searched for, and what goes wrong
+// with it.
 
 const SLACK_TOKEN = 'slack-verification-token'
 
@@ -72,7 +73,10 @@ interface Connected {
   readonly token: string
 }
 
-/** Connects an account at every provider, asks it, renews its tokens and hears from it. Returns the connections' ids. */
+/**
+ * Connects an account at every provider, asks it, renews its tokens and hears from it. Returns the
+ * connections' ids.
+ */
 export async function connectAccounts({ house, providers, token }: Connected): Promise<string[]> {
   const ids: string[] = []
   for (const provider of PROVIDERS) {
@@ -108,7 +112,10 @@ async function connectionTo(
   return found
 }
 
-/** Everything that goes wrong with connections, for their owner too. What anybody is answered must hold no token. */
+/**
+ * Everything that goes wrong with connections, for their owner too. What anybody is answered must hold no
+ * token.
+ */
 export async function provokeWithConnections(
   connected: Connected,
   { owner, note }: { owner: Pick<ClientBase, 'query'>; note: (answer: Sent) => void },

@@ -1,8 +1,8 @@
 import { randomBytes, randomInt, randomUUID } from 'node:crypto'
 import pg, { type ClientBase } from 'pg'
 
-// What SQL of the API's login can do to each row of a table, however small the difference: for policies that join several
-// conditions, of which one row meets all but one.
+// What SQL of the API's login can do to each row of a table, however small the difference: for policies that
+// join several conditions, of which one row meets all but one.
 
 /** As a superuser, in a transaction that is rolled back. */
 type Superuser = Pick<ClientBase, 'query'>
@@ -30,8 +30,9 @@ export interface Scene {
 }
 
 /**
- * Makes rows that meet all conditions of a policy but the one that is given: each row again, with another value in each column
- * that the condition names. Triggers and foreign keys are off from here on, so that policies alone decide.
+ * Makes rows that meet all conditions of a policy but the one that is given: each row again, with another
+ * value in each column that the condition names. Triggers and foreign keys are off from here on, so that
+ * policies alone decide.
  */
 export async function setScene(
   superuser: Superuser,
@@ -61,7 +62,9 @@ export async function setScene(
   return { table, columns, rows }
 }
 
-/** Adds the row, under other keys where its own are taken, or puts it in the place of the one that has them. */
+/**
+ * Adds the row, under other keys where its own are taken, or puts it in the place of the one that has them.
+ */
 async function plant(
   superuser: Superuser,
   {

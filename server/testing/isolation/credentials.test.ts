@@ -14,7 +14,8 @@ import {
 import { callProcedure, outcomeOf } from './call.ts'
 import { sessionCredential } from './dataset.ts'
 
-// When a credential is one. The first half has no database behind it, so that whoever asked would be told of its absence.
+// When a credential is one. The first half has no database behind it, so that whoever asked would be told of
+// its absence.
 
 const REFUSED = 'UNAUTHORIZED unauthenticated'
 const NO_DATABASE = 'SERVICE_UNAVAILABLE database_unavailable'

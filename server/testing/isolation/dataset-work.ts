@@ -20,7 +20,9 @@ type Work = Pick<
   | 'awaitingToolCallId'
 >
 
-/** Tasks with everything that hangs on them: a lease, messages and logs, runs and what these call and ask for. */
+/**
+ * Tasks with everything that hangs on them: a lease, messages and logs, runs and what these call and ask for.
+ */
 export async function createWork(
   house: House,
   { userId, organizationId, canary }: { userId: string; organizationId: string; canary: string },

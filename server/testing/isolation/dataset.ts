@@ -45,14 +45,19 @@ export interface Household extends Actor {
   readonly eventId: string
   /** The organization's default. */
   readonly aiProviderId: string
-  /** Pending: their own, one in their organization, and one for a call of the leased task's, which awaits another call. */
+  /**
+   * Pending: their own, one in their organization, and one for a call of the leased task's, which awaits
+   * another call.
+   */
   readonly approvalId: string
   readonly organizationApprovalId: string
   readonly leasedApprovalId: string
   readonly awaitingToolCallId: string
   /** An image that is ready, an upload that has begun, and an image that was removed. */
   readonly mediaId: string
-  /** A draft of their own, what they published, what they removed, and what they wrote for their organization. */
+  /**
+   * A draft of their own, what they published, what they removed, and what they wrote for their organization.
+   */
   readonly contentId: string
   readonly publishedContentId: string
   readonly removedContentId: string

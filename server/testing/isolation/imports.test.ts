@@ -2,8 +2,8 @@ import { globSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 
-// Who may import what. A room's imports go one way, router -> queries -> db, and only server/db, server/postgres and
-// server/system can reach a connection that is not bound to a caller.
+// Who may import what. A room's imports go one way, router -> queries -> db, and only server/db,
+// server/postgres and server/system can reach a connection that is not bound to a caller.
 
 const ROOT = resolve(import.meta.dirname, '../../..')
 
@@ -165,8 +165,8 @@ describe('outside of server/db, server/postgres and server/system', () => {
     expect(naming(/\bpublicDatabase\b/)).toEqual(['server/rpc/trpc.ts'])
   })
 
-  // A claim is read under the lease that it made, a stream goes on reading under its caller's credential, and an upload whose caller
-  // has left waits again.
+  // A claim is read under the lease that it made, a stream goes on reading under its caller's credential, and
+  // an upload whose caller has left waits again.
   test('a scope is made by procedures, contexts, what runs after them, claims and streams', () => {
     expect(naming(/\bscopedDatabase\b/)).toEqual([
       'server/live/live.ts',

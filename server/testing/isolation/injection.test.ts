@@ -6,7 +6,8 @@ import { createHousehold, type Household, marksOf, sessionCredential } from './d
 import { type Injector, openInjector } from './injector.ts'
 import { readTables, rowsMentioning } from './tables.ts'
 
-// SQL that an attacker got into a statement of the server's. Whatever they try, they read their own rows only.
+// SQL that an attacker got into a statement of the server's. Whatever they try, they read their own rows
+// only.
 
 let house: House
 let injector: Injector

@@ -7,7 +7,10 @@ import type { House } from '../actors.ts'
 import { type Household, sessionCredential } from './dataset.ts'
 import { OBSERVATION } from './leftovers.ts'
 
-/** An attacker's SQL in a statement of the server's, on a pool of one connection, which the victim's statements run on as well. */
+/**
+ * An attacker's SQL in a statement of the server's, on a pool of one connection, which the victim's
+ * statements run on as well.
+ */
 export interface Injector {
   readonly pool: LoginPool
   scopeOf(user: Household, isReadOnly: boolean): StatementScope

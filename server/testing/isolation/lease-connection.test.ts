@@ -15,8 +15,8 @@ import { connectAsApi, INSERTS, type LeasePrompt, openLeasePrompt } from './leas
 import { sampleRows } from './probe.ts'
 import { readTables, type Table } from './tables.ts'
 
-// A worker at a prompt as the API's login, with a lease for one task and any SQL. What they can't reach is everything else: the
-// rest of the same owner's, other users', and the lease itself.
+// A worker at a prompt as the API's login, with a lease for one task and any SQL. What they can't reach is
+// everything else: the rest of the same owner's, other users', and the lease itself.
 
 let house: House
 let client: pg.Client

@@ -23,8 +23,9 @@ export interface Matrix {
   /** Calls every case, as each of those presented, and expects one outcome and not a single row to change. */
   expectRefused(path: string, presented: Headers | Headers[], outcome: string): Promise<void>
   /**
-   * Calls every case as someone else may: refused like a missing row, or answered about themselves alone, and about the
-   * organization that they act in. Of a colleague, only the cases in which they are nothing but a stranger.
+   * Calls every case as someone else may: refused like a missing row, or answered about themselves alone, and
+   * about the organization that they act in. Of a colleague, only the cases in which they are nothing but a
+   * stranger.
    */
   expectStrangersAnswer(
     path: string,
@@ -57,7 +58,8 @@ export function bearer({ authorization }: { authorization: string }): Headers {
 
 export async function openMatrix(): Promise<Matrix> {
   const house = await openHouse()
-  // The process announces the places that it holds in its own time: one that a case gave back goes a moment later.
+  // The process announces the places that it holds in its own time: one that a case gave back goes a moment
+  // later.
   const tables = (await readTables(house.owner)).filter(({ name }) => name !== 'app.held_places')
   const owner = await createHousehold(house, 'Owner')
 
@@ -66,7 +68,9 @@ export async function openMatrix(): Promise<Matrix> {
   const call = (path: string, input: unknown, headers: Headers) =>
     callProcedure(house.services, { path, input, headers })
 
-  /** The owner's rows, and not those in which the caller is mentioned as a member of the owner's organization. */
+  /**
+   * The owner's rows, and not those in which the caller is mentioned as a member of the owner's organization.
+   */
   async function ownersRows(caller: string): Promise<Rows> {
     const rows = await mentioning(marksOf(owner))
     return Object.fromEntries(

@@ -9,8 +9,9 @@ import { toPgConfig } from '#server/postgres/postgres-client.ts'
 import { createActor, type House, openHouse } from '../actors.ts'
 import { sessionCredential } from './dataset.ts'
 
-// Two users take turns on one connection, with failures between them. What each sees is held against a model of what they
-// did; a row of the other's, or one lost to a transaction that was rolled back, would be a difference.
+// Two users take turns on one connection, with failures between them. What each sees is held against a model
+// of what they did; a row of the other's, or one lost to a transaction that was rolled back, would be a
+// difference.
 
 const TIMEOUT_MS = 20
 

@@ -15,8 +15,9 @@ import { createHousehold, type Household, sessionCredential, tokenCredential } f
 import { findGifts, findLeaks, findLosses, sampleRows } from './probe.ts'
 import { readTables, type Table } from './tables.ts'
 
-// A table that an organization owns, as a room would make one: members read, admins and owners write. It shows what the functions
-// of a policy tell about every kind of caller, and that lint and probes know such a table.
+// A table that an organization owns, as a room would make one: members read, admins and owners write. It
+// shows what the functions of a policy tell about every kind of caller, and that lint and probes know such a
+// table.
 
 const NOTES = `
 create table app.notes (
@@ -79,7 +80,10 @@ afterAll(async () => {
   await house.close()
 })
 
-/** What a caller reaches of the owner's notes who claims to act in an organization: r(ead), i(nsert), u(pdate), d(elete). */
+/**
+ * What a caller reaches of the owner's notes who claims to act in an organization: r(ead), i(nsert),
+ * u(pdate), d(elete).
+ */
 async function reach(credential: string | null, organizationId: string): Promise<string> {
   let reached = ''
   for (const [letter, sql] of [

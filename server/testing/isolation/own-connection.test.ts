@@ -5,8 +5,8 @@ import { type House, openHouse } from '../actors.ts'
 import { createHousehold, type Household, marksOf, sessionCredential, tokenCredential } from './dataset.ts'
 import { readTables, rowsMentioning } from './tables.ts'
 
-// Someone at a prompt as the API's login: any SQL, the simple protocol, a connection of their own, and perhaps the credential of
-// one user. What they can't reach is everyone else.
+// Someone at a prompt as the API's login: any SQL, the simple protocol, a connection of their own, and
+// perhaps the credential of one user. What they can't reach is everyone else.
 
 let house: House
 let client: pg.Client

@@ -17,8 +17,9 @@ import {
 import { createStrangers } from './strangers.ts'
 import { readTables, type Table } from './tables.ts'
 
-// Breaks one policy at a time, or one table's row-level security, and expects to be told: by the catalog lint, by what can be
-// reached afterwards, or by both. Each break happens in a transaction that is rolled back.
+// Breaks one policy at a time, or one table's row-level security, and expects to be told: by the catalog
+// lint, by what can be reached afterwards, or by both. Each break happens in a transaction that is rolled
+// back.
 
 // Every policy of every table takes its turn in one test.
 vi.setConfig({ testTimeout: 180_000 })
@@ -69,7 +70,10 @@ afterAll(async () => {
   await house.close()
 })
 
-/** How a mutation is noticed: the lint's findings, and what the API's login can or can no longer do to its table. */
+/**
+ * How a mutation is noticed: the lint's findings, and what the API's login can or can no longer do to its
+ * table.
+ */
 async function noticesOf({ table, sql }: Mutation): Promise<{ lint: string[]; behaviour: string[] }> {
   await superuser.query('begin')
   try {
@@ -149,7 +153,9 @@ async function findMemberFaults(table: string): Promise<string[]> {
   return []
 }
 
-/** Better Auth's login reads every row of its tables, but for what belongs to organizations that are removed. */
+/**
+ * Better Auth's login reads every row of its tables, but for what belongs to organizations that are removed.
+ */
 async function findAuthLosses(table: string): Promise<string[]> {
   if (!table.startsWith('auth.')) return []
   await superuser.query('savepoint as_auth; set local role rowhouse_auth')
@@ -234,8 +240,8 @@ describe('is noticed by what a lease can reach:', () => {
   })
 })
 
-// Without `with check` an update is checked by `using`, and a policy for all roles meets logins that are granted nothing: the
-// rows are as safe as before, but no longer by what the policy says.
+// Without `with check` an update is checked by `using`, and a policy for all roles meets logins that are
+// granted nothing: the rows are as safe as before, but no longer by what the policy says.
 describe('is noticed by the lint:', () => {
   test('a policy without a check', async () => {
     expect(await unnoticed(mutationsOf(policies, 'no check'), ['lint'])).toEqual([])

@@ -2,8 +2,8 @@ import pg, { type ClientBase } from 'pg'
 import { type Household, idsOf, marksOf } from './dataset.ts'
 import type { Table } from './tables.ts'
 
-// Looks at tables from where SQL of the API's login stands: what can be reached with a credential that is not the owner's,
-// and what the owner can't reach. Everything is tried in a savepoint and undone.
+// Looks at tables from where SQL of the API's login stands: what can be reached with a credential that is not
+// the owner's, and what the owner can't reach. Everything is tried in a savepoint and undone.
 
 /** In a transaction, acting as rowhouse_api. */
 type ApiClient = Pick<ClientBase, 'query'>
@@ -101,7 +101,8 @@ export async function findLeaks(
         if (inserted.code === undefined && (credential === null || namesOwner)) {
           leaks.push(`${caller} inserts into ${table.name}`)
         }
-        // With the owner's key in the row, or with nobody's, the policy refuses it before any constraint is looked at.
+        // With the owner's key in the row, or with nobody's, the policy refuses it before any constraint is
+        // looked at.
         const isPolicys = credential === null || table.insertable.includes('user_id')
         if (isPolicys && inserted.code !== undefined && !isRefused(inserted.code)) {
           leaks.push(`${caller} inserts into ${table.name} up to ${inserted.code}`)
@@ -179,8 +180,8 @@ export function asLeased(tables: readonly Table[]): Table[] {
 }
 
 /**
- * Whether the owner, or anyone, can give a row of theirs, or of an organization of theirs, to `recipient`, where the grants let
- * them try.
+ * Whether the owner, or anyone, can give a row of theirs, or of an organization of theirs, to `recipient`,
+ * where the grants let them try.
  */
 export async function findGifts(
   client: ApiClient,

@@ -7,8 +7,8 @@ import { SECRET_CASES } from './procedure-cases/secrets.ts'
 import { TASK_CASES } from './procedure-cases/tasks.ts'
 
 /**
- * One call or more a procedure. The type makes a procedure without a case an error of the compiler, and the matrix makes it a
- * failing test.
+ * One call or more a procedure. The type makes a procedure without a case an error of the compiler, and the
+ * matrix makes it a failing test.
  */
 export const CASES: AllCases = {
   ...ACCOUNT_CASES,

@@ -12,8 +12,8 @@ import { outcomeOf } from './call.ts'
 import { createHousehold, type Household, removeHousehold } from './dataset.ts'
 import { bearer, casesOf, definitionOf, type Matrix, openMatrix, paths } from './matrix.ts'
 
-// Those who have something to do with the owner's organization, or with another one, with the owner's ids. Ex-members are among
-// the strangers.
+// Those who have something to do with the owner's organization, or with another one, with the owner's ids.
+// Ex-members are among the strangers.
 
 let matrix: Matrix
 

@@ -70,8 +70,8 @@ export function rowsMentioning(
 }
 
 /**
- * Of each table what is another as soon as a row of it is written or deleted: where its rows lie and the transactions that wrote
- * them. Much less to read and to compare than a snapshot.
+ * Of each table what is another as soon as a row of it is written or deleted: where its rows lie and the
+ * transactions that wrote them. Much less to read and to compare than a snapshot.
  */
 export function fingerprintTables(reader: Reader, tables: readonly Table[]): Promise<Record<string, string>> {
   return readEach(

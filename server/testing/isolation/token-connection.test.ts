@@ -6,7 +6,8 @@ import { reasonOf } from '../refusal.ts'
 import { createHousehold, type Household, sessionCredential, tokenCredential } from './dataset.ts'
 import { connectAsApi } from './lease-prompt.ts'
 
-// An API token with every scope, presented by hand on a connection of the API's login: what is for sessions stays closed to it.
+// An API token with every scope, presented by hand on a connection of the API's login: what is for sessions
+// stays closed to it.
 
 let house: House
 let client: pg.Client

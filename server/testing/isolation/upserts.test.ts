@@ -9,8 +9,8 @@ import { createHousehold } from './dataset.ts'
 import { bearer, definitionOf } from './matrix.ts'
 import { CASES } from './procedure-cases.ts'
 
-// CVE-2026-120154: on servers before 18.7, 17.12, 16.16 and 15.20 the `where` of `on conflict … do update … where` is evaluated
-// on rows that row-level security hides. So no upsert has one.
+// CVE-2026-120154: on servers before 18.7, 17.12, 16.16 and 15.20 the `where` of `on conflict … do update …
+// where` is evaluated on rows that row-level security hides. So no upsert has one.
 
 let house: House
 const statements: string[] = []
@@ -35,7 +35,10 @@ afterAll(async () => {
   await house.close()
 })
 
-/** The upserts in `sql` that update where something holds. A `where` before `do update` names a partial index and is fine. */
+/**
+ * The upserts in `sql` that update where something holds. A `where` before `do update` names a partial index
+ * and is fine.
+ */
 function guardedUpserts(sql: string): string[] {
   return [...sql.matchAll(/\bdo\s+update\s+set\b/gi)].flatMap(({ index }) => {
     const words = sql.slice(index).matchAll(/'(?:[^']|'')*'|"[^"]*"|\w+|[();]/g)

@@ -1,4 +1,5 @@
-// A command that misbehaves in the way that its first argument names; the file in its second one gets the process ids.
+// A command that misbehaves in the way that its first argument names; the file in its second one gets the
+// process ids.
 import { spawn } from 'node:child_process'
 import { appendFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'

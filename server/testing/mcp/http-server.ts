@@ -61,7 +61,9 @@ export function streamableTools(): Handler {
   }
 }
 
-/** The SDK's own server of the protocol's first version: events over GET, messages over POST to another path. */
+/**
+ * The SDK's own server of the protocol's first version: events over GET, messages over POST to another path.
+ */
 export function sseTools(): Handler {
   const sessions = new Map<string, SSEServerTransport>()
   return async (request, response, origin) => {
@@ -82,7 +84,9 @@ export async function messageOf(request: IncomingMessage): Promise<{ id?: number
   return chunks.length === 0 ? {} : JSON.parse(Buffer.concat(chunks).toString())
 }
 
-/** A server of our own that answers each method with a result, takes notifications and never opens a stream. */
+/**
+ * A server of our own that answers each method with a result, takes notifications and never opens a stream.
+ */
 export function scripted(results: Readonly<Record<string, unknown>>): Handler {
   return async (request, response) => {
     if (request.method !== 'POST') return void response.writeHead(405).end()

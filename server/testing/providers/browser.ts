@@ -1,4 +1,7 @@
-/** Where a provider sends the browser that opens this page. Throws what the page says when it sends it nowhere. */
+/**
+ * Where a provider sends the browser that opens this page. Throws what the page says when it sends it
+ * nowhere.
+ */
 export async function followOnce(pageUrl: string): Promise<URL> {
   const response = await fetch(pageUrl, { redirect: 'manual' })
   const location = response.headers.get('location')

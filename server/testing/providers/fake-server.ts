@@ -27,7 +27,10 @@ export interface Held {
   release(): void
 }
 
-/** How a test watches a provider and makes it fail. An endpoint is `POST /oauth/token`; without one, all of them. */
+/**
+ * How a test watches a provider and makes it fail. An endpoint is `POST /oauth/token`; without one, all of
+ * them.
+ */
 export interface ProviderControls {
   /** `http://127.0.0.1:<port>`. */
   readonly url: string

@@ -95,7 +95,8 @@ export async function openFakeGithub({ callbackUrls }: FakeGithubOptions): Promi
     return redirect(to, { code, state: query.get('state') })
   }
 
-  // With "Request user authorization during installation" the page ends at the first callback URL, whatever was asked for.
+  // With "Request user authorization during installation" the page ends at the first callback URL, whatever
+  // was asked for.
   function installationPage({ query }: ProviderRequest): ProviderAnswer {
     const to = callbackUrls[0] ?? ''
     const code = userTokens.issueCode(browser.login, { redirectUri: to, challenge: null })

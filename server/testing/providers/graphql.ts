@@ -13,9 +13,9 @@ interface Selection {
 class GraphqlFault extends Error {}
 
 /**
- * Answers a query document with what it selects and no more. An unknown field, a missing fragment or a syntax error is an
- * error, as it is where a schema says so. It knows the part of the language that clients of lists need: arguments, variables,
- * aliases and fragments.
+ * Answers a query document with what it selects and no more. An unknown field, a missing fragment or a syntax
+ * error is an error, as it is where a schema says so. It knows the part of the language that clients of lists
+ * need: arguments, variables, aliases and fragments.
  */
 export function resolveGraphql(
   document: string,

@@ -43,7 +43,10 @@ export interface FakeLinear extends ProviderControls {
 
 const TOKEN_LIFETIME_SECONDS = 86_399
 
-/** Linear with one OAuth application: PKCE, refresh tokens, revocation, and the GraphQL fields that a connection asks for. */
+/**
+ * Linear with one OAuth application: PKCE, refresh tokens, revocation, and the GraphQL fields that a
+ * connection asks for.
+ */
 export async function openFakeLinear(options: { callbackUrls: readonly string[] }): Promise<FakeLinear> {
   const clientId = randomBytes(16).toString('hex')
   const clientSecret = randomBytes(16).toString('hex')

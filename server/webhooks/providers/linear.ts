@@ -21,8 +21,8 @@ export const linear: WebhookProvider = {
   secretVariable: 'LINEAR_WEBHOOK_SECRET',
   storedHeaders: ['linear-delivery', 'linear-event'],
 
-  // Linear's own verifier refuses a body that was signed over a minute ago, and so every retry: Linear sends the same bytes again
-  // after a minute, an hour and six hours. A copy is recognised by its bytes.
+  // Linear's own verifier refuses a body that was signed over a minute ago, and so every retry: Linear sends
+  // the same bytes again after a minute, an hour and six hours. A copy is recognised by its bytes.
   async verify(request, secret) {
     return isSignedWith(secret, [request.body], request.header('linear-signature') ?? undefined)
   },

@@ -13,7 +13,9 @@ const handshake = z.looseObject({
   type: z.never().optional(),
 })
 
-/** The token of a subscription that is being set up, which Notion sends once and signs later deliveries with. */
+/**
+ * The token of a subscription that is being set up, which Notion sends once and signs later deliveries with.
+ */
 function verificationTokenOf(payload: JsonObject): string | null {
   return handshake.safeParse(payload).data?.verification_token ?? null
 }

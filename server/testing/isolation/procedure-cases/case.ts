@@ -27,8 +27,8 @@ export interface Case<Input = unknown> {
   /** A call that is the owner's to make, made of their ids; nothing where the procedure takes nothing. */
   readonly input: (owner: Household) => Input
   /**
-   * What somebody else meets with the same input: `own` is an answer about themselves, since nothing in the input is the owner's;
-   * `public` is the owner's answer, which is everyone's.
+   * What somebody else meets with the same input: `own` is an answer about themselves, since nothing in the
+   * input is the owner's; `public` is the owner's answer, which is everyone's.
    */
   readonly stranger:
     | 'NOT_FOUND not_found'
@@ -38,7 +38,9 @@ export interface Case<Input = unknown> {
     | 'public'
     /** The same about the organization in which they act; to who acts in none, not_a_member. */
     | 'their organization’s'
-  /** What those meet who belong to the owner's organization, where they meet something else than a stranger. */
+  /**
+   * What those meet who belong to the owner's organization, where they meet something else than a stranger.
+   */
   readonly colleague?: { readonly [R in Role]: 'OK' | 'FORBIDDEN role_too_low' }
   /** Whether it is about the organization in which the call acts, so that a colleague must name it. */
   readonly isActing?: true
