@@ -1,9 +1,9 @@
 import type { CompiledQuery, DatabaseConnection, QueryResult, TransactionSettings } from 'kysely'
-import { type ExchangeBounds, type LoginConnection, statementTimeoutMs } from '#server/postgres/login-pool.ts'
+import { type LoginConnection, type PipelineBounds, statementTimeoutMs } from '#server/postgres/login-pool.ts'
 import { ENTER_PUBLIC, UNHURRIED } from '#server/postgres/session-settings.ts'
 import { isSignInRefusal, SignInError } from './errors.ts'
-import type { Step, StepResult } from './exchange.ts'
 import { noteUser, type SignInRow } from './identity.ts'
+import type { Step, StepResult } from './pipeline.ts'
 import type { PublicScope, StatementScope } from './scope.ts'
 import { checkStatement } from './statement-filter.ts'
 
@@ -42,7 +42,7 @@ export class ScopedConnection implements DatabaseConnection {
 
   /** Signs in and does nothing else. */
   async signIn(): Promise<SignInRow> {
-    const [signedIn] = await this.#exchange([signInStep(this.#scope, IDENTIFY)], 0)
+    const [signedIn] = await this.#pipeline([signInStep(this.#scope, IDENTIFY)], 0)
     return this.#noteSignIn(signedIn)
   }
 
@@ -78,7 +78,7 @@ export class ScopedConnection implements DatabaseConnection {
     if (!this.#isInTransaction) return
     this.#isInTransaction = false
     try {
-      const [ended] = await this.#connection.exchange([{ sql, values: [] }], this.#bounds(sql === 'commit'))
+      const [ended] = await this.#connection.pipeline([{ sql, values: [] }], this.#bounds(sql === 'commit'))
       // A commit of a failed transaction answers ROLLBACK instead of an error.
       if (sql === 'commit' && ended?.command !== 'COMMIT')
         throw new Error('the transaction had failed and was rolled back')
@@ -89,23 +89,23 @@ export class ScopedConnection implements DatabaseConnection {
   }
 
   async #send(step: Step): Promise<StepResult> {
-    if (this.#isInTransaction) return lastOf(await this.#exchange([step], -1))
+    if (this.#isInTransaction) return lastOf(await this.#pipeline([step], -1))
     const opening = this.#opening
     if (opening) {
       this.#opening = null
       this.#isInTransaction = true
-      const results = await this.#exchange([...opening, step], 1)
+      const results = await this.#pipeline([...opening, step], 1)
       this.#noteSignIn(results[1])
       return lastOf(results)
     }
-    const results = await this.#exchange([signInStep(this.#scope), step], 0)
+    const results = await this.#pipeline([signInStep(this.#scope), step], 0)
     this.#noteSignIn(results[0])
     return lastOf(results)
   }
 
-  async #exchange(steps: Step[], signInIndex: number): Promise<StepResult[]> {
+  async #pipeline(steps: Step[], signInIndex: number): Promise<StepResult[]> {
     try {
-      return await this.#connection.exchange(steps, this.#bounds(true))
+      return await this.#connection.pipeline(steps, this.#bounds(true))
     } catch (error) {
       if (this.#connection.failedStep === signInIndex) throw asSignInError(error)
       throw error
@@ -113,7 +113,7 @@ export class ScopedConnection implements DatabaseConnection {
   }
 
   /** A rollback goes on although the caller has left or waited long enough. */
-  #bounds(isAbortable: boolean): ExchangeBounds {
+  #bounds(isAbortable: boolean): PipelineBounds {
     const { timeoutMs, signal, budget } = this.#scope
     return isAbortable ? { timeoutMs, signal, budget } : { timeoutMs }
   }

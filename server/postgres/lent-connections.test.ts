@@ -79,7 +79,7 @@ it.each([
   const signedIn = await createActor(house)
   const [before] = (await backendPid.execute(databaseOf(signedIn))).rows
   const connection = await pool.checkOut()
-  await connection.exchange([{ sql: 'select set_config($1, $2, false)', values: [name, value] }], {
+  await connection.pipeline([{ sql: 'select set_config($1, $2, false)', values: [name, value] }], {
     timeoutMs: 5_000,
   })
   connection.release()

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { CallerBusyError, DatabaseUnavailableError, StatementAbortedError } from '#server/db/errors.ts'
-import { Exchange, type Step, type StepResult } from '#server/db/exchange.ts'
+import { Pipeline, type Step, type StepResult } from '#server/db/pipeline.ts'
 import { PreparedStatements } from '#server/db/prepared-statements.ts'
 import type { WaitBounds } from '#server/db/time-budget.ts'
 import { type Cancellable, sendCancelRequest } from './cancel-request.ts'
@@ -20,7 +20,7 @@ export interface LoginPoolOptions {
   readonly onStatement?: ((sql: string, durationMs: number) => void) | undefined
 }
 
-export interface ExchangeBounds extends WaitBounds {
+export interface PipelineBounds extends WaitBounds {
   readonly timeoutMs: number
 }
 
@@ -30,7 +30,7 @@ const GRACE_MS = 2_000
 const MIN_TIMEOUT_MS = 100
 
 /** How long the server may work on a statement of this scope, so that its answer comes within the budget. */
-export function statementTimeoutMs({ timeoutMs, budget }: ExchangeBounds): number {
+export function statementTimeoutMs({ timeoutMs, budget }: PipelineBounds): number {
   if (!budget) return timeoutMs
   return Math.max(MIN_TIMEOUT_MS, Math.min(timeoutMs, Math.floor(budget.leftMs - GRACE_MS)))
 }
@@ -186,7 +186,7 @@ interface Loan {
   readonly giveBack: () => void
 }
 
-/** A checked-out connection. One whose exchange did not end cleanly is destroyed on release. */
+/** A checked-out connection. One whose pipeline did not end cleanly is destroyed on release. */
 export class LoginConnection {
   readonly #client: pg.PoolClient
   readonly #tracked: Tracked
@@ -208,12 +208,12 @@ export class LoginConnection {
    * ({@link failedStep} tells which statement it refused); {@link DatabaseUnavailableError} where the
    * connection broke or no answer came in time; {@link StatementAbortedError} where the signal fired.
    */
-  async exchange(steps: readonly Step[], bounds: ExchangeBounds): Promise<StepResult[]> {
+  async pipeline(steps: readonly Step[], bounds: PipelineBounds): Promise<StepResult[]> {
     const { signal, budget } = bounds
     if (signal?.aborted) throw new StatementAbortedError()
     const leftMs = budget ? budget.leftMs : Number.POSITIVE_INFINITY
     if (leftMs <= 0) throw outOfTime()
-    const exchange = new Exchange(steps, this.#tracked.prepared)
+    const pipeline = new Pipeline(steps, this.#tracked.prepared)
     const deadline = setTimeout(() => this.#giveUp(), Math.min(bounds.timeoutMs + GRACE_MS, leftMs))
     budget?.begin()
     const onAbort = signal ? () => this.#cancel() : undefined
@@ -221,8 +221,8 @@ export class LoginConnection {
     const { onStatement } = this.#options
     const startedAt = onStatement ? performance.now() : 0
     try {
-      this.#client.query(exchange)
-      return await exchange.result
+      this.#client.query(pipeline)
+      return await pipeline.result
     } catch (error) {
       if (error instanceof pg.DatabaseError) {
         if (!CLEAN_ERRORS.test(error.code ?? '')) this.#isBroken = true
@@ -230,7 +230,7 @@ export class LoginConnection {
         if (error.code?.startsWith('57P') || error.code?.startsWith('08')) {
           throw new DatabaseUnavailableError('the connection to the database ended', { cause: error })
         }
-        this.#failedStep = exchange.stepIndex
+        this.#failedStep = pipeline.stepIndex
         throw error
       }
       this.#isBroken = true

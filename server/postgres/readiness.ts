@@ -39,7 +39,7 @@ async function readState(pool: LoginPool): Promise<State> {
   const connection = await pool.checkOut(bounds)
   try {
     const steps = [APPLIED, WRITES].map(sql => ({ sql, values: [] }))
-    const [applied, writes] = await connection.exchange(steps, bounds)
+    const [applied, writes] = await connection.pipeline(steps, bounds)
     const [row] = writes?.rows ?? []
     return {
       applied: new Map(applied?.rows.map(({ name, checksum }) => [name, checksum])),

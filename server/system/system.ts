@@ -69,7 +69,7 @@ export class SystemDatabase {
     const connection = await this.#pool.checkOut(bounds)
     try {
       const enter = { sql: ENTER_SYSTEM, values: [String(statementTimeoutMs(bounds))] }
-      const [, result] = await connection.exchange([enter, { sql, values }], bounds)
+      const [, result] = await connection.pipeline([enter, { sql, values }], bounds)
       return result?.rows ?? []
     } finally {
       connection.release()

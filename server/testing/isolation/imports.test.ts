@@ -114,7 +114,7 @@ describe('in a room', () => {
       to === 'pg' ||
       to.startsWith('pg/') ||
       to.startsWith('server/postgres/') ||
-      /^server\/(db\/(exchange|scoped-connection)|system\/system(-\w+)?)\.ts$/.test(to)
+      /^server\/(db\/(pipeline|scoped-connection)|system\/system(-\w+)?)\.ts$/.test(to)
     expect(imports(inRooms(), isConnection)).toEqual([])
   })
 })
@@ -138,7 +138,7 @@ describe('outside of server/db, server/postgres and server/system', () => {
 
   test('nobody takes a connection out of a pool', () => {
     expect(naming(/\bcheckOut\b/)).toEqual([])
-    expect(naming(/pools\.(api|public|system|auth)\.(connect|query|exchange)\b/)).toEqual([])
+    expect(naming(/pools\.(api|public|system|auth)\.(connect|query|pipeline)\b/)).toEqual([])
   })
 
   test('only Better Auth’s adapter makes a Kysely of its own', () => {

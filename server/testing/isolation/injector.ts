@@ -56,7 +56,7 @@ export function openInjector(
           sql: 'select * from app.sign_in($1, $2, $3, $4, $5)',
           values: [scope.credential, null, scope.permission, scope.isReadOnly, scope.timeoutMs],
         }
-        const [, seen] = await connection.exchange([signIn, { sql: OBSERVATION, values: [] }], scope)
+        const [, seen] = await connection.pipeline([signIn, { sql: OBSERVATION, values: [] }], scope)
         return seen?.rows[0]
       } finally {
         connection.release()

@@ -3,7 +3,7 @@ import { prepareValue } from 'pg/lib/utils.js'
 import { type Column, columnsOf, type FieldDescription } from './columns.ts'
 import { type PreparedStatements, statementName } from './prepared-statements.ts'
 
-/** One statement of an exchange. */
+/** One statement of a pipeline. */
 export interface Step {
   readonly sql: string
   readonly values: readonly unknown[]
@@ -16,7 +16,7 @@ export interface StepResult {
   readonly rowCount: number
 }
 
-/** The messages of pg's connection that an exchange writes; its own types leave most of them out. */
+/** The messages of pg's connection that a pipeline writes; its own types leave most of them out. */
 interface Wire {
   readonly stream: { cork(): void; uncork(): void }
   parse(message: { name: string; text: string }): void
@@ -43,7 +43,7 @@ interface Reply {
  * pg calls the handlers in the order of the replies. Source:
  * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
  */
-export class Exchange implements Submittable {
+export class Pipeline implements Submittable {
   readonly result: Promise<StepResult[]>
   /** The step whose reply is being read; after an error, the one that failed. */
   stepIndex = 0
@@ -59,7 +59,7 @@ export class Exchange implements Submittable {
   /** `prepared` is what the connection has prepared already; null sends every statement unnamed. */
   constructor(steps: readonly Step[], prepared: PreparedStatements | null) {
     this.#steps = steps
-    // Here, and not while writing: a value that can't be sent must not leave half an exchange on the wire.
+    // Here, and not while writing: a value that can't be sent must not leave half a pipeline on the wire.
     this.#values = steps.map(step => step.values.map(value => prepareValue(value)))
     this.#prepared = prepared
     const { promise, resolve, reject } = Promise.withResolvers<StepResult[]>()
@@ -122,7 +122,7 @@ export class Exchange implements Submittable {
       }
       reply.rows.push(row)
     } catch (error) {
-      // Thrown here it would escape into pg's parser; the exchange ends as it should and fails then.
+      // Thrown here it would escape into pg's parser; the pipeline ends as it should and fails then.
       this.#parseError ??= error
     }
   }
