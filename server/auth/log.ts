@@ -7,7 +7,7 @@ const MAX_LENGTH = 300
 
 /**
  * An error without what it may quote: a database's detail line holds the row that was refused, password hash
- * included, and errors of an OAuth exchange hold its tokens.
+ * included, and errors of an exchanged OAuth code hold tokens.
  */
 export function describeError(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error }

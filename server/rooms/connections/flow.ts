@@ -137,10 +137,10 @@ async function connect(
   if (provider.hasPkce && taken.codeVerifier === null) return 'missing_verifier'
   const app = services.providers[name]
   if (app === null) return 'provider_not_configured'
-  // Fails before the exchange if the tokens could not be sealed.
+  // Fails before the code is exchanged if the tokens could not be sealed.
   const keyring = await services.sealingKeyring()
   try {
-    const grant = await provider.exchange(identity, app, {
+    const grant = await provider.exchangeCode(identity, app, {
       code,
       codeVerifier: taken.codeVerifier,
       redirectUri: callbackUrl(services, name),

@@ -73,7 +73,7 @@ export interface Provider<App extends OAuthApp = OAuthApp> {
   /** Whether the callback has no code because somebody else must first approve the user's request. */
   isRequested?(query: URLSearchParams): boolean
   /** Exchanges the code for tokens, and verifies that the user may access what the query names. */
-  exchange(identity: Identity, app: App, input: CallbackInput): Promise<Grant>
+  exchangeCode(identity: Identity, app: App, input: CallbackInput): Promise<Grant>
   /** Throws `revoked` only if no later attempt can succeed. */
   refresh(identity: Identity, app: App, held: HeldTokens): Promise<Tokens>
   /** Revokes the access at the provider. Succeeds if it was already revoked. */

@@ -20,7 +20,7 @@ export interface GrantsOptions {
   readonly newAccessToken: () => string
   readonly newRefreshToken: () => string
   readonly lifetimeSeconds: number | null
-  /** Whether an exchange may leave the redirect URI out; one that it names has to match all the same. */
+  /** Whether the redirect URI may be left out when a code is exchanged; a named one must still match. */
   readonly mayOmitRedirect?: boolean
 }
 

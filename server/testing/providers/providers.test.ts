@@ -158,7 +158,7 @@ test('GitHub holds an authorization with a challenge to its verifier', async () 
     code_challenge: challengeOf(VERIFIER),
     code_challenge_method: 'S256',
   })
-  const exchange = async (verifier: string) => {
+  const exchangeCode = async (verifier: string) => {
     const back = await followOnce(`${github.url}/login/oauth/authorize?${query}`)
     const response = await fetch(`${github.url}/login/oauth/access_token`, {
       method: 'POST',
@@ -172,6 +172,6 @@ test('GitHub holds an authorization with a challenge to its verifier', async () 
     })
     return (await response.json()) as object
   }
-  expect(await exchange('another')).toMatchObject({ error: 'bad_verification_code' })
-  expect(await exchange(VERIFIER)).toMatchObject({ access_token: expect.stringMatching(/^ghu_/) })
+  expect(await exchangeCode('another')).toMatchObject({ error: 'bad_verification_code' })
+  expect(await exchangeCode(VERIFIER)).toMatchObject({ access_token: expect.stringMatching(/^ghu_/) })
 })

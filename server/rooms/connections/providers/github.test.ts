@@ -39,7 +39,7 @@ async function authorize(): Promise<URLSearchParams> {
 async function connect(query?: URLSearchParams) {
   const given = query ?? (await authorize())
   const input = { code: given.get('code') ?? '', codeVerifier: null, redirectUri: REDIRECT_URI, query: given }
-  return github.exchange(identity, app, input)
+  return github.exchangeCode(identity, app, input)
 }
 
 function held({ accessToken, refreshToken, expiresAt, externalId }: HeldTokens): HeldTokens {
@@ -127,7 +127,7 @@ test('a wrong client secret is rejected, and the error does not contain it', asy
   const query = await authorize()
   const wrong = { ...app, clientSecret: 'not-the-client-secret' }
   const input = { code: query.get('code') ?? '', codeVerifier: null, redirectUri: REDIRECT_URI, query }
-  const error: unknown = await github.exchange(identity, wrong, input).catch((thrown: unknown) => thrown)
+  const error: unknown = await github.exchangeCode(identity, wrong, input).catch((thrown: unknown) => thrown)
   expect(error).toMatchObject({ kind: 'refused', reason: 'incorrect_client_credentials' })
   expect(String(error)).not.toContain('not-the-client-secret')
 })

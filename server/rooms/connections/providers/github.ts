@@ -78,7 +78,7 @@ export const github: Provider<GitHubApp> = {
   },
   // A member of an organization can only request an installation; an owner approves it later.
   isRequested: query => query.get('setup_action') === 'request',
-  async exchange(identity, app, input) {
+  async exchangeCode(identity, app, input) {
     const tokens = await requestTokens(identity, app, { code: input.code })
     try {
       const installation = await findInstallation(identity, app, tokens.accessToken, input)

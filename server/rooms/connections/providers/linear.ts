@@ -67,7 +67,7 @@ export const linear: Provider = {
     url.searchParams.set('prompt', 'consent')
     return url
   },
-  async exchange(identity, app, { code, codeVerifier, redirectUri }) {
+  async exchangeCode(identity, app, { code, codeVerifier, redirectUri }) {
     const { scopes, ...tokens } = await requestTokens(identity, app, {
       grant_type: 'authorization_code',
       code,

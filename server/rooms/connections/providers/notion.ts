@@ -58,7 +58,7 @@ export const notion: Provider = {
     url.searchParams.set('owner', 'user')
     return url
   },
-  async exchange(identity, app, { code, redirectUri }) {
+  async exchangeCode(identity, app, { code, redirectUri }) {
     const client = await clientFor(app)
     const answer = await call(identity, () =>
       client.oauth.token({

@@ -38,7 +38,7 @@ async function authorize(): Promise<URLSearchParams> {
 async function connect(query?: URLSearchParams) {
   const given = query ?? (await authorize())
   const input = { code: given.get('code') ?? '', codeVerifier: null, redirectUri: REDIRECT_URI, query: given }
-  return slack.exchange(identity, app, input)
+  return slack.exchangeCode(identity, app, input)
 }
 
 function held({ accessToken, refreshToken, expiresAt, externalId }: HeldTokens): HeldTokens {
@@ -82,7 +82,7 @@ test('a code can be used once, and only with its own redirect URI', async () => 
     redirectUri: 'https://elsewhere.example',
     query: other,
   }
-  await expect(slack.exchange(identity, app, input)).rejects.toMatchObject({ reason: 'bad_redirect_uri' })
+  await expect(slack.exchangeCode(identity, app, input)).rejects.toMatchObject({ reason: 'bad_redirect_uri' })
 })
 
 test('without rotation the token never expires', async () => {

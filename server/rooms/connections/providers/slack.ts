@@ -72,7 +72,7 @@ export const slack: Provider = {
     url.searchParams.set('state', state)
     return url
   },
-  async exchange(identity, app, { code, redirectUri }) {
+  async exchangeCode(identity, app, { code, redirectUri }) {
     const client = await clientFor(app)
     const answer = await call(identity, () =>
       client.oauth.v2.access({
