@@ -48,7 +48,7 @@ function wrapOperations(inner: DBTransactionAdapter, seal: Seals): DBTransaction
   return {
     ...inner,
     create: async input => {
-      const secrets = new Exchange(input.model, seal)
+      const secrets = new OperationSecrets(input.model, seal)
       const data = secrets.conceal(input.data)
       if (!isAccount(input.model) || !hasTokens(data)) {
         return secrets.reveal(await translating(inner.create({ ...input, data })))
@@ -60,24 +60,24 @@ function wrapOperations(inner: DBTransactionAdapter, seal: Seals): DBTransaction
       return secrets.reveal(await translating(inner.create({ ...input, data: sealed, forceAllowId: true })))
     },
     findOne: async input => {
-      const secrets = new Exchange(input.model, seal)
+      const secrets = new OperationSecrets(input.model, seal)
       const select = input.select && secrets.select(input.select)
       const where = secrets.where(input.where)
       return secrets.reveal(await translating(inner.findOne({ ...input, where, select })))
     },
     findMany: async input => {
-      const secrets = new Exchange(input.model, seal)
+      const secrets = new OperationSecrets(input.model, seal)
       const where = input.where && secrets.where(input.where)
       const select = input.select && secrets.select(input.select)
       const rows = await translating(inner.findMany({ ...input, where, select }))
       return rows.map(row => secrets.reveal(row)) as never
     },
     count: input => {
-      const where = input.where && new Exchange(input.model, seal).where(input.where)
+      const where = input.where && new OperationSecrets(input.model, seal).where(input.where)
       return translating(inner.count({ ...input, where }))
     },
     update: async input => {
-      const secrets = new Exchange(input.model, seal)
+      const secrets = new OperationSecrets(input.model, seal)
       const where = secrets.where(input.where)
       const update = secrets.conceal(input.update)
       if (isAccount(input.model) && hasTokens(update)) {
@@ -100,27 +100,27 @@ function wrapOperations(inner: DBTransactionAdapter, seal: Seals): DBTransaction
       return secrets.reveal(await translating(inner.update({ ...input, where, update: others })))
     },
     updateMany: input => {
-      const secrets = new Exchange(input.model, seal)
+      const secrets = new OperationSecrets(input.model, seal)
       refuseTokens(input.model, input.update)
       const update = secrets.conceal(input.update)
       return translating(inner.updateMany({ ...input, where: secrets.where(input.where), update }))
     },
     delete: input => {
-      const where = new Exchange(input.model, seal).where(input.where)
+      const where = new OperationSecrets(input.model, seal).where(input.where)
       return translating(inner.delete({ ...input, where }))
     },
     deleteMany: input => {
-      const where = new Exchange(input.model, seal).where(input.where)
+      const where = new OperationSecrets(input.model, seal).where(input.where)
       return translating(inner.deleteMany({ ...input, where }))
     },
     consumeOne: async input => {
-      const secrets = new Exchange(input.model, seal)
+      const secrets = new OperationSecrets(input.model, seal)
       return secrets.reveal(
         await translating(inner.consumeOne({ ...input, where: secrets.where(input.where) })),
       )
     },
     incrementOne: async input => {
-      const secrets = new Exchange(input.model, seal)
+      const secrets = new OperationSecrets(input.model, seal)
       refuseTokens(input.model, input.set)
       const set = input.set && secrets.conceal(input.set)
       return secrets.reveal(
@@ -147,7 +147,7 @@ async function translating<T>(operation: Promise<T>): Promise<T> {
  * One operation on one model: conceals what goes in and remembers it, so that the answer can carry what was
  * asked with.
  */
-class Exchange {
+class OperationSecrets {
   readonly #model: string
   readonly #seal: Seals
   readonly #tokens = new Map<string, string>()

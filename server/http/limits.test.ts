@@ -11,7 +11,7 @@ beforeAll(async () => {
 afterAll(() => server.close())
 
 /** Writes bytes, and resolves with what comes back until the server closes. */
-function exchange(port: number, parts: (string | Buffer)[], pauseMs = 0): Promise<string> {
+function sendBytes(port: number, parts: (string | Buffer)[], pauseMs = 0): Promise<string> {
   return new Promise((resolve, reject) => {
     let answer = ''
     const socket = connect(port, '127.0.0.1', async () => {
@@ -60,17 +60,17 @@ describe('a body', () => {
     expect(JSON.parse(auth.body)).toMatchObject({ code: 'PAYLOAD_TOO_LARGE', reason: 'too_large' })
     const head = `POST /trpc/write HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n`
     const chunk = `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`
-    expect(await exchange(server.port, [head, chunk])).toMatch(/^HTTP\/1.1 413 /)
+    expect(await sendBytes(server.port, [head, chunk])).toMatch(/^HTTP\/1.1 413 /)
   })
 
   it('far past the limit is refused before it is read', async () => {
     const head = `POST /trpc/write HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99999999999\r\n\r\n`
-    expect(await exchange(server.port, [head])).toMatch(/^HTTP\/1.1 413 /)
+    expect(await sendBytes(server.port, [head])).toMatch(/^HTTP\/1.1 413 /)
   })
 
   it('that never comes to its end is given up', async () => {
     const head = `POST /trpc/write HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 5\r\n\r\n1`
-    expect(await exchange(server.port, [head])).toMatch(/^HTTP\/1.1 408 /)
+    expect(await sendBytes(server.port, [head])).toMatch(/^HTTP\/1.1 408 /)
   })
 })
 
@@ -85,7 +85,7 @@ describe('headers', () => {
 
   it('that come too slowly are given up', async () => {
     const parts = ['GET /trpc/null HTTP/1.1\r\n', ...Array.from({ length: 40 }, (_, i) => `x-${i}: 1\r\n`)]
-    expect(await exchange(server.port, parts, 100)).toMatch(/^HTTP\/1.1 408 /)
+    expect(await sendBytes(server.port, parts, 100)).toMatch(/^HTTP\/1.1 408 /)
   })
 })
 
