@@ -276,7 +276,7 @@ create trigger content_check_parents_on_update after update on app.content
   )
   execute function app.check_content_parents();
 comment on trigger content_check_parents_on_update on app.content is
-  E'Refuses the same when a media item is exchanged, and when content is restored.\n\n'
+  E'Refuses the same when a media item is replaced, and when content is restored.\n\n'
   'A video can''t come back without its file.';
 create trigger content_require_membership after insert or update of organization_id on app.content
   for each row when (new.organization_id is not null) execute function app.require_membership();

@@ -4220,7 +4220,7 @@ comment on trigger content_check_parents_on_insert on app.content is 'Refuses co
 Nothing new may hang on what is being removed at the same moment: it would stay visible without it.';
 
 CREATE TRIGGER content_check_parents_on_update AFTER UPDATE ON app.content FOR EACH ROW WHEN ((((old.media_item_id IS DISTINCT FROM new.media_item_id) OR (old.content_type IS DISTINCT FROM new.content_type)) OR (old.deleted_at IS DISTINCT FROM new.deleted_at))) EXECUTE FUNCTION app.check_content_parents();
-comment on trigger content_check_parents_on_update on app.content is 'Refuses the same when a media item is exchanged, and when content is restored.
+comment on trigger content_check_parents_on_update on app.content is 'Refuses the same when a media item is replaced, and when content is restored.
 
 A video can''t come back without its file.';
 

@@ -106,7 +106,7 @@ export const TRIGGERS: readonly TriggerMetadata[] = [
     table: "app.content",
     timing: "after",
     function: "app.check_content_parents",
-    description: "Refuses the same when a media item is exchanged, and when content is restored.",
+    description: "Refuses the same when a media item is replaced, and when content is restored.",
     businessReason: "A video can't come back without its file.",
     events: ["update"],
   },
