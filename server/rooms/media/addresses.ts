@@ -1,5 +1,6 @@
-// What the URLs of the disk store carry: what they allow and until when, signed. Whoever has one needs no session, so each allows
-// one thing only: to put one file of this size and type in one place, or to read one.
+// The signed URLs of the disk store. A URL contains a signed grant: what it allows, and until when. The
+// bearer needs no session, so a grant allows one thing only: to upload one file of this size and type to one
+// key, or to download one file.
 
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
@@ -33,7 +34,7 @@ type GrantOf<K extends Kind> = z.output<(typeof grants)[K]>
 export type UploadGrant = Omit<GrantOf<'upload'>, 'kind'>
 export type DownloadGrant = Omit<GrantOf<'download'>, 'kind'>
 
-/** Signs and reads addresses, with a key that derives from the secret for this purpose alone. */
+/** Signs and verifies grants, with a key derived from the secret for this purpose only. */
 export function createAddresses(secret: string) {
   const key = Buffer.from(hkdfSync('sha256', secret, '', PURPOSE, 32))
   const signatureOf = (body: string) => createHmac('sha256', key).update(body).digest()
@@ -42,11 +43,14 @@ export function createAddresses(secret: string) {
     return `${body}.${signatureOf(body).toString('base64url')}`
   }
 
-  /** The grant that a token of ours holds; null for any other text, another kind, and past its expiry. */
+  /**
+   * Returns the grant of a valid token; null for any other text, for a grant of another kind, and after its
+   * expiry.
+   */
   function read<K extends Kind>(kind: K, token: string): GrantOf<K> | null {
     const [body = '', signature = '', ...rest] = token.length > MAX_TOKEN ? [] : token.split('.')
     if (rest.length > 0 || !/^[\w-]{43}$/.test(signature)) return null
-    // Compared as bytes: the last character of 43 has more than one spelling.
+    // Rejects other encodings of the same bytes: the last of 43 base64url characters has spare bits.
     const given = Buffer.from(signature, 'base64url')
     if (given.toString('base64url') !== signature || !timingSafeEqual(given, signatureOf(body))) return null
     const grant: unknown = JSON.parse(Buffer.from(body, 'base64url').toString('utf8'))

@@ -1,12 +1,17 @@
 import { findFileType } from './file-types.ts'
 
-/** What a browser may show by itself: images, audio and video of the types that may be uploaded. Everything else is for saving. */
+/**
+ * Whether a browser may display the file: true for images, audio and video of the types that may be uploaded.
+ */
 function isShown(mimeType: string): boolean {
   const type = findFileType(mimeType)
   return type !== undefined && type.mediaType !== 'document'
 }
 
-/** A `content-disposition` header: shown for images, audio and video of known types, else an attachment (RFC 6266). */
+/**
+ * Builds a `content-disposition` header: inline if the browser may display the file, otherwise an attachment
+ * (RFC 6266).
+ */
 export function contentDisposition({ mimeType, fileName }: { mimeType: string; fileName: string }): string {
   const kind = isShown(mimeType) ? 'inline' : 'attachment'
   const ascii = fileName.replaceAll(/[^\x20-\x7e]|["\\%]/g, '_')

@@ -7,28 +7,35 @@ import { type Addresses, createAddresses } from './addresses.ts'
 import { codeOf, throwDiskTrouble } from './disk-trouble.ts'
 import type { FileStore } from './store.ts'
 
-/** Of a key, which never is a path to anywhere else: what names it makes are checked where they are made, and here again. */
+/**
+ * Matches a storage key. A key must never name a path outside the directory: file names are sanitized when
+ * created, and checked here again.
+ */
 const KEY = /^(originals|thumbnails)\/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\/(?!\.)[^/\\\p{Cc}]{1,200}$/u
 
 const DRAFTS = 'incoming'
-// An upload writes all the time, or is given up long before.
+// An upload that stalls is aborted long before this.
 const DRAFT_MAX_IDLE_MS = 60 * 60_000
 
 export interface DiskStore extends FileStore {
   readonly kind: 'disk'
   readonly addresses: Addresses
   /**
-   * Puts an upload in its place, of which nobody sees anything before it is whole and on the disk. Throws `too_large` or
-   * `invalid_input` where the body is not of the announced size, `illegal_transition` where another upload came first, and
-   * `overloaded` where the disk is full; then nothing is left behind, and the body is open where it was not read to its end.
+   * Stores an upload. The file becomes visible only when it is complete and synced to disk. Throws
+   * `too_large` or `invalid_input` if the body's size is not `sizeBytes`, `illegal_transition` if another
+   * upload came first, and `overloaded` if the disk is full. Then nothing is left on the disk; a body that
+   * was not read to its end stays open.
    */
   receive(body: Readable, file: { key: string; sizeBytes: number }): Promise<void>
   has(key: string): Promise<boolean>
-  /** The caller closes the handle. Null where there is no such file. */
+  /** Returns a handle that the caller must close; null if there is no such file. */
   open(key: string): Promise<FileHandle | null>
 }
 
-/** Keeps files in a directory, behind addresses of this server's. Creates the directory with the first file. */
+/**
+ * Stores files in a directory, served through signed URLs of this server. Creates the directory with the
+ * first file.
+ */
 export function openDiskStore(
   { directory }: { readonly directory: string },
   { appUrl, authSecret }: { readonly appUrl: string; readonly authSecret: string },
@@ -66,11 +73,11 @@ export function openDiskStore(
       const path = pathOf(key)
       await withDraft(async draft => {
         await using file = await open(draft, 'wx', 0o600)
-        // The body stays open where the file fails: its sender is still to be answered.
+        // The body stays open if the write fails, because its sender still gets an answer.
         await file.writeFile(exactly(body.iterator({ destroyOnReturn: false }), sizeBytes))
         await file.sync()
         await makeDirectory(dirname(path))
-        // Unlike a rename, a link does not replace what is there: of two uploads the first one stays.
+        // A link fails if the file exists, unlike a rename: of two uploads, the first one wins.
         await link(draft, path).catch(error => {
           throw codeOf(error) === 'EEXIST' ? alreadyThere(error) : error
         })
@@ -100,7 +107,7 @@ export function openDiskStore(
     async remove(key) {
       const path = pathOf(key)
       await rm(path, { force: true })
-      // One that is not empty, or not there, stays as it is.
+      // Fails if the directory is not empty or does not exist, which is fine.
       await rmdir(dirname(path)).catch(() => {})
     },
     async removeDrafts() {
@@ -134,7 +141,7 @@ async function makeDirectory(path: string): Promise<void> {
   await mkdir(path, { recursive: true, mode: 0o700 })
 }
 
-/** Makes the names in a directory as lasting as the files are. */
+/** Syncs the directory, so that the names of new files survive a crash. */
 async function syncDirectory(path: string): Promise<void> {
   await using directory = await open(path, 'r')
   await directory.sync()

@@ -5,7 +5,10 @@ const RETRY_MS = 60_000
 const FULL_DISK: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT'])
 const TOO_MANY_FILES: ReadonlySet<unknown> = new Set(['EMFILE', 'ENFILE', 'ENOMEM'])
 
-/** Gives a disk's failure a reason where its caller may come back, or sent too much; what is left is for the operator alone. */
+/**
+ * Throws an AppError if the client can retry or sent too much; rethrows every other error, which only the
+ * operator can fix.
+ */
 export function throwDiskTrouble(error: unknown): never {
   const code = codeOf(error)
   if (code === 'EFBIG')

@@ -7,7 +7,7 @@ import { serveHouse } from '#server/testing/http-house.ts'
 import { ask, type MediaHouse, openMediaHouse, textFile, upload } from '#server/testing/media.ts'
 import { registerDownloadRoute } from './download-route.ts'
 
-// A process that serves one file at a time, from a disk that takes its time to open one.
+// A server that serves one download at a time, with a store that opens files slowly.
 
 let house: MediaHouse
 let server: Awaited<ReturnType<typeof serveHouse>>
@@ -22,7 +22,7 @@ beforeAll(async () => {
   const { id } = await upload(ada, house, textFile('letters'))
   url = (await ada.caller().media.downloadUrl({ id })).url
   const { media: store } = house.services
-  if (store.kind !== 'disk') throw new Error('this house keeps files on a disk')
+  if (store.kind !== 'disk') throw new Error('this test needs the disk store')
   const open = async (key: string) => {
     opening++
     await gate.promise
@@ -47,7 +47,7 @@ beforeEach(() => {
 const isOpening = () => expect.poll(() => opening).toBe(1)
 
 describe('a download that is being opened', () => {
-  it('counts among those that are served', async () => {
+  it('counts as a running download', async () => {
     const first = ask(server, url)
     await isOpening()
     expect((await ask(server, url)).status).toBe(503)
@@ -55,7 +55,7 @@ describe('a download that is being opened', () => {
     expect((await first).body.toString()).toBe('letters')
   })
 
-  it('is counted out, and its file closed, when its reader leaves', async () => {
+  it('stops counting, and its file is closed, when its reader leaves', async () => {
     const socket = connect(server.port, '127.0.0.1')
     await once(socket, 'connect')
     socket.write(`GET ${new URL(url).pathname} HTTP/1.1\r\nhost: x\r\n\r\n`)

@@ -32,7 +32,7 @@ beforeAll(async () => {
 afterAll(() => house.close())
 
 describe('a download', () => {
-  it('is the whole file, and for HEAD its headers', async () => {
+  it('returns the whole file, and only the headers for HEAD', async () => {
     const answer = await ask(house, url)
     expect(answer.status).toBe(200)
     expect(answer.body.toString()).toBe(LETTERS)
@@ -63,21 +63,21 @@ describe('a download', () => {
     ['bytes=-', 200, LETTERS, undefined],
     ['lines=1-2', 200, LETTERS, undefined],
     ['bytes=99999999999999999999-', 200, LETTERS, undefined],
-  ])('of the range %s is answered %i', async (range, status, body, contentRange) => {
+  ])('of the range %s has status %i', async (range, status, body, contentRange) => {
     const answer = await ask(house, url, { headers: { range } })
     expect(answer.status).toBe(status)
     expect(answer.body.toString()).toBe(body)
     expect(answer.headers['content-range']).toBe(contentRange)
   })
 
-  it('in parts adds up to the file', async () => {
+  it('in ranges returns the whole file', async () => {
     const parts = await Promise.all(
       [0, 10, 20].map(start => ask(house, url, { headers: { range: `bytes=${start}-${start + 9}` } })),
     )
     expect(parts.map(({ body }) => body.toString()).join('')).toBe(LETTERS)
   })
 
-  it('is not sent again to who has it, and a part of another version is not sent', async () => {
+  it('returns 304 to a reader that has the file, and no range of another version', async () => {
     const etag = String((await ask(house, url)).headers.etag)
     expect(await ask(house, url, { headers: { 'if-none-match': etag } })).toMatchObject({ status: 304 })
     expect(await ask(house, url, { headers: { 'if-none-match': '"x"' } })).toMatchObject({ status: 200 })
@@ -86,7 +86,7 @@ describe('a download', () => {
     expect(await ask(house, url, { headers: { ...range, 'if-range': '"x"' } })).toMatchObject({ status: 200 })
   })
 
-  it('is shown for images, audio and video, and saved for everything else', async () => {
+  it('is displayed for images, audio and video, and saved for everything else', async () => {
     const kinds = []
     for (const file of [await pngFile(), wavFile(), mp4File(), pdfFile(), textFile()]) {
       const { id } = await upload(ada, house, { ...file, fileName: 'Grüße "1".bin' })
@@ -100,10 +100,10 @@ describe('a download', () => {
     ])
   })
 
-  it('needs an address that was given out, and in time', async () => {
+  it('requires a valid signed URL that has not expired', async () => {
     const addresses = createAddresses(TEST_AUTH_SECRET)
     const grant = addresses.readDownload(url.slice(url.lastIndexOf('/') + 1))
-    if (!grant) throw new Error('the address is not signed')
+    if (!grant) throw new Error('the URL is not signed')
     const { key, mimeType, expiresAt } = grant
     const tokens = {
       late: addresses.signDownload({ ...grant, expiresAt: Date.now() - 1 }),
@@ -126,7 +126,7 @@ describe('a download', () => {
     expect((await ask(house, `http://localhost:3000/media/files/${missing}`)).status).toBe(404)
   })
 
-  it('that nobody reads is cut off', async () => {
+  it('is disconnected if its reader stalls', async () => {
     const { id } = await upload(ada, house, textFile('x'.repeat(20 * 1024 ** 2)))
     const path = new URL((await ada.caller().media.downloadUrl({ id })).url).pathname
     const socket = connect(house.port, '127.0.0.1')
@@ -138,7 +138,7 @@ describe('a download', () => {
   })
 })
 
-it('ranges of a file that is longer than 32 bits can count', () => {
+it('ranges work in a file larger than 4 GiB', () => {
   const size = 5 * 1024 ** 3
   expect(readRange(`bytes=${size - 2}-`, size)).toEqual({ start: size - 2, end: size - 1 })
 })

@@ -7,9 +7,9 @@ import type { DiskStore } from './disk-store.ts'
 import { readRange } from './ranges.ts'
 
 export interface DownloadLimits {
-  /** Downloads at once, in this process. */
+  /** The maximum number of concurrent downloads in this process. */
   readonly maxAtOnce: number
-  /** A reader that takes nothing for this long is cut off. */
+  /** Disconnects a reader that reads nothing for this long. */
   readonly stallMs: number
 }
 
@@ -17,8 +17,8 @@ const LIMITS: DownloadLimits = { maxAtOnce: 128, stallMs: 60_000 }
 const RETRY_MS = 2_000
 
 /**
- * Serves the files whose URLs `media.downloadUrl` gives out, whole or a range of one. What it serves comes from users: it is for
- * saving, unless it is an image, audio or video, and runs nothing where it is opened.
+ * Serves files at the signed URLs of `media.downloadUrl`, whole or one range. Users uploaded these files, so
+ * browsers must save them, except images, audio and video, and must not run scripts in them.
  */
 export function registerDownloadRoute(
   app: FastifyInstance,
@@ -39,8 +39,8 @@ export function registerDownloadRoute(
         const retryAt = new Date(Date.now() + RETRY_MS)
         throw new AppError('overloaded', 'too many downloads are in progress: try again later', { retryAt })
       }
-      // Counted before anything is waited for, so that those who come at once meet the count; and counted out, its file closed,
-      // though the reader leaves before that is open.
+      // Increments before the first `await`, so that concurrent requests cannot pass the limit. The `close`
+      // handlers decrement and close the file even if the reader leaves while the file is being opened.
       running++
       const response = reply.raw
       const closed = new Promise<void>(resolve => response.once('close', resolve))
@@ -72,7 +72,7 @@ async function sendFile(
     'cache-control': 'private, no-store',
   })
   if (matches(headers['if-none-match'], etag)) return reply.code(304).send()
-  // A range of another version would not fit the parts that the reader has.
+  // A range of a newer version would not fit the parts that the reader already has.
   const isSame = headers['if-range'] === undefined || headers['if-range'] === etag
   const range = isSame ? readRange(headers.range, size) : null
   if (range === 'unsatisfiable') {

@@ -33,11 +33,11 @@ const NAMES: readonly (readonly [string, string])[] = [
 ]
 
 describe('the name of a file', () => {
-  it.each(NAMES)('%j becomes %j', (name, safe) => {
+  it.each(NAMES)('of %j is sanitized to %j', (name, safe) => {
     expect(safeFileName(name)).toBe(safe)
   })
 
-  it('that is long keeps its extension', () => {
+  it('keeps its extension if it is too long', () => {
     const safe = safeFileName(`${'ü'.repeat(255)}.jpeg`)
     expect(safe).toMatch(/^ü+\.jpeg$/)
     expect(Buffer.byteLength(safe)).toBeLessThanOrEqual(150)
@@ -56,7 +56,7 @@ describe('the store', () => {
     return openDiskStore({ directory }, { appUrl: 'http://localhost:3000', authSecret: 'secret' })
   }
 
-  it('keeps a file of any name in its own folder', async () => {
+  it('stores a file of any name in its own directory', async () => {
     const store = openStore()
     await fc.assert(
       fc.asyncProperty(
@@ -81,7 +81,7 @@ describe('the store', () => {
     `originals/${randomUUID()}/a/b`,
     '/etc/passwd',
     '',
-  ])('has no place for the key %j', async key => {
+  ])('rejects the key %j', async key => {
     const store = openStore()
     await expect(async () => store.open(key)).rejects.toThrow('is not a valid storage key')
     await expect(store.receive(Readable.from([]), { key, sizeBytes: 1 })).rejects.toThrow(

@@ -3,8 +3,8 @@ const MAX_EXTENSION = 20
 const FALLBACK = 'file'
 
 /**
- * The name that a file is kept under: the last part of what its uploader called it, letters, digits and a few signs of it, and
- * never one that means a place. Its extension survives where the rest is too long.
+ * Returns a safe file name: the last part of the uploader's name, with only letters, digits and a few
+ * punctuation marks, and never `.` or `..`. A name that is too long is cut before its extension.
  */
 export function safeFileName(name: string): string {
   const last = name.normalize('NFC').split(/[/\\]/).at(-1) ?? ''

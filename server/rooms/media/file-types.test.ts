@@ -26,7 +26,7 @@ beforeAll(async () => {
 })
 afterAll(() => house.close())
 
-/** As browsers and office suites announce files: kind, type, file name, and the type that is kept. */
+/** Files as browsers and office suites declare them: kind, type, file name, and the stored type. */
 const ANNOUNCED: readonly (readonly [MediaType, string, string, string])[] = [
   ['audio', 'audio/mp3', 'a.mp3', 'audio/mpeg'],
   ['audio', 'audio/x-wav', 'a.wav', 'audio/wav'],
@@ -71,7 +71,7 @@ const ANNOUNCED: readonly (readonly [MediaType, string, string, string])[] = [
   ['document', 'application/vnd.oasis.opendocument.text', 'a.odt', 'application/vnd.oasis.opendocument.text'],
 ]
 
-it.each(ANNOUNCED)('%s %j of %s is kept as %s', async (mediaType, mimeType, fileName, kept) => {
+it.each(ANNOUNCED)('%s %j of %s is stored as %s', async (mediaType, mimeType, fileName, kept) => {
   const announced = { title: 'a title', mediaType, mimeType, fileName, fileSizeBytes: 10 }
   const { media, headers } = await ada.caller().media.createUpload(announced)
   expect(media.mimeType).toBe(kept)
@@ -88,13 +88,13 @@ it.each([
   ['image', 'video/mp4', 'a.mp4'],
   ['document', 'application/x-msdownload', 'a.exe'],
   ['document', '', 'no-ending'],
-] as const)('%s %j of %s is refused', async (mediaType, mimeType, fileName) => {
+] as const)('%s %j of %s is rejected', async (mediaType, mimeType, fileName) => {
   const announced = { title: 'a title', mediaType, mimeType, fileName, fileSizeBytes: 10 }
   await expect(ada.caller().media.createUpload(announced)).rejects.toMatchObject({ code: 'BAD_REQUEST' })
 })
 
 describe('the table of types', () => {
-  it('has every name once, in the form that the database takes', () => {
+  it('has each name once, in a form that the database accepts', () => {
     const kept = FILE_TYPES.map(({ mimeType }) => mimeType)
     expect(new Set(kept).size).toBe(kept.length)
     for (const { mediaType, aliases = [] } of FILE_TYPES) {
@@ -108,7 +108,7 @@ describe('the table of types', () => {
     for (const name of kept) expect(name).toMatch(/^[a-z]+\/[a-z0-9.+-]{1,100}$/)
   })
 
-  it('has what a browser shows by itself: images, audio and video, and nothing else', () => {
+  it('lets browsers display images, audio and video, and nothing else', () => {
     const shown = FILE_TYPES.filter(type =>
       contentDisposition({ mimeType: type.mimeType, fileName: 'a' }).startsWith('inline'),
     )
@@ -137,45 +137,48 @@ describe('a file', () => {
   const csv = 'BMI,größe\r\n21,5;1,80\r\n'
 
   it.each<[string, SampleFile]>([
-    ['a CSV that begins as a bitmap does', text('text/csv', 'a.csv', Buffer.from(csv))],
-    ['a CSV that begins as a PDF does', text('text/csv', 'a.csv', Buffer.from('%PDF-1.4,2\n'))],
-    ['a text that begins as XML does', text('text/plain', 'a.txt', Buffer.from('<?xml version="1.0"?><a/>'))],
-    ['a CSV of Excel in UTF-16', text('text/csv', 'a.csv', utf16(csv))],
-    ['a CSV in UTF-16, big end first', text('text/csv', 'a.csv', utf16(csv).swap16())],
-    ['a text in UTF-8 with its mark', text('text/plain', 'a.txt', Buffer.from(`\ufeff${csv}`))],
-    ['a CSV of Excel in Windows-1252', text('text/csv', 'a.csv', Buffer.from(csv, 'latin1'))],
-    ['a CSV that Windows takes for Excel’s', text('application/vnd.ms-excel', 'a.csv', Buffer.from(csv))],
-    ['a CSV that only its type tells', text('application/vnd.ms-excel', 'export', Buffer.from(csv))],
+    ['a CSV that starts like a bitmap', text('text/csv', 'a.csv', Buffer.from(csv))],
+    ['a CSV that starts like a PDF', text('text/csv', 'a.csv', Buffer.from('%PDF-1.4,2\n'))],
+    ['a text that starts like XML', text('text/plain', 'a.txt', Buffer.from('<?xml version="1.0"?><a/>'))],
+    ['an Excel CSV in UTF-16', text('text/csv', 'a.csv', utf16(csv))],
+    ['a CSV in big-endian UTF-16', text('text/csv', 'a.csv', utf16(csv).swap16())],
+    ['a text in UTF-8 with a byte order mark', text('text/plain', 'a.txt', Buffer.from(`\ufeff${csv}`))],
+    ['an Excel CSV in Windows-1252', text('text/csv', 'a.csv', Buffer.from(csv, 'latin1'))],
+    ['a CSV that Windows declares as Excel', text('application/vnd.ms-excel', 'a.csv', Buffer.from(csv))],
+    ['a CSV without a file extension', text('application/vnd.ms-excel', 'export', Buffer.from(csv))],
     ['YAML', text('application/x-yaml', 'a.yaml', Buffer.from('a: 1\n'))],
     ['RTF', text('text/rtf', 'a.rtf', Buffer.from('{\\rtf1\\ansi Hello}'))],
-    ['an old workbook', text('application/vnd.ms-excel', 'a.xls', Buffer.from('d0cf11e0a1b11ae1', 'hex'))],
+    [
+      'a workbook of old Excel',
+      text('application/vnd.ms-excel', 'a.xls', Buffer.from('d0cf11e0a1b11ae1', 'hex')),
+    ],
     ['an archive', text('application/x-zip-compressed', 'a.zip', zipOf('a.txt', 'hello'))],
-    ['a letter, which is an archive', text(OFFICE, 'a.docx', zipOf('word/unusual.xml', '<a/>'))],
+    ['a Word file, which is an archive', text(OFFICE, 'a.docx', zipOf('word/unusual.xml', '<a/>'))],
     ['PDF', { ...pdfFile(), mimeType: 'application/x-pdf' }],
-    ['a sound', { ...wavFile(), mimeType: 'audio/x-wav' }],
-    ['a sound of Apple’s', { ...m4a(), mimeType: 'audio/x-m4a' }],
-    ['a film of Apple’s', { ...mp4File(), bytes: branded('M4V '), mimeType: 'video/x-m4v' }],
-    ['a photo of a telephone', heic()],
+    ['a WAV file', { ...wavFile(), mimeType: 'audio/x-wav' }],
+    ['an Apple audio file', { ...m4a(), mimeType: 'audio/x-m4a' }],
+    ['an Apple video', { ...mp4File(), bytes: branded('M4V '), mimeType: 'video/x-m4v' }],
+    ['a phone’s photo', heic()],
     ['an icon', icon()],
-  ])('is taken: %s', async (_name, file) => {
+  ])('is accepted: %s', async (_name, file) => {
     const media = await upload(ada, house, file)
     expect(media).toMatchObject({ status: 'ready', error: null })
   })
 
   it.each<[string, SampleFile]>([
     ['a picture', { ...textFile(), bytes: Buffer.from('GIF89a\0\0\0\0') }],
-    ['half of UTF-16', { ...textFile(), bytes: Buffer.concat([utf16('a'), Buffer.from([0, 0xd8, 97, 0])]) }],
-    ['bytes without a meaning', { ...textFile(), bytes: Buffer.from([0xe4, 1, 2, 3, 0xe4]) }],
+    ['invalid UTF-16', { ...textFile(), bytes: Buffer.concat([utf16('a'), Buffer.from([0, 0xd8, 97, 0])]) }],
+    ['random bytes', { ...textFile(), bytes: Buffer.from([0xe4, 1, 2, 3, 0xe4]) }],
     [
-      'a workbook that is a program',
+      'a workbook that is an executable',
       text('application/vnd.ms-excel', 'a.xls', Buffer.from('MZ\x90\0\x03\0')),
     ],
-    ['a letter that is a picture', text(OFFICE, 'a.docx', Buffer.from('GIF89a\0\0\0\0'))],
-  ])('is no text or document where it is %s', async (_name, file) => {
+    ['a Word file that is a picture', text(OFFICE, 'a.docx', Buffer.from('GIF89a\0\0\0\0'))],
+  ])('is rejected as a text or document if it is %s', async (_name, file) => {
     expect(await upload(ada, house, file)).toMatchObject({ status: 'failed' })
   })
 
-  it('may be sent under another name of its type', async () => {
+  it('may be uploaded under an alias of its type', async () => {
     const file = { ...m4a(), mimeType: 'audio/x-m4a' }
     const { uploadUrl } = await beginUpload(ada, file)
     const put = (type: string) =>
@@ -184,7 +187,7 @@ describe('a file', () => {
     expect((await put('audio/x-m4a')).status).toBe(204)
   })
 
-  it('that can’t be decoded is shown as it is, without a thumbnail', async () => {
+  it('that cannot be decoded is ready without a thumbnail', async () => {
     const media = await upload(ada, house, icon())
     expect(media).toMatchObject({ status: 'ready', width: null, height: null, thumbnailUrl: null })
     const { url } = await ada.caller().media.downloadUrl({ id: media.id })
@@ -193,7 +196,7 @@ describe('a file', () => {
     expect(headers['content-disposition']).toMatch(/^inline;/)
   })
 
-  it('that is a picture keeps its thumbnail under any name of its type', async () => {
+  it('that is an image gets a thumbnail under any alias of its type', async () => {
     const media = await upload(ada, house, { ...(await pngFile()), mimeType: 'image/x-png' })
     expect(media).toMatchObject({ mimeType: 'image/png', width: 800, thumbnailUrl: expect.any(String) })
   })
@@ -211,7 +214,7 @@ function m4a(): SampleFile {
   return { mediaType: 'audio', mimeType: 'audio/mp4', fileName: 'a.m4a', bytes: branded('M4A ') }
 }
 
-/** The head of a photo, which is all that tells its type. */
+/** The header of a photo, which is enough to detect its type. */
 function heic(): SampleFile {
   const bytes = Buffer.from('\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\x08mdat', 'latin1')
   return { mediaType: 'image', mimeType: 'image/heic', fileName: 'IMG_1.HEIC', bytes }

@@ -1,5 +1,6 @@
-// What may be uploaded, by the name that it is kept and served under. No SVG and no HTML: they run scripts where they are opened. What
-// is not listed can't be told by what it holds.
+// The file types that may be uploaded, under the MIME type with which they are stored and served. SVG and
+// HTML are missing because they run scripts when opened; other types are missing because their content cannot
+// be recognised.
 
 import { MEDIA_ITEM_MEDIA_TYPE } from '#server/db/values.ts'
 
@@ -9,22 +10,22 @@ export type MediaType = (typeof MEDIA_TYPES)[number]
 export interface FileType {
   readonly mimeType: string
   readonly mediaType: MediaType
-  /** What browsers, office suites and systems call it besides. */
+  /** Other names of the type, as browsers, office suites and systems use them. */
   readonly aliases?: readonly string[]
-  /** What else its bytes may look like. */
+  /** Other types as which the file's bytes may be detected. */
   readonly seenAs?: readonly string[]
-  /** For what is announced without a type. */
+  /** Used if the client declares no type. */
   readonly extensions: readonly string[]
-  /** Known by being text, not by its first bytes; `sometimes`: by either. */
+  /** Detected as text, because the type has no signature; `sometimes`: by text or by signature. */
   readonly isText?: true | 'sometimes'
-  /** Of an image: it can be decoded here, and has a thumbnail. */
+  /** Images only: the server can decode it and creates a thumbnail. */
   readonly isDecoded?: true
 }
 
 const OFFICE = 'application/vnd.openxmlformats-officedocument'
 const OPEN = 'application/vnd.oasis.opendocument'
 const ZIP = 'application/zip'
-/** Of Word, Excel and PowerPoint before 2007. */
+/** The format of Word, Excel and PowerPoint before 2007. */
 const COMPOUND_FILE = 'application/x-cfb'
 
 const video = (mimeType: string, rest: Rest): FileType => ({ mimeType, mediaType: 'video', ...rest })
@@ -152,7 +153,7 @@ export const FILE_TYPES: readonly FileType[] = Object.freeze([
     seenAs: [COMPOUND_FILE],
     extensions: ['doc'],
   }),
-  // Also of a CSV, where Excel is installed.
+  // Windows with Excel also declares this type for a CSV.
   document('application/vnd.ms-excel', {
     aliases: ['application/excel', 'application/x-excel', 'application/x-msexcel', 'application/msexcel'],
     seenAs: [COMPOUND_FILE],
@@ -166,7 +167,7 @@ export const FILE_TYPES: readonly FileType[] = Object.freeze([
   }),
   document(ZIP, {
     aliases: ['application/x-zip-compressed', 'application/x-zip', 'application/zip-compressed'],
-    // An office's files are archives.
+    // Office files are ZIP archives.
     seenAs: [
       ...['wordprocessingml.document', 'spreadsheetml.sheet', 'presentationml.presentation'].map(
         kind => `${OFFICE}.${kind}`,
@@ -178,24 +179,24 @@ export const FILE_TYPES: readonly FileType[] = Object.freeze([
   }),
 ])
 
-/** What a browser says of a file whose type it does not know. */
+/** The MIME types that a browser sends if it does not know the file's type. */
 const UNKNOWN = new Set(['', 'application/octet-stream', 'binary/octet-stream', 'application/x-download'])
 
 const BY_MIME_TYPE = new Map(FILE_TYPES.map(type => [type.mimeType, type]))
 
-/** The type that is kept under this name. */
+/** Returns the type stored under this name. */
 export function findFileType(mimeType: string): FileType | undefined {
   return BY_MIME_TYPE.get(mimeType)
 }
 
-/** Whether this is a type's name, or another name of it. */
+/** Whether `name` is the type's own name or an alias. */
 export function isNameOf({ mimeType, aliases = [] }: FileType, name: string): boolean {
   return mimeType === name || aliases.includes(name)
 }
 
 /**
- * The type that an uploader means: by its name, in lower case and with parameters such as a charset, or by the file's extension where
- * the name says nothing.
+ * Resolves the declared type: by its name, in any case and with parameters such as a charset, or by the
+ * file's extension if the name is unknown.
  */
 export function resolveFileType(announced: {
   mediaType: MediaType

@@ -17,7 +17,7 @@ import { type ServerProcess, startServerProcess } from '#server/testing/server-p
 import { throwDiskTrouble } from './disk-trouble.ts'
 
 const MEBIBYTE = 1024 ** 2
-/** What a file may grow to, 8 or 16 MiB, and what is sent. */
+/** The largest file that the server may write (8 or 16 MiB), and the size of the upload. */
 const MAX_FILE_BLOCKS = 16 * 1024
 const SIZE_BYTES = 24 * MEBIBYTE
 
@@ -44,7 +44,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true })
 })
 
-/** Sends the whole body, or what the server takes of it, and resolves with the answer. */
+/** Sends the body until the server stops reading; resolves with the response. */
 async function send(uploadUrl: string, headers: Record<string, string>, sizeBytes: number) {
   const sent = request({
     port: server.port,
@@ -65,7 +65,7 @@ async function send(uploadUrl: string, headers: Record<string, string>, sizeByte
   return { status: response.statusCode, body: JSON.parse(body) as { reason: string } }
 }
 
-it('an upload whose file cannot be written to its end is answered, leaves nothing and takes no capacity', async () => {
+it('a failed write ends the upload with an error, and leaves neither a file nor a used place', async () => {
   for (let round = 0; round < 3; round++) {
     const { uploadUrl, headers } = await beginUpload(ada, textFile(), { fileSizeBytes: SIZE_BYTES })
     expect(await send(uploadUrl, { ...headers }, SIZE_BYTES)).toMatchObject({
@@ -77,7 +77,7 @@ it('an upload whose file cannot be written to its end is answered, leaves nothin
   await expect.poll(() => callsInFlight(server)).toBe(0)
 })
 
-it('an upload whose file cannot be written, and whose sender waits in its midst, is answered', async () => {
+it('a failed write is answered even if the sender pauses in the middle of the body', async () => {
   const { uploadUrl, headers } = await beginUpload(ada, textFile(), { fileSizeBytes: SIZE_BYTES })
   const sent = request({
     port: server.port,
@@ -98,17 +98,17 @@ it.for([
   ['EDQUOT', 'overloaded'],
   ['EMFILE', 'overloaded'],
   ['EFBIG', 'too_large'],
-])('%s of the disk is answered as %s', ([code, reason]) => {
+])('the disk error %s becomes %s', ([code, reason]) => {
   const error = Object.assign(new Error('the disk'), { code })
   expect(() => throwDiskTrouble(error)).toThrow(expect.objectContaining({ reason, cause: error }))
 })
 
-it('a failure that only the operator can mend stays what it is', () => {
+it('a failure that only the operator can fix is rethrown', () => {
   const error = Object.assign(new Error('the disk'), { code: 'EIO' })
   expect(() => throwDiskTrouble(error)).toThrow(error)
 })
 
-it('an upload to a directory that is none is answered as our failure', async () => {
+it('an upload into a directory that is a file is an internal error', async () => {
   const broken: MediaHouse = await openMediaHouse()
   try {
     const actor = await createActor(broken, { name: 'Eve' })

@@ -15,7 +15,7 @@ import {
 } from '#server/testing/media.ts'
 import { createInspections } from './inspection/inspections.ts'
 
-/** Of one user, over all processes: migrations/0025_media.sql. */
+/** The limit for one user over all processes: migrations/0025_media.sql. */
 const MAX_OF_USER = 32
 
 let house: MediaHouse
@@ -31,11 +31,11 @@ beforeEach(async () => {
 afterEach(() => release?.())
 afterAll(() => house.close())
 
-/** A file that has arrived and waits to be completed. */
+/** Creates an item with an uploaded file that is not completed. */
 async function arrive(file: SampleFile = textFile(), actor = ada): Promise<string> {
   const { media, uploadUrl, headers } = await beginUpload(actor, file)
   const answer = await ask(house, uploadUrl, { method: 'PUT', headers: { ...headers }, body: file.bytes })
-  if (answer.status !== 204) throw new Error(`the upload was answered ${answer.status}: ${answer.body}`)
+  if (answer.status !== 204) throw new Error(`the upload failed with ${answer.status}: ${answer.body}`)
   return media.id
 }
 
@@ -45,7 +45,7 @@ async function arriveAll(count: number): Promise<string[]> {
   return ids
 }
 
-/** Lets nobody read a file until it is released, so that inspections last. */
+/** Blocks all reads of the store until it is released, so that inspections keep running. */
 function holdStore(): void {
   const store = house.services.media
   const { read } = store
@@ -61,7 +61,7 @@ const statusOf = async (id: string, actor = ada) => (await actor.caller().media.
 const countOf = async (status: string, actor = ada) =>
   (await actor.caller().media.list({ status: status as 'ready', limit: 100 })).items.length
 
-/** Items that some process began to inspect so long ago. */
+/** Inserts items whose inspection another process started this long ago. */
 function insertInspected(count: number, age: string) {
   return house.owner.query(
     `insert into app.media_items
@@ -74,7 +74,7 @@ function insertInspected(count: number, age: string) {
 
 const RATE_LIMITED = { cause: { reason: 'rate_limited', retryAt: expect.any(Date) } }
 
-/** Completes over HTTP, on a connection that the test may end. */
+/** Completes over HTTP, on a connection that the test can close. */
 async function complete(id: string, actor = ada) {
   const socket = connect(house.port, '127.0.0.1').on('error', () => {})
   await once(socket, 'connect')
@@ -92,7 +92,7 @@ async function complete(id: string, actor = ada) {
 }
 
 describe('files that are being inspected', () => {
-  it(`are at most ${MAX_OF_USER} of one user, however many are completed at once, and another's do not count`, async () => {
+  it(`are limited to ${MAX_OF_USER} for one user, not counting other users' files`, async () => {
     const bob = await createActor(house, { name: 'Bob' })
     const ids = await arriveAll(MAX_OF_USER + 8)
     const his = await arrive(textFile(), bob)
@@ -117,7 +117,7 @@ describe('files that are being inspected', () => {
     }
   })
 
-  it('of a process that ended count for five minutes', async () => {
+  it('of a process that died count for five minutes', async () => {
     const id = await arrive()
     await insertInspected(MAX_OF_USER, '6 minutes')
     expect(await ada.caller().media.completeUpload({ id })).toMatchObject({ status: 'ready' })
@@ -127,7 +127,7 @@ describe('files that are being inspected', () => {
     expect(await statusOf(other)).toBe('uploading')
   })
 
-  it('are counted in turn: of two that begin at once, the second sees the first', async () => {
+  it('are counted one by one: of two concurrent ones, the second sees the first', async () => {
     const [first = '', second = ''] = await arriveAll(2)
     await insertInspected(MAX_OF_USER - 1, '1 minute')
     const other = await house.owner.connect()
@@ -158,7 +158,7 @@ describe('files that are being inspected', () => {
     }
   })
 
-  it('take no capacity from calls', async () => {
+  it('use no capacity of other calls', async () => {
     const ids = await arriveAll(6)
     holdStore()
     const answers = await Promise.all(ids.map(id => complete(id)))
@@ -170,7 +170,7 @@ describe('files that are being inspected', () => {
     expect(await callsInFlight(house)).toBe(0)
   })
 
-  it('wait again once their callers have left, whether it was their turn or not', async () => {
+  it('are open for completion again if their caller leaves, queued or running', async () => {
     const ids = await arriveAll(3)
     holdStore()
     const calls = await Promise.all(ids.map(id => complete(id)))
@@ -184,7 +184,7 @@ describe('files that are being inspected', () => {
   })
 })
 
-it('past the length of its queue a process refuses for a moment, and the item waits', async () => {
+it('a full queue rejects with overloaded, and the item can be completed later', async () => {
   const busy = await openMediaHouse({
     inspections: createInspections({ queue: { atOnce: 1, maxWaiting: 0 } }),
   })
@@ -218,7 +218,7 @@ it('past the length of its queue a process refuses for a moment, and the item wa
   }
 })
 
-it('a file that takes too much to inspect fails with what it took, and is gone', async () => {
+it('a file that exceeds an inspection limit fails with that limit, and is deleted', async () => {
   const strict = await openMediaHouse({
     inspections: createInspections({ limits: { memoryBytes: 1024 ** 2 } }),
   })
@@ -229,7 +229,7 @@ it('a file that takes too much to inspect fails with what it took, and is gone',
     await ask(strict, uploadUrl, { method: 'PUT', headers: { ...headers }, body: file.bytes })
     const completed = await actor.caller().media.completeUpload({ id: media.id })
     expect(completed).toMatchObject({ status: 'failed' })
-    expect(completed.error).toMatch(/^the file takes more than 1 MiB of memory/)
+    expect(completed.error).toMatch(/^inspecting the file takes more than 1 MiB of memory/)
     expect((await strict.files()).filter(path => path.includes(media.id))).toEqual([])
   } finally {
     await strict.close()

@@ -1,14 +1,14 @@
 import type { Services } from '#server/app/services.ts'
 import type { MediaItem, StoredMedia } from './schema.ts'
 
-/** Long enough to watch what it opens, and for a page to stay open. */
+/** Long enough to watch a video, and for a page to stay open. */
 export const DOWNLOAD_LIFETIME_MS = 60 * 60_000
 
 export const THUMBNAIL_TYPE = 'image/webp'
 
 type WithStore = Pick<Services, 'media'>
 
-/** The item as its reader sees it. */
+/** Converts a row to the item that its reader sees. */
 export async function toMediaItem({ media: store }: WithStore, media: StoredMedia): Promise<MediaItem> {
   return {
     id: media.id,
@@ -44,7 +44,10 @@ async function thumbnailUrlOf(
   })
 }
 
-/** A URL that gives its bearer the file of an item that is ready, for an hour, whatever becomes of the item meanwhile. */
+/**
+ * Creates a signed URL for the file of a ready item. Valid for an hour, even if the item is removed in the
+ * meantime.
+ */
 export async function createDownloadUrl(
   { media: store }: WithStore,
   { storageKey, mimeType, fileName }: StoredMedia,

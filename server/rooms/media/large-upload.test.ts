@@ -10,12 +10,12 @@ import { createActor, type House, openHouse } from '#server/testing/actors.ts'
 import { readTestEnvironment } from '#server/testing/environment.ts'
 import { type ServerProcess, startServerProcess } from '#server/testing/server-process.ts'
 
-// A server as it runs, in a process of its own, whose memory is what the operating system says. With TEST_UPLOAD_MIB=1024 it
-// takes some ten seconds.
+// Starts the server in a process of its own and reads its memory from the operating system. With
+// TEST_UPLOAD_MIB=1024 the test takes some ten seconds.
 
 const MEBIBYTE = 1024 ** 2
 const SIZE_BYTES = readTestEnvironment().uploadMebibytes * MEBIBYTE
-/** Far less than the file; the process itself has some 150 MiB. */
+/** Far less than the file's size; the process itself uses some 150 MiB. */
 const MAX_GROWTH_BYTES = 128 * MEBIBYTE
 
 let house: House
@@ -34,7 +34,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true })
 })
 
-/** What the process holds now, and the most that it ever held. */
+/** The process's current and peak memory. */
 function memoryOf({ child: { pid } }: ServerProcess): { nowBytes: number; peakBytes: number } {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
   const kibibytes = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1]) * 1024
@@ -54,7 +54,7 @@ async function call<T>(authorization: string, path: string, input: object, metho
 }
 
 describe.runIf(process.platform === 'linux')('a large file', () => {
-  it('goes up and down without being held in memory', { timeout: 120_000 }, async () => {
+  it('can be uploaded and downloaded without being held in memory', { timeout: 120_000 }, async () => {
     const { authorization } = await createActor(house)
     const begun = await call<{ media: { id: string }; uploadUrl: string; headers: Record<string, string> }>(
       authorization,
@@ -78,7 +78,7 @@ describe.runIf(process.platform === 'linux')('a large file', () => {
     })
     const answered = once(sent, 'response')
     const chunk = Buffer.alloc(MEBIBYTE, 1)
-    // The head of a Matroska file: EBML, version 1, type matroska; then a segment of unknown length.
+    // The header of a Matroska file: EBML, version 1, type matroska; then a segment of unknown length.
     const head = Buffer.from('1a45dfa39f4286810142f7810142f2810442f381084282886d6174726f736b61', 'hex')
     head.copy(chunk)
     for (let sentBytes = 0; sentBytes < SIZE_BYTES; sentBytes += chunk.length) {

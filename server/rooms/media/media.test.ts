@@ -52,7 +52,7 @@ describe('a file', () => {
     expect(await sharp(thumbnail.body).metadata()).toMatchObject({ format: 'webp', width: 512, height: 128 })
   })
 
-  it('that is an image on its side gets the dimensions that it is shown with', async () => {
+  it('that is a rotated image gets its displayed dimensions', async () => {
     const bytes = await sharp({ create: { width: 40, height: 20, channels: 3, background: '#000' } })
       .jpeg()
       .withExif({ IFD0: { Orientation: '6' } })
@@ -90,7 +90,7 @@ describe('a file', () => {
     expect((await download(ada, media.id)).body.equals(file.bytes)).toBe(true)
   })
 
-  it('is readable by nobody else on the machine', async () => {
+  it('is not readable by other users of the machine', async () => {
     const media = await upload(ada, house, textFile())
     const path = join(house.directory, 'originals', media.id)
     expect((await stat(path)).mode & 0o777).toBe(0o700)
@@ -99,7 +99,7 @@ describe('a file', () => {
 })
 
 describe('completing', () => {
-  it('is refused while no file has arrived, and works once it has', async () => {
+  it('is rejected before the file was uploaded, and succeeds afterwards', async () => {
     const file = textFile()
     const { media, uploadUrl, headers } = await beginUpload(ada, file)
     await expect(ada.caller().media.completeUpload({ id: media.id })).rejects.toMatchObject(
@@ -110,7 +110,7 @@ describe('completing', () => {
     expect((await ada.caller().media.completeUpload({ id: media.id })).status).toBe('ready')
   })
 
-  it('many times at once succeeds once', async () => {
+  it('many times at once succeeds only once', async () => {
     const file = await pngFile()
     const { media, uploadUrl, headers } = await beginUpload(ada, file)
     await ask(house, uploadUrl, { method: 'PUT', headers: { ...headers }, body: file.bytes })
@@ -124,14 +124,14 @@ describe('completing', () => {
     expect((await ada.caller().media.get({ id: media.id })).status).toBe('ready')
   })
 
-  it('twice is refused the second time', async () => {
+  it('a second time is rejected', async () => {
     const { id } = await upload(ada, house, textFile())
     await expect(ada.caller().media.completeUpload({ id })).rejects.toMatchObject(
       refusal('illegal_transition'),
     )
   })
 
-  it('leaves the item waiting where the store does not answer', async () => {
+  it('leaves the upload open if the store does not answer', async () => {
     const file = textFile()
     const { media, uploadUrl, headers } = await beginUpload(ada, file)
     await ask(house, uploadUrl, { method: 'PUT', headers: { ...headers }, body: file.bytes })
@@ -167,7 +167,7 @@ describe('an item', () => {
     expect(await ids({ limit: 2, cursor: audio.id })).toEqual([text.id])
   })
 
-  it('may be renamed and described', async () => {
+  it('can change its title and description', async () => {
     const { id } = await upload(ada, house, textFile())
     const changed = await ada.caller().media.update({ id, title: 'another', description: 'a note' })
     expect(changed).toMatchObject({ title: 'another', description: 'a note', status: 'ready' })
@@ -177,7 +177,7 @@ describe('an item', () => {
     })
   })
 
-  it('that was removed is hidden, keeps its file and comes back with it', async () => {
+  it('that was removed is hidden, keeps its file and can be restored with it', async () => {
     const file = await pngFile()
     const { id } = await upload(ada, house, file)
     expect((await ada.caller().media.remove({ id })).deletedAt).toBeInstanceOf(Date)
@@ -192,7 +192,7 @@ describe('an item', () => {
     await expect(ada.caller().media.restore({ id })).rejects.toMatchObject(refusal('illegal_transition'))
   })
 
-  it('of somebody else is not there', async () => {
+  it('of another user is not found', async () => {
     const { id } = await upload(ada, house, textFile())
     for (const call of ['get', 'downloadUrl', 'remove', 'update', 'completeUpload', 'restore'] as const) {
       await expect(bob.caller().media[call]({ id })).rejects.toMatchObject(refusal('not_found'))
@@ -200,7 +200,7 @@ describe('an item', () => {
   })
 })
 
-describe('an upload is not begun', () => {
+describe('an upload is not created', () => {
   const announced = {
     title: 'a title',
     mediaType: 'image',
@@ -210,14 +210,14 @@ describe('an upload is not begun', () => {
   } as const
 
   it.each([
-    ['of a type that is not on the list', { mimeType: 'image/svg+xml' }],
-    ['of a type that is another kind’s', { mimeType: 'video/mp4' }],
-    ['of nothing', { fileSizeBytes: 0 }],
-    ['of a size that is none', { fileSizeBytes: 1.5 }],
-    ['of too much', { fileSizeBytes: 50 * 1024 ** 2 + 1 }],
+    ['with a type that is not allowed', { mimeType: 'image/svg+xml' }],
+    ['with a type of another kind', { mimeType: 'video/mp4' }],
+    ['with a size of zero', { fileSizeBytes: 0 }],
+    ['with a fractional size', { fileSizeBytes: 1.5 }],
+    ['with a size above the limit', { fileSizeBytes: 50 * 1024 ** 2 + 1 }],
     ['without a title', { title: ' ' }],
     ['with NUL in its name', { fileName: 'a\0.png' }],
-    ['with half a character in its name', { fileName: 'a\ud800.png' }],
+    ['with half a surrogate pair in its name', { fileName: 'a\ud800.png' }],
     ['without a name', { fileName: '' }],
   ])('%s', async (_name, change) => {
     await expect(ada.caller().media.createUpload({ ...announced, ...change })).rejects.toMatchObject({
@@ -225,7 +225,7 @@ describe('an upload is not begun', () => {
     })
   })
 
-  it('but a type may be written in capitals', async () => {
+  it('but its type may be written in capitals', async () => {
     const { media } = await ada.caller().media.createUpload({ ...announced, mimeType: 'Image/PNG' })
     expect(media.mimeType).toBe('image/png')
   })

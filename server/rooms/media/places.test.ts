@@ -22,14 +22,14 @@ it.for([
   ['/tmp/escaped.txt', 'escaped.txt'],
   ['.hidden', 'hidden'],
   ['..', 'file'],
-])('an upload that calls itself %j is kept in its own folder', async ([name, kept]) => {
+])('an upload with the name %j is stored in its own directory', async ([name, kept]) => {
   const media = await upload(ada, house, { ...textFile(), fileName: name ?? '' })
   expect(media).toMatchObject({ status: 'ready', fileName: kept })
   expect(await readdir(join(house.directory, 'originals', media.id))).toEqual([kept])
   expect((await house.files()).filter(file => !/^originals\/[0-9a-f-]{36}\/[^/]+$/.test(file))).toEqual([])
 })
 
-it.for(['../x', 'a/b', 'a\\b', '.x', 'a\nb', ''])('the table takes no file name %j', async name => {
+it.for(['../x', 'a/b', 'a\\b', '.x', 'a\nb', ''])('the table rejects the file name %j', async name => {
   const insert = house.owner.query(
     `insert into app.media_items (user_id, title, media_type, mime_type, file_name, file_size_bytes)
      values ($1, 'x', 'document', 'text/plain', $2, 1)`,
@@ -38,7 +38,7 @@ it.for(['../x', 'a/b', 'a\\b', '.x', 'a\nb', ''])('the table takes no file name 
   await expect(insert).rejects.toMatchObject({ constraint: 'media_items_file_name_check' })
 })
 
-it('the thumbnail of an image on its side stands as the image does', async () => {
+it('the thumbnail of a rotated image has the image’s orientation', async () => {
   const bytes = await sharp({ create: { width: 40, height: 20, channels: 3, background: '#000' } })
     .jpeg()
     .withMetadata({ orientation: 6 })
@@ -49,7 +49,7 @@ it('the thumbnail of an image on its side stands as the image does', async () =>
   expect(await sharp(body).metadata()).toMatchObject({ width: 20, height: 40 })
 })
 
-it('an upload is not taken for an item that was removed before its file came', async () => {
+it('an upload is rejected if its item was removed', async () => {
   const file = textFile()
   const { media, uploadUrl, headers } = await beginUpload(ada, file)
   await ada.caller().media.remove({ id: media.id })
@@ -58,9 +58,9 @@ it('an upload is not taken for an item that was removed before its file came', a
   expect((await house.files()).filter(path => path.includes(media.id))).toEqual([])
 })
 
-it.for([3, 5])('the store keeps nothing of a body of %i bytes that was announced with 4', async sizeBytes => {
+it.for([3, 5])('the store keeps nothing of a body of %i bytes that was declared as 4', async sizeBytes => {
   const { media: store } = house.services
-  if (store.kind !== 'disk') throw new Error('this house keeps files on a disk')
+  if (store.kind !== 'disk') throw new Error('this test needs the disk store')
   const key = `originals/${randomUUID()}/a.txt`
   const body = Readable.from([Buffer.alloc(2), Buffer.alloc(sizeBytes - 2)])
   await expect(store.receive(body, { key, sizeBytes: 4 })).rejects.toMatchObject({
@@ -70,7 +70,7 @@ it.for([3, 5])('the store keeps nothing of a body of %i bytes that was announced
   expect((await house.files()).filter(path => path.startsWith('incoming'))).toEqual([])
 })
 
-it('what arrived in another size than announced fails, whatever let it in', async () => {
+it('a stored file of another size than declared fails, however it got there', async () => {
   const file = textFile()
   const { media } = await beginUpload(ada, file, { fileSizeBytes: file.bytes.length + 1 })
   const folder = join(house.directory, 'originals', media.id)
@@ -81,7 +81,7 @@ it('what arrived in another size than announced fails, whatever let it in', asyn
   expect(completed.error).toContain(`${file.bytes.length} bytes`)
 })
 
-it('text with NUL in it is no text', async () => {
+it('a text that contains NUL is rejected', async () => {
   const file = { ...textFile(), bytes: Buffer.from('text\0text') }
   expect(await upload(ada, house, file)).toMatchObject({ status: 'failed' })
 })

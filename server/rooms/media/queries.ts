@@ -46,14 +46,14 @@ export async function getMedia(db: Database, id: string): Promise<StoredMedia> {
   return row
 }
 
-/** The item, if it takes this action now. Throws `illegal_transition` where it does not. */
+/** Returns the item if its status allows the action; throws `illegal_transition` otherwise. */
 export async function getMediaFor(db: Database, id: string, action: MediaAction): Promise<StoredMedia> {
   const media = await getMedia(db, id)
   if (!isMediaActionAllowed(action, media.status)) throw illegalTransition(id, media.status, action)
   return media
 }
 
-/** A page of media items, newest first. */
+/** Returns a page of media items, newest first. */
 export async function listMedia(db: Database, input: ListMedia): Promise<Page<StoredMedia>> {
   let query = db
     .selectFrom('app.mediaItems')
@@ -69,7 +69,7 @@ export async function listMedia(db: Database, input: ListMedia): Promise<Page<St
   return toPage(rows, input.limit, media => media.id)
 }
 
-/** Changes what is named and leaves the rest. */
+/** Updates the given fields only. */
 export async function updateMedia(db: Database, { id, ...changes }: UpdateMedia): Promise<StoredMedia> {
   if (Object.values(changes).every(value => value === undefined)) return getMedia(db, id)
   const row = await db
@@ -83,14 +83,14 @@ export async function updateMedia(db: Database, { id, ...changes }: UpdateMedia)
   return row
 }
 
-/** Hides an item, and with it the content that stands on it. Its files stay, so that all of it can come back. */
+/** Hides an item and the content that uses it. Its files stay, so that everything can be restored. */
 export function removeMedia(db: Database, id: string): Promise<StoredMedia> {
   return transitionMedia(db, id, 'remove', REMOVED)
 }
 
 /**
- * Brings an item back, and the content that went with it. Throws `unique_violation`, which names the slug, where a slug of that
- * content was taken meanwhile.
+ * Restores an item and the content that was removed with it. Throws `unique_violation`, with the slug, if
+ * other content uses a slug of that content by now.
  */
 export function restoreMedia(db: Database, id: string): Promise<StoredMedia> {
   return transitionMedia(db, id, 'restore', RESTORED).catch(namingSlug(db, { mediaItemId: id }))
@@ -98,7 +98,10 @@ export function restoreMedia(db: Database, id: string): Promise<StoredMedia> {
 
 type MediaChanges = Omit<UpdateObject<DB, 'app.mediaItems'>, 'status'>
 
-/** Moves an item on, unless somebody else has: then it throws `illegal_transition`, with the status that it is in. */
+/**
+ * Changes the item's status; throws `illegal_transition`, with the current status, if another call changed it
+ * first.
+ */
 export async function transitionMedia(
   db: Database,
   id: string,
@@ -118,7 +121,7 @@ export async function transitionMedia(
   throw await refusal(db, id, action)
 }
 
-/** Why an item did not take an action: it is not there, or in the wrong state. */
+/** Explains why no row changed: the item does not exist, or its status does not allow the action. */
 async function refusal(db: Database, id: string, action: MediaAction): Promise<AppError> {
   const media = await db
     .selectFrom('app.mediaItems')

@@ -1,12 +1,12 @@
-/** Bytes of a file, the last one included. */
+/** A range of bytes; `end` is inclusive. */
 export interface ByteRange {
   readonly start: number
   readonly end: number
 }
 
 /**
- * What a `range` header asks for of a file of this size: null for all of it, which is also the answer to several ranges and to what
- * is none (RFC 9110, section 14.2).
+ * Parses a `range` header for a file of this size. Returns null for the whole file, which is also the answer
+ * to several ranges and to an invalid header (RFC 9110, section 14.2).
  */
 export function readRange(header: string | undefined, sizeBytes: number): ByteRange | 'unsatisfiable' | null {
   const [, first = '', last = ''] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? '') ?? []

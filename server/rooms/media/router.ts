@@ -1,7 +1,7 @@
-// Media: what users upload, for sessions and API tokens with media:read or media:write. A file never passes through here: it goes
-// to an address that createUpload gives out and comes from one that downloadUrl does, signed and for an hour, on this server's disk
-// or in a bucket. Completing looks at what has arrived, and believes nothing that was said of it. A removed item is hidden and keeps
-// its file, so that it can come back.
+// Media: files that users upload. Open to sessions, and to API tokens with media:read or media:write. No file
+// passes through a procedure: clients upload to and download from signed URLs, valid for an hour, of this
+// server's disk or of a bucket. Completing an upload inspects the stored file and trusts nothing that the
+// client declared. A removed item is hidden and keeps its file, so it can be restored.
 import { procedure, router } from '#server/rpc/trpc.ts'
 import { createDownloadUrl, toMediaItem } from './item.ts'
 import { getMedia, getMediaFor, listMedia, removeMedia, restoreMedia, updateMedia } from './queries.ts'

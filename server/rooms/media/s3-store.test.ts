@@ -6,7 +6,7 @@ import { type S3Server, startS3Server } from '#server/testing/s3-server.ts'
 import { openS3Store } from './s3-store.ts'
 import { sweepMedia } from './sweep.ts'
 
-// A server that speaks S3, in this process: the addresses are the SDK's, and are used as a browser would.
+// An S3 server in this process. Its signed URLs come from the SDK and are used as a browser would use them.
 
 let server: S3Server
 let house: House
@@ -28,7 +28,7 @@ function openStore(change: { endpoint?: string; secretAccessKey?: string }) {
   return openS3Store({ kind: 's3', endpoint, bucket, region, accessKeyId, secretAccessKey, ...change })
 }
 
-/** The keys in the bucket that belong to an item. */
+/** The keys of an item in the bucket. */
 async function keysOf(id: string): Promise<string[]> {
   return (await server.keys()).filter(key => key.includes(id))
 }
@@ -47,7 +47,7 @@ async function upload(file: SampleFile) {
 }
 
 describe('a bucket', () => {
-  it('keeps an image and its thumbnail', async () => {
+  it('stores an image and its thumbnail', async () => {
     const file = await pngFile(1600, 400)
     const media = await upload(file)
     expect(media).toMatchObject({ status: 'ready', width: 1600, height: 400 })
@@ -64,7 +64,7 @@ describe('a bucket', () => {
     })
   })
 
-  it('keeps audio, video and documents, which are looked at in parts', async () => {
+  it('stores audio, video and documents, which are inspected in ranges', async () => {
     expect(await upload(wavFile(200))).toMatchObject({ status: 'ready', durationSeconds: 200 })
     expect(await upload(mp4File())).toMatchObject({ status: 'ready', width: 320, height: 240 })
     const text = await upload({ ...textFile(), fileName: 'Grüße (1).txt' })
@@ -76,7 +76,7 @@ describe('a bucket', () => {
     expect(answer.headers.get('content-disposition')).toMatch(/^attachment; /)
   })
 
-  it('takes no file of another size or type than was announced', async () => {
+  it('rejects a file of another size or type than declared', async () => {
     const file = textFile('hello')
     const changes: { body?: Uint8Array; headers?: Record<string, string> }[] = [
       { body: Buffer.from('hell') },
@@ -91,7 +91,7 @@ describe('a bucket', () => {
     }
   })
 
-  it('takes nothing at an address that was changed', async () => {
+  it('rejects an upload to a changed URL', async () => {
     const { media, uploadUrl, headers } = await beginUpload(ada, textFile('hello'))
     const other = uploadUrl.replace(media.id, ada.userId)
     const unsigned = uploadUrl.replace(/X-Amz-Signature=\w{8}/, 'X-Amz-Signature=00000000')
@@ -103,7 +103,7 @@ describe('a bucket', () => {
     })
   })
 
-  it('does not replace a file', async () => {
+  it('does not overwrite a file', async () => {
     const file = textFile('hello')
     const { id, uploadUrl, status } = await put(file)
     expect(status).toBe(200)
@@ -114,16 +114,16 @@ describe('a bucket', () => {
     expect(await (await fetch(url)).text()).toBe('hello')
   })
 
-  it('loses a file that is not what was announced', async () => {
+  it('no longer has a file that did not match its declared type', async () => {
     const media = await upload({ ...(await pngFile()), bytes: Buffer.from('<script>alert(1)</script>') })
     expect(media).toMatchObject({
       status: 'failed',
-      error: expect.stringContaining('image/png was announced'),
+      error: expect.stringContaining('image/png was declared'),
     })
     expect(await keysOf(media.id)).toEqual([])
   })
 
-  it('loses the files of a user who is gone', async () => {
+  it('no longer has the files of a removed user', async () => {
     const bob = await createActor(house, { name: 'Bob' })
     const file = await pngFile(10, 10)
     const { media, uploadUrl, headers } = await beginUpload(bob, file)
@@ -138,9 +138,9 @@ describe('a bucket', () => {
 
 describe('a bucket that does not answer', () => {
   it.each([
-    ['because nobody is there', { endpoint: 'http://127.0.0.1:1' }],
-    ['because it knows another key', { secretAccessKey: 'another' }],
-  ])('%s leaves the item waiting', async (_name, change) => {
+    ['because its endpoint is down', { endpoint: 'http://127.0.0.1:1' }],
+    ['because the secret key is wrong', { secretAccessKey: 'another' }],
+  ])('%s leaves the upload open', async (_name, change) => {
     const { id } = await put(textFile())
     const { media: working } = house.services
     Object.assign(house.services, { media: openStore(change) })

@@ -12,13 +12,13 @@ export interface S3Store extends FileStore {
   readonly kind: 's3'
 }
 
-/** Keeps files in a bucket, behind addresses of its own that are signed here. Loads the SDK when it is first used. */
+/** Stores files in a bucket, served through the bucket's signed URLs. Loads the SDK on first use. */
 export function openS3Store(config: S3Config): S3Store {
   const Bucket = config.bucket
   let loading: ReturnType<typeof load> | undefined
   const sdk = () => (loading ??= load(config))
 
-  /** Calls the bucket. Throws `provider_unreachable` where it does not answer, or refuses. */
+  /** Calls the bucket. Throws `provider_unreachable` if the bucket does not answer or refuses. */
   async function ask<T>(call: (s3: Awaited<ReturnType<typeof load>>) => Promise<T>): Promise<T> {
     try {
       return await call(await sdk())
@@ -43,7 +43,7 @@ export function openS3Store(config: S3Config): S3Store {
         Key: key,
         ContentLength: sizeBytes,
         ContentType: mimeType,
-        // The address opens the place once: what was checked is not replaced.
+        // The URL works once, so an inspected file cannot be replaced.
         IfNoneMatch: '*',
       })
       const url = await getSignedUrl(client, command, {
@@ -80,7 +80,7 @@ export function openS3Store(config: S3Config): S3Store {
         const { Body, ContentLength = 0 } = await client.send(
           new commands.GetObjectCommand({ Bucket, Key, Range }),
         )
-        // One that ignores the range would send all of it.
+        // A bucket that ignores the range would send the whole file.
         if (ContentLength > end - start) throw new Error('the media store ignored the requested range')
         return (await Body?.transformToByteArray()) ?? new Uint8Array()
       }),
@@ -92,7 +92,7 @@ export function openS3Store(config: S3Config): S3Store {
       ask(async ({ commands, client }) => {
         await client.send(new commands.DeleteObjectCommand({ Bucket, Key }))
       }),
-    // A bucket shows nothing of an upload that breaks off.
+    // An interrupted upload leaves nothing in a bucket.
     removeDrafts: async () => {},
   }
 }
@@ -105,9 +105,9 @@ async function load(config: S3Config) {
   const client: S3Client = new commands.S3Client({
     region: config.region,
     credentials: { accessKeyId: config.accessKeyId, secretAccessKey: config.secretAccessKey },
-    // MinIO, R2 and their like have one host for all buckets.
+    // MinIO, R2 and similar stores serve all buckets from one host.
     ...(config.endpoint === null ? {} : { endpoint: config.endpoint, forcePathStyle: true }),
-    // Else the checksum of an empty body is signed into upload addresses.
+    // By default the SDK would sign the checksum of an empty body into upload URLs.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     maxAttempts: MAX_ATTEMPTS,

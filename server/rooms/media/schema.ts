@@ -5,10 +5,10 @@ import { FILE_TYPES, MEDIA_TYPES, type MediaType, resolveFileType } from './file
 import { MEDIA_STATUSES } from './state.ts'
 
 const MEBIBYTE = 1024 ** 2
-/** With whatever parameters, or empty. */
+/** A MIME type, perhaps with parameters; may be empty. */
 const MIME_TYPE = /^\s*(?:[\w.+-]+\/[\w.+-]+\s*(?:;[\t -~]*)?)?$/
 
-/** An image is read into memory, to make its thumbnail; 5 GiB is what S3 takes in one request. */
+/** An image is read into memory to create its thumbnail. 5 GiB is the most that S3 accepts in one request. */
 export const MAX_FILE_SIZE_BYTES = Object.freeze({
   video: 5_120 * MEBIBYTE,
   audio: 2_048 * MEBIBYTE,
@@ -19,7 +19,7 @@ export const MAX_FILE_SIZE_BYTES = Object.freeze({
 const title = filledText(200)
 const description = text(10_000)
 
-/** A media item with the places of its files, which are not for its reader. */
+/** A media item with the keys of its files, which readers do not see. */
 export const storedMedia = selectMediaItem.pick({
   userId: true,
   id: true,
@@ -30,7 +30,7 @@ export const storedMedia = selectMediaItem.pick({
   fileName: true,
   fileSizeBytes: true,
   status: true,
-  /** Why it failed. */
+  /** Why the item failed. */
   error: true,
   storageKey: true,
   thumbnailKey: true,
@@ -43,9 +43,9 @@ export const storedMedia = selectMediaItem.pick({
   updatedAt: true,
 })
 
-/** The item as its reader sees it. */
+/** A media item as its reader sees it. */
 export const mediaItem = storedMedia.omit({ userId: true, storageKey: true, thumbnailKey: true }).extend({
-  /** Of images. Opens for an hour. */
+  /** Set for images. A signed URL, valid for an hour. */
   thumbnailUrl: z.string().nullable(),
 })
 export const mediaPage = pageOf(mediaItem)
@@ -65,10 +65,12 @@ export const createUpload = z
     title,
     description: description.optional(),
     mediaType: z.enum(MEDIA_TYPES),
-    /** As the browser says, parameters and all; empty where it knows none, and the file's name has a known ending. */
+    /**
+     * As the browser reports it, parameters included. May be empty if the file's name has a known extension.
+     */
     mimeType: z.string().max(255).regex(MIME_TYPE),
     fileSizeBytes: z.int().min(1),
-    /** What is left of it: its last part, without what no file system takes. */
+    /** Stored as its last part, without characters that file systems reject. */
     fileName: filledText(255),
   })
   .superRefine((input, ctx) => {

@@ -3,7 +3,7 @@ import type { Services } from '#server/app/services.ts'
 import { type DownloadLimits, registerDownloadRoute } from './download-route.ts'
 import { registerUploadRoute, type UploadLimits } from './upload-route.ts'
 
-/** Serves the addresses of files that are kept here. A bucket serves its own. */
+/** Serves the signed URLs of the disk store. A bucket serves its own. */
 export function serveMedia(
   app: FastifyInstance,
   { media, pools, places }: Pick<Services, 'media' | 'pools' | 'places'>,

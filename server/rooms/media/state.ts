@@ -1,4 +1,4 @@
-// A media item's life. Guards, the SQL check and a client's buttons are made from these tables.
+// The lifecycle of a media item. Guards, the SQL check and a client's buttons are derived from these tables.
 
 import { MEDIA_ITEM_STATUS } from '#server/db/values.ts'
 import { allowing, type Transition } from '#server/rpc/lifecycle.ts'
@@ -11,7 +11,7 @@ export const MEDIA_TRANSITIONS = Object.freeze({
   process: { from: ['uploaded'], to: 'processing' },
   finish: { from: ['processing'], to: 'ready' },
   fail: { from: ['uploading', 'uploaded', 'processing'], to: 'failed' },
-  /** The store did not answer, so that completing may be tried again. */
+  /** The inspection failed for a reason other than the file, so the upload can be completed again. */
   reopen: { from: ['uploaded', 'processing'], to: 'uploading' },
   download: { from: ['ready'], to: null },
   remove: { from: ['uploading', 'ready', 'failed'], to: null },
@@ -20,5 +20,4 @@ export const MEDIA_TRANSITIONS = Object.freeze({
 
 export type MediaAction = keyof typeof MEDIA_TRANSITIONS
 
-/** Whether an item in this status takes the action. */
 export const isMediaActionAllowed = /*#__PURE__*/ allowing<MediaAction, MediaStatus>(MEDIA_TRANSITIONS)

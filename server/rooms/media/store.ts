@@ -4,32 +4,32 @@ import type { DownloadGrant, UploadGrant } from './addresses.ts'
 import { type DiskStore, openDiskStore } from './disk-store.ts'
 import { openS3Store, type S3Store } from './s3-store.ts'
 
-/** How to send a file: a request of this method to this URL, with these headers and the file as its body. */
+/** How to upload a file: send it as the body of a request with this method, URL and headers. */
 export interface UploadAddress {
   readonly url: string
   readonly method: 'PUT'
   readonly headers: Readonly<Record<string, string>>
 }
 
-/** Where files are kept, by keys of three parts: kind, media id, file name. */
+/** Stores files under keys of three parts: kind, media id, file name. */
 export interface FileStore {
   createUploadAddress(grant: UploadGrant): Promise<UploadAddress>
   createDownloadUrl(grant: DownloadGrant): Promise<string>
-  /** Null where there is no such file. */
+  /** Null if there is no such file. */
   sizeOf(identity: Identity, key: string): Promise<number | null>
-  /** Bytes from `start` up to `end`, which is not read any more, and no further than the file goes. */
+  /** Reads the bytes from `start` to `end`, exclusive, or to the end of the file if that is earlier. */
   read(identity: Identity, key: string, range: { start: number; end: number }): Promise<Uint8Array>
-  /** Writes a small file, whether there is one already or not. */
+  /** Writes a small file, replacing an existing one. */
   write(identity: Identity, key: string, file: { bytes: Uint8Array; mimeType: string }): Promise<void>
-  /** Removes a file that nothing owns any more; there need not be one. */
+  /** Deletes a file that nothing refers to any more. Succeeds if there is none. */
   remove(key: string): Promise<void>
-  /** Removes what uploads that broke off left behind. */
+  /** Deletes what interrupted uploads left behind. */
   removeDrafts(): Promise<void>
 }
 
 export type MediaStore = DiskStore | S3Store
 
-/** Makes the store that is configured. Asks nobody and creates nothing: its first use does. */
+/** Creates the configured store. Does no I/O before the store's first use. */
 export function openMediaStore(
   config: MediaConfig,
   site: { appUrl: string; authSecret: string },

@@ -22,7 +22,7 @@ afterAll(() => house.close())
 const sweep = () => sweepMedia(house.services)
 const filesOf = async (id: string) => (await house.files()).filter(file => file.includes(id))
 
-/** Makes it so long ago that an item was begun and last touched. */
+/** Backdates an item's creation and last change. */
 async function age(id: string, hours: number): Promise<void> {
   await house.owner.query('alter table app.media_items disable trigger media_items_touch_updated_at')
   await house.owner.query(
@@ -42,8 +42,8 @@ const listed = async (id: string) =>
     )
   ).rows.map(row => row.storage_key)
 
-describe('sweeping', () => {
-  it('fails an upload that nobody completed for a day, and removes what had arrived', async () => {
+describe('a sweep', () => {
+  it('fails an upload that nobody completed for a day, and deletes its file', async () => {
     const ada = await createActor(house)
     const file = textFile()
     const late = await beginUpload(ada, file)
@@ -61,7 +61,7 @@ describe('sweeping', () => {
     expect((await ada.caller().media.completeUpload({ id: recent.media.id })).status).toBe('ready')
   })
 
-  it('fails an item whose processor did not come to an end', async () => {
+  it('fails an item whose processing never finished', async () => {
     const ada = await createActor(house)
     const { id } = await upload(ada, house, textFile())
     await house.owner.query(`update app.media_items set status = 'processing' where id = $1`, [id])
@@ -73,7 +73,7 @@ describe('sweeping', () => {
     expect(await filesOf(id)).toEqual([])
   })
 
-  it('leaves what is ready, or removed by its owner, as it is', async () => {
+  it('keeps items that are ready, and items that their owner removed', async () => {
     const ada = await createActor(house)
     const ready = await upload(ada, house, await pngFile(10, 10))
     const removed = await upload(ada, house, textFile())
@@ -85,7 +85,7 @@ describe('sweeping', () => {
     expect((await ada.caller().media.restore({ id: removed.id })).status).toBe('ready')
   })
 
-  it('removes what broken-off uploads left behind, once nothing is written to it any more', async () => {
+  it('deletes the drafts of interrupted uploads once they are idle', async () => {
     const drafts = join(house.directory, 'incoming')
     await mkdir(drafts, { recursive: true })
     await writeFile(join(drafts, 'old'), 'x')
@@ -97,8 +97,8 @@ describe('sweeping', () => {
   })
 })
 
-describe('the files of a user who is gone', () => {
-  it('go, those of removed items included', async () => {
+describe('the files of a removed user', () => {
+  it('are deleted, including those of removed items', async () => {
     const ada = await createActor(house, { name: 'Ada' })
     const bob = await createActor(house, { name: 'Bob' })
     const picture = await upload(ada, house, await pngFile(10, 10))
@@ -112,7 +112,7 @@ describe('the files of a user who is gone', () => {
     expect(await filesOf(others.id)).toHaveLength(2)
   })
 
-  it('go again when an upload that was under way comes to its end', async () => {
+  it('are deleted again after an upload that was still running', async () => {
     const ada = await createActor(house)
     const { media } = await beginUpload(ada, textFile())
     await ada.caller().account.remove({ password: PASSWORD })
@@ -128,7 +128,7 @@ describe('the files of a user who is gone', () => {
     expect(await listed(media.id)).toEqual([])
   })
 
-  it('are tried again where the store did not remove them', async () => {
+  it('are retried if the store fails to delete them', async () => {
     const ada = await createActor(house)
     const { id } = await upload(ada, house, textFile())
     await ada.caller().account.remove({ password: PASSWORD })
@@ -137,14 +137,14 @@ describe('the files of a user who is gone', () => {
     await sweepMedia({ ...services, media })
     expect(await listed(id)).toHaveLength(2)
     await sweep()
-    // Claimed by the one that failed.
+    // Claimed by the sweep that failed.
     expect(await filesOf(id)).toHaveLength(1)
     await due()
     await sweep()
     expect(await filesOf(id)).toEqual([])
   })
 
-  it('are removed by many processes at once without a mistake', async () => {
+  it('can be deleted by many processes at once', async () => {
     const ada = await createActor(house)
     const ids = []
     for (let i = 0; i < 5; i++) ids.push((await upload(ada, house, textFile())).id)

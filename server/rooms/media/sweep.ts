@@ -4,8 +4,9 @@ const BATCH = 100
 const CLAIM_SECONDS = 5 * 60
 
 /**
- * Fails uploads that nobody completed, and removes files that nothing owns any more: those of failed items and of users who are
- * gone. Any process may; one that does not come to an end has its files removed by the next. Safe to repeat.
+ * Fails uploads that nobody completed, and deletes files that nothing refers to any more, such as those of
+ * failed items and removed users. Idempotent, and safe in every process: another process deletes the files if
+ * this one dies.
  */
 export async function sweepMedia({
   pools,

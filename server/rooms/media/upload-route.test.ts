@@ -17,18 +17,18 @@ beforeAll(async () => {
 })
 afterAll(() => house.close())
 afterEach(async () => {
-  // Whatever a test sent: an upload leaves its file, or nothing.
+  // After each test: an upload leaves its file, or nothing.
   await expect.poll(async () => (await house.files()).filter(file => file.startsWith('incoming'))).toEqual([])
 })
 
 const filesOf = async (id: string) => (await house.files()).filter(file => file.includes(id))
 
-/** An upload that has begun, and its address's grant to be signed again with changes. */
+/** Creates an upload; returns its grant too, which tests change and sign again. */
 async function begin(bytes = Buffer.from('hello'), fileName = 'note.txt') {
   const { media, uploadUrl, headers } = await beginUpload(ada, { ...textFile(), bytes, fileName })
   const token = uploadUrl.slice(uploadUrl.lastIndexOf('/') + 1)
   const grant = addresses.readUpload(token)
-  if (!grant) throw new Error('the address is not signed')
+  if (!grant) throw new Error('the URL is not signed')
   return { id: media.id, url: uploadUrl, headers: { ...headers }, grant, token, bytes }
 }
 
@@ -38,7 +38,7 @@ const downloadOf = ({ key, mimeType, expiresAt }: UploadGrant) =>
 const put = (url: string, headers: Record<string, string>, body: Uint8Array) =>
   ask(house, url, { method: 'PUT', headers, body })
 
-/** Begins a request by hand, and resolves with what comes back until the connection ends. */
+/** Starts a raw request; resolves with the response once the connection closes. */
 async function open(
   url: string,
   headers: Record<string, string>,
@@ -57,19 +57,19 @@ async function open(
 }
 
 describe('an upload', () => {
-  it('needs its address and no session', async () => {
+  it('needs its signed URL and no session', async () => {
     const { id, url, headers, bytes } = await begin()
     expect(await put(url, headers, bytes)).toMatchObject({ status: 204 })
     expect(await filesOf(id)).toEqual([`originals/${id}/note.txt`])
   })
 
-  it('of more than a body may have elsewhere is taken', async () => {
+  it('may exceed the size limit of other bodies', async () => {
     const { id, url, headers, bytes } = await begin(Buffer.alloc(5 * 1024 ** 2, 65))
     expect((await put(url, headers, bytes)).status).toBe(204)
     expect((await ada.caller().media.completeUpload({ id })).status).toBe('ready')
   })
 
-  it('that takes longer than a request may elsewhere is taken', async () => {
+  it('may take longer than other requests', async () => {
     const { id, url, headers, grant } = await begin()
     const { socket, answer } = await open(url, { ...headers, 'content-length': '5', connection: 'close' })
     const started = Date.now()
@@ -84,7 +84,7 @@ describe('an upload', () => {
     expect(await filesOf(id)).toEqual([grant.key])
   })
 
-  it('of two at one address comes through once, whole', async () => {
+  it('is stored once and whole if two are sent to one URL', async () => {
     const { id, url, headers } = await begin(Buffer.alloc(1024 ** 2))
     const bodies = ['a', 'b', 'c', 'd'].map(letter => Buffer.alloc(1024 ** 2, letter))
     const answers = await Promise.all(bodies.map(body => put(url, headers, body)))
@@ -95,7 +95,7 @@ describe('an upload', () => {
     expect((await ask(house, download)).body.equals(winner ?? Buffer.alloc(0))).toBe(true)
   })
 
-  it('does not replace a file, before or after it was completed', async () => {
+  it('does not replace a file, neither before nor after completion', async () => {
     const { id, url, headers, bytes } = await begin()
     expect((await put(url, headers, bytes)).status).toBe(204)
     expect((await put(url, headers, Buffer.from('other'))).status).toBe(409)
@@ -106,11 +106,11 @@ describe('an upload', () => {
   })
 })
 
-describe('an upload is refused, and leaves nothing', () => {
+describe('an upload is rejected, and leaves nothing', () => {
   const changed = (grant: UploadGrant, change: Partial<UploadGrant>) =>
     `http://localhost:3000/media/uploads/${addresses.signUpload({ ...grant, ...change })}`
 
-  it('without a signature, or with one of something else', async () => {
+  it('without a signature, or with the signature of another grant', async () => {
     const { id, headers, bytes, token, grant } = await begin()
     const [body = '', signature = ''] = token.split('.')
     const forged = Buffer.from(JSON.stringify({ kind: 'upload', ...grant, sizeBytes: 6 })).toString(
@@ -141,7 +141,7 @@ describe('an upload is refused, and leaves nothing', () => {
     expect(await filesOf(id)).toEqual([])
   })
 
-  it('past its time', async () => {
+  it('after its URL expired', async () => {
     const { id, headers, bytes, grant } = await begin()
     const answer = await put(changed(grant, { expiresAt: Date.now() - 1 }), headers, bytes)
     expect(answer.status).toBe(401)
@@ -151,20 +151,20 @@ describe('an upload is refused, and leaves nothing', () => {
   it.each([
     ['of another type', { 'content-type': 'text/html' }, 5, 400],
     ['of no type', { 'content-type': '' }, 5, 415],
-    ['with more of its type than was announced', { 'content-type': 'text/plain; charset=utf-8' }, 5, 400],
+    ['with parameters that were not declared', { 'content-type': 'text/plain; charset=utf-8' }, 5, 400],
     ['that is too large', {}, 6, 413],
     ['that is far too large', {}, 20 * 1024 ** 2, 413],
     ['that is too small', {}, 4, 400],
   ])('%s', async (_name, change, length, status) => {
     const { id, url, headers } = await begin()
-    // One that is far too large may find the connection closed while it is being sent.
+    // The connection may close while a far too large file is being sent.
     const answer = await put(url, { ...headers, ...change }, Buffer.alloc(length, 65)).catch(() => null)
     if (length < 8 * 1024 ** 2) expect(answer?.status).toBe(status)
     else expect([status, undefined]).toContain(answer?.status)
     expect(await filesOf(id)).toEqual([])
   })
 
-  it('that does not tell its length', async () => {
+  it('without a content-length', async () => {
     const { id, url, headers } = await begin()
     const { socket, answer } = await open(url, {
       ...headers,
@@ -176,7 +176,7 @@ describe('an upload is refused, and leaves nothing', () => {
     expect(await filesOf(id)).toEqual([])
   })
 
-  it('that breaks off', async () => {
+  it('that is interrupted', async () => {
     const { id, url, headers } = await begin(Buffer.alloc(1024 ** 2))
     const { socket, answer } = await open(url, { ...headers, 'content-length': String(1024 ** 2) })
     socket.write(Buffer.alloc(300_000))
@@ -187,7 +187,7 @@ describe('an upload is refused, and leaves nothing', () => {
     expect((await put(url, headers, Buffer.alloc(1024 ** 2))).status).toBe(204)
   })
 
-  it('that stops sending', async () => {
+  it('whose sender stalls', async () => {
     const { id, url, headers } = await begin()
     const { socket, answer } = await open(url, { ...headers, 'content-length': '5' })
     socket.write('hel')
@@ -195,7 +195,7 @@ describe('an upload is refused, and leaves nothing', () => {
     expect(await filesOf(id)).toEqual([])
   })
 
-  it('of an item that was removed, failed or went away with its owner', async () => {
+  it('of an item that was removed, has failed or was erased with its owner', async () => {
     const removed = await begin()
     await ada.caller().media.remove({ id: removed.id })
     expect((await put(removed.url, removed.headers, removed.bytes)).status).toBe(409)
@@ -222,8 +222,8 @@ describe('an upload is refused, and leaves nothing', () => {
   })
 })
 
-describe('past what a user may hold at once', () => {
-  it('an upload is refused until another of the user’s has ended', async () => {
+describe('at a user’s limit of concurrent uploads', () => {
+  it('an upload is rejected until another one of the user ends', async () => {
     const { places } = house.services
     const { url, headers, bytes, grant } = await begin()
     const held: (() => void)[] = []
@@ -238,8 +238,8 @@ describe('past what a user may hold at once', () => {
   })
 })
 
-describe('past what a process takes at once', () => {
-  it('an upload is refused for a moment, and a download', async () => {
+describe('at a process’s limit', () => {
+  it('uploads and downloads are rejected as overloaded', async () => {
     const busy = await openMediaHouse({ upload: { maxAtOnce: 0 }, download: { maxAtOnce: 0 } })
     try {
       const { id, url, headers, bytes, grant } = await begin()
@@ -258,8 +258,8 @@ describe('past what a process takes at once', () => {
   })
 })
 
-describe('what is no upload', () => {
-  it('has no more time because its path looks like one', async () => {
+describe('a request that is not an upload', () => {
+  it('gets no extra time if its path looks like one', async () => {
     const { socket, answer } = await open('http://x/media/uploads/none', { 'content-length': '5' })
     socket.write('hel')
     const text = await answer

@@ -8,9 +8,9 @@ import { alreadyThere, type DiskStore } from './disk-store.ts'
 import { findFileType, isNameOf } from './file-types.ts'
 
 export interface UploadLimits {
-  /** Uploads at once, in this process. */
+  /** The maximum number of concurrent uploads in this process. */
   readonly maxAtOnce: number
-  /** A sender that sends nothing for this long is cut off. */
+  /** Disconnects a sender that sends nothing for this long. */
   readonly stallMs: number
   readonly maxDurationMs: number
 }
@@ -21,8 +21,8 @@ const RETRY_MS = 5_000
 type UploadServices = Pick<Services, 'pools' | 'places'> & { readonly store: DiskStore }
 
 /**
- * Takes the files whose addresses `media.createUpload` gives out. The address is all that an upload needs, and takes one file of
- * the announced size and type. An upload that breaks off leaves nothing.
+ * Receives files at the signed URLs of `media.createUpload`. A URL needs no session, and accepts one file of
+ * the declared size and type. An interrupted upload leaves nothing behind.
  */
 export function registerUploadRoute(
   app: FastifyInstance,
@@ -34,7 +34,7 @@ export function registerUploadRoute(
   let running = 0
 
   app.register(async scope => {
-    // The body stays a stream, of any size and type.
+    // Passes a body of any size and type on as a stream.
     scope.removeAllContentTypeParsers()
     scope.addContentTypeParser('*', (_request, _body, done) => done(null))
     scope.route({
@@ -52,7 +52,7 @@ export function registerUploadRoute(
         running++
         const timer = setTimeout(() => raw.destroy(), maxDurationMs)
         raw.setTimeout(stallMs, () => raw.destroy())
-        // Writing the last of it to the disk takes the time it takes.
+        // The sender has sent everything: writing the rest to disk must not count as a stall.
         raw.once('end', () => raw.setTimeout(0))
         let giveBack: (() => void) | undefined
         try {
@@ -61,7 +61,7 @@ export function registerUploadRoute(
           if (await store.has(grant.key)) throw alreadyThere()
           await store.receive(raw, grant)
         } catch (error) {
-          // The sender is gone.
+          // The sender has disconnected.
           if (raw.destroyed && !raw.complete) return reply.hijack()
           throw toAppError(error) ?? error
         } finally {
@@ -87,20 +87,14 @@ function checkHeaders(
 ): void {
   const announced = headers['content-length']
   if (announced === undefined || Number(announced) < sizeBytes) {
-    throw new AppError(
-      'invalid_input',
-      `content-length must be ${sizeBytes}, as announced when the upload was created`,
-    )
+    throw new AppError('invalid_input', `content-length must be ${sizeBytes}, as declared in createUpload`)
   }
   if (Number(announced) > sizeBytes)
     throw new AppError('too_large', `the file is larger than ${sizeBytes} bytes`)
   const given = headers['content-type']?.trim().toLowerCase() ?? ''
   const type = findFileType(mimeType)
   if (!type || !isNameOf(type, given)) {
-    throw new AppError(
-      'invalid_input',
-      `content-type must be ${mimeType}, as announced when the upload was created`,
-    )
+    throw new AppError('invalid_input', `content-type must be ${mimeType}, as declared in createUpload`)
   }
 }
 

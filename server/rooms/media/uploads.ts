@@ -8,12 +8,14 @@ import { getMediaFor, insertUpload, transitionMedia } from './queries.ts'
 import type { CreateUpload, MediaItem, StoredMedia } from './schema.ts'
 import type { UploadAddress } from './store.ts'
 
-/** How long an upload may begin. The sweep waits for a day. */
+/** How long the signed URL allows an upload. The sweep fails the item after a day. */
 const UPLOAD_LIFETIME_MS = 60 * 60_000
 
 type WithStore = Pick<Services, 'media'>
 
-/** Makes an item that waits for its file, and the address that takes this file and no other, for an hour. */
+/**
+ * Creates an item that waits for its file, and a signed URL for uploading this file only, valid for an hour.
+ */
 export async function createUpload(
   db: Database,
   services: WithStore,
@@ -31,26 +33,27 @@ export async function createUpload(
   return { media: await toMediaItem(services, stored), uploadUrl: url, method, headers }
 }
 
-/** What inspecting needs of its call. */
+/** What an inspection needs of its call. */
 export interface InspectingCall {
-  /** A database that goes on when its caller leaves, so that the item waits again. */
+  /** Not aborted when the caller leaves, so that the upload can be reopened. */
   readonly db: Database
   readonly services: Pick<Services, 'media' | 'inspections'>
   readonly signal: AbortSignal | undefined
-  /** Runs what waits for its turn elsewhere, and takes no capacity from other calls. */
+  /** Runs work that waits in a queue, so that it uses no capacity of other calls. */
   readonly aside: <T>(work: () => Promise<T>) => Promise<T>
 }
 
-/** A database that goes on when its caller leaves. */
+/** Returns a database whose statements are not aborted when the caller leaves. */
 export function lastingDatabase(services: Pick<Services, 'pools'>, scope: StatementScope): Database {
   return scopedDatabase(services.pools.api, { ...scope, signal: undefined })
 }
 
 /**
- * Looks at the file that has arrived, and makes the item ready, or failed with a reason; then its file is gone. Throws
- * `illegal_transition` where no file has arrived, or somebody else completes the item, `rate_limited` and `overloaded` where too
- * many files are being inspected, of the user or of all, and `provider_unreachable` where the store does not answer: then the item
- * waits as before, as it does when the caller leaves. No transaction is open meanwhile.
+ * Inspects the uploaded file and sets the item to ready, or to failed with an error and deletes the file.
+ * Throws `illegal_transition` if no file was uploaded or another call completes the item, `rate_limited` or
+ * `overloaded` if the user or the server has too many inspections, and `provider_unreachable` if the store
+ * does not answer. After any error, and when the caller leaves, the upload is open again. Holds no
+ * transaction open during the inspection.
  */
 export async function completeUpload(
   identity: Identity,
@@ -68,7 +71,7 @@ export async function completeUpload(
   try {
     return await toMediaItem(services, await examine(identity, call, { upload, sizeBytes }))
   } catch (error) {
-    // Our failure, not the file's: reopen the upload. Where this fails as well, the sweep finds the item.
+    // Our failure, not the file's: reopen the upload. If reopening fails too, the sweep fails the item.
     await transitionMedia(db, id, 'reopen', { uploadedAt: null }).catch(() => {})
     throw error
   }
@@ -82,12 +85,12 @@ async function examine(
   const { id, userId, storageKey, mimeType, mediaType } = upload
   const fail = async (error: string) => {
     const failed = await transitionMedia(db, id, 'fail', { error })
-    // It is on the list of what is to be removed, and need not wait for that.
+    // The key is already queued for the sweep; deleting the file now only frees the space earlier.
     await store.remove(storageKey).catch(() => {})
     return failed
   }
   if (sizeBytes !== upload.fileSizeBytes) {
-    return fail(`the file has ${sizeBytes} bytes, and ${upload.fileSizeBytes} were announced`)
+    return fail(`the file has ${sizeBytes} bytes, but ${upload.fileSizeBytes} were declared`)
   }
   const read = (start: number, end: number) => store.read(identity, storageKey, { start, end })
   const onBegin = () => transitionMedia(db, id, 'process')

@@ -22,7 +22,7 @@ beforeAll(async () => {
 })
 afterAll(() => house.close())
 
-describe('a file that is not what was announced fails, and is gone', () => {
+describe('a file that does not match its declaration fails and is deleted', () => {
   const html = Buffer.from('<!doctype html><script>alert(1)</script>')
   const png = (bytes: Uint8Array): SampleFile => ({
     mediaType: 'image',
@@ -32,42 +32,38 @@ describe('a file that is not what was announced fails, and is gone', () => {
   })
 
   it.each([
+    ['HTML as an image', () => png(html), /^the file is of an unknown type, but image\/png was declared$/],
     [
-      'a page for an image',
-      () => png(html),
-      /^the file is of an unknown type, and image\/png was announced$/,
-    ],
-    [
-      'an image for a video',
+      'an image as a video',
       async () => ({ ...mp4File(), bytes: (await pngFile()).bytes }),
-      /^the file is image\/png, and video\/mp4 was announced$/,
+      /^the file is image\/png, but video\/mp4 was declared$/,
     ],
     [
-      'an image for a document',
+      'an image as a document',
       async () => ({ ...pdfFile(), bytes: (await pngFile()).bytes }),
-      /^the file is image\/png, and application\/pdf was announced$/,
+      /^the file is image\/png, but application\/pdf was declared$/,
     ],
     [
-      'an image for text',
+      'an image as text',
       async () => ({ ...textFile(), bytes: (await pngFile()).bytes }),
-      /^the file is image\/png, and text\/plain was announced$/,
+      /^the file is image\/png, but text\/plain was declared$/,
     ],
     [
-      'what is no text for text',
+      'binary data as text',
       () => ({ ...textFile(), bytes: Buffer.from([65, 0xff, 0xfe, 0, 66]) }),
-      /^the file is no text, and text\/plain was announced$/,
+      /^the file is not text, but text\/plain was declared$/,
     ],
     [
-      'another image for an image',
+      'a PNG as a JPEG',
       async () => ({ ...(await pngFile()), mimeType: 'image/jpeg' }),
-      /^the file is image\/png, and image\/jpeg was announced$/,
+      /^the file is image\/png, but image\/jpeg was declared$/,
     ],
     [
-      'nothing known for audio',
+      'unknown data as audio',
       () => ({ ...wavFile(), bytes: Buffer.alloc(5_000, 7) }),
-      /^the file is of an unknown type, and audio\/wav was announced$/,
+      /^the file is of an unknown type, but audio\/wav was declared$/,
     ],
-    ['half an image', async () => png((await pngFile()).bytes.subarray(0, 1_000)), /^the image is broken/],
+    ['half an image', async () => png((await pngFile()).bytes.subarray(0, 1_000)), /^the image is corrupt/],
     [
       'an image of too many pixels',
       () => plainPng(10_000, 5_001),
@@ -79,7 +75,7 @@ describe('a file that is not what was announced fails, and is gone', () => {
       /^the image has a side of more than 65535 pixels$/,
     ],
     [
-      'an image that is too high',
+      'an image that is too tall',
       () => plainPng(1, 65_536),
       /^the image has a side of more than 65535 pixels$/,
     ],

@@ -1,5 +1,5 @@
-// The process that inspects files, one at a time. It has nothing of the server's but this file's bytes, which it asks for, and
-// may be killed at any moment: readers of images and of other formats run loops that nothing else ends.
+// The child process that inspects files, one at a time. It has no data of the server except this file's
+// bytes, which it requests, and can be killed at any time: only that stops an endless loop in a parser.
 
 import { once } from 'node:events'
 import { setPriority } from 'node:os'
@@ -14,16 +14,17 @@ import {
   type ToInspector,
 } from './protocol.ts'
 
-// Behind the server in the queue for the processor.
+// Runs at a lower CPU priority than the server.
 setPriority(5)
-// A terminal sends these to the server's whole group, which lets the calls in flight finish.
+// A terminal sends these signals to the whole process group; the server then finishes its calls, which may
+// need this process.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => {})
 process.on('disconnect', () => process.exit())
 
 const watchdog = new Worker(new URL(`./watchdog${extname(import.meta.url)}`, import.meta.url), {
   argv: process.argv.slice(2),
 })
-// No file is read before it is watched.
+// The watchdog must run before a file is read.
 const isWatched = once(watchdog, 'message')
 let takeBytes: ((bytes: Uint8Array) => void) | undefined
 

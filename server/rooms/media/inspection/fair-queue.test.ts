@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { createFairQueue, type QueueLimits } from './fair-queue.ts'
 
-/** A queue whose work ends when the test says so. */
+/** A queue whose jobs end when the test says so. */
 function openQueue(limits: Partial<QueueLimits> = {}) {
   const run = createFairQueue({ atOnce: 2, maxWaiting: 100, maxWaitMs: 60_000, ...limits })
   const started: string[] = []
@@ -28,14 +28,14 @@ function openQueue(limits: Partial<QueueLimits> = {}) {
 
 const OVERLOADED = { reason: 'overloaded', retryAt: expect.any(Date) }
 
-it('a user with much to do leaves a place for another', async () => {
+it('a user with many jobs leaves a place for another user', async () => {
   const { add, started } = openQueue()
   for (const name of ['a1', 'a2', 'a3', 'b1']) void add(name)
   await nextTurn()
   expect(started).toEqual(['a1', 'b1'])
 })
 
-it('users take turns, however much one of them has', async () => {
+it('users take turns, however many jobs one of them has', async () => {
   const { add, end, started } = openQueue()
   for (const name of ['a1', 'b1', 'a2', 'a3', 'a4', 'c1', 'd1', 'c2']) void add(name)
   await nextTurn()
@@ -43,7 +43,7 @@ it('users take turns, however much one of them has', async () => {
   expect(started).toEqual(['a1', 'b1', 'a2', 'c1', 'd1', 'a3', 'c2', 'a4'])
 })
 
-it('work that fails makes room for the next', async () => {
+it('a job that fails makes room for the next one', async () => {
   const run = createFairQueue({ atOnce: 1, maxWaiting: 10, maxWaitMs: 60_000 })
   const failing = run({ userId: 'a', work: () => Promise.reject(new Error('failed')) })
   const next = run({ userId: 'b', work: async () => 'done' })
@@ -51,7 +51,7 @@ it('work that fails makes room for the next', async () => {
   expect(await next).toBe('done')
 })
 
-it('past its length the queue refuses whoever waits with most', async () => {
+it('a full queue rejects a job of the user with the most waiting jobs', async () => {
   const { add, end, started } = openQueue({ maxWaiting: 3 })
   void add('a1')
   void add('b1')
@@ -66,7 +66,7 @@ it('past its length the queue refuses whoever waits with most', async () => {
   await expect(add('d2')).rejects.toMatchObject(OVERLOADED)
 })
 
-it('work whose caller leaves is not begun', async () => {
+it('a job whose caller leaves is not started', async () => {
   const { add, end, started } = openQueue()
   const controller = new AbortController()
   void add('a1')
@@ -83,7 +83,7 @@ it('work whose caller leaves is not begun', async () => {
   expect(started).toEqual(['a1', 'a3', 'a4'])
 })
 
-it('work that has no turn in time is refused', async () => {
+it('a job whose turn does not come in time is rejected', async () => {
   const { add, end, started } = openQueue({ maxWaitMs: 20 })
   void add('a1')
   await expect(add('a2')).rejects.toMatchObject(OVERLOADED)

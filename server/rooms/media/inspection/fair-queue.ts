@@ -2,7 +2,7 @@ import { StatementAbortedError } from '#server/db/errors.ts'
 import { AppError } from '#server/rpc/errors.ts'
 
 export interface QueueLimits {
-  /** Pieces of work at a time. One user has one place less, so that another finds one free. */
+  /** The maximum number of running jobs. One user may run one fewer, so that others find a free place. */
   readonly atOnce: number
   readonly maxWaiting: number
   readonly maxWaitMs: number
@@ -25,13 +25,13 @@ const RETRY_MS = 5_000
 export type FairQueue = ReturnType<typeof createFairQueue>
 
 /**
- * Runs work in turns, user by user: a user who has much to do waits longer, and nobody else does. Full, it makes room for somebody
- * who waits less by refusing the newest of the user who waits most.
+ * Runs jobs in turn, user by user: a user with many jobs delays only their own. When the queue is full, it
+ * rejects the newest job of the user with the most waiting jobs, to make room for a user with fewer.
  */
 export function createFairQueue({ atOnce, maxWaiting, maxWaitMs }: QueueLimits) {
   const maxOfUser = Math.max(1, atOnce - 1)
   const running = new Map<string, number>()
-  /** By user, whose turn it is first. */
+  /** Waiting jobs by user, in the order of the users' turns. */
   const waiting = new Map<string, Waiting[]>()
   let runningCount = 0
   let waitingCount = 0
@@ -74,7 +74,7 @@ export function createFairQueue({ atOnce, maxWaiting, maxWaitMs }: QueueLimits) 
       const [entry] = entries
       if (!entry || !isFree(userId)) continue
       drop(entry)
-      // Behind the others.
+      // Moves the user to the end of the order.
       const rest = waiting.get(userId)
       if (rest) {
         waiting.delete(userId)

@@ -10,12 +10,12 @@ it.each([
   ['SVG', svg],
   ['PPM', ppm],
   ['TIFF', tiffOfDirectories(1).bytes],
-])('the library of images reads no %s', async (_name, bytes) => {
+])('sharp cannot read %s', async (_name, bytes) => {
   const sharp = await loadSharp()
   await expect(sharp(bytes).metadata()).rejects.toThrow(/unsupported image format/)
 })
 
-it('the library of images reads what may be uploaded', async () => {
+it('sharp can read the image types that may be uploaded', async () => {
   const sharp = await loadSharp()
   expect(await sharp((await pngFile(8, 4)).bytes).metadata()).toMatchObject({ width: 8, height: 4 })
 })

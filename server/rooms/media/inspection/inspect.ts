@@ -1,5 +1,5 @@
-// What a file says of itself. Runs in a process of its own: what a file says may be made up to keep its readers busy. They are loaded
-// when the first file arrives, and are given no more of one than they need.
+// Reads the type, dimensions and duration of a file. Runs in a child process, because a file may be crafted
+// to keep a parser busy. Loads each parser on first use, and reads no more of the file than the parser needs.
 
 import { findFileType, isNameOf } from '../file-types.ts'
 import type { InspectedFile, Inspection } from './protocol.ts'
@@ -10,11 +10,11 @@ const SNIFF_PAGES = 16
 const METADATA_PAGES = 256
 
 const MAX_PIXELS = 50_000_000
-/** As much as a JPEG may have. */
+/** The maximum of the JPEG format. */
 const MAX_SIDE = 65_535
 const THUMBNAIL_EDGE = 512
 
-/** Calls `onRecognised` once the file is of its declared type. */
+/** Calls `onRecognised` once the file's content matches its declared type. */
 export async function inspect(
   file: InspectedFile & StoredFile,
   onRecognised: () => void,
@@ -28,21 +28,21 @@ export async function inspect(
 
 const NOTHING_KNOWN = { width: null, height: null, durationSeconds: null, thumbnail: null }
 
-/** Why the file is not of its declared type, in words for its owner; null where it is. */
+/** Explains to the owner why the content does not match the declared type; null if it does. */
 async function findTypeProblem(file: StoredFile): Promise<string | null> {
   const type = findFileType(file.mimeType)
-  // First: a text may begin as another file does.
+  // Checked first, because a text may start with the signature of another format.
   if (type?.isText && (await isText(file))) return null
   const { fileTypeFromBlob } = await import('file-type')
   const found = await readAsBlob(file, SNIFF_PAGES, blob => fileTypeFromBlob(blob))
   const seen = found?.mime.split(';', 1)[0]
   if (type && type.isText !== true && seen && (isNameOf(type, seen) || type.seenAs?.includes(seen)))
     return null
-  const what = seen ?? (type?.isText ? 'no text' : 'of an unknown type')
-  return `the file is ${what}, and ${file.mimeType} was announced`
+  const what = seen ?? (type?.isText ? 'not text' : 'of an unknown type')
+  return `the file is ${what}, but ${file.mimeType} was declared`
 }
 
-/** Duration and dimensions of audio or video, as far as they can be read without reading all of it. */
+/** Duration and dimensions of audio or video, if they can be read without reading the whole file. */
 async function readMetadata(file: StoredFile): Promise<Inspection> {
   const { parseBlob } = await import('music-metadata')
   const parsed = await readAsBlob(file, METADATA_PAGES, blob => parseBlob(blob, { skipCovers: true }))
@@ -66,11 +66,12 @@ function wholePixels(value: number | undefined): number | null {
   return pixels === null ? null : Math.max(1, Math.round(pixels))
 }
 
-/** Dimensions of an image as it is shown, and a small WebP of it. */
+/** The displayed dimensions of an image, and a WebP thumbnail. */
 async function readPicture(file: StoredFile): Promise<Inspection> {
   const bytes = await file.read(0, file.sizeBytes)
   const sharp = await loadSharp()
-  // What a picture takes is bounded here, by what its head says, and by the limits of this process where that is a lie.
+  // The checks below limit the memory by the header's dimensions; if the header lies, this process's own
+  // limits apply.
   const open = () => sharp(bytes, { limitInputPixels: false })
   const isDecoded = findFileType(file.mimeType)?.isDecoded ?? false
   try {
@@ -88,11 +89,11 @@ async function readPicture(file: StoredFile): Promise<Inspection> {
     return { ...NOTHING_KNOWN, width, height, thumbnail }
   } catch {
     if (!isDecoded) return NOTHING_KNOWN
-    return { problem: 'the image is broken, or not quite of its type' }
+    return { problem: 'the image is corrupt or does not match its declared type' }
   }
 }
 
-/** The library of images, which reads no other formats than those that may be uploaded. */
+/** Loads sharp with only the decoders of the image types that may be uploaded. */
 export async function loadSharp() {
   const { default: sharp } = await import('sharp')
   sharp.block({ operation: ['VipsForeignLoad'] })

@@ -3,13 +3,13 @@ import { createFairQueue, type QueueLimits } from './fair-queue.ts'
 import { Inspector, type InspectorFile } from './inspector.ts'
 import { DEFAULT_LIMITS, type Inspection, type InspectionLimits } from './protocol.ts'
 
-// Each may hold a whole picture in memory.
+// Each process may hold a whole image in memory.
 const AT_ONCE = { least: 2, most: 4 }
 const MAX_WAITING = 128
 const MAX_WAIT_MS = 30_000
-/** An inspector that has nothing to do ends after this. */
+/** An idle process ends after this time. */
 const IDLE_MS = 10_000
-/** Whatever a library keeps for good goes with its process. */
+/** Ending the process frees memory that a library leaks. */
 const MAX_FILES = 50
 
 export interface InspectionsOptions {
@@ -17,23 +17,23 @@ export interface InspectionsOptions {
   readonly queue?: Partial<QueueLimits>
 }
 
-/** Whose file is to be inspected, and how its turn is used. */
+/** The file's owner, and the callbacks of its turn. */
 export interface InspectionTurn {
   readonly userId: string
-  /** Aborted when the caller leaves: the file is not inspected to the end. */
+  /** Aborted when the caller leaves, which stops the inspection. */
   readonly signal?: AbortSignal | undefined
-  /** Called when it is the file's turn. */
+  /** Called when the file's turn comes. */
   readonly onBegin: () => Promise<unknown>
 }
 
-/** Looks into files that users uploaded, in processes of their own. */
+/** Inspects uploaded files in child processes. */
 export interface Inspections {
   /**
-   * What the file is found to be. Throws `overloaded` where there is no place in the queue, or no turn in time; the rest is as
-   * {@link Inspector.inspect} says.
+   * Inspects a file. Throws `overloaded` if the queue is full or the file's turn does not come in time, and
+   * the errors of {@link Inspector.inspect}.
    */
   inspect(file: InspectorFile, turn: InspectionTurn): Promise<Inspection>
-  /** Ends the processes, and with them what they were at. */
+  /** Kills the processes and their inspections. */
   close(): void
 }
 
@@ -43,7 +43,7 @@ interface Idle {
   readonly timer: NodeJS.Timeout
 }
 
-/** Starts no process before there is a file. */
+/** Starts the first process with the first file. */
 export function createInspections({ limits, queue }: InspectionsOptions = {}): Inspections {
   const run = createFairQueue({
     atOnce: Math.min(AT_ONCE.most, Math.max(AT_ONCE.least, availableParallelism() - 1)),

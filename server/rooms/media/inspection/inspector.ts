@@ -20,7 +20,7 @@ const MAX_STDERR = 2_000
 const RETRY_MS = 5_000
 
 const HEAP_FULL = 'SIGABRT'
-/** The signals of a process whose native code broke. */
+/** The signals that end a process after a crash in native code. */
 const CRASHES: ReadonlySet<string | null> = new Set(['SIGSEGV', 'SIGBUS', 'SIGILL', 'SIGFPE', 'SIGTRAP'])
 
 export interface InspectorFile extends InspectedFile {
@@ -34,7 +34,7 @@ interface Job {
   isRecognised: boolean
 }
 
-/** One process that inspects one file after another, and is killed where one takes too much. */
+/** A child process that inspects one file after another. Killed if a file exceeds the limits. */
 export class Inspector {
   readonly #child: ChildProcess
   readonly #limits: InspectionLimits
@@ -47,7 +47,7 @@ export class Inspector {
     this.#child = fork(PROGRAM, [String(limits.cpuMs), String(limits.memoryBytes)], {
       execArgv: [`--max-old-space-size=${Math.ceil(limits.heapBytes / MEBIBYTE)}`],
       serialization: 'advanced',
-      // Nothing of the server's environment, which holds its secrets.
+      // The server's environment holds secrets.
       env: {},
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
@@ -61,8 +61,9 @@ export class Inspector {
   }
 
   /**
-   * Inspects a file. Throws what reading it throws, `overloaded` where it takes too long by the clock or the process ends by
-   * itself, and {@link StatementAbortedError} where the signal is aborted; then the process is gone.
+   * Inspects a file. Throws the errors of `file.read`, `overloaded` if the inspection times out or the
+   * process dies, and {@link StatementAbortedError} if the signal is aborted; each of these kills the
+   * process.
    */
   async inspect(file: InspectorFile, signal?: AbortSignal): Promise<Inspection> {
     const { promise, resolve, reject } = Promise.withResolvers<Inspection>()
@@ -112,7 +113,7 @@ export class Inspector {
   }
 
   #send(message: ToInspector): void {
-    // One that has ended is told of by its `close` event.
+    // A failed send needs no handling: the `close` event reports that the process has ended.
     if (this.#child.connected) this.#child.send(message, () => {})
   }
 
@@ -130,20 +131,20 @@ export class Inspector {
       const detail = `it ended with ${signal ?? code}: ${this.#stderr.trim()}`
       job.reject(unexpected({ cause: new Error(detail) }))
     } else if (job.isRecognised && (job.file.mediaType === 'audio' || job.file.mediaType === 'video')) {
-      // The file is of its type; only its length and size stay unknown, as where it does not tell them.
+      // The content matches the type; only duration and dimensions are unknown, as in a file without them.
       job.resolve({ width: null, height: null, durationSeconds: null, thumbnail: null })
     } else job.resolve({ problem })
   }
 
   #problemOf(signal: string | null): string | null {
     const { cpuMs, memoryBytes, heapBytes } = this.#limits
-    if (signal === PAST_CPU) return `the file takes more than ${cpuMs / 1_000} seconds of work to inspect`
+    if (signal === PAST_CPU) return `inspecting the file takes more than ${cpuMs / 1_000} seconds of CPU time`
     if (signal === PAST_MEMORY) return tooMuchMemory(memoryBytes)
     if (signal === HEAP_FULL) return tooMuchMemory(heapBytes)
-    return CRASHES.has(signal) ? 'the file is broken, or not quite of its type' : null
+    return CRASHES.has(signal) ? 'the file is corrupt or does not match its declared type' : null
   }
 
-  /** Whether this process goes on for the inspector's sake. */
+  /** Whether the child process keeps the server's process alive. */
   #keepProcess(keep: boolean): void {
     const handles = [this.#child, this.#child.channel]
     for (const handle of handles) {
@@ -154,7 +155,7 @@ export class Inspector {
 }
 
 function tooMuchMemory(bytes: number): string {
-  return `the file takes more than ${Math.round(bytes / MEBIBYTE)} MiB of memory to inspect`
+  return `inspecting the file takes more than ${Math.round(bytes / MEBIBYTE)} MiB of memory`
 }
 
 function unexpected(details: { cause: unknown }): AppError {

@@ -28,34 +28,34 @@ function start(options: InspectionsOptions = {}) {
 const OVERLOADED = { reason: 'overloaded', retryAt: expect.any(Date) }
 
 describe('a file', () => {
-  it('that takes too much work is refused, with the limit', async () => {
+  it('that needs too much CPU time fails, naming the limit', async () => {
     const inspect = start({ limits: { cpuMs: 0 } })
-    // The guard looks a few times a second.
+    // The watchdog checks a few times a second.
     const picture = await pngFile(7_000, 7_000)
     expect(await inspect(picture)).toEqual({
-      problem: 'the file takes more than 0 seconds of work to inspect',
+      problem: 'inspecting the file takes more than 0 seconds of CPU time',
     })
   })
 
-  it('that takes too much memory is refused, with the limit', async () => {
+  it('that needs too much memory fails, naming the limit', async () => {
     const inspect = start({ limits: { memoryBytes: 1024 ** 2 } })
     expect(await inspect(await pngFile(7_000, 7_000))).toEqual({
-      problem: 'the file takes more than 1 MiB of memory to inspect',
+      problem: 'inspecting the file takes more than 1 MiB of memory',
     })
   })
 
-  it('that is recognised and then fills the heap is of its type, of unknown length', async () => {
+  it('that matches its type and then fills the heap is valid, with unknown duration', async () => {
     const inspect = start({ limits: { heapBytes: 24 * 1024 ** 2, cpuMs: 60_000 } })
     expect(await inspect(mp4File(1_000))).toMatchObject({ durationSeconds: 5 })
     expect(await inspect(mp4File(2_000_000))).toMatchObject({ durationSeconds: null })
   })
 
-  it('that is not done in time by the clock is one to come back for', async () => {
+  it('whose inspection times out can be tried again', async () => {
     const inspect = start({ limits: { wallMs: 100 } })
     await expect(inspect(mp3OfFrames(400_000))).rejects.toMatchObject(OVERLOADED)
   })
 
-  it('whose caller leaves is not inspected to its end', async () => {
+  it('whose caller leaves is not inspected to the end', async () => {
     const inspect = start({ limits: { cpuMs: 600_000, wallMs: 600_000 } })
     const controller = new AbortController()
     const inspection = inspect(mp3OfFrames(400_000), { signal: controller.signal })
@@ -63,7 +63,7 @@ describe('a file', () => {
     await expect(inspection).rejects.toThrow(/went away/)
   })
 
-  it('whose store fails fails with that', async () => {
+  it('whose store fails rejects with the store’s error', async () => {
     const inspections = createInspections()
     open.push(inspections)
     const read = () => Promise.reject(new Error('the disk is gone'))
@@ -73,7 +73,7 @@ describe('a file', () => {
   })
 })
 
-it('another’s file does not wait for one that takes long', async () => {
+it('a file does not wait for another user’s slow file', async () => {
   const inspect = start({ limits: { cpuMs: 600_000, wallMs: 600_000 } })
   const controller = new AbortController()
   const slow = Array.from({ length: 5 }, () =>
@@ -84,12 +84,12 @@ it('another’s file does not wait for one that takes long', async () => {
   expect(await Promise.all(slow)).toEqual(Array(5).fill('ended'))
 })
 
-it('of a large file no more is read than its description takes', async () => {
+it('only the metadata of a large file is read', async () => {
   const inspections = createInspections({ limits: { cpuMs: 60_000, wallMs: 60_000 } })
   open.push(inspections)
   const sizeBytes = 5 * 1024 ** 3
   const head = mp4File().bytes.subarray(0, 32)
-  // Boxes of 4 KiB that say nothing, without an end.
+  // Endless empty boxes of 4 KiB.
   const box = Buffer.alloc(4_096)
   box.write('\0\0\x10\0free', 'latin1')
   const filling = Buffer.alloc(1024 ** 2 + box.length, box)
@@ -106,13 +106,13 @@ it('of a large file no more is read than its description takes', async () => {
   expect(readBytes).toBeLessThan(70 * 1024 ** 2)
 })
 
-it('many files at once are all inspected', async () => {
+it('many concurrent files are all inspected', async () => {
   const inspect = start()
   const found = await Promise.all(Array.from({ length: 120 }, () => inspect(textFile())))
   expect(found).toEqual(Array(120).fill(expect.objectContaining({ width: null })))
 })
 
-describe.runIf(process.platform === 'linux')('the process that inspects', () => {
+describe.runIf(process.platform === 'linux')('the inspecting process', () => {
   const children = async (parent: number | undefined = process.pid) => {
     const text = await readFile(`/proc/${parent}/task/${parent}/children`, 'utf8')
     const commands = await Promise.all(
@@ -124,7 +124,7 @@ describe.runIf(process.platform === 'linux')('the process that inspects', () => 
     return commands.filter(({ command }) => command.includes('inspection/child.')).map(({ pid }) => pid)
   }
 
-  it('is used again, has nothing of this one’s environment, and ends with its owner', async () => {
+  it('is reused, has none of the server’s environment, and ends with the server', async () => {
     const inspect = start()
     await inspect(textFile())
     const [first, ...others] = await children()
@@ -148,7 +148,7 @@ describe.runIf(process.platform === 'linux')('the process that inspects', () => 
     expect(others).toEqual([])
   })
 
-  it('ends with a server that was killed, whatever it is at', async () => {
+  it('ends with a killed server, even during an inspection', async () => {
     const program = `
       const { createInspections } = await import(${JSON.stringify(new URL('./inspections.ts', import.meta.url).href)})
       const { mp3OfFrames } = await import(${JSON.stringify(new URL('../../../testing/hostile-media.ts', import.meta.url).href)})
@@ -168,14 +168,14 @@ describe.runIf(process.platform === 'linux')('the process that inspects', () => 
     await expect.poll(() => existsSync(`/proc/${child}`), { timeout: 10_000 }).toBe(false)
   })
 
-  it('is gone once its caller has left', async () => {
+  it('ends when its caller leaves', async () => {
     const inspect = start({ limits: { cpuMs: 600_000, wallMs: 600_000 } })
     const controller = new AbortController()
     const inspection = inspect(mp3OfFrames(400_000), { signal: controller.signal }).catch(() => {})
     await expect.poll(async () => (await children()).length).toBe(1)
     controller.abort()
     await inspection
-    // Sooner than one that has nothing to do.
+    // Sooner than the idle timeout.
     await expect.poll(() => children(), { timeout: 5_000 }).toEqual([])
   })
 })

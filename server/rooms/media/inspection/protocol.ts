@@ -1,16 +1,16 @@
-// What the server and the process that inspects a file say to each other.
+// The messages between the server and the inspecting process.
 
 import type { MediaType } from '../file-types.ts'
 
-/** How much an inspection may take before it is ended. */
+/** The limits of one inspection. */
 export interface InspectionLimits {
-  /** Of the processor. A file that takes more is refused. */
+  /** CPU time. A file that needs more fails. */
   readonly cpuMs: number
-  /** Of memory, by the whole process. A file that takes more is refused. */
+  /** Memory of the whole process. A file that needs more fails. */
   readonly memoryBytes: number
-  /** Of memory for JavaScript's objects. */
+  /** Memory of the JavaScript heap. */
   readonly heapBytes: number
-  /** By the clock. What takes longer is our trouble: the processor is busy, or the store is slow. */
+  /** Elapsed time. Exceeding it is not the file's fault: the CPU is busy, or the store is slow. */
   readonly wallMs: number
 }
 
@@ -21,7 +21,7 @@ export const DEFAULT_LIMITS: InspectionLimits = {
   wallMs: 30_000,
 }
 
-/** Bytes that are read at a time. */
+/** The maximum size of one read. */
 export const MAX_READ_BYTES = 1024 ** 2
 
 export interface InspectedFile {
@@ -30,7 +30,7 @@ export interface InspectedFile {
   readonly mediaType: MediaType
 }
 
-/** What a file is found to be; or why its item fails, in words for its owner. */
+/** The properties of the file; or `problem`, which tells the owner why the item failed. */
 export type Inspection =
   | { readonly problem: string }
   | {
@@ -46,10 +46,10 @@ export type ToInspector =
 
 export type FromInspector =
   | { readonly kind: 'read'; readonly start: number; readonly end: number }
-  /** The file is of its type. */
+  /** The content matches the declared type. */
   | { readonly kind: 'recognised' }
   | { readonly kind: 'found'; readonly found: Inspection }
 
-/** The signals by which an inspector ends itself past a limit. */
+/** The signals with which the process ends itself when it exceeds a limit. */
 export const PAST_CPU = 'SIGXCPU'
 export const PAST_MEMORY = 'SIGUSR2'

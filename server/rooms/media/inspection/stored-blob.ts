@@ -4,13 +4,13 @@ const KEPT_PAGES = 8
 export interface StoredFile {
   readonly sizeBytes: number
   readonly mimeType: string
-  /** Bytes from `start` up to `end`, which is not read any more. */
+  /** Reads the bytes from `start` to `end`, exclusive. */
   readonly read: (start: number, end: number) => Promise<Uint8Array>
 }
 
 /**
- * Gives a stored file to a reader of media types, as a Blob in which it may jump about. Undefined where the reader fails, since what
- * it fails at is the file; but what the store throws is thrown.
+ * Passes a stored file to a parser as a Blob with random access. Returns undefined if the parser fails, which
+ * is the file's fault; rethrows an error of the store.
  */
 export async function readAsBlob<T>(
   file: StoredFile,
@@ -31,7 +31,7 @@ export async function readAsBlob<T>(
   }
 }
 
-/** Readers take a few bytes at a time, which come from pages. Throws past `maxPages`. */
+/** Caches pages, because parsers read a few bytes at a time. Throws after `maxPages` pages. */
 function storedBlob({ sizeBytes, mimeType, read }: StoredFile, maxPages: number): Blob {
   const pages = new Map<number, Uint8Array>()
   let pagesLeft = maxPages
@@ -61,7 +61,7 @@ function storedBlob({ sizeBytes, mimeType, read }: StoredFile, maxPages: number)
     return bytes.buffer
   }
 
-  // All that is asked of a Blob.
+  // The parsers use only these members of a Blob.
   const blob = {
     size: sizeBytes,
     type: mimeType,

@@ -2,7 +2,7 @@ import type { StoredFile } from './stored-blob.ts'
 
 const SAMPLE_BYTES = 64 * 1024
 
-/** Of UTF-16, which Excel writes; a text in UTF-8 is known without. */
+/** The marks of UTF-16, which Excel writes. UTF-8 is recognised without its mark. */
 const BYTE_ORDER_MARKS = [
   { mark: [0xff, 0xfe], encoding: 'utf-16le' },
   { mark: [0xfe, 0xff], encoding: 'utf-16be' },
@@ -11,7 +11,10 @@ const BYTE_ORDER_MARKS = [
 // White space, end of file and escape.
 const CONTROLS_OF_TEXT: ReadonlySet<number> = new Set([9, 10, 11, 12, 13, 26, 27])
 
-/** Whether a file begins as text: in UTF-8, in UTF-16 with its mark, or in an older encoding such as Windows-1252. */
+/**
+ * Whether a file starts as text: UTF-8, UTF-16 with a byte order mark, or an older encoding such as
+ * Windows-1252.
+ */
 export async function isText({ sizeBytes, read }: StoredFile): Promise<boolean> {
   const sample = await read(0, Math.min(sizeBytes, SAMPLE_BYTES))
   const encoding = BYTE_ORDER_MARKS.find(({ mark }) =>
@@ -27,7 +30,7 @@ function isTextByte(byte: number): boolean {
 
 function isWhole(sample: Uint8Array, encoding: string): boolean {
   try {
-    // A character that the sample cuts in two is no mistake.
+    // `stream` accepts a character that the end of the sample cuts off.
     return !new TextDecoder(encoding, { fatal: true }).decode(sample, { stream: true }).includes('\0')
   } catch {
     return false

@@ -1,5 +1,5 @@
-// Ends the inspecting process past its limits, from a thread that its loops do not hold up. Started with the limits: milliseconds of
-// the processor for one file, and bytes of memory.
+// Kills the inspecting process when it exceeds a limit, from a thread that a busy loop cannot block. The
+// arguments are the CPU time for one file in milliseconds, and the memory in bytes.
 
 import { parentPort } from 'node:worker_threads'
 import { PAST_CPU, PAST_MEMORY } from './protocol.ts'
