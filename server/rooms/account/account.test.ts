@@ -25,7 +25,7 @@ const UNAUTHENTICATED = { code: 'UNAUTHORIZED', reason: 'unauthenticated' }
 const SESSION_ONLY = { code: 'FORBIDDEN', reason: 'missing_scope' }
 
 describe('account.me', () => {
-  it('tells a session who it is, with every scope', async () => {
+  it('returns the session’s user, with every scope', async () => {
     const ada = await createActor(house)
     expect(await ada.caller().account.me()).toEqual({
       user: { id: ada.userId, name: 'Ada', email: ada.email, image: null },
@@ -35,7 +35,7 @@ describe('account.me', () => {
     })
   })
 
-  it('tells an API token its own scopes and the organization that it is bound to', async () => {
+  it('returns an API token’s scopes and the organization that it is bound to', async () => {
     const ada = await createActor(house)
     const { id: organizationId } = await createOrganization(ada)
     const { caller } = await createApiToken(ada, { scopes: ['tasks:read', 'keys:reveal'], organizationId })
@@ -47,7 +47,7 @@ describe('account.me', () => {
     })
   })
 
-  it('names the organization of the header, else the active one of the session', async () => {
+  it('returns the organization of the header, or else the session’s active one', async () => {
     const [ada, bob] = [await createActor(house), await createActor(house, { name: 'Bob' })]
     const [first, second] = [
       await createOrganization(ada, [{ actor: bob, role: 'admin' }]),
@@ -63,7 +63,7 @@ describe('account.me', () => {
     expect(named.organization).toEqual({ id: first.id, role: 'admin' })
   })
 
-  it('counts a stale active organization as none, and refuses a header that names a foreign one', async () => {
+  it('ignores a stale active organization, and rejects a header with a foreign one', async () => {
     const [ada, bob] = [await createActor(house), await createActor(house, { name: 'Bob' })]
     const hers = await createOrganization(ada)
     await house.owner.query('update auth.sessions set active_organization_id = $1 where id = $2', [
@@ -75,7 +75,7 @@ describe('account.me', () => {
     expect(await refusalOf(foreign)).toMatchObject({ code: 'FORBIDDEN', reason: 'not_a_member' })
   })
 
-  it('needs a genuine credential', async () => {
+  it('requires a valid credential', async () => {
     const ada = await createActor(house)
     expect(await refusalOf(anonymous(house).account.me())).toMatchObject(UNAUTHENTICATED)
     const other = ada.authorization.endsWith('A=') ? 'E=' : 'A='
@@ -85,7 +85,7 @@ describe('account.me', () => {
 })
 
 describe('account.sessions', () => {
-  it("lists the caller's sessions, newest first, and says which one asks", async () => {
+  it("lists the caller's sessions, newest first, and marks the current one", async () => {
     const [ada, eve] = [await createActor(house), await createActor(house, { name: 'Eve' })]
     const phone = await startSession(ada)
     const listed = await ada.caller().account.sessions()
@@ -104,7 +104,7 @@ describe('account.sessions', () => {
     expect((await eve.caller().account.sessions()).map(session => session.id)).toEqual([eve.sessionId])
   })
 
-  it('is for sessions', async () => {
+  it('requires a session', async () => {
     const ada = await createActor(house)
     const { caller } = await createApiToken(ada, { scopes: [...SCOPES] })
     const { account } = caller()
@@ -121,7 +121,7 @@ describe('account.sessions', () => {
 })
 
 describe('account.revokeSession', () => {
-  it('makes the next statement refuse the session', async () => {
+  it('makes the session’s next statement fail', async () => {
     const ada = await createActor(house)
     const phone = await startSession(ada)
     expect(await ada.caller().account.revokeSession({ id: phone.sessionId })).toEqual({ revoked: 1 })
@@ -129,13 +129,13 @@ describe('account.revokeSession', () => {
     await expect(ada.caller().account.me()).resolves.toMatchObject({ credential: 'session' })
   })
 
-  it('can end the session that asks', async () => {
+  it('can revoke the current session', async () => {
     const ada = await createActor(house)
     await ada.caller().account.revokeSession({ id: ada.sessionId })
     expect(await refusalOf(ada.caller().account.me())).toMatchObject(UNAUTHENTICATED)
   })
 
-  it("answers for someone else's session as for one that does not exist, and leaves it open", async () => {
+  it("answers for another user's session as for a missing one, and keeps it", async () => {
     const [ada, eve] = [await createActor(house), await createActor(house, { name: 'Eve' })]
     const missing = await refusalOf(eve.caller().account.revokeSession({ id: UNKNOWN }))
     expect(missing).toMatchObject({ code: 'NOT_FOUND', reason: 'not_found' })
@@ -143,7 +143,7 @@ describe('account.revokeSession', () => {
     await expect(ada.caller().account.me()).resolves.toMatchObject({ credential: 'session' })
   })
 
-  it('lets one of ten callers at once end a session', async () => {
+  it('succeeds for one of ten concurrent callers', async () => {
     const ada = await createActor(house)
     const { sessionId: id } = await startSession(ada)
     const outcomes = await Promise.allSettled(
@@ -152,7 +152,7 @@ describe('account.revokeSession', () => {
     expect(outcomes.filter(outcome => outcome.status === 'fulfilled')).toHaveLength(1)
   })
 
-  it.each([{}, { id: 'x' }, { id: UNKNOWN, userId: UNKNOWN }])('refuses the input %j', async input => {
+  it.each([{}, { id: 'x' }, { id: UNKNOWN, userId: UNKNOWN }])('rejects the input %j', async input => {
     const ada = await createActor(house)
     const call = ada.caller().account.revokeSession(input as never)
     expect(await refusalOf(call)).toMatchObject({ code: 'BAD_REQUEST' })
@@ -160,7 +160,7 @@ describe('account.revokeSession', () => {
 })
 
 describe('account.revokeOtherSessions', () => {
-  it('ends every session of the caller but the one that asks, and nobody else’s', async () => {
+  it('revokes all sessions of the caller except the current one, and no other user’s', async () => {
     const [ada, eve] = [await createActor(house), await createActor(house, { name: 'Eve' })]
     const others: Actor[] = [await startSession(ada), await startSession(ada)]
     expect(await ada.caller().account.revokeOtherSessions()).toEqual({ revoked: 2 })

@@ -1,9 +1,9 @@
-// Accounts with more rows than a removal deletes before it answers, for the tests of removals.
+// Accounts with more rows than a removal deletes before it answers.
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createEraser } from '#server/system/eraser.ts'
 import type { Actor, House } from '#server/testing/actors.ts'
 
-/** Gives an actor tasks, each with so many log lines, perhaps shared with an organization. */
+/** Creates tasks, each with this many log lines, perhaps shared with an organization. */
 export async function addTasks(
   { house, userId }: Pick<Actor, 'house' | 'userId'>,
   {
@@ -23,7 +23,7 @@ export async function addTasks(
   )
 }
 
-/** Tables with rows that say they are this user's. */
+/** Lists the tables that still have rows with this user's id. */
 export async function rowsOf({ owner }: Pick<House, 'owner'>, userId: string): Promise<string[]> {
   const { rows } = await owner.query<{ table: string; column: string }>(
     `select format('%I.%I', table_schema, table_name) as table, column_name as column
@@ -56,7 +56,7 @@ export async function openErasures({ owner }: Pick<House, 'owner'>): Promise<num
   return rows[0].count
 }
 
-/** Lets an eraser work until nothing is left to delete. */
+/** Runs an eraser until nothing is left to delete. */
 export async function eraseEverything(house: House): Promise<void> {
   const eraser = createEraser(house.services)
   eraser.start()

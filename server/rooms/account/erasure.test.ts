@@ -19,7 +19,7 @@ import { refusalOf } from '#server/testing/refusal.ts'
 import { startServerProcess } from '#server/testing/server-process.ts'
 import { addTasks, countRows, eraseEverything, openErasures, rowsOf } from './erasure-fixture.ts'
 
-// Accounts that are too large to be deleted before account.remove answers.
+// Accounts with too many rows to delete before account.remove answers.
 
 let house: House
 let ada: Actor
@@ -35,7 +35,7 @@ afterAll(() => house.close())
 const UNAUTHENTICATED = { reason: 'unauthenticated' }
 
 describe('a large account', { timeout: 180_000 }, () => {
-  it('is removed in one call, and deleted afterwards', async () => {
+  it('is hidden by one call, and deleted afterwards', async () => {
     await addTasks(ada, { tasks: 20_000, logs: 10 })
     const kept = await createActor(house, { name: 'Bob' })
     await addTasks(kept, { tasks: 3, logs: 2 })
@@ -51,7 +51,7 @@ describe('a large account', { timeout: 180_000 }, () => {
     expect(await countRows(house, 'app.task_logs', kept.userId)).toBe(6)
   })
 
-  it('is deleted by another process after one was killed, which loses nothing that it had done', async () => {
+  it('is deleted by another process after one was killed, which keeps its progress', async () => {
     await addTasks(ada, { tasks: 2_000, logs: 15 })
     await ada.caller().account.remove()
     const { urls, ownerUrl } = house.database
@@ -72,7 +72,7 @@ describe('a large account', { timeout: 180_000 }, () => {
     expect(await rowsOf(house, ada.userId)).toEqual([])
   })
 
-  it('is deleted by several processes at once, each row once', async () => {
+  it('can be deleted by several processes at once, each row once', async () => {
     await addTasks(ada, { tasks: 1_000, logs: 5 })
     await ada.caller().account.remove()
     const erasers = Array.from({ length: 4 }, () => createEraser(house.services))
@@ -83,11 +83,11 @@ describe('a large account', { timeout: 180_000 }, () => {
       `select row_count::int as count, failure_count as failures from app.erasures where key ->> 'id' = $1`,
       [ada.userId],
     )
-    // With the tasks' logs, the account that answered for the first thousand rows included.
+    // Includes the tasks' logs, and the first thousand rows, which account.remove deleted itself.
     expect(rows).toEqual([{ count: 6_000, failures: 0 }])
   })
 
-  it('goes on after a batch that failed, and keeps why it did', async () => {
+  it('continues after a batch that failed, and stores the error', async () => {
     await addTasks(ada, { tasks: 1_500, logs: 1 })
     await ada.caller().account.remove()
     const { rows } = await house.owner.query(`select id from app.erasures where key ->> 'id' = $1`, [
@@ -102,7 +102,7 @@ describe('a large account', { timeout: 180_000 }, () => {
         system: {
           nextErasure: () => system.nextErasure(),
           noteErasureFailure: failure => system.noteErasureFailure({ ...failure, retryAfterMs: 10 }),
-          // As a deadline that passes.
+          // Fails as a statement timeout does.
           eraseBatch: async (job, limit) => {
             if (failures++ < 2) throw new Error('canceling statement due to statement timeout')
             return system.eraseBatch(job, limit)
@@ -122,7 +122,7 @@ describe('a large account', { timeout: 180_000 }, () => {
     expect(eraser.counts()).toMatchObject({ failures: 2, finished: 1 })
   })
 
-  it('tells the operator when it begins, how far it is and when it is over', async () => {
+  it('reports its start, progress and end to the operator', async () => {
     await addTasks(ada, { tasks: 500, logs: 5 })
     await ada.caller().account.remove()
     const under = await readErasures(house.database.ownerUrl)
@@ -151,14 +151,14 @@ describe('a large account', { timeout: 180_000 }, () => {
     expect((await readErasures(house.database.ownerUrl)).open).toEqual([])
   })
 
-  it('ends with everything that it signs in with: sessions, tokens, leases, and what is under way', async () => {
+  it('loses its sessions, tokens and leases at once, also in running calls', async () => {
     await addTasks(ada, { tasks: 2_000 })
     const another = await startSession(ada)
     const token = await createApiToken(ada, { scopes: ['tasks:read', 'tasks:work'] })
     const claimed = await token.caller().tasks.claim({ worker: 'hers' })
     const claimedBySession = await another.caller().tasks.claim({ worker: 'hers, too' })
     const { workerKey } = house.services
-    // Of others, the operator's workers have nothing to do.
+    // No task of another user may be left for the operator's workers.
     await house.owner.query(`update app.tasks set status = 'completed' where user_id <> $1`, [ada.userId])
     const operators = anonymous(house, { authorization: `Bearer ${workerKey}` })
     const claimedByOperator = await operators.tasks.claim({ worker: 'the operator’s' })
@@ -176,7 +176,7 @@ describe('a large account', { timeout: 180_000 }, () => {
       expect(await refusalOf(lease.tasks.complete())).toMatchObject({ reason: 'lease_lost' })
     }
     expect(await isUploadOpen()).toBe(false)
-    // Her tasks wait for no worker, and stand in no other's way.
+    // Her tasks cannot be claimed, and do not block other users' tasks.
     const bob = await createActor(house, { name: 'Bob' })
     const { id } = await bob.caller().tasks.create({ prompt: 'after hers' })
     expect(await operators.tasks.claim({ worker: 'the operator’s' })).toMatchObject({ task: { id } })
@@ -184,7 +184,7 @@ describe('a large account', { timeout: 180_000 }, () => {
     await eraseEverything(house)
   })
 
-  it('is seen by nobody any more: fellow members, readers of what it published, deciders of what it asked', async () => {
+  it('is hidden from members, from readers of its content and from deciders of its approvals', async () => {
     const bob = await createActor(house, { name: 'Bob' })
     const { id: organizationId, slug: organizationSlug } = await createOrganization(bob, [
       { actor: ada, role: 'admin' },
@@ -268,7 +268,7 @@ describe('a large account', { timeout: 180_000 }, () => {
     expect(await seen()).toEqual([])
   })
 
-  it('takes an organization along that had no other member, however much is in it', async () => {
+  it('is deleted with an organization without other members, however many rows that has', async () => {
     const { id } = await createOrganization(ada)
     const gone = await createActor(house, { name: 'A former member' })
     await house.owner.query(
@@ -286,7 +286,7 @@ describe('a large account', { timeout: 180_000 }, () => {
     expect(await countRows(house, 'app.approvals', gone.userId)).toBe(0)
   })
 
-  it('forgets who decided what, in batches as well', async () => {
+  it('is removed as decider from approvals, also in batches', async () => {
     const bob = await createActor(house, { name: 'Bob' })
     await house.owner.query(
       `insert into app.approvals (user_id, kind, title, payload, payload_hash, requested_by, status, decided_by, decided_at, event_seq)
@@ -299,7 +299,7 @@ describe('a large account', { timeout: 180_000 }, () => {
     expect(await countRows(house, 'app.approvals', bob.userId)).toBe(3_000)
   })
 
-  it('is removed the same by whoever deletes the user', async () => {
+  it('is removed in the same way by a plain delete of the user', async () => {
     await addTasks(ada, { tasks: 2_000 })
     await house.owner.query('delete from auth.users where id = $1', [ada.userId])
     expect(await refusalOf(ada.caller().account.me())).toMatchObject(UNAUTHENTICATED)

@@ -1,7 +1,7 @@
 import type { Actor, House } from '#server/testing/actors.ts'
 import { streamExport } from './export.ts'
 
-/** A line of an export. */
+/** One line of an export. */
 export interface Line {
   table: string
   row: Record<string, unknown>
@@ -16,7 +16,7 @@ export const readLines = (text: string): Line[] =>
 export const rowsIn = (lines: readonly Line[], table: string) =>
   lines.filter(line => line.table === table).map(line => line.row)
 
-/** The token in the URL that the actor is given for an export. */
+/** The token in the URL of a new export. */
 export async function exportTokenOf(actor: Actor): Promise<string> {
   const { url } = await actor.caller().account.export()
   return url.slice(url.lastIndexOf('/') + 1)
@@ -30,13 +30,13 @@ export async function readExportOf(actor: Actor): Promise<{ text: string; lines:
   return { text, chunks, lines: readLines(text) }
 }
 
-/** How many connections of the API's pool are in use. */
+/** The number of connections of the API's pool that are in use. */
 export function busyConnections({ services }: House): number {
   const { total, idle } = services.pools.usage().api
   return total - idle
 }
 
-/** Gives the actor a task with that many log lines; returns its id. */
+/** Creates a task with this many log lines; returns its id. */
 export async function addLogs(actor: Actor, count: number, message = 'a line'): Promise<string> {
   const { id: taskId } = await actor.caller().tasks.create({ prompt: 'log a lot' })
   await actor.house.owner.query(

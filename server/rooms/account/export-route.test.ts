@@ -28,14 +28,14 @@ describe('GET /media/exports', () => {
     }
   }
 
-  /** Starts a download and reads nothing of it. */
+  /** Starts a download without reading it. */
   function open(url: string): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       get(url, response => resolve(response.on('error', () => {}))).on('error', reject)
     })
   }
 
-  it('answers with an attachment of JSON lines', async () => {
+  it('returns an attachment of JSON lines', async () => {
     await using server = disposable(await serve())
     const ada = await createActor(house)
     await addLogs(ada, 700)
@@ -51,7 +51,7 @@ describe('GET /media/exports', () => {
     expect(rowsIn(lines, 'task_logs')).toHaveLength(700)
   })
 
-  it('answers alike for garbage, for an expired token and for an ended session', async () => {
+  it('answers alike for an invalid token, an expired one and a revoked session', async () => {
     await using server = disposable(await serve())
     const ada = await createActor(house)
     const ended = await exportTokenOf(ada)
@@ -71,7 +71,7 @@ describe('GET /media/exports', () => {
     expect(answers[2]).toEqual(answers[0])
   })
 
-  it('gives the connection back when the reader goes away, and cuts off one that does not read', async () => {
+  it('releases the connection when the reader leaves, and disconnects a stalled reader', async () => {
     await using server = disposable(await serve({ stallMs: 300 }))
     const ada = await createActor(house)
     await addLogs(ada, 2_000, 'x'.repeat(20_000))
@@ -86,7 +86,7 @@ describe('GET /media/exports', () => {
     await expect.poll(() => busyConnections(house), { timeout: 5_000 }).toBe(0)
   })
 
-  it('lets two downloads run at once and tells a third to come back', async () => {
+  it('allows two downloads at once and rejects a third until later', async () => {
     await using server = disposable(await serve())
     const running: IncomingMessage[] = []
     for (let n = 0; n < 2; n++) {
@@ -102,7 +102,7 @@ describe('GET /media/exports', () => {
     await expect.poll(async () => (await fetch(server.url('x'))).status, { timeout: 5_000 }).toBe(404)
   })
 
-  it('lets a user run one at a time, so that nobody takes all of them', async () => {
+  it('allows one download at a time for each user', async () => {
     await using server = await serveHouse(house.services, {
       addRoutes: app => registerExportRoute(app, house.services),
     }).then(disposable)

@@ -5,9 +5,11 @@ import { AppError } from '#server/rpc/errors.ts'
 import { type ExportServices, streamExport } from './export.ts'
 
 export interface ExportLimits {
-  /** Downloads at once, in this process: each holds a connection of the API's pool. */
+  /**
+   * The maximum number of concurrent downloads in this process. Each holds a connection of the API's pool.
+   */
   readonly maxAtOnce: number
-  /** A reader that takes nothing for this long is cut off. */
+  /** Disconnects a reader that reads nothing for this long. */
   readonly stallMs: number
   readonly maxDurationMs: number
 }
@@ -16,8 +18,8 @@ const LIMITS: ExportLimits = { maxAtOnce: 2, stallMs: 30_000, maxDurationMs: 15 
 const RETRY_MS = 10_000
 
 /**
- * Serves the URLs that `account.export` gives out. The URL is all that a download needs, so it must not be logged. One that
- * is not ours, has expired or whose session has ended answers as a path that does not exist.
+ * Serves the signed URLs of `account.export`. The URL is the only credential, so it must not be logged. An
+ * invalid or expired URL, or one whose session has ended, is answered like an unknown path.
  */
 export function registerExportRoute(
   app: FastifyInstance,
@@ -29,7 +31,7 @@ export function registerExportRoute(
 
   app.route({
     method: 'GET',
-    // A wildcard: tokens are longer than what Fastify takes for a parameter.
+    // A wildcard, because tokens exceed Fastify's maximum length of a parameter.
     url: '/media/exports/*',
     exposeHeadRoute: false,
     handler: async (request: FastifyRequest, reply: FastifyReply) => {

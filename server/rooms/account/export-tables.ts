@@ -8,8 +8,8 @@ type UserTable = {
 }[keyof DB]
 
 /**
- * What an export leaves out of each table: secrets, sealed or hashed, which open accounts; hashes and search indexes, which only repeat
- * other columns; and where the server keeps files. All other columns are exported.
+ * The columns of each table that an export omits: secrets, sealed or hashed; hashes and search indexes, which
+ * only repeat other columns; and storage keys. All other columns are exported.
  */
 const WITHHELD: { readonly [T in UserTable]: readonly ColumnOf<T>[] } = {
   'app.apiTokens': ['tokenHash'],
@@ -20,7 +20,7 @@ const WITHHELD: { readonly [T in UserTable]: readonly ColumnOf<T>[] } = {
   'app.taskMessages': [],
   'app.taskMessageDeltas': [],
   'app.taskEvents': [],
-  // By which credential a worker holds it.
+  // The credential that claimed the lease is omitted.
   'app.taskLeases': ['credentialHash', 'apiTokenId', 'sessionId'],
   'app.agentRuns': [],
   'app.toolCalls': ['argumentsHash'],
@@ -31,16 +31,16 @@ const WITHHELD: { readonly [T in UserTable]: readonly ColumnOf<T>[] } = {
   'app.connectors': ['env', 'headers', 'oauthClientId', 'oauthClientSecret'],
   'app.taskConnectors': [],
   'app.taskKeys': [],
-  // The last three are the server's own: which tokens these are, and which process renews them.
+  // The version and the claim are internal to the server's refresh.
   'app.connections': ['accessToken', 'refreshToken', 'tokenVersion', 'refreshClaim', 'refreshClaimedUntil'],
   'app.oauthStates': ['stateHash', 'sessionId', 'codeVerifier'],
-  // What the server has yet to do to the connection.
+  // What the server still has to do to the connection.
   'app.webhookEvents': ['effect'],
   'app.mediaItems': ['storageKey', 'hlsMasterPlaylistKey', 'thumbnailKey'],
   'app.content': ['search'],
 }
 
-/** What follows the owner in the primary key, where that is not `id`. */
+/** The columns of the primary key after the owner, where that is not `id`. */
 const KEYS: { readonly [T in UserTable as 'id' extends keyof DB[T] ? never : T]: readonly ColumnOf<T>[] } = {
   'app.taskLogs': ['taskId', 'seq'],
   'app.taskMessageDeltas': ['messageId', 'offset'],
@@ -52,13 +52,12 @@ const KEYS: { readonly [T in UserTable as 'id' extends keyof DB[T] ? never : T]:
 
 export interface ExportedTable {
   readonly table: UserTable
-  /** The order of its rows: what follows the owner in the primary key. */
+  /** The sort order: the columns of the primary key after the owner. */
   readonly key: readonly string[]
   readonly columns: readonly string[]
   readonly withheld: readonly string[]
 }
 
-/** All tables in `app` that hold a user's rows. */
 export const EXPORTED_TABLES: readonly ExportedTable[] = Object.entries(WITHHELD).map(([name, withheld]) => {
   const table = name as UserTable
   const columns = Object.keys(rows[table].select.shape).filter(

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { openExportToken, sealExportToken } from './export-token.ts'
 
 describe('an export token', () => {
-  it('opens whole, under its own secret and before its expiry', () => {
+  it('is valid only unchanged, with its own secret and before its expiry', () => {
     const grant = { credential: `s:${'ab'.repeat(32)}`, expiresAt: Date.now() + 60_000 }
     const token = sealExportToken(grant, 'a secret')
     expect(openExportToken(token, 'a secret')).toEqual(grant)

@@ -1,6 +1,6 @@
-// What an export's URL carries: the credential it was made under and when it expires, encrypted. URLs end up in logs and
-// histories, so no secret that signs anyone in may be read from one; and since the download runs under that credential,
-// revoking the session ends the URL, too.
+// The token in an export's URL: the credential that created it and its expiry, encrypted. URLs end up in logs
+// and browser histories, so nobody may read a usable secret from one. The download uses that credential, so
+// revoking the session revokes the URL, too.
 
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 import { z } from 'zod'
@@ -24,7 +24,7 @@ export function sealExportToken(grant: ExportGrant, secret: string): string {
   return Buffer.concat([iv, cipher.getAuthTag(), body]).toString('base64url')
 }
 
-/** The grant behind a token of ours; null for any other text, and past its expiry. */
+/** Returns the grant of a valid token; null for any other text, and after the token's expiry. */
 export function openExportToken(token: string, secret: string): ExportGrant | null {
   if (!/^[\w-]{64,512}$/.test(token)) return null
   const bytes = Buffer.from(token, 'base64url')
@@ -38,7 +38,7 @@ export function openExportToken(token: string, secret: string): ExportGrant | nu
     const grant = payloadSchema.parse(JSON.parse(text))
     return grant.expiresAt > Date.now() ? grant : null
   } catch {
-    // Not ours, or not whole: there is nothing else to tell.
+    // Forged or incomplete: both are answered alike.
     return null
   }
 }

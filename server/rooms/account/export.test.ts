@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => house.close())
 
 describe('account.export', () => {
-  it('gives a URL that expires in ten minutes and carries nothing that signs anyone in', async () => {
+  it('returns a URL that expires in ten minutes and contains no usable credential', async () => {
     const ada = await createActor(house)
     const { url, expiresAt } = await ada.caller().account.export()
     expect(url).toMatch(/^http:\/\/localhost:3000\/media\/exports\/[\w-]+$/)
@@ -41,7 +41,7 @@ describe('account.export', () => {
     expect(await refusalOf(bearer.account.me())).toMatchObject({ code: 'UNAUTHORIZED' })
   })
 
-  it('is refused once the session has ended', async () => {
+  it('is rejected after the session has ended', async () => {
     const ada = await createActor(house)
     await ada.caller().account.revokeSession({ id: ada.sessionId })
     expect(await refusalOf(ada.caller().account.export())).toMatchObject({ code: 'UNAUTHORIZED' })
@@ -49,7 +49,7 @@ describe('account.export', () => {
 })
 
 describe('an export', () => {
-  it('has every row that its user owns, and nobody else’s', async () => {
+  it('has all rows of its user, and no other user’s', async () => {
     const [ada, eve] = [await createActor(house), await createActor(house, { name: 'Eve' })]
     const organization = await createOrganization(eve, [ada])
     const kept = await ada.caller().tasks.create({ prompt: 'write "a poem" \\ ☂' })
@@ -84,7 +84,7 @@ describe('an export', () => {
       expect(text).not.toContain(other)
   })
 
-  it('has no secret and no hash', async () => {
+  it('contains no secret and no hash', async () => {
     const ada = await createActor(house)
     const token = await createApiToken(ada, { scopes: ['tasks:read'] })
     await house.owner.query(
@@ -117,7 +117,7 @@ describe('an export', () => {
     expect(rowsIn(lines, 'tasks')[0]).not.toHaveProperty('search')
   })
 
-  it('decides about every table that has a user, and withholds what the catalog knows as sealed, hashed or indexed', async () => {
+  it('lists every table with a user, and omits columns that are sealed, hashed or indexes', async () => {
     const { rows } = await house.owner.query<{
       table: string
       columns: string[]
@@ -153,7 +153,7 @@ describe('an export', () => {
     }
   })
 
-  it('has a line for every table in auth that has a user', async () => {
+  it('has a line for every table in auth with a user', async () => {
     const ada = await createActor(house)
     const { id: organizationId } = await createOrganization(ada)
     await house.owner.query(
@@ -196,7 +196,7 @@ describe('an export', () => {
     for (const chunk of chunks) expect(chunk.split('\n').length - 1).toBeLessThanOrEqual(500)
   })
 
-  it('keeps a batch of long rows small', async () => {
+  it('reads fewer long rows in a batch', async () => {
     const ada = await createActor(house)
     await addLogs(ada, 300, 'x'.repeat(60_000))
     const { lines, chunks } = await readExportOf(ada)
@@ -204,7 +204,7 @@ describe('an export', () => {
     for (const chunk of chunks) expect(chunk.length).toBeLessThan(4 * 1024 * 1024)
   })
 
-  it('is one snapshot: what changes meanwhile is not in it', async () => {
+  it('is one snapshot, without later changes', async () => {
     const ada = await createActor(house)
     const stream = await streamExport(house.services, await exportTokenOf(ada))
     const lines = stream?.[Symbol.asyncIterator]() ?? expect.fail('refused')
@@ -215,7 +215,7 @@ describe('an export', () => {
     expect(rest).not.toContain('too late')
   })
 
-  it('gives its connection back when it is read to the end, and when its reader leaves', async () => {
+  it('releases its connection at its end, and when its reader leaves', async () => {
     const ada = await createActor(house)
     await addLogs(ada, 1_200)
     await readExportOf(ada)
@@ -237,7 +237,7 @@ describe('an export', () => {
     expect(busyConnections(house)).toBe(0)
   })
 
-  it('ends within a second of the session’s end', async () => {
+  it('ends within a second after the session ends', async () => {
     const ada = await createActor(house)
     await addLogs(ada, 5_000)
     const stream = await streamExport(house.services, await exportTokenOf(ada))
@@ -254,7 +254,7 @@ describe('an export', () => {
     expect(busyConnections(house)).toBe(0)
   })
 
-  it('is refused under a token of a session that has ended or expired', async () => {
+  it('is rejected for a session that was revoked or has expired', async () => {
     const [ada, bob] = [await createActor(house), await createActor(house, { name: 'Bob' })]
     const [adas, bobs] = [await exportTokenOf(ada), await exportTokenOf(bob)]
     await ada.caller().account.revokeSession({ id: ada.sessionId })

@@ -9,7 +9,7 @@ import { EXPORTED_TABLES, type ExportedTable } from './export-tables.ts'
 import { openExportToken, sealExportToken } from './export-token.ts'
 
 const URL_LIFETIME_MS = 10 * 60_000
-/** A batch is as large as the rows before it allow: 500 log lines, a few long messages. */
+/** A batch grows or shrinks with the size of the rows before it: 500 log lines, or a few long messages. */
 const FIRST_BATCH_ROWS = 50
 const MAX_BATCH_ROWS = 500
 const TARGET_BATCH_CHARS = 2 * 1024 * 1024
@@ -19,7 +19,10 @@ const NIL_UUID = '00000000-0000-0000-0000-000000000000'
 
 export type ExportServices = Pick<Services, 'pools' | 'places' | 'authSecret' | 'appUrl'>
 
-/** A URL that gives its bearer the caller's whole account for ten minutes, or until the session ends. */
+/**
+ * Creates a URL with which its bearer can download the caller's whole account for ten minutes, or until the
+ * session ends.
+ */
 export function createExportUrl(
   _identity: Identity,
   { services, credential }: { services: ExportServices; credential: string },
@@ -30,9 +33,9 @@ export function createExportUrl(
 }
 
 /**
- * Everything that the user behind a token owns, as JSON lines (`{"table":"tasks","row":{…}}`), many to a chunk; null for a
- * token that is not valid (any more). Reads one snapshot, so it holds a connection until it is read to its end or
- * returned from, and a batch at a time in memory. Ends with an error within a second of the session's revocation.
+ * Streams all rows of the token's user as JSON lines (`{"table":"tasks","row":{…}}`), many to a chunk. Null
+ * if the token is not valid. Reads one snapshot, and so holds a connection until the stream ends or is
+ * returned; holds one batch in memory. Throws within a second after the session was revoked.
  */
 export async function streamExport(
   services: ExportServices,
@@ -60,7 +63,8 @@ export async function streamExport(
   if (identity === null) return null
   const giveBack = await services.places.take('exports', identity.userId)
   const chunks = readSnapshot(scopedDatabase(api, scope), () => signIn(api, scope), { budget, giveBack })
-  // A database that does not answer is found out while the caller can still be told so.
+  // Reads the first chunk now, so that the caller can still answer with an error if the database does not
+  // respond.
   return beginningWith(await chunks.next(), chunks)
 }
 
@@ -94,7 +98,7 @@ async function* readSnapshot(
     for await (const chunk of readEverything(snapshot)) {
       yield chunk
       budget.renew()
-      // The snapshot goes on seeing a session that has ended since.
+      // The snapshot does not see that the session has ended.
       if (Date.now() - checkedAt < RECHECK_MS) continue
       await recheck()
       checkedAt = Date.now()
@@ -117,7 +121,7 @@ async function readAccount(db: QueryExecutorProvider): Promise<string> {
   return rows.map(({ source, json }) => line(source, json)).join('')
 }
 
-/** Reads in batches what a user may have any number of in auth. */
+/** Reads those tables of `auth` in batches that may hold any number of rows for a user. */
 async function* readAuthTable(
   db: QueryExecutorProvider,
   source: (typeof AUTH_TABLES)[number],
@@ -134,7 +138,9 @@ async function* readAuthTable(
   }
 }
 
-/** Reads a table in batches by key: the caller's own rows, where those of an organization's other members are visible, too. */
+/**
+ * Reads a table in batches by key. Filters by owner, because the policies also show rows of fellow members.
+ */
 async function* readTable(
   db: QueryExecutorProvider,
   exported: ExportedTable,

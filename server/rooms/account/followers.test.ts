@@ -13,7 +13,8 @@ import {
 import { refusalOf } from '#server/testing/refusal.ts'
 import { addTasks, eraseEverything, openErasures } from './erasure-fixture.ts'
 
-// What ends at once although more depends on it than one statement has time for: memberships, connections, sessions and tokens.
+// What ends at once even if more rows depend on it than one statement can change in time: memberships,
+// connections, sessions and tokens.
 
 let house: House
 let ada: Actor
@@ -41,7 +42,7 @@ async function countShared(): Promise<number> {
 it.each([
   ['leaves', () => ada.caller().organizations.leave({ organizationId })],
   ['is removed', () => bob.caller().organizations.members.remove({ organizationId, userId: ada.userId })],
-])('a member with many shared tasks %s at once, and the tasks stay hers alone', async (_how, end) => {
+])('a member with many shared tasks %s at once, and her tasks become private', async (_how, end) => {
   await addTasks(ada, { tasks: 3_000, organizationId })
   const token = await createApiToken(ada, { scopes: ['tasks:read'], organizationId })
   await end()
@@ -57,7 +58,7 @@ it.each([
   expect((await ada.caller().tasks.list({ limit: 1 })).items[0]).toMatchObject({ organizationId: null })
 })
 
-it('who comes back keeps what they share from then on', async () => {
+it('a member who rejoins keeps sharing what they share from then on', async () => {
   await addTasks(ada, { tasks: 3_000, organizationId })
   await ada.caller().organizations.leave({ organizationId })
   await house.owner.query('insert into auth.members (organization_id, user_id) values ($1, $2)', [
@@ -70,7 +71,7 @@ it('who comes back keeps what they share from then on', async () => {
   expect(await ada.caller().tasks.get({ id })).toMatchObject({ organizationId })
 })
 
-it('nobody shares with an organization that they are leaving', async () => {
+it('a member who is leaving cannot share with the organization', async () => {
   const create = () => ada.caller().tasks.create({ prompt: 'x', organizationId })
   await Promise.allSettled([
     ...Array.from({ length: 5 }, create),
@@ -111,7 +112,7 @@ it('a connection with many events is removed at once, and its events with it', a
   for (const call of [ada.caller().events.get, ada.caller().events.replay]) {
     expect(await refusalOf(call({ id: event?.id ?? '' }))).toMatchObject({ reason: 'not_found' })
   }
-  // The same account may be connected again meanwhile.
+  // The same account may be connected again in the meantime.
   const again = await connect()
   await deliver(again, 2)
   await eraseEverything(house)
@@ -122,7 +123,7 @@ it('a connection with many events is removed at once, and its events with it', a
   expect(rows).toEqual([{ connection_id: again, count: 2 }])
 })
 
-it('a session that claimed many tasks ends at once, and its leases with it', async () => {
+it('a session that claimed many tasks ends at once, and so do its leases', async () => {
   const worker = await startSession(ada)
   await addTasks(ada, { tasks: 3_000 })
   const claim = await worker.caller().tasks.claim({ worker: 'w' })

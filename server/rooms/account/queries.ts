@@ -38,7 +38,7 @@ export async function getAccount(db: Database): Promise<Account> {
   }
 }
 
-/** The caller's sessions that have not expired, newest first. */
+/** Lists the caller's sessions that have not expired, newest first. */
 export function listSessions(db: Database) {
   return db
     .selectFrom(sql<SessionRow>`app.list_sessions()`.as('session'))
@@ -46,7 +46,9 @@ export function listSessions(db: Database) {
     .execute()
 }
 
-/** Whether the caller signed in within the last `minutes`; by the database's clock, which also set the time. */
+/**
+ * Whether the caller signed in within the last `minutes`, by the database's clock, which also set the time.
+ */
 export async function isFreshSignIn(db: Database, minutes: number): Promise<boolean> {
   const fresh = await db
     .selectFrom(sql<SessionRow>`app.list_sessions()`.as('session'))
@@ -57,7 +59,7 @@ export async function isFreshSignIn(db: Database, minutes: number): Promise<bool
   return fresh !== undefined
 }
 
-/** Ends one of the caller's sessions, perhaps the one that asks. */
+/** Revokes one of the caller's sessions, which may be the current one. */
 export async function revokeSession(db: Database, id: string): Promise<{ revoked: number }> {
   const { isRevoked } = await db
     .selectNoFrom(sql<boolean>`app.revoke_session(${id})`.as('isRevoked'))
@@ -71,8 +73,8 @@ export function revokeOtherSessions(db: Database): Promise<{ revoked: number }> 
 }
 
 /**
- * Hides the caller and everything they own from everybody, and ends their credentials. Returns the jobs that delete the rows.
- * Throws `last_owner` where others would be left without an owner.
+ * Hides the caller and all their rows from everyone, and revokes their credentials. Returns the jobs that
+ * delete the rows. Throws `last_owner` if an organization with other members would have no owner.
  */
 export async function closeAccount(db: Database): Promise<readonly string[]> {
   const { jobs } = await db

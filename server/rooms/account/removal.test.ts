@@ -10,6 +10,7 @@ import {
 } from '#server/testing/actors.ts'
 import { refusalOf } from '#server/testing/refusal.ts'
 import { whileWaiting } from '#server/testing/while-waiting.ts'
+import { rowsOf } from './erasure-fixture.ts'
 
 let house: House
 
@@ -23,7 +24,7 @@ const UNAUTHENTICATED = { code: 'UNAUTHORIZED', reason: 'unauthenticated' }
 const LAST_OWNER = { code: 'CONFLICT', reason: 'last_owner' }
 const UNCONFIRMED = { code: 'BAD_REQUEST', reason: 'invalid_input' }
 
-/** An actor who signed in longer ago than what counts as fresh. */
+/** An actor whose sign-in is too old to count as fresh. */
 async function createSettledActor(name: string): Promise<Actor> {
   const actor = await createActor(house, { name })
   await house.owner.query(
@@ -38,22 +39,8 @@ async function exists({ userId }: Actor): Promise<boolean> {
   return rowCount === 1
 }
 
-/** Every table outside of which nothing may be left: those that say whose their rows are. */
-async function rowsOf(userId: string): Promise<string[]> {
-  const { rows } = await house.owner.query<{ table: string }>(
-    `select format('%I.%I', table_schema, table_name) as table from information_schema.columns
-     where table_schema in ('app', 'auth') and column_name = 'user_id'`,
-  )
-  const left: string[] = []
-  for (const { table } of rows) {
-    const { rowCount } = await house.owner.query(`select from ${table} where user_id = $1`, [userId])
-    if (rowCount) left.push(table)
-  }
-  return left
-}
-
 describe('account.remove', () => {
-  it('removes the user, everything they own and every credential of theirs', async () => {
+  it('removes the user, all their rows and all their credentials', async () => {
     const [ada, bob] = [await createSettledActor('Ada'), await createActor(house, { name: 'Bob' })]
     const { caller } = await createApiToken(ada, { scopes: ['tasks:read'] })
     const task = await ada.caller().tasks.create({ prompt: 'tidy up' })
@@ -61,7 +48,7 @@ describe('account.remove', () => {
     await ada.caller().tasks.messages.send({ taskId: task.id, content: 'go on' })
     await ada.caller().settings.set({ key: 'theme', value: 'dark' })
     const kept = await bob.caller().tasks.create({ prompt: 'stay' })
-    expect(await rowsOf(ada.userId)).toEqual(
+    expect(await rowsOf(house, ada.userId)).toEqual(
       expect.arrayContaining([
         'app.tasks',
         'app.task_logs',
@@ -73,26 +60,26 @@ describe('account.remove', () => {
 
     expect(await ada.caller().account.remove({ password: PASSWORD })).toEqual({ id: ada.userId })
     expect(await exists(ada)).toBe(false)
-    expect(await rowsOf(ada.userId)).toEqual([])
+    expect(await rowsOf(house, ada.userId)).toEqual([])
     expect(await refusalOf(ada.caller().account.me())).toMatchObject(UNAUTHENTICATED)
     expect(await refusalOf(caller().account.me())).toMatchObject(UNAUTHENTICATED)
     await expect(bob.caller().tasks.get({ id: kept.id })).resolves.toMatchObject({ id: kept.id })
   })
 
-  it('takes a sign-in of the last ten minutes instead of the password', async () => {
+  it('accepts a sign-in of the last ten minutes instead of the password', async () => {
     const ada = await createActor(house)
     await ada.caller().account.remove()
     expect(await exists(ada)).toBe(false)
   })
 
-  it('refuses an older session without the password', async () => {
+  it('rejects an older session without the password', async () => {
     const ada = await createSettledActor('Ada')
     expect(await refusalOf(ada.caller().account.remove())).toMatchObject(UNCONFIRMED)
     expect(await refusalOf(ada.caller().account.remove({}))).toMatchObject(UNCONFIRMED)
     expect(await exists(ada)).toBe(true)
   })
 
-  it('refuses a wrong password, even from a fresh sign-in', async () => {
+  it('rejects a wrong password, even from a fresh sign-in', async () => {
     const ada = await createActor(house)
     expect(await refusalOf(ada.caller().account.remove({ password: 'wrong' }))).toMatchObject(UNCONFIRMED)
     expect(await refusalOf(ada.caller().account.remove({ password: '' }))).toMatchObject({
@@ -101,7 +88,7 @@ describe('account.remove', () => {
     expect(await exists(ada)).toBe(true)
   })
 
-  it('takes ten attempts in a quarter of an hour, right or wrong, from all sessions and at once', async () => {
+  it('allows ten attempts in 15 minutes, right or wrong, over all sessions at once', async () => {
     const [ada, bob] = [await createSettledActor('Ada'), await createSettledActor('Bob')]
     const attempts = await Promise.all(
       Array.from({ length: 30 }, () => refusalOf(ada.caller().account.remove({ password: 'wrong' }))),
@@ -134,7 +121,7 @@ describe('account.remove', () => {
     }
   })
 
-  it('takes organizations along that have no other member', async () => {
+  it('also removes organizations without other members', async () => {
     const ada = await createActor(house)
     const { id } = await createOrganization(ada)
     await ada.caller().account.remove()
@@ -142,7 +129,7 @@ describe('account.remove', () => {
     expect(rowCount).toBe(0)
   })
 
-  it('refuses the sole owner of an organization with other members, and removes nothing', async () => {
+  it('rejects the sole owner of an organization with other members, and removes nothing', async () => {
     const [ada, bob] = [await createActor(house), await createActor(house, { name: 'Bob' })]
     await createOrganization(ada, [{ actor: bob, role: 'admin' }])
     const alone = await createOrganization(ada)
@@ -154,7 +141,7 @@ describe('account.remove', () => {
     await expect(ada.caller().account.remove()).resolves.toEqual({ id: ada.userId })
   })
 
-  it('lets one of two owners who leave at once go, where others would be left without one', async () => {
+  it('removes one of two owners who leave at once, if other members need the other', async () => {
     for (let round = 0; round < 5; round++) {
       const [ada, bob] = [await createActor(house), await createActor(house, { name: 'Bob' })]
       const member = await createActor(house, { name: 'Mia' })
@@ -169,7 +156,7 @@ describe('account.remove', () => {
     }
   })
 
-  it('takes an organization along whose only other member leaves at the same moment', async () => {
+  it('also removes an organization whose only other member leaves at the same moment', async () => {
     const [ada, bob] = [await createActor(house), await createActor(house, { name: 'Bob' })]
     const { id } = await createOrganization(ada, [{ actor: bob, role: 'owner' }])
     await whileWaiting(

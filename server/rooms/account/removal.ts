@@ -17,11 +17,11 @@ export interface Removal {
 }
 
 /**
- * Removes the caller's account once they have shown, by their password or by having just signed in, that it is not merely
- * their session that asks. Throws `invalid_input` where they have not, and `rate_limited` after ten attempts in a quarter of
- * an hour. No transaction is open while the password is hashed. The account is gone for everybody when this returns; its rows are
- * deleted before that where they are few, and in the background where they are many. Access to the caller's accounts elsewhere
- * ends there too, as far as the providers answer in time.
+ * Removes the caller's account. Requires the password or a recent sign-in, because a stolen session must not
+ * be enough: throws `invalid_input` otherwise, and `rate_limited` after ten attempts in 15 minutes. Holds no
+ * transaction open while the password is hashed. When this returns, the account is hidden from everyone. Few
+ * rows are deleted before that, many in the background. Revokes the user's connections at the providers,
+ * unless a provider does not answer in time.
  */
 export async function removeAccount(identity: Identity, removal: Removal): Promise<{ id: string }> {
   await takeAttempt(identity, removal)
@@ -29,7 +29,7 @@ export async function removeAccount(identity: Identity, removal: Removal): Promi
   const connections = await listHeldConnections(removal.db)
   const jobs = await closeAccount(removal.db)
   await eraseAtOnce(removal.services, jobs)
-  // A removal that is refused leaves them as they were.
+  // After the removal: a refused removal must not revoke connections.
   await revokeRemoved(identity, removal.services, connections)
   return { id: identity.userId }
 }

@@ -1,6 +1,6 @@
-// What a caller may know and do about themselves: who they are, where they are signed in, a copy of all they own, and the end
-// of it. Everything but `me` is for sessions, so that an API token can neither see sessions nor end the account it belongs to.
-// Nothing here shows a password, a token or another member's mail address.
+// What callers can read and do about themselves: their identity, their sessions, an export of their data, and
+// the removal of their account. All except `me` requires a session, so an API token can neither list sessions
+// nor remove the account. Never returns a password, a token or another member's mail address.
 import { procedure, router } from '#server/rpc/trpc.ts'
 import { createExportUrl } from './export.ts'
 import { getAccount, listSessions, revokeOtherSessions, revokeSession } from './queries.ts'

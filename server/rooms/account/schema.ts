@@ -6,9 +6,9 @@ import { id, text } from '#server/rpc/inputs.ts'
 export const account = z.strictObject({
   user: selectUser.pick({ id: true, name: true, email: true, image: true }),
   credential: z.enum(APPROVAL_REQUESTED_BY),
-  /** Where the caller acts, and as what; null for nowhere. */
+  /** The organization in which the call acts, and the caller's role; null if there is none. */
   organization: z.strictObject({ id, role: z.enum(MEMBER_ROLE) }).nullable(),
-  /** What the credential allows: a session, everything. */
+  /** The scopes of the credential; a session has all of them. */
   scopes: z.array(z.string()).readonly(),
 })
 
@@ -23,17 +23,17 @@ export const sessions = z.array(
   }),
 )
 
-/** An address that gives its bearer the whole account until then, or until the session ends. */
+/** A URL with which its bearer can download the whole account, until it expires or the session ends. */
 export const exportUrl = z.strictObject({ url: z.string(), expiresAt: z.date() })
 
 export const removedUser = z.strictObject({ id })
 
-/** How many sessions were ended. */
+/** How many sessions were revoked. */
 export const revoked = z.strictObject({ revoked: z.int() })
 
 export const sessionId = z.strictObject({ id })
 
-/** Without a password, the session itself must be young. */
+/** Required unless the session is recent. */
 export const removeAccount = z.strictObject({ password: text(256).min(1).optional() }).prefault({})
 
 export type Account = z.output<typeof account>

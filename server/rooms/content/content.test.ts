@@ -29,7 +29,7 @@ function write(actor: Actor, title: string, more: Partial<CreateContent> = {}) {
 }
 
 describe('a draft', () => {
-  it('is made with a slug of its title, and joined to its creator', async () => {
+  it('is created with a slug of its title, and joined with its creator', async () => {
     const content = await write(ada, 'Über die Brücke, at last!', { body: 'text', tags: ['bridges'] })
     expect(content).toMatchObject({
       slug: 'uber-die-brucke-at-last',
@@ -44,7 +44,7 @@ describe('a draft', () => {
     expect(await ada.caller().content.get({ id: content.id })).toEqual(content)
   })
 
-  it('is changed where it is told to, and nowhere else', async () => {
+  it('is updated in the given fields only', async () => {
     const { content } = ada.caller()
     const made = await write(ada, 'A first title', { description: 'a description', body: 'a body' })
     const changed = await content.update({ id: made.id, title: 'Another', description: null })
@@ -52,7 +52,7 @@ describe('a draft', () => {
     expect(await content.update({ id: made.id })).toEqual(changed)
   })
 
-  it('stands on a media item of its creator’s and of its kind', async () => {
+  it('uses a media item of its creator and of its kind', async () => {
     const mediaItemId = await createMedia(ada)
     const film = await write(ada, 'A film', { contentType: 'video', mediaItemId })
     expect(film.media).toMatchObject({
@@ -85,13 +85,13 @@ describe('a draft', () => {
     ['a lone surrogate', { description: '\ud800' }],
     ['another owner', { userId: crypto.randomUUID() }],
     ['a status', { status: 'published' }],
-  ])('is refused %s', async (_, more) => {
+  ])('cannot have %s', async (_, more) => {
     expect(await refusalOf(write(ada, 'A title', more))).toMatchObject({ code: 'BAD_REQUEST' })
   })
 })
 
 describe('a slug', () => {
-  it('that is taken is a conflict, which names it and suggests one that is free', async () => {
+  it('that is taken causes a conflict with the slug and a free suggestion', async () => {
     const name = await write(ada, 'Name')
     await write(ada, 'Name', { slug: 'name-2' })
     const error = await write(ada, 'Name').catch(thrown => thrown)
@@ -113,7 +113,7 @@ describe('a slug', () => {
     expect((await write(bob, 'Name')).slug).toBe(name.slug)
   })
 
-  it('is an organization’s own: taken in one, it is free in another and on its creator’s page', async () => {
+  it('is unique in its organization, but free in another and on the creator’s page', async () => {
     const one = await createOrganization(ada, [bob])
     const two = await createOrganization(ada)
     await write(ada, 'Shared name', { organizationId: one.id })
@@ -128,7 +128,7 @@ describe('a slug', () => {
     })
   })
 
-  it('is given once, however many want it at the same time', async () => {
+  it('is used once, even if many callers want it at the same time', async () => {
     const outcomes = await Promise.allSettled(Array.from({ length: 10 }, () => write(ada, 'Wanted by many')))
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
     for (const outcome of outcomes) {
@@ -137,8 +137,8 @@ describe('a slug', () => {
   })
 })
 
-describe('the life of content', () => {
-  it('goes from draft to published, archived and back, and nowhere else', async () => {
+describe('the lifecycle of content', () => {
+  it('allows draft, published, archived and back, and nothing else', async () => {
     const { content } = ada.caller()
     const { id } = await write(ada, 'A life')
     const published = await content.publish({ id })
@@ -155,7 +155,7 @@ describe('the life of content', () => {
     expect(await refusalOf(content.unpublish({ id }))).toMatchObject({ reason: 'illegal_transition' })
   })
 
-  it('has one table, which buttons read as guards do', () => {
+  it('has one table for guards and buttons', () => {
     for (const status of CONTENT_STATUSES) {
       for (const [action, { from }] of Object.entries(CONTENT_TRANSITIONS)) {
         const statuses: readonly string[] = from
@@ -166,7 +166,7 @@ describe('the life of content', () => {
     }
   })
 
-  it('waits with publishing for its file', async () => {
+  it('allows publishing only with a ready media item', async () => {
     const mediaItemId = await createMedia(ada, { status: 'uploading' })
     const { id } = await write(ada, 'Not ready', { contentType: 'video', mediaItemId })
     expect(await refusalOf(ada.caller().content.publish({ id }))).toMatchObject({
@@ -175,7 +175,7 @@ describe('the life of content', () => {
     })
   })
 
-  it('is published once, however often it is asked at the same time', async () => {
+  it('publishes once, even if many callers ask at the same time', async () => {
     const { id } = await write(ada, 'Asked often')
     const outcomes = await Promise.allSettled(
       Array.from({ length: 8 }, () => ada.caller().content.publish({ id })),
@@ -183,7 +183,7 @@ describe('the life of content', () => {
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
   })
 
-  it('ends hidden, with its slug free again, and goes on when it is restored', async () => {
+  it('hides removed content and frees its slug, until it is restored', async () => {
     const { content } = ada.caller()
     const made = await write(ada, 'Removed and restored')
     const removed = await content.remove({ id: made.id })
@@ -208,8 +208,8 @@ describe('the life of content', () => {
   })
 })
 
-describe('who may', () => {
-  it('write content of an organization: its creator; read it: its members; nothing: strangers and ex-members', async () => {
+describe('access:', () => {
+  it('an organization’s content is written by its creator, read by members, hidden from others', async () => {
     const admin = await createActor(house, { name: 'Admin' })
     const organization = await createOrganization(ada, [bob, { actor: admin, role: 'admin' }])
     const organizationId = organization.id
@@ -251,7 +251,7 @@ describe('who may', () => {
     expect((await admin.caller().content.list({ organizationId, deleted: 'include' })).items).toEqual([])
   })
 
-  it('read and write: tokens by their scopes', async () => {
+  it('tokens read and write by their scopes', async () => {
     const { id } = await write(ada, 'By scopes')
     const reader = (await createApiToken(ada, { scopes: ['content:read'] })).caller().content
     const writer = (await createApiToken(ada, { scopes: ['content:write'] })).caller().content
@@ -261,7 +261,7 @@ describe('who may', () => {
     expect(await refusalOf(anonymous(house).content.get({ id }))).toMatchObject({ reason: 'unauthenticated' })
   })
 
-  it('see what hangs on a fellow’s content: its file’s name and kind, as long as the content is shared', async () => {
+  it('members see a fellow member’s media item while its content is shared', async () => {
     const { id: organizationId } = await createOrganization(ada, [bob])
     const mediaItemId = await createMedia(ada)
     await write(ada, 'Mine alone', { contentType: 'video', mediaItemId })

@@ -2,9 +2,10 @@ import { type QueryCreator, type Selectable, sql } from 'kysely'
 import type { AppContent, DB } from '#server/db/types.ts'
 import type { Content, ContentMedia, ContentOrganization, ContentSummary } from './schema.ts'
 
-// Content as its creator and the members of its organization see it, with what it belongs to, joined in one statement.
+// Content as its creator and its organization's members see it: joined with creator, organization and media
+// item in one statement.
 
-/** All but the text itself. */
+/** All columns except the body. */
 export const SUMMARY_COLUMNS = [
   'userId',
   'id',
@@ -26,12 +27,12 @@ export const COLUMNS = [...SUMMARY_COLUMNS, 'body'] as const
 
 type Columns = Selectable<AppContent>
 type SummaryRow = Pick<Columns, (typeof SUMMARY_COLUMNS)[number]>
-/** What statements with `with content as (…)` in front select from. */
+/** A query builder whose statement starts with `with content as (…)`. */
 type Source<R> = QueryCreator<DB & { content: R }>
 
 /**
- * Joins rows named `content`, with all their columns, to creator, organization and media item. What a fellow member's content
- * stands on is theirs, so that a function tells of it.
+ * Joins the rows of `content` with creator, organization and media item. A fellow member's media item is
+ * hidden by the policies, so a function returns what members may see of it.
  */
 export function joinParents<R extends SummaryRow>(db: Source<R>) {
   return (db as unknown as Source<SummaryRow>)
@@ -109,7 +110,7 @@ function toMedia(row: JoinedRow): ContentMedia | null {
   } as ContentMedia
 }
 
-/** Content follows a removed media item in batches; what does not yet is gone for its readers all the same. */
+/** A sweep removes the content of a removed media item in batches; this condition hides the rest at once. */
 export const hasItsMedia = sql<boolean>`(
   media_item_id is null or media_item_id <> all ((select app.pending_parent_ids('app.media_items'))::uuid[])
 )`

@@ -1,6 +1,6 @@
 import type { Actor, House } from '#server/testing/actors.ts'
 
-/** A media item of the actor's, without a file in any store. */
+/** Creates a media item without a file. */
 export async function createMedia(
   actor: Actor,
   {
@@ -35,7 +35,7 @@ export interface ContentRow {
   deletion_id: string | null
 }
 
-/** Rows of content as they are stored, in the order of these ids. */
+/** The stored rows of these ids, in their order. */
 export async function contentRows(house: House, ...ids: string[]): Promise<ContentRow[]> {
   const { rows } = await house.owner.query<ContentRow>(
     `select id, slug, status, organization_id, published_at, deletion_id from app.content

@@ -35,7 +35,7 @@ async function titles(input: Input, actor = ada): Promise<string[]> {
 }
 
 describe('a list', () => {
-  it('holds one’s own and the organizations’, newest first, without their texts', async () => {
+  it('contains the caller’s and their organizations’ content, newest first, without bodies', async () => {
     const { items } = await ada.caller().content.list()
     expect(items.map(item => item.title)).toEqual([
       'Ours by Bob',
@@ -57,11 +57,11 @@ describe('a list', () => {
     ['type', { type: 'video' }, ['A film of looms']],
     ['one tag', { tags: ['history'] }, ['Looms', 'The engine']],
     ['all of several tags', { tags: ['machines', 'history'] }, ['The engine']],
-    ['several at once', { tags: ['history'], status: 'draft', type: 'written' }, ['Looms']],
+    ['several filters', { tags: ['history'], status: 'draft', type: 'written' }, ['Looms']],
     ['a search and a tag', { search: 'patterns', tags: ['history'] }, ['Looms', 'The engine']],
-    ['words that nothing has', { search: 'nothing' }, []],
+    ['words that no content contains', { search: 'nothing' }, []],
     ['white space', { search: '  ', status: 'published' }, ['The engine']],
-    ['what was removed', { deleted: 'only' }, []],
+    ['removed content', { deleted: 'only' }, []],
   ])('is filtered by %s', async (_, input, expected) => {
     expect(await titles(input)).toEqual(expected)
   })
@@ -71,7 +71,7 @@ describe('a list', () => {
     expect(await titles({ organizationId: crypto.randomUUID() })).toEqual([])
   })
 
-  it('puts the best match of a search first: title before description before text', async () => {
+  it('lists the best match of a search first: title, description, body', async () => {
     expect(await titles({ search: 'patterns' })).toEqual(['Patterns', 'Looms', 'The engine'])
     expect(await titles({ search: '"weaves patterns"' })).toEqual(['The engine'])
     expect(await titles({ search: 'patterns -leaves' })).toEqual(['Looms', 'The engine'])
@@ -80,8 +80,8 @@ describe('a list', () => {
   it.each<[string, Input]>([
     ['a list', {}],
     ['a search', { search: 'patterns' }],
-    ['a search in which all match alike', { search: 'alike' }],
-  ])('is read page by page: %s', async (_, input) => {
+    ['a search with equal ranks', { search: 'alike' }],
+  ])('can be paged by cursor: %s', async (_, input) => {
     const { content } = bob.caller()
     const reader = input?.search === 'alike' ? content : ada.caller().content
     if (input?.search === 'alike') {
@@ -92,7 +92,7 @@ describe('a list', () => {
     let cursor: string | undefined
     do {
       const page = await reader.list({ ...input, limit: 2, cursor })
-      if (!('nextCursor' in page)) throw new Error('a page by cursor has one')
+      if (!('nextCursor' in page)) throw new Error('a page by cursor must have nextCursor')
       paged.push(...page.items.map(item => item.id))
       cursor = page.nextCursor ?? undefined
     } while (cursor)
@@ -100,7 +100,7 @@ describe('a list', () => {
     expect(all.length).toBeGreaterThan(2)
   })
 
-  it('is read by page number, with the total, behind the last page too', async () => {
+  it('can be paged by number, with the total, even after the last page', async () => {
     const { content } = ada.caller()
     const all = (await content.list()).items
     expect(await content.list({ page: 1, pageSize: 2 })).toEqual({ items: all.slice(0, 2), total: 5 })
@@ -115,17 +115,17 @@ describe('a list', () => {
 
   it.each<[string, object]>([
     ['a cursor and a page', { cursor: crypto.randomUUID(), page: 1 }],
-    ['a cursor that is none', { cursor: 'x' }],
+    ['an invalid cursor', { cursor: 'x' }],
     ['page 0', { page: 0 }],
     ['a page of 1,000', { page: 1, pageSize: 1_000 }],
-    ['a status that there is not', { status: 'lost' }],
-  ])('is refused for %s', async (_, input) => {
+    ['an unknown status', { status: 'lost' }],
+  ])('rejects %s', async (_, input) => {
     expect(await refusalOf(ada.caller().content.list(input as Input))).toMatchObject({ code: 'BAD_REQUEST' })
   })
 })
 
-describe('a list costs what its reader may see, however much others have:', () => {
-  // Enough of them that the planner takes an owner for one of many.
+describe('a list reads only rows that its reader may see, however many others exist:', () => {
+  // Enough rows that the planner estimates few rows for an owner.
   const OTHERS = 300
   const EACH = 10
 

@@ -7,8 +7,8 @@ import { hasItsMedia, type JoinedRow, joinParents, SUMMARY_COLUMNS, toSummary } 
 import type { ContentSummary, ListContent } from './schema.ts'
 
 /**
- * What the caller wrote and what the members of their organizations did, newest first; in a search best match first, in web
- * search syntax. By cursor, or by page number with the total.
+ * Lists the caller's content and that of their organizations, newest first. With a search, in web search
+ * syntax, lists the best match first. Paged by cursor, or by page number with the total.
  */
 export function listContent(
   db: Database,
@@ -72,14 +72,14 @@ function wordsOf({ search }: ListContent): string | null {
   return search?.trim() ? search : null
 }
 
-/** Of its words, as the search column weighs them; null where nothing is searched for. */
+/** The rank of a row for these words; null without a search. */
 function rankOf(words: string | null) {
   return words === null
     ? sql<number | null>`null::real`
     : sql<number | null>`ts_rank(search, (select app.search_query(${words})))`
 }
 
-/** The filters of a list. None but the owner's key has an index here: text and tags are compared row by row. */
+/** Adds the list's filters. Only the owner's key is indexed; text and tags are compared row by row. */
 function filtered<O>(
   query: SelectQueryBuilder<DB, 'app.content', O>,
   input: ListContent,
@@ -93,7 +93,7 @@ function filtered<O>(
   if (input.type) rows = rows.where('contentType', '=', input.type)
   if (input.organizationId) rows = rows.where('organizationId', '=', input.organizationId)
   if (input.tags?.length) rows = rows.where(sql<boolean>`tags @> ${input.tags}::text[]`)
-  // In a subquery, so that the words are read once and not for every row.
+  // A subquery parses the search once, not once a row.
   if (words) rows = rows.where(sql<boolean>`search @@ (select app.search_query(${words}))`)
   return rows
 }

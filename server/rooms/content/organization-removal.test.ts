@@ -11,7 +11,7 @@ import {
 import { refusalOf } from '#server/testing/refusal.ts'
 import { contentRows } from './fixture.ts'
 
-// Content on its way from an organization to its creator's own page.
+// Content that moves from an organization to its creator's own page.
 
 let house: House
 let ada: Actor
@@ -45,7 +45,7 @@ describe('content becomes a draft on its creator’s own page', () => {
       `delete from auth.members where organization_id = $1 and role = 'member'`,
     ],
     [
-      'somebody takes it out by hand',
+      'an update removes its organization',
       'update app.content set organization_id = null where organization_id = $1',
     ],
     [
@@ -74,7 +74,7 @@ describe('content becomes a draft on its creator’s own page', () => {
     expect(await bob.caller().content.restore({ id: removed })).toMatchObject({ status: 'draft' })
   })
 
-  it('when Better Auth’s login ends a membership', async () => {
+  it('when Better Auth’s login deletes a membership', async () => {
     const { id: organizationId } = await createOrganization(ada, [bob])
     const id = await publishFor(bob, organizationId, `By its login ${organizationId}`)
     const login = new pg.Client(house.database.directUrls.auth)
@@ -87,7 +87,7 @@ describe('content becomes a draft on its creator’s own page', () => {
     expect(await contentRows(house, id)).toMatchObject([DRAFT])
   })
 
-  it('and stays there when the organization comes back', async () => {
+  it('and stays there when the organization is restored', async () => {
     const { id: organizationId } = await createOrganization(ada)
     const id = await publishFor(ada, organizationId, 'There and back')
     await house.owner.query(
@@ -101,7 +101,7 @@ describe('content becomes a draft on its creator’s own page', () => {
     expect(await contentRows(house, id)).toMatchObject([DRAFT])
   })
 
-  it('and nothing else of the organization’s members does', async () => {
+  it('and no other content of the members does', async () => {
     const { id: organizationId } = await createOrganization(ada)
     const { content } = ada.caller()
     const own = await content.create({ title: 'Untouched', contentType: 'written' })
@@ -112,7 +112,7 @@ describe('content becomes a draft on its creator’s own page', () => {
 })
 
 describe('a slug that is taken on the creator’s own page', () => {
-  it('is numbered, in whatever number they come, and keeps nothing from being removed', async () => {
+  it('gets a number, even for many rows, and never blocks a removal', async () => {
     const organizations = await Promise.all([1, 2, 3].map(() => createOrganization(ada, [bob])))
     const own = await bob.caller().content.create({ title: 'Taken twice', contentType: 'written' })
     const removed = await bob
@@ -134,7 +134,7 @@ describe('a slug that is taken on the creator’s own page', () => {
     expect(rows[0]?.slug).toBe('taken-twice')
   })
 
-  it('keeps within its length', async () => {
+  it('stays within the maximum length', async () => {
     const { id: organizationId } = await createOrganization(bob)
     const slug = 'a'.repeat(100)
     await bob.caller().content.create({ title: 'x', slug, contentType: 'written' })
@@ -145,7 +145,7 @@ describe('a slug that is taken on the creator’s own page', () => {
     expect((await contentRows(house, id))[0]?.slug).toBe(`${'a'.repeat(90)}-2`)
   })
 
-  it('is seen even if it is written at the same moment', async () => {
+  it('is detected even if it is written concurrently', async () => {
     for (let round = 0; round < 10; round++) {
       const { id: organizationId } = await createOrganization(bob)
       const slug = `at-once-${round}`
@@ -161,7 +161,7 @@ describe('a slug that is taken on the creator’s own page', () => {
         ),
       ])
       expect(removed.status).toBe('fulfilled')
-      // Whoever came second was told of the conflict.
+      // The later of the two got the conflict.
       for (const outcome of [created, changed]) {
         if (outcome.status === 'rejected') expect(outcome.reason.cause.reason).toBe('unique_violation')
       }
@@ -170,7 +170,7 @@ describe('a slug that is taken on the creator’s own page', () => {
   })
 })
 
-it('organizations that are removed and left while their members write meet no deadlock', async () => {
+it('removing and leaving organizations while members write causes no deadlock', async () => {
   const failures: unknown[] = []
   for (let round = 0; round < 8; round++) {
     const organizations = await Promise.all([1, 2, 3].map(() => createOrganization(ada, [bob])))
@@ -212,7 +212,7 @@ it('organizations that are removed and left while their members write meet no de
   expect(rows).toEqual([])
 })
 
-it('nothing new is made for an organization while it is being removed', async () => {
+it('no content can be created for an organization while it is being removed', async () => {
   const { id: organizationId } = await createOrganization(ada)
   const remover = await house.owner.connect()
   try {
@@ -241,7 +241,7 @@ it('nothing new is made for an organization while it is being removed', async ()
   }
 })
 
-it('a user who is deleted takes content, files and organization along', async () => {
+it('deleting a user deletes their content, files and organization', async () => {
   const eve = await createActor(house, { name: 'Eve' })
   const { id: organizationId } = await createOrganization(eve)
   const { rows } = await house.owner.query<{ id: string }>(

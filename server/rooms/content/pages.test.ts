@@ -15,7 +15,7 @@ import { scopeOf } from '#server/testing/scope.ts'
 import { whileWaiting } from '#server/testing/while-waiting.ts'
 import { contentRows, createMedia } from './fixture.ts'
 
-// Locks of a creator's own page, and what the database shows whoever asks it past the server.
+// The locks on a creator's own page, and what SQL as the server's login can read.
 
 let house: House
 let ada: Actor
@@ -31,7 +31,7 @@ afterAll(() => house.close())
 const write = (title: string, more: { organizationId?: string; slug?: string } = {}) =>
   bob.caller().content.create({ title, contentType: 'written', ...more })
 
-/** As the API's login, with an actor's credential. */
+/** Runs as the API's login, with an actor's credential. */
 function databaseOf(actor: Actor) {
   return scopedDatabase(house.services.pools.api, scopeOf(actor))
 }
@@ -39,7 +39,7 @@ function databaseOf(actor: Actor) {
 describe('a creator’s own page', () => {
   const held = (isShared: boolean) => ['select app.lock_page($1, $2)', [bob.userId, isShared]] as const
 
-  it('is waited for by whoever leaves an organization, and its slugs are gone around', async () => {
+  it('is locked by leaving an organization, which then avoids its slugs', async () => {
     const { id: organizationId } = await createOrganization(ada, [bob])
     const { id } = await write('Late', { organizationId })
     await whileWaiting(
@@ -58,7 +58,7 @@ describe('a creator’s own page', () => {
     expect(await contentRows(house, id)).toMatchObject([{ organization_id: null, slug: 'late-2' }])
   })
 
-  it('is waited for by a new slug, one that changes, and one that comes back', async () => {
+  it('is locked by a new, a changed and a restored slug', async () => {
     const { id } = await write('Changes')
     const { id: removed } = await write('Comes back')
     const { content } = bob.caller()
@@ -69,12 +69,12 @@ describe('a creator’s own page', () => {
   })
 })
 
-it('content waits for its media item, and is not made on one that is removed meanwhile', async () => {
+it('creating content waits for its media item, and fails if it was removed in the meantime', async () => {
   const mediaItemId = await createMedia(bob)
   const refusal = await whileWaiting(
     house,
     {
-      // As a removal locks it, which a foreign key does not wait for.
+      // Locks the row as a removal does, which a foreign key check does not wait for.
       locked: ['select from app.media_items where id = $1 for no key update', [mediaItemId]],
       meanwhile: [
         [
@@ -90,11 +90,11 @@ it('content waits for its media item, and is not made on one that is removed mea
   expect(rows).toEqual([])
 })
 
-it('an organization’s removal locks its creators’ pages in one order, whatever order their content came in', async () => {
+it('removing an organization locks its creators’ pages in one order', async () => {
   const [first, second] = [ada, bob].toSorted((a, b) => (a.userId < b.userId ? -1 : 1))
-  if (!first || !second) throw new Error('there are two')
+  if (!first || !second) throw new Error('expected two actors')
   const { id: organizationId } = await createOrganization(first, [second])
-  // Oldest first, and newest first: the second one's.
+  // Oldest content first would lock the first actor's page first; newest first, the second actor's.
   for (const [n, actor] of [second, first, second].entries()) {
     await actor.caller().content.create({ title: `In order ${n}`, contentType: 'written', organizationId })
   }
@@ -113,7 +113,7 @@ it('an organization’s removal locks its creators’ pages in one order, whatev
   )
 })
 
-it('nobody writes for an organization in which they may not act, though they belong to it', async () => {
+it('a member whose credential is not valid in the organization cannot write for it', async () => {
   const { id: organizationId } = await createOrganization(ada, [bob])
   const { id: elsewhere } = await createOrganization(bob)
   const bound = await createApiToken(bob, { scopes: ['content:write'], organizationId: elsewhere })
@@ -140,7 +140,7 @@ describe('in SQL, fellow members', () => {
     return rows[0]?.media ?? null
   }
 
-  it('are told of a media item while content that they share stands on it, and nobody else ever is', async () => {
+  it('see a media item only while shared content uses it', async () => {
     const mediaItemId = await createMedia(bob)
     const { id: organizationId } = await createOrganization(ada, [bob])
     const stranger = await createActor(house)
@@ -155,7 +155,7 @@ describe('in SQL, fellow members', () => {
     expect(await mediaFor(ada, mediaItemId)).toBeNull()
   })
 
-  it('read nothing that its creator removed', async () => {
+  it('cannot read content that its creator removed', async () => {
     const { id: organizationId } = await createOrganization(ada, [bob])
     const { id } = await write('Removed', { organizationId })
     const readBy = (actor: Actor) =>
@@ -167,7 +167,7 @@ describe('in SQL, fellow members', () => {
   })
 })
 
-it('the public list comes without texts, and never longer than a page', async () => {
+it('the public list has no bodies, and is never longer than a page', async () => {
   await house.owner.query(
     `insert into app.content (user_id, title, slug, body, content_type, status, published_at)
      select $1, 'Page ' || n, 'page-' || n, 'text', 'written', 'published', now() from generate_series(1, 110) n`,

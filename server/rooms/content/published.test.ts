@@ -12,7 +12,7 @@ import {
 import { refusalOf } from '#server/testing/refusal.ts'
 import { createMedia } from './fixture.ts'
 
-// Readers without a credential: through the API, and in SQL as the login that serves them.
+// Readers without a credential, through the API and in SQL as the public login.
 
 let house: House
 let ada: Actor
@@ -62,7 +62,7 @@ async function titles(input?: Input): Promise<string[]> {
 const PUBLISHED = ['For us too', 'For us', 'Weaving', 'A film', 'Engines']
 
 describe('an anonymous reader', () => {
-  it('sees what is published, last published first, and nothing else', async () => {
+  it('sees only published content, last published first', async () => {
     expect(await titles()).toEqual(PUBLISHED)
     await ada.caller().content.unpublish({ id: ids.Engines ?? '' })
     expect(await titles()).not.toContain('Engines')
@@ -70,7 +70,7 @@ describe('an anonymous reader', () => {
     expect((await titles())[0]).toBe('Engines')
   })
 
-  it('sees it with creator, organization and what stands under it, and nothing more of them', async () => {
+  it('sees its creator, organization and media item, but only their public fields', async () => {
     const { items } = await reader.published({ type: 'video' })
     expect(items).toEqual([
       {
@@ -102,22 +102,18 @@ describe('an anonymous reader', () => {
 
   it.each<[string, () => Input, string[]]>([
     ['type', () => ({ type: 'video' }), ['A film']],
-    ['tags, all of them', () => ({ tags: ['film', 'history'] }), ['A film']],
+    ['all of several tags', () => ({ tags: ['film', 'history'] }), ['A film']],
     ['search, title before description', () => ({ search: 'weaving' }), ['Weaving', 'Engines']],
     ['search and creator', () => ({ search: 'weaving', creatorId: ada.userId }), ['Engines']],
-    [
-      'creator: their own page, and nothing of an organization',
-      () => ({ creatorId: bob.userId }),
-      ['Weaving'],
-    ],
+    ['creator: only their own page, without organizations', () => ({ creatorId: bob.userId }), ['Weaving']],
     ['organization', () => ({ organizationSlug: organization.slug }), ['For us too', 'For us']],
     [
       'creator within an organization',
       () => ({ organizationSlug: organization.slug, creatorId: bob.userId }),
       ['For us too'],
     ],
-    ['an organization that there is not', () => ({ organizationSlug: 'no-such-organization' }), []],
-    ['what is a draft', () => ({ search: 'draft' }), []],
+    ['an unknown organization', () => ({ organizationSlug: 'no-such-organization' }), []],
+    ['words of a draft', () => ({ search: 'draft' }), []],
   ])('finds by %s', async (_, input, expected) => {
     expect(await titles(input())).toEqual(expected)
   })
@@ -125,7 +121,7 @@ describe('an anonymous reader', () => {
   it.each<[string, Input]>([
     ['a list', {}],
     ['a search', { search: 'weaving' }],
-  ])('reads page by page: %s', async (_, input) => {
+  ])('can page by cursor: %s', async (_, input) => {
     const all = await titles(input)
     const paged: string[] = []
     let cursor: string | undefined
@@ -137,7 +133,7 @@ describe('an anonymous reader', () => {
     expect(paged).toEqual(all)
   })
 
-  it('reads the text by slug, of an organization or of a creator', async () => {
+  it('reads the body by slug, of an organization or of a creator', async () => {
     const film = await reader.bySlug({ slug: 'a-film', creatorId: ada.userId })
     expect(film).toMatchObject({
       title: 'A film',
@@ -165,19 +161,19 @@ describe('an anonymous reader', () => {
   it.each<[string, object]>([
     ['neither creator nor organization', { slug: 'a-film' }],
     ['both', { slug: 'a-film', creatorId: crypto.randomUUID(), organizationSlug: 'x' }],
-    ['a slug that is none', { slug: 'A film', organizationSlug: 'x' }],
-  ])('is refused a slug with %s', async (_, input) => {
+    ['an invalid slug', { slug: 'A film', organizationSlug: 'x' }],
+  ])('cannot read by slug with %s', async (_, input) => {
     expect(await refusalOf(reader.bySlug(input as Parameters<typeof reader.bySlug>[0]))).toMatchObject({
       code: 'BAD_REQUEST',
     })
   })
 
-  it('is refused a cursor of the other kind', async () => {
+  it('cannot use a cursor of another kind of list', async () => {
     const cursor = `0.6079271_${crypto.randomUUID()}`
     expect(await refusalOf(reader.published({ cursor }))).toMatchObject({ code: 'BAD_REQUEST' })
   })
 
-  it('is answered like everyone who presents a credential, of whatever kind or age', async () => {
+  it('gets the same answer with any credential, valid or not', async () => {
     const expected = await reader.published()
     const token = await createApiToken(ada, { scopes: [] })
     for (const caller of [
@@ -204,7 +200,7 @@ describe('the public login, in SQL', () => {
     }
   }
 
-  it('reads published rows, whatever it pretends to be', async () => {
+  it('reads only published rows, whatever settings it fakes', async () => {
     const rows = await asPublic(async client => {
       await client.query(`select set_config('app.credential', $1, false)`, [`s:${'0'.repeat(64)}`])
       return (await client.query('select title, status from app.content')).rows
@@ -226,13 +222,13 @@ describe('the public login, in SQL', () => {
     `insert into app.content (title, slug, content_type) values ('x', 'x', 'written')`,
     'delete from app.content',
     `select * from app.sign_in('s:00', null, 'any', true, 0)`,
-  ])('is refused %s', async statement => {
+  ])('cannot run %s', async statement => {
     await asPublic(async client => {
       await expect(client.query(statement)).rejects.toMatchObject({ code: '42501' })
     })
   })
 
-  it('is told by its function of published rows alone, and never more than a page', async () => {
+  it('gets only published rows from its function, and at most a page', async () => {
     const { rows } = await asPublic(client =>
       client.query(
         `select title from app.published_content(null, null, null, null, null, null, null, null, 1000000)`,

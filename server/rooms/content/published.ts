@@ -15,7 +15,7 @@ import type {
   PublishedSummary,
 } from './schema.ts'
 
-// What everyone may read. `db` is the public login's, and one function tells it all.
+// Content that everyone may read. `db` uses the public login, which reads only through one function.
 
 type FileStore = Services['media']
 
@@ -49,7 +49,7 @@ interface Row {
   mediaThumbnailKey: string | null
 }
 
-/** A page of what is published, newest first; in a search best match first. */
+/** Returns a page of published content, newest first; with a search, best match first. */
 export async function listPublished(
   db: Database,
   store: FileStore,
@@ -68,7 +68,7 @@ export async function listPublished(
   return { ...page, items: await Promise.all(page.items.map(row => toSummary(store, row))) }
 }
 
-/** Published content with its text, by its slug in an organization or on a creator's own page. */
+/** Returns published content with its body, by its slug in an organization or on a creator's own page. */
 export async function getPublished(db: Database, store: FileStore, input: BySlug): Promise<Published> {
   const { slug, creatorId, organizationSlug } = input
   const { rows } = await sql<Row>`

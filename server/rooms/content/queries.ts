@@ -10,7 +10,7 @@ import { slugOf } from './slug.ts'
 import { namingSlug } from './slug-conflict.ts'
 import { CONTENT_TRANSITIONS, type ContentAction, type ContentStatus } from './state.ts'
 
-/** Creates a draft. Throws `unique_violation` with a free slug as its suggestion where the slug is taken. */
+/** Creates a draft. Throws `unique_violation`, with a free slug as `suggestion`, if the slug is taken. */
 export async function createContent(db: Database, input: CreateContent): Promise<Content> {
   const slug = input.slug ?? slugOf(input.title)
   const organizationId = input.organizationId ?? null
@@ -54,7 +54,7 @@ async function findContent(db: Database, id: string, condition: Expression<SqlBo
   return toContent(row)
 }
 
-/** Changes what is named and leaves the rest. The slug stays when the title changes, so that links go on. */
+/** Updates the given fields only. A new title does not change the slug, so links keep working. */
 export async function updateContent(db: Database, input: UpdateContent): Promise<Content> {
   const { id, ...changes } = input
   if (Object.values(changes).every(value => value === undefined)) return findContent(db, id, isOwn)
@@ -71,7 +71,7 @@ export function unpublishContent(db: Database, id: string): Promise<Content> {
   return transitionContent(db, id, 'unpublish', { publishedAt: null })
 }
 
-/** Takes content off the pages that everyone reads, and keeps when it was published. */
+/** Hides content from the public pages, and keeps its `publishedAt`. */
 export function archiveContent(db: Database, id: string): Promise<Content> {
   return transitionContent(db, id, 'archive', {})
 }
@@ -80,7 +80,10 @@ export function removeContent(db: Database, id: string): Promise<Content> {
   return transitionContent(db, id, 'remove', REMOVED)
 }
 
-/** Throws `unique_violation`, which names the slug, where it was taken meanwhile; `illegal_transition` without its media item. */
+/**
+ * Restores removed content. Throws `unique_violation`, with the slug, if other content uses it by now, and
+ * `illegal_transition` if its media item is removed.
+ */
 export function restoreContent(db: Database, id: string): Promise<Content> {
   return transitionContent(db, id, 'restore', RESTORED)
 }
@@ -141,10 +144,13 @@ function mediaRemoved(id: string, cause: unknown): AppError {
   )
 }
 
-/** One's own, of what one may read. */
+/** The caller can read more content than their own. */
 const isOwn = sql<boolean>`user_id = (select app.current_user_id())`
 
-/** Why content did not take an action: it is not there, not the caller's, in the wrong state, or without its file. */
+/**
+ * Explains why no row changed: the content does not exist or is not the caller's, its status does not allow
+ * the action, or its media item is not ready.
+ */
 async function refusal(db: Database, id: string, action: ContentAction): Promise<AppError> {
   const content = await db
     .selectFrom('app.content')

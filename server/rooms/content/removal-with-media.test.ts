@@ -3,7 +3,7 @@ import { type Actor, createActor, type House, openHouse } from '#server/testing/
 import { refusalOf } from '#server/testing/refusal.ts'
 import { contentRows, createMedia } from './fixture.ts'
 
-// What stands on a media item goes with it, and comes back with it.
+// Removing a media item removes its content, and restoring it restores that content.
 
 let house: House
 let ada: Actor
@@ -26,7 +26,7 @@ async function deletionOf(mediaId: string): Promise<string | null> {
 const deletionIds = (rows: { deletion_id: string | null }[]) => rows.map(row => row.deletion_id)
 
 describe('removing a media item', () => {
-  it('takes what stands on it along, and restoring brings exactly that back', async () => {
+  it('removes the content that uses it, and restoring restores exactly that content', async () => {
     const { media, content } = ada.caller()
     const mediaId = await createMedia(ada)
     const otherMediaId = await createMedia(ada)
@@ -58,7 +58,7 @@ describe('removing a media item', () => {
     expect(deletedAt).not.toBeNull()
   })
 
-  it('twice, brings back what went with the second removal', async () => {
+  it('a second time restores only the content of the second removal', async () => {
     const { media, content } = ada.caller()
     const mediaId = await createMedia(ada)
     const first = await film('First to go', mediaId)
@@ -73,7 +73,7 @@ describe('removing a media item', () => {
     expect(two?.deletion_id).toBeNull()
   })
 
-  it('does so whatever statement removed it', async () => {
+  it('removes its content for any statement', async () => {
     const mediaIds = [await createMedia(ada), await createMedia(ada)]
     const ids = [await film('By hand 1', mediaIds[0] ?? ''), await film('By hand 2', mediaIds[1] ?? '')]
     await house.owner.query(
@@ -86,7 +86,7 @@ describe('removing a media item', () => {
     ])
   })
 
-  it('keeps its content from coming back without it, and from being made on it', async () => {
+  it('blocks restoring its content alone, and creating content that uses it', async () => {
     const { media, content } = ada.caller()
     const mediaId = await createMedia(ada)
     const id = await film('Not alone', mediaId)
@@ -98,7 +98,7 @@ describe('removing a media item', () => {
     expect(await refusalOf(film('Too late', mediaId))).toMatchObject({ reason: 'not_found' })
   })
 
-  it('is undone as a whole, or not at all: a taken slug gives a conflict that names it', async () => {
+  it('is restored whole or not at all: a taken slug causes a conflict with that slug', async () => {
     const { media, content } = ada.caller()
     const mediaId = await createMedia(ada)
     const ids = [await film('Free name', mediaId), await film('Taken name', mediaId)]
@@ -118,7 +118,7 @@ describe('removing a media item', () => {
     expect(deletionIds(await contentRows(house, ...ids))).toEqual([null, null])
   })
 
-  it('meets no content that is made at the same moment', async () => {
+  it('leaves no visible content that is created concurrently', async () => {
     for (let round = 0; round < 8; round++) {
       const mediaId = await createMedia(ada)
       const [made] = await Promise.allSettled([

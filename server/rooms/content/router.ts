@@ -1,6 +1,7 @@
-// Content: what creators write and publish, on a page of their own or for an organization. For sessions, and for API tokens with
-// content:read or content:write. Only its creator changes content, whatever others are in the organization; its members read it in
-// every state, and everyone reads what is published, through the public login and without a credential.
+// Content: what creators write and publish, on their own page or for an organization. Open to sessions, and
+// to API tokens with content:read or content:write. Only the creator can change content, whatever others'
+// roles in the organization; members read it in every status. Everyone reads published content, through the
+// public login and without a credential.
 import { procedure, publicProcedure, router } from '#server/rpc/trpc.ts'
 import { listContent } from './lists.ts'
 import { getPublished, listPublished } from './published.ts'

@@ -10,7 +10,7 @@ export type ContentType = (typeof CONTENT_TYPES)[number]
 export const MAX_SLUG = 100
 const MAX_BODY = 200_000
 const MAX_TAGS = 20
-/** Behind it, whoever counts pages waits longer than whoever follows them. */
+/** A limit, because a later page is slow to reach by number; a cursor is not. */
 const MAX_PAGE = 10_000
 
 const title = filledText(200)
@@ -25,7 +25,7 @@ const tags = z
 export const slug = z
   .string()
   .max(MAX_SLUG)
-  .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'must be of small letters, digits and single hyphens')
+  .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'must consist of lower-case letters, digits and single hyphens')
 
 const creator = selectUser.pick({ id: true, name: true, image: true })
 const organization = selectOrganization.pick({ id: true, name: true, slug: true, logo: true })
@@ -40,7 +40,7 @@ const media = selectMediaItem.pick({
   height: true,
 })
 
-/** All but the text itself. */
+/** All fields except the body. */
 export const contentSummary = selectContent
   .pick({
     id: true,
@@ -60,7 +60,7 @@ export const contentPage = z.union([pageOf(contentSummary), numberedPageOf(conte
 export const content = contentSummary.extend({ body: selectContent.shape.body })
 
 const publishedMedia = media.omit({ status: true }).extend({
-  /** Opens for an hour, as `url` does. */
+  /** A signed URL, valid for an hour, like `url`. */
   thumbnailUrl: z.string().nullable(),
 })
 
@@ -80,9 +80,9 @@ export const createContent = z.strictObject({
   contentType: z.enum(CONTENT_TYPES),
   body: body.optional(),
   description: description.optional(),
-  /** Made from the title where it is left out. */
+  /** Derived from the title if omitted. */
   slug: slug.optional(),
-  /** The file of a video or a recording; what is written may have one, too. */
+  /** The video or audio file; written content may have one, too. */
   mediaItemId: id.optional(),
   organizationId: id.optional(),
   tags: tags.optional(),
@@ -107,23 +107,23 @@ const filters = {
   type: z.enum(CONTENT_TYPES).optional(),
   organizationId: id.optional(),
   search: text(200).optional(),
-  /** All of them. */
+  /** Content must have all of these tags. */
   tags: z.array(tag).max(MAX_TAGS).optional(),
   deleted: z.enum(['exclude', 'include', 'only']).default('exclude'),
 }
 
-/** Where a page ended: an id, in a search behind its rank. */
+/** The last row of a page: its id, in a search preceded by its rank. */
 const cursor = z
   .string()
   .regex(/^(\d{1,3}(\.\d{1,30})?(e-\d{1,2})?_)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
 
-/** Page by page, or by number. */
+/** Paged by cursor, or by page number. */
 export const listContent = z.union([
   z.strictObject({ ...filters, ...page(cursor) }),
   z.strictObject({ ...filters, ...numberedPage(MAX_PAGE) }),
 ])
 
-/** When it was published, in microseconds, or its rank in a search; and an id. */
+/** The last row of a page: when it was published, in microseconds, or its rank in a search; and its id. */
 const publishedCursor = z
   .string()
   .regex(/^\d{1,18}(\.\d{1,30})?(e-\d{1,2})?_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
@@ -132,7 +132,7 @@ export const listPublished = z.strictObject({
   search: text(200).optional(),
   type: z.enum(CONTENT_TYPES).optional(),
   tags: z.array(tag).max(MAX_TAGS).optional(),
-  /** What is on this creator's own page; with an organization, what they published for it. */
+  /** Content on this creator's own page; with an organization, the content that they published for it. */
   creatorId: id.optional(),
   organizationSlug: text(100).optional(),
   ...page(publishedCursor),

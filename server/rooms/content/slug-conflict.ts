@@ -4,7 +4,10 @@ import { getConstraintName, isUniqueViolation } from '#server/db/errors.ts'
 import { AppError } from '#server/rpc/errors.ts'
 import { firstFree, stemOf } from './slug.ts'
 
-/** Whose slug was refused: a new one's, a row's (perhaps with another slug), or one of those that stand on a media item. */
+/**
+ * The content whose slug was taken: a new row, an existing row (perhaps with a new slug), or a row restored
+ * with its media item.
+ */
 export type Contender =
   | { readonly slug: string; readonly organizationId: string | null }
   | { readonly id: string; readonly slug?: string | undefined }
@@ -12,12 +15,12 @@ export type Contender =
 
 const SLUG_KEYS = ['content_user_id_slug_key', 'content_organization_id_slug_key']
 
-/** How many slugs of one stem are looked at for a free number. */
+/** How many slugs of one stem are read to find a free number. */
 const MAX_TAKEN = 10_000
 
 /**
- * Turns a violated slug key into `unique_violation` that names the slug and suggests one that is free; throws every other error
- * as it is. For `catch`; the statement that failed must not have been part of a transaction.
+ * Turns the violation of a slug key into `unique_violation` with the slug and a free suggestion; rethrows
+ * every other error. For use in `catch`, outside of transactions: it runs further statements.
  */
 export function namingSlug(db: Database, contender: Contender): (error: unknown) => Promise<never> {
   return async error => {

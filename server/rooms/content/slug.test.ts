@@ -21,17 +21,17 @@ describe('a slug', () => {
       `${'word '.repeat(40)}`,
       'word-word-word-word-word-word-word-word-word-word-word-word-word-word-word-word',
     ],
-  ])('of %j is %s', (title, expected) => {
+  ])('for %j is %s', (title, expected) => {
     expect(slugOf(title)).toBe(expected)
   })
 
-  it('of a title without a letter of the alphabet is one that the title decides', () => {
+  it('for a title without Latin letters or digits depends on the title only', () => {
     expect(slugOf('你好')).toMatch(/^content-[0-9a-f]{8}$/)
     expect(slugOf('你好')).toBe(slugOf('你好'))
     expect(slugOf('你好')).not.toBe(slugOf('再见'))
   })
 
-  it('of any title is one that a caller could have given', () => {
+  it('for any title is valid as an input', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 300 }), title => {
         expect(slug.safeParse(slugOf(title)).success).toBe(true)
@@ -39,7 +39,7 @@ describe('a slug', () => {
     )
   })
 
-  it('that is taken gives a free one of the same stem', () => {
+  it('that is taken leads to a free one of the same stem', () => {
     expect(firstFree(stemOf('name'), ['name'])).toBe('name-2')
     expect(firstFree(stemOf('name-2'), ['name', 'name-2', 'name-4'])).toBe('name-3')
     fc.assert(

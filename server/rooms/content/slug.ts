@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { MAX_SLUG } from './schema.ts'
 
-/** Letters that no accent can be taken off. */
+/** Letters that Unicode normalization does not decompose. */
 const LETTERS: Readonly<Record<string, string>> = Object.freeze({
   ß: 'ss',
   æ: 'ae',
@@ -17,13 +17,16 @@ const LETTERS: Readonly<Record<string, string>> = Object.freeze({
   ĸ: 'k',
 })
 
-/** What a slug made from a title is cut to, so that a number finds room behind it. */
+/** The maximum length of a slug derived from a title, which leaves room for a number. */
 const MADE_LENGTH = 80
 
-/** Writes a title in letters, digits and single hyphens. One that has none of them gives a name that its text decides. */
+/**
+ * Derives a slug of lower-case letters, digits and single hyphens from a title. A title without any gets a
+ * slug from its hash.
+ */
 export function slugOf(title: string): string {
   const words = title
-    // Before the letters are made small: № becomes No, and its N has to become an n.
+    // Before lower-casing, because № normalizes to No.
     .normalize('NFKD')
     .toLowerCase()
     .replace(/\p{M}+/gu, '')
@@ -45,7 +48,7 @@ function cut(words: readonly string[]): string {
   return slug
 }
 
-/** The part of a slug before its number: `name` of `name-2`. */
+/** Returns the part of a slug before its number: `name` for `name-2`. */
 export function stemOf(slug: string): string {
   return slug
     .replace(/-[1-9]\d{0,5}$/, '')
@@ -53,7 +56,7 @@ export function stemOf(slug: string): string {
     .replace(/-$/, '')
 }
 
-/** The first of `stem-2`, `stem-3`, … that is not among these. */
+/** Returns the first of `stem-2`, `stem-3`, … that is not taken. */
 export function firstFree(stem: string, taken: readonly string[]): string {
   const known = new Set(taken)
   for (let n = 2; ; n++) {

@@ -1,4 +1,4 @@
-// The life of content. Guards, the SQL check and a client's buttons are made from these tables.
+// The lifecycle of content. Guards, the SQL check and a client's buttons are derived from these tables.
 
 import { CONTENT_STATUS } from '#server/db/values.ts'
 import { allowing, type Transition } from '#server/rpc/lifecycle.ts'
@@ -16,7 +16,6 @@ export const CONTENT_TRANSITIONS = Object.freeze({
 
 export type ContentAction = keyof typeof CONTENT_TRANSITIONS
 
-/** Whether content in this status takes the action. */
 export const isContentActionAllowed = /*#__PURE__*/ allowing<ContentAction, ContentStatus>(
   CONTENT_TRANSITIONS,
 )
