@@ -9,7 +9,7 @@ const ATTEMPT_MS = 30_000
  * Whether the same call may succeed later: nothing answered, or the server or its database has no room at the
  * moment.
  */
-export function isPassing(error: unknown): boolean {
+function isPassing(error: unknown): boolean {
   if (!isRowhouseError(error)) return false
   const { reason, httpStatus } = error
   if (reason === 'unreachable') return httpStatus === undefined || httpStatus === 429 || httpStatus >= 500

@@ -3,7 +3,7 @@ import { WORDS, word } from './content-dataset.ts'
 import { type Dataset, sessionToken, taskId } from './dataset.ts'
 
 /** What is measured: the name, and the procedure that does it. */
-export const OPERATIONS = {
+const OPERATIONS = {
   get: 'tasks.get',
   list: 'tasks.list',
   create: 'tasks.create',

@@ -4,7 +4,7 @@ import { type BenchHouse, openBenchHouse } from './streams/house.ts'
 import { openSubscribers } from './streams/subscribers.ts'
 import { measureCommits, startWriters } from './streams/writers.ts'
 
-export interface StreamsFlags {
+interface StreamsFlags {
   subscribers: string
   tasks: string
   rate: string
@@ -13,7 +13,7 @@ export interface StreamsFlags {
   json?: boolean
 }
 
-export interface StreamsFigures {
+interface StreamsFigures {
   readonly subscribers: number
   readonly tasks: number
   readonly eventsPerSecond: number

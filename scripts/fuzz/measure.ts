@@ -1,7 +1,7 @@
 import { type FuzzTarget, type Random, randomOf } from './target.ts'
 
 /** What one input cost this process's main thread. */
-export interface Cost {
+interface Cost {
   readonly cpuMs: number
   /** The most that ran between two turns of a timer: how long nobody else was served. */
   readonly blockMs: number
@@ -15,7 +15,7 @@ const TICK_MS = 1
  * Runs an input. Measures the processor time of this thread and not the clock, so that a busy machine changes
  * nothing. Other threads and processes do not block the event loop, and do not count.
  */
-export async function measureCost(run: () => unknown): Promise<Cost> {
+async function measureCost(run: () => unknown): Promise<Cost> {
   let blockMs = 0
   let last = threadMs()
   const tick = () => {

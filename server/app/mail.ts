@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 
-export type MailLog = Pick<Logger, 'info' | 'warn' | 'error'>
+type MailLog = Pick<Logger, 'info' | 'warn' | 'error'>
 
 export interface Mail {
   readonly to: string

@@ -52,7 +52,7 @@ export interface Services {
   readonly mailInvitation: (inviter: Identity, invitation: MailedInvitation) => void
 }
 
-export interface MailedInvitation {
+interface MailedInvitation {
   readonly id: string
   readonly email: string
   readonly inviterName: string

@@ -42,7 +42,7 @@ export interface AuthOptions {
   readonly hashing?: PasswordHashing
 }
 
-export interface ClientOfRequest {
+interface ClientOfRequest {
   /** The peer's address as the HTTP layer knows it. Headers of the request itself are not believed. */
   readonly ipAddress: string
   /** The port that the request came in at. */

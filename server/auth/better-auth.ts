@@ -39,7 +39,7 @@ export interface BetterAuthSetup {
   readonly runInBackground: (work: Promise<unknown>) => void
 }
 
-export const BASE_PATH = '/api/auth'
+const BASE_PATH = '/api/auth'
 
 const DAY_SECONDS = 24 * 60 * 60
 const MAX_USER_AGENT_LENGTH = 500

@@ -133,7 +133,7 @@ const count = z.string().regex(/^\d{1,4}$/, 'must be a whole number')
 const member = z.enum(['id', 'userId', 'role', 'createdAt'])
 
 /** Queries with more to them than text of some length. */
-export const QUERIES = Object.freeze({
+const QUERIES = Object.freeze({
   '/organization/get-full-organization': z.looseObject({ membersLimit: count.optional() }),
   '/organization/list-members': z
     .looseObject({

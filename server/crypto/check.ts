@@ -22,7 +22,7 @@ interface CheckKeeper {
 }
 
 /** Where a key's check value belongs: in the table of check values, to nobody, in the key's own row. */
-export function checkPlace(keyId: string): Place {
+function checkPlace(keyId: string): Place {
   return { table: 'app.keyring_checks', column: 'value', ownerId: '', rowId: keyId }
 }
 

@@ -1,8 +1,8 @@
 import { createSecretKey, hkdfSync, type KeyObject, pbkdf2Sync } from 'node:crypto'
 
 /** OWASP's figure for PBKDF2-SHA256. Part of the format: another figure would be another key. */
-export const PBKDF2_ITERATIONS = 600_000
-export const MIN_PASSPHRASE_LENGTH = 20
+const PBKDF2_ITERATIONS = 600_000
+const MIN_PASSPHRASE_LENGTH = 20
 
 const KEY_BYTES = 32
 const KEY_ID = /^[A-Za-z0-9_-]{1,32}$/

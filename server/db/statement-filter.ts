@@ -30,7 +30,7 @@ const LASTING = new RegExp(
 /**
  * Thrown for a statement that is neither a query nor a change of rows, or that would outlive its transaction.
  */
-export class ForbiddenStatementError extends Error {
+class ForbiddenStatementError extends Error {
   constructor() {
     super(
       'only select, insert, update, delete, merge and with run under a scope, and nothing that outlives its transaction',

@@ -50,7 +50,7 @@ const UTF_8 = /^(auto|utf-?8|unicode)$/i
 /** The methods that a server may be allowed to ask for; one with a `!` in front is not. */
 export const AUTH_METHODS = ['none', 'password', 'md5', 'scram-sha-256', 'gss', 'sspi', 'oauth'] as const
 
-export const PARAMETERS: Readonly<Record<string, Parameter>> = {
+const PARAMETERS: Readonly<Record<string, Parameter>> = {
   host: { variable: 'PGHOST' },
   hostaddr: { variable: 'PGHOSTADDR' },
   port: { variable: 'PGPORT' },

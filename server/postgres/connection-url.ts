@@ -25,7 +25,7 @@ export class ConnectionUrlError extends Error {
 }
 
 export const CONNECTION_URL_EXAMPLE = 'postgres://user:password@host:5432/database'
-export const DEFAULT_PORT = 5432
+const DEFAULT_PORT = 5432
 
 const PARTS = ['protocol', 'user', 'host', 'database']
 

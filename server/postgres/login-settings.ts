@@ -5,7 +5,7 @@ import { assignment, settingsOf } from './session-settings.ts'
 type Queryable = Pick<ClientBase, 'query'>
 
 /** A login would read or write something else than our code means. */
-export class LoginSettingsError extends Error {
+class LoginSettingsError extends Error {
   override readonly name = 'LoginSettingsError'
 }
 

@@ -50,9 +50,9 @@ const ALIKE_EVERYWHERE: Settings = {
 }
 
 /** How long a transaction stays open with nothing to do, before Postgres ends it and frees its rows. */
-export const IDLE_TRANSACTION_TIMEOUT = '5s'
+const IDLE_TRANSACTION_TIMEOUT = '5s'
 /** Longer than a forgotten transaction lasts, shorter than a statement's deadline. */
-export const LOCK_TIMEOUT = '6s'
+const LOCK_TIMEOUT = '6s'
 
 /** In place of the bounds of other transactions, for one that holds no lock and feeds a slow reader. */
 export const UNHURRIED = `select

@@ -18,7 +18,7 @@ export interface ProcedureMeta {
 }
 
 /** What `data` of an error holds, besides tRPC's code, httpStatus and path. */
-export interface ErrorDetails {
+interface ErrorDetails {
   reason?: Reason
   issues?: { formErrors: string[]; fieldErrors: Record<string, string[] | undefined> }
   constraint?: string

@@ -9,7 +9,7 @@ export interface PlaceLimits {
   readonly exports: number
 }
 
-export type PlaceKind = keyof PlaceLimits
+type PlaceKind = keyof PlaceLimits
 
 export const DEFAULT_PLACE_LIMITS: PlaceLimits = Object.freeze({ streams: 100, uploads: 16, exports: 1 })
 

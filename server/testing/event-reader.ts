@@ -1,7 +1,7 @@
 import { Agent, request } from 'node:http'
 
 /** An event as it was on the wire. */
-export interface WireEvent {
+interface WireEvent {
   readonly event: string
   readonly id: string | undefined
   readonly data: string

@@ -33,7 +33,7 @@ export interface Person {
   mutate(path: string, input?: unknown): Promise<Answer>
 }
 
-export interface Answer {
+interface Answer {
   readonly status: number
   /** What was answered, or undefined for a refusal. */
   // biome-ignore lint/suspicious/noExplicitAny: a test reads answers of many shapes

@@ -1,6 +1,6 @@
 import { SMTPServer } from 'smtp-server'
 
-export interface CaughtMail {
+interface CaughtMail {
   readonly to: readonly string[]
   /** Headers and body as they went over the wire, soft line breaks undone. */
   readonly source: string

@@ -9,7 +9,7 @@ export interface WebhookRequest {
 }
 
 /** A request whose signature fits. */
-export interface VerifiedRequest extends WebhookRequest {
+interface VerifiedRequest extends WebhookRequest {
   /** SHA-256 of the body. */
   readonly bodyHash: Buffer
 }
@@ -18,7 +18,7 @@ export interface VerifiedRequest extends WebhookRequest {
 export type ConnectionEffect = 'revoke' | 'suspend' | 'unsuspend'
 
 /** What a verified body says. */
-export interface Delivery {
+interface Delivery {
   /** The provider's id of it, the same for every copy. */
   readonly deliveryId: string
   readonly eventType: string
@@ -34,7 +34,7 @@ export interface JsonObject {
 }
 
 /** A delivery to store, or the text that a verified question wants for an answer. */
-export type Reading = { readonly delivery: Delivery } | { readonly answer: string }
+type Reading = { readonly delivery: Delivery } | { readonly answer: string }
 
 /**
  * The one shape of `providers/<name>.ts`. What a provider's library does is imported by the first request

@@ -11,7 +11,7 @@ import {
 } from '#server/postgres/connection-url.ts'
 import { type ConfigReader, flag, wholeNumber } from './reader.ts'
 
-export type DatabaseMethod = 'LOCAL_PROXY' | 'NEON_BRANCH' | 'PRODUCTION'
+type DatabaseMethod = 'LOCAL_PROXY' | 'NEON_BRANCH' | 'PRODUCTION'
 
 export type DatabaseConfig =
   | { readonly kind: 'embedded' }

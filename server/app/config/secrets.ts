@@ -71,7 +71,7 @@ export function weaknessOf(secret: string): string | null {
 }
 
 /** What is wrong with a keyring, in words that follow its name and hold no key; null for a good one. */
-export function keysProblem(text: string, isProduction: boolean): string | null {
+function keysProblem(text: string, isProduction: boolean): string | null {
   try {
     const sources = parseKeySources(text)
     if (!isProduction) return null

@@ -11,7 +11,7 @@ export interface Launcher {
   command(program: 'postgres' | 'initdb', args: readonly string[]): LaunchCommand
 }
 
-export interface LaunchCommand {
+interface LaunchCommand {
   readonly file: string
   readonly args: readonly string[]
   readonly options: {

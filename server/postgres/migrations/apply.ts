@@ -133,7 +133,7 @@ export function logDone(run: Run, direction: 'up' | 'down', name: string, durati
   run.log(`${direction === 'up' ? 'applied' : 'undid'} ${name} in ${formatDuration(durationMs)}`)
 }
 
-export function formatDuration(durationMs: number): string {
+function formatDuration(durationMs: number): string {
   return durationMs < 10_000 ? `${Math.round(durationMs)} ms` : `${(durationMs / 1000).toFixed(1)} s`
 }
 

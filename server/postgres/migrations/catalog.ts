@@ -4,7 +4,7 @@ import { readTables } from './catalog-tables.ts'
 import { readFunctions, readSequences, readTypes, readViews } from './catalog-types.ts'
 
 /** Where an entry stands in `schema.sql`; the order lets psql load the file into an empty database. */
-export const sections = [
+const sections = [
   'extensions',
   'schemas',
   'types',
@@ -142,6 +142,6 @@ export function lineDifference(expected: string, found: string): string[] {
 }
 
 /** The order of the C collation, whatever the server's or the machine's. */
-export function byCodePoint(left: string, right: string): number {
+function byCodePoint(left: string, right: string): number {
   return left < right ? -1 : left > right ? 1 : 0
 }

@@ -28,7 +28,7 @@ export interface GeneratedFile {
 
 const SCHEMAS = ['app', 'auth']
 
-export const defaultTypesFile = fileURLToPath(new URL('../../db/types.ts', import.meta.url))
+const defaultTypesFile = fileURLToPath(new URL('../../db/types.ts', import.meta.url))
 
 /** Builds the migrations in a scratch database and says what the generated files should hold. */
 export async function generateFiles(options: CodegenOptions): Promise<GeneratedFile[]> {

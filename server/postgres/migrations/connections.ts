@@ -8,7 +8,7 @@ export interface ServerStatus {
   connections: RoleConnections[]
 }
 
-export interface RoleConnections {
+interface RoleConnections {
   role: string
   active: number
   idle: number

@@ -1,7 +1,7 @@
 import { connectOwner } from './connect.ts'
 
 /** A removal whose rows are not all deleted yet. */
-export interface OpenErasure {
+interface OpenErasure {
   id: string
   parent: string
   key: Record<string, string>

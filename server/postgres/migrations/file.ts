@@ -20,7 +20,7 @@ export interface MigrationFile {
   down: Section
 }
 
-export interface Section {
+interface Section {
   text: string
   statements: Statement[]
 }

@@ -12,7 +12,7 @@ import { runStepwise } from './apply-stepwise.ts'
 import { connectOwner } from './connect.ts'
 import { MigrationError } from './errors.ts'
 import { explainStatementFailure } from './failure.ts'
-import { defaultDirectory, type MigrationFile, readMigrationFiles } from './file.ts'
+import { defaultDirectory, readMigrationFiles } from './file.ts'
 import { type ExpectedMigration, refuseBadHistory, schemaProblem } from './history.ts'
 import { type AppliedMigration, ensureLedger, readAppliedMigrations } from './ledger.ts'
 import { releaseMigrationLock, takeMigrationLock } from './lock.ts'
@@ -159,4 +159,4 @@ function firstLineAfter(error: unknown): string {
     : 'no file was half applied'
 }
 
-export type { MigrationFile, Target }
+export type { Target }

@@ -183,7 +183,7 @@ async function* undoStages(
   }
 }
 
-export function describeDifference({ object, kind, lines }: CatalogDifference): string[] {
+function describeDifference({ object, kind, lines }: CatalogDifference): string[] {
   const words = { missing: 'is missing', unexpected: 'is in no migration', different: 'is different' }
   return [`${object} ${words[kind]}`, ...lines.slice(0, 12).map(line => `  ${line}`)]
 }

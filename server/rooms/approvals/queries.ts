@@ -9,7 +9,7 @@ import type { Json } from '#server/rpc/inputs.ts'
 import type { Approval, DecideApproval, ListApprovals, RequestApproval } from './schema.ts'
 import { APPROVAL_TRANSITIONS, PRIORITIES } from './state.ts'
 
-export const COLUMNS = [
+const COLUMNS = [
   'userId',
   'id',
   'organizationId',

@@ -59,7 +59,7 @@ export async function authorize(
   return { url: url.href }
 }
 
-export function callbackUrl({ appUrl }: Pick<Services, 'appUrl'>, provider: ProviderName): string {
+function callbackUrl({ appUrl }: Pick<Services, 'appUrl'>, provider: ProviderName): string {
   return `${appUrl}/oauth/${provider}/callback`
 }
 
@@ -82,7 +82,7 @@ function returnAddress({ appUrl, allowedOrigins }: Services, returnTo: string): 
 }
 
 /** Why a flow ended without a connection. Stable words: the page at `returnTo` may read them. */
-export type FlowError =
+type FlowError =
   | 'expired_state'
   | 'wrong_provider'
   | 'access_denied'

@@ -35,7 +35,7 @@ export interface CallbackInput {
   readonly query: URLSearchParams
 }
 
-export interface AuthorizeInput {
+interface AuthorizeInput {
   readonly state: string
   readonly codeVerifier: string | null
   readonly redirectUri: string

@@ -9,7 +9,7 @@ import type { AppOf } from './registry.ts'
 import type { ProviderName } from './schema.ts'
 
 /** The credentials of a call to the provider. */
-export interface Access {
+interface Access {
   readonly accessToken: string
   readonly externalId: string
 }

@@ -7,7 +7,7 @@ const MAX_ERROR = 10_000
 const tokens = z.int().min(0)
 
 /** What a run consumed, as far as its provider tells. */
-export const usage = z.strictObject({
+const usage = z.strictObject({
   inputTokens: tokens.optional(),
   outputTokens: tokens.optional(),
   /** Of the input, what came from the provider's cache. */
@@ -104,7 +104,6 @@ export const listToolCalls = z.strictObject({ runId: id, ...page(id) })
 
 export type Run = z.output<typeof run>
 export type ToolCall = z.output<typeof toolCall>
-export type RunUsage = z.output<typeof usage>
 export type StartRun = z.output<typeof startRun>
 export type FinishRun = z.output<typeof finishRun>
 export type ListRuns = z.output<typeof listRuns>

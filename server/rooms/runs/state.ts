@@ -10,7 +10,7 @@ export type RunStatus = (typeof RUN_STATUSES)[number]
 /** A run that has not ended: it may call tools. */
 export const LIVE_RUN_STATUSES = ['queued', 'running', 'waiting'] as const satisfies readonly RunStatus[]
 
-export const TOOL_CALL_STATUSES = TOOL_CALL_STATUS
+const TOOL_CALL_STATUSES = TOOL_CALL_STATUS
 export type ToolCallStatus = (typeof TOOL_CALL_STATUSES)[number]
 
 /** What ends a run, by the status it ends in. */

@@ -14,7 +14,7 @@ export interface LeasePrompt {
 }
 
 /** What hangs on the leased task: written under the lease. */
-export interface LeasedWork {
+interface LeasedWork {
   readonly messageId: string
   readonly runId: string
   readonly callId: string

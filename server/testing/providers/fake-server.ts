@@ -18,10 +18,10 @@ export interface ProviderAnswer {
 }
 
 /** What a provider in trouble answers instead of what it was asked for. */
-export type Garbage = 'html' | 'cut' | 'empty' | 'null' | 'broken'
+type Garbage = 'html' | 'cut' | 'empty' | 'null' | 'broken'
 
 /** A page of a provider is asked for `hold`, and whoever asks waits until it is let go. */
-export interface Held {
+interface Held {
   /** Resolves once so many requests wait. */
   waiting(count: number): Promise<void>
   release(): void

@@ -24,7 +24,7 @@ import {
 } from './github-answers.ts'
 import { createGrants, type Grants } from './grants.ts'
 
-export type { FakeInstallation, FakeRepository }
+export type { FakeInstallation }
 
 export interface FakeGithubOptions {
   /** The registered callback URLs; an installation returns to the first. */

@@ -24,7 +24,7 @@ export interface GrantsOptions {
   readonly mayOmitRedirect?: boolean
 }
 
-export type RedeemFailure = 'unknown_code' | 'wrong_redirect' | 'wrong_verifier'
+type RedeemFailure = 'unknown_code' | 'wrong_redirect' | 'wrong_verifier'
 
 /** The grants of one provider: codes serve once, a refresh token dies when used, and PKCE is checked. */
 export interface Grants<Subject> {

@@ -12,13 +12,13 @@ import {
 import { createGrants, type Grant, type Grants } from './grants.ts'
 import { resolveGraphql } from './graphql.ts'
 
-export interface FakeLinearTeam {
+interface FakeLinearTeam {
   readonly id: string
   readonly key: string
   readonly name: string
 }
 
-export interface FakeOrganization {
+interface FakeOrganization {
   readonly id: string
   readonly name: string
   readonly urlKey: string

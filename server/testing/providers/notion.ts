@@ -11,13 +11,13 @@ import {
 } from './fake-server.ts'
 import { createGrants, type Grant, type Grants } from './grants.ts'
 
-export interface FakeDatabase {
+interface FakeDatabase {
   readonly id: string
   readonly dataSourceId: string
   readonly title: string
 }
 
-export interface FakeWorkspace {
+interface FakeWorkspace {
   readonly id: string
   readonly name: string
   readonly botId: string

@@ -11,7 +11,7 @@ import {
 } from './fake-server.ts'
 import { createGrants, type Grant, type Grants } from './grants.ts'
 
-export interface FakeChannel {
+interface FakeChannel {
   readonly id: string
   readonly name: string
   readonly is_private: boolean

@@ -8,7 +8,7 @@ import type { Grants } from './grants.ts'
 export type SentHeaders = Record<string, string | string[]>
 
 /** How a provider sends webhooks, made from what it documents and from no code of its or ours. */
-export interface WebhookSender {
+interface WebhookSender {
   readonly secret: string
   /** The server's variable for that secret. */
   readonly variable: string

@@ -5,7 +5,6 @@ import type { LocalTarget } from './child-transport.ts'
 import type { RemoteTarget } from './remote-transport.ts'
 import { takeTurn } from './turns.ts'
 
-export type { McpTool }
 export type McpTarget = LocalTarget | RemoteTarget
 
 export type McpCheckResult =

@@ -22,8 +22,6 @@ interface Waiting {
 
 const RETRY_MS = 5_000
 
-export type FairQueue = ReturnType<typeof createFairQueue>
-
 /**
  * Runs jobs in turn, user by user: a user with many jobs delays only their own. When the queue is full, it
  * rejects the newest job of the user with the most waiting jobs, to make room for a user with fewer.
