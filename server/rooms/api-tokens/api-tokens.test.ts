@@ -21,7 +21,7 @@ afterAll(() => house.close())
 
 const UNKNOWN = '0198a000-0000-7000-8000-000000000000'
 
-/** Calls as whoever presents `token`. */
+/** Calls the procedures with this token. */
 const callerWith = (token: string) => anonymous(house, { authorization: `Bearer ${token}` })
 
 const UNAUTHENTICATED = { code: 'UNAUTHORIZED', reason: 'unauthenticated' }
@@ -32,7 +32,7 @@ async function storedToken(id: string): Promise<Record<string, unknown> | undefi
 }
 
 describe('apiTokens.create', () => {
-  it('makes a token that works at once, within its scopes', async () => {
+  it('creates a token that works at once, within its scopes', async () => {
     const ada = await createActor(house)
     const expiresAt = new Date(Date.now() + 60_000)
     const created = await ada.caller().apiTokens.create({ name: 'ci', scopes: ['tasks:read'], expiresAt })
@@ -56,13 +56,13 @@ describe('apiTokens.create', () => {
     })
   })
 
-  it('lets a write scope read as well', async () => {
+  it('lets a write scope also read', async () => {
     const ada = await createActor(house)
     const { token } = await ada.caller().apiTokens.create({ name: 'ci', scopes: ['tasks:write'] })
     await expect(callerWith(token).tasks.list({})).resolves.toMatchObject({ items: [] })
   })
 
-  it('keeps neither the token nor the hash that travels', async () => {
+  it('stores neither the token nor the hash that statements send', async () => {
     const ada = await createActor(house)
     const { id, token } = await ada.caller().apiTokens.create({ name: 'ci', scopes: ['tasks:read'] })
     const row = JSON.stringify(await storedToken(id))
@@ -77,7 +77,7 @@ describe('apiTokens.create', () => {
     ['an unknown scope', { name: 'ci', scopes: ['tasks:*'] }],
     ['a scope twice', { name: 'ci', scopes: ['tasks:read', 'tasks:read'] }],
     ['an expiry in the past', { name: 'ci', scopes: ['tasks:read'], expiresAt: new Date(Date.now() - 1) }],
-    ['an expiry that is no date', { name: 'ci', scopes: ['tasks:read'], expiresAt: new Date(Number.NaN) }],
+    ['an expiry that is not a date', { name: 'ci', scopes: ['tasks:read'], expiresAt: new Date(Number.NaN) }],
     ['a blank name', { name: '  ', scopes: ['tasks:read'] }],
     ['a name that is too long', { name: 'x'.repeat(101), scopes: ['tasks:read'] }],
     ['a name with NUL', { name: 'a\0b', scopes: ['tasks:read'] }],
@@ -91,7 +91,7 @@ describe('apiTokens.create', () => {
     expect(await ada.caller().apiTokens.list()).toEqual([])
   })
 
-  it('binds a token to an organization of the caller, the only one in which it acts', async () => {
+  it('binds a token to an organization of the caller, the only one in which it can act', async () => {
     const [ada, bob] = [await createActor(house), await createActor(house, { name: 'Bob' })]
     const theirs = await createOrganization(ada, [bob])
     const another = await createOrganization(bob)
@@ -109,7 +109,7 @@ describe('apiTokens.create', () => {
     })
   })
 
-  it("answers for someone else's organization as for one that does not exist, and for a deleted one", async () => {
+  it('answers for a foreign or removed organization as for a missing one', async () => {
     const [ada, eve] = [await createActor(house), await createActor(house, { name: 'Eve' })]
     const hers = await createOrganization(ada)
     const bind = (actor: Actor, organizationId: string) =>
@@ -122,7 +122,7 @@ describe('apiTokens.create', () => {
     expect(await bind(ada, hers.id)).toEqual(missing)
   })
 
-  it('is for sessions: a token with every scope cannot beget, list, rotate or revoke one', async () => {
+  it('requires a session: no token can create, list, rotate or revoke tokens', async () => {
     const ada = await createActor(house)
     const { id, caller } = await createApiToken(ada, { scopes: ['tasks:write', 'keys:reveal'] })
     const { apiTokens } = caller()
@@ -139,7 +139,7 @@ describe('apiTokens.create', () => {
 })
 
 describe('apiTokens.list', () => {
-  it("shows the caller's tokens, newest first, and never a hash", async () => {
+  it("lists the caller's tokens, newest first, and never a hash", async () => {
     const [ada, eve] = [await createActor(house), await createActor(house, { name: 'Eve' })]
     const first = await ada.caller().apiTokens.create({ name: 'first', scopes: ['tasks:read'] })
     const second = await ada.caller().apiTokens.create({ name: 'second', scopes: ['tasks:write'] })
@@ -163,13 +163,13 @@ describe('apiTokens.list', () => {
     expect(await eve.caller().apiTokens.list()).toEqual([])
   })
 
-  it('needs a credential', async () => {
+  it('requires a credential', async () => {
     expect(await refusalOf(anonymous(house).apiTokens.list())).toMatchObject(UNAUTHENTICATED)
   })
 })
 
 describe('apiTokens.revoke', () => {
-  it('makes the next statement refuse the token', async () => {
+  it('makes the token’s next statement fail', async () => {
     const ada = await createActor(house)
     const { id, caller } = await createApiToken(ada, { scopes: ['tasks:read'] })
     const program = caller()
@@ -180,14 +180,14 @@ describe('apiTokens.revoke', () => {
     expect(await refusalOf(program.tasks.list({}))).toMatchObject(UNAUTHENTICATED)
   })
 
-  it('leaves a revoked token as it is', async () => {
+  it('does not change a revoked token', async () => {
     const ada = await createActor(house)
     const { id } = await createApiToken(ada, { scopes: ['tasks:read'] })
     const once = await ada.caller().apiTokens.revoke({ id })
     expect(await ada.caller().apiTokens.revoke({ id })).toEqual(once)
   })
 
-  it("answers for someone else's token as for one that does not exist, and leaves it working", async () => {
+  it("answers for another user's token as for a missing one, and keeps it valid", async () => {
     const [ada, eve] = [await createActor(house), await createActor(house, { name: 'Eve' })]
     const { id, caller } = await createApiToken(ada, { scopes: ['tasks:read'] })
     const missing = await refusalOf(eve.caller().apiTokens.revoke({ id: UNKNOWN }))
@@ -198,7 +198,7 @@ describe('apiTokens.revoke', () => {
 })
 
 describe('an API token', () => {
-  it('is refused once it has expired', async () => {
+  it('is rejected after its expiry', async () => {
     const ada = await createActor(house)
     const { caller } = await createApiToken(ada, {
       scopes: ['tasks:read'],
@@ -207,7 +207,7 @@ describe('an API token', () => {
     expect(await refusalOf(caller().tasks.list({}))).toMatchObject(UNAUTHENTICATED)
   })
 
-  it('ends with the membership that it is bound to', async () => {
+  it('is revoked with the membership that it depends on', async () => {
     const [ada, bob] = [await createActor(house), await createActor(house, { name: 'Bob' })]
     const { id: organizationId } = await createOrganization(ada, [bob])
     const { id, caller } = await createApiToken(bob, { scopes: ['tasks:read'], organizationId })
@@ -221,7 +221,7 @@ describe('an API token', () => {
     expect(await storedToken(id)).toBeUndefined()
   })
 
-  it('is refused while its organization is deleted', async () => {
+  it('is rejected while its organization is removed', async () => {
     const ada = await createActor(house)
     const { id: organizationId } = await createOrganization(ada)
     const { caller } = await createApiToken(ada, { scopes: ['tasks:read'], organizationId })
@@ -234,7 +234,7 @@ describe('an API token', () => {
     })
   })
 
-  it('ends with its user', async () => {
+  it('is revoked with its user', async () => {
     const ada = await createActor(house)
     const { caller } = await createApiToken(ada, { scopes: ['tasks:read'] })
     await house.owner.query('delete from auth.users where id = $1', [ada.userId])

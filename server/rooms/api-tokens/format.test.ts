@@ -4,11 +4,11 @@ import { describe, expect, it } from 'vitest'
 import { createApiToken, isApiToken, shownPrefix, storedApiToken } from './format.ts'
 
 describe('API token format', () => {
-  it('takes every token that it makes', () => {
+  it('accepts every token that it creates', () => {
     for (let i = 0; i < 1_000; i++) expect(createApiToken()).toSatisfy(isApiToken)
   })
 
-  it('refuses a token that is one character off, wherever it is', () => {
+  it('rejects a token with any one character changed', () => {
     const token = createApiToken()
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
     for (let i = 0; i < token.length; i++) {
@@ -19,7 +19,7 @@ describe('API token format', () => {
     }
   })
 
-  it('refuses a token that was cut, lengthened or padded', () => {
+  it('rejects a token that was cut, lengthened or padded', () => {
     const token = createApiToken()
     const others = [
       token.slice(0, -1),
@@ -32,11 +32,11 @@ describe('API token format', () => {
     for (const text of others) expect(isApiToken(text)).toBe(false)
   })
 
-  it('refuses arbitrary text', () => {
+  it('rejects arbitrary text', () => {
     fc.assert(fc.property(fc.string(), text => !isApiToken(text) && !isApiToken(`rht_${text}`)))
   })
 
-  it('stores a hash of the hash that travels, and shows six characters of the secret', () => {
+  it('stores a hash of the hash that statements send, and shows six characters of the secret', () => {
     const token = createApiToken()
     const travelling = createHash('sha256').update(token).digest()
     expect(storedApiToken(token)).toEqual(createHash('sha256').update(travelling).digest())

@@ -1,6 +1,6 @@
 import { createSecret, genuinePrefix, storedSecret } from '#server/crypto/bearer-secrets.ts'
 
-/** How much of a token is shown in lists. */
+/** How many characters of a token lists show. */
 const SHOWN_CHARS = 10
 
 export function createApiToken(): string {
@@ -11,7 +11,6 @@ export function isApiToken(text: string): boolean {
   return genuinePrefix(text) === 'rht_'
 }
 
-/** The part of a token that may be shown. */
 export function shownPrefix(token: string): string {
   return token.slice(0, SHOWN_CHARS)
 }

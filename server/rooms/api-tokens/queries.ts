@@ -15,7 +15,7 @@ import {
 const COLUMNS = namesIn(apiToken)
 const NEW_COLUMNS = namesIn(newTokenRow)
 
-/** Makes a token. Throws `not_found` for an organization that is not the caller's. */
+/** Creates a token. Throws `not_found` for an organization that the caller does not belong to. */
 export async function createToken(db: Database, input: CreateToken): Promise<NewApiToken> {
   const token = createApiToken()
   const values = {
@@ -34,7 +34,8 @@ export async function createToken(db: Database, input: CreateToken): Promise<New
       .executeTakeFirstOrThrow()
     return { ...row, token }
   }
-  // From the organizations that the caller sees, which leaves out deleted ones; the foreign key alone would take those.
+  // Selects from the organizations that the caller sees, because the foreign key would also accept removed
+  // ones.
   const row = await db
     .insertInto('app.apiTokens')
     .columns(['organizationId', 'name', 'prefix', 'tokenHash', 'scopes', 'expiresAt'])
@@ -57,7 +58,10 @@ export async function createToken(db: Database, input: CreateToken): Promise<New
   return { ...row, token }
 }
 
-/** All tokens that the caller ever made, newest first; but for those bound to an organization that is removed. */
+/**
+ * Lists the caller's tokens, newest first, including revoked and expired ones, but without those of removed
+ * organizations.
+ */
 export function listTokens(db: Database): Promise<ApiToken[]> {
   return db
     .selectFrom('app.apiTokens')
@@ -67,7 +71,7 @@ export function listTokens(db: Database): Promise<ApiToken[]> {
     .execute()
 }
 
-/** Ends a token. One that has ended already stays as it is. */
+/** Revokes a token; does nothing if it is already revoked. */
 export async function revokeToken(db: Database, id: string): Promise<ApiToken> {
   const row = await db
     .updateTable('app.apiTokens')
@@ -80,9 +84,9 @@ export async function revokeToken(db: Database, id: string): Promise<ApiToken> {
 }
 
 /**
- * Makes a token with the name, scopes, organization and expiry of an old one, which ends once the grace is over. Locks the
- * old one's row, so that of several rotations at once the first wins. Throws `illegal_transition` for a token that is revoked,
- * expired or rotated.
+ * Creates a token with the name, scopes, organization and expiry of an old one, which expires after the grace
+ * period. Locks the old token's row, so that one of several concurrent rotations wins. Throws
+ * `illegal_transition` for a token that is revoked, expired or rotated.
  */
 export async function rotateToken(db: Database, { id, graceSeconds }: RotateToken): Promise<NewApiToken> {
   const token = createApiToken()
@@ -136,7 +140,6 @@ export async function rotateToken(db: Database, { id, graceSeconds }: RotateToke
   return { ...(created as Omit<NewApiToken, 'token'>), token }
 }
 
-/** Where a token is in its life. */
 const STATE = sql<'live' | 'revoked' | 'rotated' | 'expired'>`
   case
     when revoked_at is not null then 'revoked'

@@ -20,11 +20,11 @@ afterAll(() => house.close())
 const UNKNOWN = '0198a000-0000-7000-8000-000000000000'
 const UNAUTHENTICATED = { code: 'UNAUTHORIZED', reason: 'unauthenticated' }
 
-/** Calls as whoever presents `token`. */
+/** Calls the procedures with this token. */
 const callerWith = (token: string) => anonymous(house, { authorization: `Bearer ${token}` })
 
 describe('apiTokens.rotate', () => {
-  it('gives a new token with the old name, scopes, organization and expiry, and ends the old one', async () => {
+  it('creates a token with the old one’s name, scopes, organization and expiry, and ends that', async () => {
     const ada = await createActor(house)
     const { id: organizationId } = await createOrganization(ada)
     const expiresAt = new Date(Date.now() + 60_000)
@@ -48,7 +48,7 @@ describe('apiTokens.rotate', () => {
     expect(oldest).toMatchObject({ id: old.id, replacedBy: rotated.id, graceUntil: expect.any(Date) })
   })
 
-  it('keeps the old token working through the grace, and not past it', async () => {
+  it('keeps the old token valid during the grace period, and not after it', async () => {
     const ada = await createActor(house)
     const old = await ada.caller().apiTokens.create({ name: 'ci', scopes: ['tasks:read'] })
     await ada.caller().apiTokens.rotate({ id: old.id, graceSeconds: 3_600 })
@@ -60,7 +60,7 @@ describe('apiTokens.rotate', () => {
     expect(await refusalOf(callerWith(old.token).tasks.list({}))).toMatchObject(UNAUTHENTICATED)
   })
 
-  it('lets a rotated token be revoked within its grace', async () => {
+  it('allows revoking a rotated token during its grace period', async () => {
     const ada = await createActor(house)
     const old = await ada.caller().apiTokens.create({ name: 'ci', scopes: ['tasks:read'] })
     const rotated = await ada.caller().apiTokens.rotate({ id: old.id, graceSeconds: 3_600 })
@@ -69,7 +69,7 @@ describe('apiTokens.rotate', () => {
     await expect(callerWith(rotated.token).tasks.list({})).resolves.toMatchObject({ items: [] })
   })
 
-  it.each(['revoked', 'rotated', 'expired'] as const)('refuses a token that is %s', async state => {
+  it.each(['revoked', 'rotated', 'expired'] as const)('rejects a token that is %s', async state => {
     const ada = await createActor(house)
     const { id } = await ada.caller().apiTokens.create({ name: 'ci', scopes: ['tasks:read'] })
     if (state === 'revoked') await ada.caller().apiTokens.revoke({ id })
@@ -89,7 +89,7 @@ describe('apiTokens.rotate', () => {
     expect(await ada.caller().apiTokens.list()).toEqual(before)
   })
 
-  it('lets one of twenty rotations at once win', async () => {
+  it('succeeds for one of twenty concurrent rotations', async () => {
     const ada = await createActor(house)
     const old = await ada.caller().apiTokens.create({ name: 'ci', scopes: ['tasks:read'] })
     const outcomes = await Promise.allSettled(
@@ -110,7 +110,7 @@ describe('apiTokens.rotate', () => {
     expect(listed[1]?.replacedBy).toBe(winners[0]?.value.id)
   })
 
-  it('never rotates a token that is being revoked: whichever comes first, the other finds it so', async () => {
+  it('serializes with a revocation: the second of the two sees the first', async () => {
     const ada = await createActor(house)
     for (let round = 0; round < 10; round++) {
       const { id } = await ada.caller().apiTokens.create({ name: 'ci', scopes: ['tasks:read'] })
@@ -125,7 +125,7 @@ describe('apiTokens.rotate', () => {
     }
   })
 
-  it("answers for someone else's token as for one that does not exist", async () => {
+  it("answers for another user's token as for a missing one", async () => {
     const [ada, eve] = [await createActor(house), await createActor(house, { name: 'Eve' })]
     const { id } = await createApiToken(ada, { scopes: ['tasks:read'] })
     const missing = await refusalOf(eve.caller().apiTokens.rotate({ id: UNKNOWN }))
@@ -134,7 +134,7 @@ describe('apiTokens.rotate', () => {
     expect(await eve.caller().apiTokens.list()).toEqual([])
   })
 
-  it.each([-1, 0.5, 7 * 24 * 3_600 + 1])('refuses a grace of %d seconds', async graceSeconds => {
+  it.each([-1, 0.5, 7 * 24 * 3_600 + 1])('rejects a grace period of %d seconds', async graceSeconds => {
     const ada = await createActor(house)
     const { id } = await createApiToken(ada, { scopes: ['tasks:read'] })
     expect(await refusalOf(ada.caller().apiTokens.rotate({ id, graceSeconds }))).toMatchObject({

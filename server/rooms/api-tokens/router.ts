@@ -1,5 +1,6 @@
-// API tokens: credentials that a user makes for programs, with scopes, perhaps an expiry and one organization. Only a session
-// may make, list, rotate or revoke them, so that no token can beget another. A token is shown once, by the call that makes it.
+// API tokens: credentials for programs, with scopes and perhaps an expiry and one organization. Only a
+// session may create, list, rotate or revoke tokens, so a token can never create another one. A token is
+// shown once, by the call that creates it.
 import { procedure, router } from '#server/rpc/trpc.ts'
 import { createToken, listTokens, revokeToken, rotateToken } from './queries.ts'
 import * as schema from './schema.ts'

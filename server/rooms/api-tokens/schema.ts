@@ -6,19 +6,19 @@ import { SCOPES } from '#server/rpc/scopes.ts'
 const MAX_GRACE_SECONDS = 7 * 24 * 60 * 60
 const LAST_DAY = new Date('9999-12-31T00:00:00Z')
 
-/** What a caller sees of a token; its hash is readable by nobody. */
+/** A token as its owner sees it. No login can read its hash. */
 export const apiToken = selectApiToken.pick({
   id: true,
   name: true,
-  /** The token's first characters, by which its owner recognises it. */
+  /** The token's first characters, so that its owner recognises it. */
   prefix: true,
   scopes: true,
-  /** The only organization that the token may act in; null for any of its owner's. */
+  /** The only organization in which the token may act; null for all of its owner's. */
   organizationId: true,
   expiresAt: true,
   lastUsedAt: true,
   revokedAt: true,
-  /** The token that this one was rotated into. */
+  /** The token that replaced this one. */
   replacedBy: true,
   /** When a rotated token stops working. */
   graceUntil: true,
@@ -36,7 +36,7 @@ export const newTokenRow = apiToken.pick({
   createdAt: true,
 })
 export const newToken = newTokenRow.extend({
-  /** The secret itself, which is not kept and cannot be shown again. */
+  /** The secret itself, which is not stored and cannot be shown again. */
   token: z.string(),
 })
 
@@ -59,7 +59,7 @@ export const createToken = z.strictObject({
 
 export const rotateToken = z.strictObject({
   id,
-  /** How long the old token goes on working. */
+  /** How long the old token keeps working. */
   graceSeconds: z.int().min(0).max(MAX_GRACE_SECONDS).default(0),
 })
 

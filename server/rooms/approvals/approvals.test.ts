@@ -40,18 +40,18 @@ describe('an approval', () => {
     expect(await ada.caller().approvals.get({ id: approval.id })).toEqual(approval)
   })
 
-  it('of a tool call shows what the call would do, and is bound to that', async () => {
+  it('of a tool call shows the call’s tool and arguments, and is bound to them', async () => {
     const call = await createWaitingCall(ada)
     const approval = await ada.caller().approvals.request({ ...asked, toolCallId: call.id })
     expect(approval).toMatchObject({
       toolCall: { id: call.id, tool: 'run_command', arguments: { command: ['rm', '-r', 'dist'] } },
       payloadHash: hash('sha256', '{"command":["rm","-r","dist"]}'),
     })
-    // Asked for again, it is the one that is there.
+    // A second request returns the same approval.
     expect(await ada.caller().approvals.request({ ...asked, toolCallId: call.id })).toEqual(approval)
   })
 
-  it.each(['approve', 'reject'] as const)('moves its tool call on: %s', async decision => {
+  it.each(['approve', 'reject'] as const)('changes the status of its tool call: %s', async decision => {
     const call = await createWaitingCall(ada)
     const { approvals, runs } = ada.caller()
     const { id } = await approvals.request({ ...asked, toolCallId: call.id })
@@ -75,7 +75,7 @@ describe('an approval', () => {
     expect(await reasonOf(approvals.decide({ id, decision: 'approve' }))).toBe('already_decided')
   })
 
-  it('is decided once by a hundred who decide at once, and its call moves once', async () => {
+  it('is decided once by a hundred concurrent decisions, and its call changes once', async () => {
     const { organizationId, owner, admin, member } = team
     const call = await createWaitingCall(member)
     const { id } = await member.caller().approvals.request({ ...asked, toolCallId: call.id, organizationId })
@@ -103,7 +103,7 @@ describe('an approval', () => {
     expect(after.rows[0].event_seq).toBe(before.rows[0].event_seq + 1)
   })
 
-  it('is void once its call’s arguments, or its payload, are not what was asked for', async () => {
+  it('is cancelled if its call’s arguments, or its payload, have changed', async () => {
     const { approvals } = ada.caller()
     for (const [change, values] of [
       [`update app.tool_calls set arguments = '{"command": ["rm", "-r", "/"]}' where id = $1`, 'call'],
@@ -115,7 +115,7 @@ describe('an approval', () => {
       await house.owner.query(change, [values === 'call' ? call.id : id])
       expect(await reasonOf(approvals.decide({ id, decision: 'approve' }))).toBe('payload_changed')
       expect(await approvals.get({ id })).toMatchObject({ status: 'cancelled', decidedBy: null })
-      // It runs under no approval of something else, and another one can be asked for.
+      // The changed call does not run under the old approval, and a new one can be requested.
       expect(await statusOfCall(house, call.id)).toMatchObject({ status: 'awaiting_approval' })
       expect((await approvals.request({ ...asked, toolCallId: call.id })).id).not.toBe(id)
     }
@@ -124,7 +124,7 @@ describe('an approval', () => {
     expect(await reasonOf(approvals.decide({ id, decision: 'approve' }))).toBe('payload_changed')
   })
 
-  it('that has expired is a denial, whether it is swept or decided late', async () => {
+  it('that has expired counts as rejected, whether it is swept or decided late', async () => {
     const { approvals } = ada.caller()
     for (const end of ['swept', 'decided']) {
       const call = await createWaitingCall(ada)
@@ -146,7 +146,7 @@ describe('an approval', () => {
     expect(await approvals.get({ id })).toMatchObject({ status: 'pending' })
   })
 
-  it('is cancelled by its requester, and its call waits for another', async () => {
+  it('can be cancelled by its requester, and its call then waits for another', async () => {
     const { approvals } = ada.caller()
     const call = await createWaitingCall(ada)
     const { id } = await approvals.request({ ...asked, toolCallId: call.id })
@@ -160,7 +160,7 @@ describe('an approval', () => {
     expect(await statusOfCall(house, call.id)).toMatchObject({ status: 'running' })
   })
 
-  it('is not requested for a call that awaits none, or that is somebody else’s', async () => {
+  it('cannot be requested for a call that awaits none, or for another user’s call', async () => {
     const { approvals, runs } = ada.caller()
     const { id: runId } = await runs.start({ agent: 'claude' })
     const running = await runs.toolCalls.start({ runId, callId: 'c', tool: 'read_file', arguments: {} })
@@ -176,18 +176,18 @@ describe('an approval', () => {
   it.each([
     ['no kind', { kind: ' ' }],
     ['no title', { title: '' }],
-    ['a payload that is none', { payload: undefined }],
+    ['a missing payload', { payload: undefined }],
     ['a payload with NUL', { payload: { a: '\0' } }],
-    ['a priority that is none', { priority: 'asap' }],
-    ['a time that is over', { expiresAt: new Date(0) }],
+    ['an unknown priority', { priority: 'asap' }],
+    ['an expiry in the past', { expiresAt: new Date(0) }],
     ['a status', { status: 'approved' }],
     ['a hash', { payloadHash: '00' }],
-  ])('is not requested with %s', async (_, input) => {
+  ])('cannot be requested with %s', async (_, input) => {
     const reason = await reasonOf(ada.caller().approvals.request({ ...asked, ...input } as RequestApproval))
     expect(['BAD_REQUEST', 'invalid_input']).toContain(reason)
   })
 
-  it('is hidden with its task, and comes back with it', async () => {
+  it('is hidden and restored with its task', async () => {
     const { approvals, tasks } = ada.caller()
     const { id: taskId } = await tasks.create({ prompt: 'x' })
     const call = await createWaitingCall(ada, taskId)
@@ -202,7 +202,7 @@ describe('an approval', () => {
 })
 
 describe('the list', () => {
-  it('is by priority and then newest first, by page and by status', async () => {
+  it('is sorted by priority and then newest first, paged, and filtered by status', async () => {
     const actor = await createActor(house)
     const { approvals } = actor.caller()
     const ids: Record<string, string> = {}

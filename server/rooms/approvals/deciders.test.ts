@@ -26,7 +26,7 @@ beforeAll(async () => {
 afterAll(() => house.close())
 
 describe('without an organization', () => {
-  it('the requester decides, with a session and nothing else', async () => {
+  it('the requester decides, only with a session', async () => {
     const token = await createApiToken(ada, { scopes: ['approvals:write'] })
     const { id } = await token.caller().approvals.request(asked)
     expect(await token.caller().approvals.get({ id })).toMatchObject({ requestedBy: { credential: 'token' } })
@@ -36,7 +36,7 @@ describe('without an organization', () => {
     })
   })
 
-  it('a stranger sees and decides nothing, as if it were not there', async () => {
+  it('a stranger can neither see nor decide, and gets not_found', async () => {
     const { id } = await ada.caller().approvals.request(asked)
     const { approvals } = bob.caller()
     const missing = await refusalOf(approvals.get({ id: randomUUID() }))
@@ -49,7 +49,7 @@ describe('without an organization', () => {
 })
 
 describe('in an organization', () => {
-  it('members see, and owners and admins decide, with a session or a token', async () => {
+  it('members see requests, and owners and admins decide, with a session or a token', async () => {
     const { organizationId, owner, admin, member } = team
     const ask = async () => (await member.caller().approvals.request({ ...asked, organizationId })).id
     const colleague = await createActor(house)
@@ -80,7 +80,7 @@ describe('in an organization', () => {
     )
   })
 
-  it('nobody decides their own request, unless it allows that, and then signed in', async () => {
+  it('nobody decides their own request, unless the organization allows it, with a session', async () => {
     const { organizationId, owner, admin } = await createTeam(house)
     const { id } = await admin.caller().approvals.request({ ...asked, organizationId })
     expect(await reasonOf(admin.caller().approvals.decide({ id, decision: 'approve' }))).toBe('role_too_low')
@@ -92,7 +92,7 @@ describe('in an organization', () => {
     })
   })
 
-  it('is the one that is named, else the task’s, else the one in which the call acts', async () => {
+  it('the organization is the given one, else the task’s, else the one in which the call acts', async () => {
     const { organizationId, member } = team
     const acting = member.caller({ 'x-organization-id': organizationId })
     expect(await acting.approvals.request(asked)).toMatchObject({ organizationId })
@@ -100,7 +100,7 @@ describe('in an organization', () => {
     const { id: taskId } = await member.caller().tasks.create({ prompt: 'x', organizationId })
     const call = await createWaitingCall(member, taskId)
     const { id: other } = await createOrganization(member)
-    // The one who asks does not choose who decides about an organization's task.
+    // A requester cannot choose another organization to decide about a shared task.
     const elsewhere = { ...asked, toolCallId: call.id, organizationId: other }
     expect(await reasonOf(member.caller().approvals.request(elsewhere))).toBe('invalid_input')
     const approval = await member.caller({ 'x-organization-id': other }).approvals.request({
@@ -111,7 +111,7 @@ describe('in an organization', () => {
     expect(await reasonOf(bob.caller().approvals.request({ ...asked, organizationId }))).toBe('not_found')
   })
 
-  it('whoever is removed or lowered decides nothing any more, and requests stay the organization’s', async () => {
+  it('removed or demoted admins cannot decide, and their requests stay in the organization', async () => {
     const { organizationId, owner, admin, member } = await createTeam(house)
     const { id } = await admin.caller().approvals.request({ ...asked, organizationId })
     const { id: others } = await member.caller().approvals.request({ ...asked, organizationId })
@@ -128,7 +128,7 @@ describe('in an organization', () => {
     })
   })
 
-  it('that is removed takes them along, and restored brings them back', async () => {
+  it('removing the organization hides its approvals, and restoring it restores them', async () => {
     const { organizationId, owner, member } = await createTeam(house)
     const { id } = await member.caller().approvals.request({ ...asked, organizationId })
     await owner.caller().organizations.remove({ organizationId })

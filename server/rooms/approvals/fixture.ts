@@ -1,7 +1,6 @@
-// Runs with calls that await approval, for the tests of this room.
+// Runs with tool calls that await approval.
 import { type Actor, createActor, createOrganization, type House } from '#server/testing/actors.ts'
 
-/** What is asked in the tests. */
 export const asked = { kind: 'deploy', title: 'Deploy to production?', payload: { b: 1, a: [true] } }
 
 export interface Team {
@@ -21,7 +20,7 @@ export async function createTeam(house: House): Promise<Team> {
 
 let lastCall = 0
 
-/** A call of the actor's that awaits approval, perhaps of a task. */
+/** Creates a tool call that awaits approval, perhaps of a task. */
 export async function createWaitingCall(
   actor: Pick<Actor, 'caller'>,
   taskId?: string,
@@ -47,7 +46,7 @@ export async function statusOfCall(house: House, id: string): Promise<Record<str
   return rows[0]
 }
 
-/** Puts an approval's end into the past. */
+/** Sets an approval's expiry to the past. */
 export async function lapse(house: House, id: string): Promise<void> {
   await house.owner.query(`update app.approvals set expires_at = now() - interval '1 second' where id = $1`, [
     id,

@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => house.close())
 
 describe('a lease', () => {
-  it('requests for its own task and its calls, as the owner, reads them, and decides nothing', async () => {
+  it('requests and reads approvals of its own task, as the owner, and cannot decide', async () => {
     const { owner, id: taskId, worker } = await createClaimedTask(house)
     const { id: runId } = await worker.runs.start({ agent: 'claude' })
     const call = await worker.runs.toolCalls.start({
@@ -43,7 +43,7 @@ describe('a lease', () => {
     })
   })
 
-  it('asks the organization of its task, and no other', async () => {
+  it('requests only from its task’s organization', async () => {
     const { organizationId, owner, admin } = await createTeam(house)
     const { id: taskId } = await admin.caller().tasks.create({ prompt: 'x', organizationId })
     const token = await createApiToken(admin, { scopes: ['tasks:work'] })
@@ -58,7 +58,7 @@ describe('a lease', () => {
     expect(await owner.caller().approvals.decide(decision)).toMatchObject({ status: 'approved' })
   })
 
-  it('sees nothing of its owner’s other approvals and calls', async () => {
+  it('cannot see its owner’s other approvals and calls', async () => {
     const { owner, worker } = await createClaimedTask(house)
     const { id } = await owner.caller().approvals.request(asked)
     const call = await createWaitingCall(owner)
@@ -66,7 +66,7 @@ describe('a lease', () => {
     expect(await reasonOf(worker.approvals.request({ ...asked, toolCallId: call.id }))).toBe('not_found')
   })
 
-  it('that was lost requests nothing, though the statement waited meanwhile', async () => {
+  it('that was lost cannot request an approval, even if it waited on a lock', async () => {
     const { owner, id: taskId, worker } = await createClaimedTask(house)
     const late = whileTaskChangesHands(house, taskId, () => worker.approvals.request(asked))
     expect(await reasonOf(late)).toBe('lease_lost')

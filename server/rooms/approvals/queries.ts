@@ -35,8 +35,9 @@ const COLUMNS = [
 export type ApprovalRow = Pick<Selectable<AppApprovals>, (typeof COLUMNS)[number]>
 
 /**
- * Asks for an approval. Of a tool call that has a pending one, gives that one back. Throws `illegal_transition` for a call that
- * awaits no approval, and `not_found` for an organization that the caller does not belong to.
+ * Requests an approval. For a tool call with a pending approval, returns that one. Throws
+ * `illegal_transition` for a call that does not await approval, and `not_found` for an organization that the
+ * caller does not belong to.
  */
 export async function requestApproval(db: Database, input: RequestApproval): Promise<Approval> {
   const { kind, title, payload, priority, toolCallId = null, organizationId = null, expiresAt = null } = input
@@ -52,9 +53,10 @@ export async function requestApproval(db: Database, input: RequestApproval): Pro
 }
 
 /**
- * Approves or rejects what was asked for, and moves the tool call that waits for it. Throws `role_too_low` and `missing_scope`
- * for those who may not decide it, `already_decided` for all but the first, and where it has expired, and `payload_changed` where
- * it is not what was asked for any more; `onChange` hears of changes that are kept while the decision is refused.
+ * Approves or rejects a request, and changes the status of its tool call. Throws `role_too_low` or
+ * `missing_scope` if the caller may not decide, `already_decided` if it was decided before or has expired,
+ * and `payload_changed` if the payload is not the requested one any more. Calls `onChange` for each change
+ * that is committed, even if the decision is then refused.
  */
 export async function decideApproval(
   db: Database,
@@ -80,14 +82,14 @@ export async function decideApproval(
   return approval
 }
 
-/** Takes back what the caller asked for. Its tool call goes on waiting, for another approval. */
+/** Cancels the caller's request. Its tool call keeps waiting, for another approval. */
 export async function cancelApproval(db: Database, id: string): Promise<Approval> {
   const row = await callApprovals(db, sql`app.cancel_approval(${id}::uuid)`)
   if (!row) throw notFound('approval')
   return toApproval(row)
 }
 
-/** A page of what the caller may see, the most urgent first, and of those the newest. */
+/** Returns a page of the approvals that the caller may see, by priority and then newest first. */
 export async function listApprovals(db: Database, input: ListApprovals): Promise<Page<Approval>> {
   let query = db
     .selectFrom('app.approvals')

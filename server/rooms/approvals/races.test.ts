@@ -14,7 +14,7 @@ import { whileWaiting } from '#server/testing/while-waiting.ts'
 import { asked, createTeam, createWaitingCall, lapse, statusOfCall, type Team } from './fixture.ts'
 import { expireApprovals } from './streams.ts'
 
-// What changes while a request or a decision waits for its turn.
+// Changes while a request or a decision waits on a lock.
 
 let house: House
 let ada: Actor
@@ -36,7 +36,7 @@ async function stored(id: string): Promise<{ status: string; event_seq: number }
 }
 
 describe('a decision', () => {
-  it('about something that is no tool call is made once by many who decide at once', async () => {
+  it('without a tool call is made once by many concurrent callers', async () => {
     const { organizationId, owner, admin, member } = team
     const { id } = await member.caller().approvals.request({ ...asked, organizationId })
     const before = await stored(id)
@@ -55,7 +55,7 @@ describe('a decision', () => {
     expect(await stored(id)).toEqual({ status: won[0], event_seq: before.event_seq + 1 })
   })
 
-  it('that waits finds the one that was made first', async () => {
+  it('that waits on a lock sees an earlier decision', async () => {
     const { id } = await ada.caller().approvals.request(asked)
     const first = `update app.approvals set status = 'rejected', decided_at = now() where id = $1`
     const decision = await whileWaiting(
@@ -67,7 +67,7 @@ describe('a decision', () => {
     expect(await stored(id)).toMatchObject({ status: 'rejected' })
   })
 
-  it('that waits is refused to an admin who is lowered, or removed, meanwhile', async () => {
+  it('that waits is rejected if the admin is demoted or removed in the meantime', async () => {
     const { organizationId, admin, member } = await createTeam(house)
     const { id } = await member.caller().approvals.request({ ...asked, organizationId })
     const reasonAfter = (sql: string) =>
@@ -85,7 +85,7 @@ describe('a decision', () => {
     expect(await stored(id)).toMatchObject({ status: 'pending' })
   })
 
-  it('takes the tool call’s lock before the approval’s, and finds what became of both', async () => {
+  it('locks the tool call before the approval, and sees the changes of both', async () => {
     const call = await createWaitingCall(ada)
     const { approvals } = ada.caller()
     const { id } = await approvals.request({ ...asked, toolCallId: call.id })
@@ -93,7 +93,8 @@ describe('a decision', () => {
       house,
       {
         locked: lockOf('app.tool_calls', call.id),
-        // Not even for a moment: whoever comes to the approval from the call must not meet somebody who has it already.
+        // The approval must never be locked first: a transaction that locks the call and then the approval
+        // would deadlock.
         meanwhile: [
           ['select from app.approvals where id = $1 for update nowait', [id]],
           ['update app.approvals set deletion_id = app.new_id() where id = $1', [id]],
@@ -106,7 +107,7 @@ describe('a decision', () => {
     expect(await statusOfCall(house, call.id)).toMatchObject({ status: 'awaiting_approval' })
   })
 
-  it('is void where the call’s tool is another one', async () => {
+  it('is invalid if the call’s tool has changed', async () => {
     const call = await createWaitingCall(ada)
     const { approvals } = ada.caller()
     const { id } = await approvals.request({ ...asked, toolCallId: call.id })
@@ -115,7 +116,7 @@ describe('a decision', () => {
     expect(await statusOfCall(house, call.id)).toMatchObject({ status: 'awaiting_approval' })
   })
 
-  it('is refused to an admin without the second factor that the organization requires, of their own request too', async () => {
+  it('is rejected for an admin without a required second factor, even for their own request', async () => {
     const { organizationId, admin, member } = await createTeam(house)
     const { id: own } = await admin.caller().approvals.request({ ...asked, organizationId })
     const { id: others } = await member.caller().approvals.request({ ...asked, organizationId })
@@ -130,8 +131,8 @@ describe('a decision', () => {
   })
 })
 
-describe('what expires', () => {
-  it('while its decision waits is a denial', async () => {
+describe('an expiring approval', () => {
+  it('that expires while its decision waits counts as rejected', async () => {
     const call = await createWaitingCall(ada)
     const { approvals } = ada.caller()
     const { id } = await approvals.request({
@@ -143,7 +144,7 @@ describe('what expires', () => {
       house,
       {
         locked: lockOf('app.tool_calls', call.id),
-        // After the waiting statement began, and before it goes on.
+        // After the waiting statement started, and before it continues.
         meanwhile: [['update app.approvals set expires_at = clock_timestamp() where id = $1', [id]]],
       },
       () => reasonOf(approvals.decide({ id, decision: 'approve' })),
@@ -153,7 +154,7 @@ describe('what expires', () => {
     expect(await statusOfCall(house, call.id)).toMatchObject({ status: 'denied' })
   })
 
-  it('stays as it was decided, where the decision comes first', async () => {
+  it('keeps a decision that came before its expiry', async () => {
     const call = await createWaitingCall(ada)
     const { id } = await ada.caller().approvals.request({ ...asked, toolCallId: call.id })
     await lapse(house, id)
@@ -173,7 +174,7 @@ describe('what expires', () => {
 })
 
 describe('a request', () => {
-  it('for one tool call makes one approval, however many ask at once', async () => {
+  it('for one tool call creates one approval, even from many concurrent callers', async () => {
     const call = await createWaitingCall(ada)
     const made = await Promise.all(
       Array.from({ length: 20 }, () => ada.caller().approvals.request({ ...asked, toolCallId: call.id })),
@@ -181,7 +182,7 @@ describe('a request', () => {
     expect(new Set(made.map(({ id }) => id)).size).toBe(1)
   })
 
-  it('that waits is refused once its tool call waits no more', async () => {
+  it('that waits is rejected if its tool call stopped waiting', async () => {
     const call = await createWaitingCall(ada)
     const end = `update app.tool_calls set status = 'denied', finished_at = now() where id = $1`
     const reason = await whileWaiting(
@@ -192,7 +193,7 @@ describe('a request', () => {
     expect(reason).toBe('illegal_transition')
   })
 
-  it('that waits is refused once its organization is removed, or its requester is, meanwhile', async () => {
+  it('that waits is rejected if its organization or requester was removed in the meantime', async () => {
     for (const sql of [
       'delete from auth.members where organization_id = $1 and user_id = $2',
       `update auth.organizations set deleted_at = now(), deletion_id = $2 where id = $1`,
@@ -210,7 +211,7 @@ describe('a request', () => {
     }
   })
 
-  it('that waits is refused once its task is removed meanwhile', async () => {
+  it('that waits is rejected if its task was removed in the meantime', async () => {
     const { owner, id: taskId } = await createClaimedTask(house)
     const call = await createWaitingCall(owner, taskId)
     const reason = await whileWaiting(
@@ -228,7 +229,7 @@ describe('a request', () => {
     expect(rows).toEqual([])
   })
 
-  it('is not made in an organization where its token, or its user without the second factor, may not act', async () => {
+  it('is rejected if its credential is not valid in the organization', async () => {
     const { organizationId, member, owner } = await createTeam(house)
     const { id: elsewhere } = await createOrganization(member)
     const bound = await createApiToken(member, { scopes: ['approvals:write'], organizationId: elsewhere })

@@ -7,7 +7,7 @@ import { tokenCredential } from '#server/testing/isolation/dataset.ts'
 import { refusalOf } from '#server/testing/refusal.ts'
 import { asked, createTeam, createWaitingCall } from './fixture.ts'
 
-// Approvals whose task and organization are removed, in any order.
+// Approvals whose task and organization are removed and restored, in any order.
 
 let house: House
 let server: Awaited<ReturnType<typeof serveHouse>>
@@ -42,7 +42,7 @@ async function createTaskApproval() {
   return { member, organizationId, isThere, tasks, organizations: owner.caller().organizations, taskId }
 }
 
-it('one of a removed task stays away while its organization goes and comes back', async () => {
+it('an approval of a removed task stays hidden when its organization is removed and restored', async () => {
   const { tasks, organizations, organizationId, taskId, isThere } = await createTaskApproval()
   await tasks.remove({ id: taskId })
   expect(await isThere()).toBe(false)
@@ -53,7 +53,7 @@ it('one of a removed task stays away while its organization goes and comes back'
   expect(await isThere()).toBe(true)
 })
 
-it('one of a removed organization stays away while its task goes and comes back', async () => {
+it('an approval of a removed organization stays hidden when its task is removed and restored', async () => {
   const { tasks, organizations, organizationId, taskId, isThere } = await createTaskApproval()
   await organizations.remove({ organizationId })
   await tasks.remove({ id: taskId })
@@ -63,7 +63,7 @@ it('one of a removed organization stays away while its task goes and comes back'
   expect(await isThere()).toBe(true)
 })
 
-it('one whose task was removed first and restored first comes back with its organization', async () => {
+it('an approval whose task was removed and restored first is restored with its organization', async () => {
   const { tasks, organizations, organizationId, taskId, isThere } = await createTaskApproval()
   await tasks.remove({ id: taskId })
   await organizations.remove({ organizationId })
@@ -73,7 +73,7 @@ it('one whose task was removed first and restored first comes back with its orga
   expect(await isThere()).toBe(true)
 })
 
-it('one whose task is removed after its organization comes back with both', async () => {
+it('an approval whose task was removed after its organization is restored with both', async () => {
   const { tasks, organizations, organizationId, taskId, isThere } = await createTaskApproval()
   await organizations.remove({ organizationId })
   await tasks.remove({ id: taskId })
@@ -83,7 +83,7 @@ it('one whose task is removed after its organization comes back with both', asyn
   expect(await isThere()).toBe(true)
 })
 
-it('no stream tells of one that is removed', async () => {
+it('no stream has events of a removed approval', async () => {
   const { member, tasks, organizationId, taskId } = await createTaskApproval()
   await tasks.remove({ id: taskId })
   await member.caller().approvals.request({ ...asked, title: 'the next', organizationId })
@@ -99,7 +99,7 @@ it('no stream tells of one that is removed', async () => {
   }
 })
 
-it('a stream that is open asks for approvals:read, and one of a task for tasks:read', async () => {
+it('an open stream keeps requiring approvals:read, and a task’s stream tasks:read', async () => {
   const { member, taskId } = await createTaskApproval()
   const refusalsOf = async (scope: Scope) => {
     const credential = tokenCredential(await createApiToken(member, { scopes: [scope] }))

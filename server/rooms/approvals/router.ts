@@ -1,7 +1,8 @@
-// Approvals: what an agent or a user wants to be allowed, and who said what. For sessions, for API tokens with approvals:read or
-// approvals:write, and for workers, whose lease requests and reads those of its own task. An organization's members see its
-// approvals, and its owners and admins decide them; without one, the requester decides, signed in: nothing that asks may answer.
-// A decision is made once, holds for exactly what was asked, and moves the tool call that waits for it.
+// Approvals: what an agent or a user asks permission for, and who decided. Open to sessions, to API tokens
+// with approvals:read or approvals:write, and to workers, whose lease can request and read approvals of its
+// own task. An organization's members see its approvals, and its owners and admins decide them; without one,
+// the requester decides, and only with a session: no agent can approve its own request. An approval is
+// decided once, is valid only for the requested payload, and changes the status of the waiting tool call.
 import type { Services } from '#server/app/services.ts'
 import { liveProcedure, procedure, router } from '#server/rpc/trpc.ts'
 import { cancelApproval, decideApproval, getApproval, listApprovals, requestApproval } from './queries.ts'
@@ -42,13 +43,14 @@ export const approvalsRouter = router({
     .subscription(async ({ ctx, input }) => {
       const identity = await ctx.identity()
       const organizationId = audienceOf(identity, input.of)
-      // What the session's active organization becomes later changes nothing about this stream.
+      // Resolves the organization now: a later change of the session's active organization does not affect
+      // this stream.
       const caller = { db: ctx.db, scope: { ...ctx.scope, organizationId } }
       return ctx.services.live.open(caller, approvalSource(identity, organizationId), input.lastEventId ?? 0)
     }),
 })
 
-/** Tells who follows an approval that it changed, and hands it on. */
+/** Publishes the changed approval to its subscribers, and returns it. */
 function announced({ live }: Pick<Services, 'live'>, approval: Approval): Approval {
   const { organizationId, requestedBy } = approval
   announceApproval(live, { userId: requestedBy.userId, organizationId })

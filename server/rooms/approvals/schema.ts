@@ -4,13 +4,13 @@ import { filledText, id, json, jsonValue, page, pageOf } from '#server/rpc/input
 import { APPROVAL_STATUSES, PRIORITIES } from './state.ts'
 
 const MAX_NOTE = 2_000
-/** Postgres' largest integer. */
+/** The maximum of a Postgres integer. */
 const MAX_INT = 2_147_483_647
 
 export const approval = selectApproval
   .pick({
     id: true,
-    /** Whose owners and admins decide; null where the requester does, signed in. */
+    /** The organization whose owners and admins decide; null if the requester decides, with a session. */
     organizationId: true,
     taskId: true,
     kind: true,
@@ -25,12 +25,15 @@ export const approval = selectApproval
     updatedAt: true,
   })
   .extend({
-    /** Who asks, by which kind of credential. */
+    /** The kind of credential that requested it. */
     requestedBy: z.strictObject({ userId: id, credential: selectApproval.shape.requestedBy }),
     payload: jsonValue,
-    /** The call that waits, as it was when approval was requested. */
+    /** The waiting call, as it was when the approval was requested. */
     toolCall: z.strictObject({ id, tool: z.string(), arguments: jsonValue }).nullable(),
-    /** What a decision is bound to: SHA-256 of the canonical JSON (RFC 8785) of the call's arguments, else of the payload; in hex. */
+    /**
+     * The hash that a decision is bound to: SHA-256, in hex, of the canonical JSON (RFC 8785) of the call's
+     * arguments, or of the payload if there is no call.
+     */
     payloadHash: z.string(),
     priority: z.enum(PRIORITIES),
   })
@@ -39,17 +42,20 @@ export const approvalPage = pageOf(approval)
 export const approvalId = z.strictObject({ id })
 
 export const requestApproval = z.strictObject({
-  /** What kind of thing is to be allowed, in the requester's own words: `tool_call`, `deploy`. */
+  /** The kind of the request, in the requester's own words, such as `tool_call` or `deploy`. */
   kind: filledText(100),
   title: filledText(500),
-  /** What the one who decides is shown. Of a tool call, they are shown its tool and arguments as well. */
+  /** Shown to the user who decides. For a tool call, its tool and arguments are shown as well. */
   payload: json(),
-  /** The call that waits for the decision. */
+  /** The tool call that waits for the decision. */
   toolCallId: id.optional(),
-  /** Whose admins and owners decide. Left out: the task's organization, else the one in which the call acts. */
+  /**
+   * The organization whose admins and owners decide. Defaults to the task's organization, or else to the one
+   * in which the call acts.
+   */
   organizationId: id.optional(),
   priority: z.enum(PRIORITIES).default('normal'),
-  /** From then on it is a denial. */
+  /** After this time, the approval counts as rejected. */
   expiresAt: z.date().optional(),
 })
 
@@ -66,7 +72,7 @@ const cursor = z
     const [priority = '', last = ''] = value.split(':', 2)
     const parsed = z.object({ priority: z.enum(PRIORITIES), id }).safeParse({ priority, id: last })
     if (parsed.success) return parsed.data
-    ctx.addIssue({ code: 'custom', message: 'must be the cursor of a page' })
+    ctx.addIssue({ code: 'custom', message: 'must be a cursor that list returned' })
     return z.NEVER
   })
 
@@ -76,9 +82,12 @@ export const listApprovals = z.strictObject({
 })
 
 export const streamApprovals = z.strictObject({
-  /** Those of the organization in which the call acts, or one's own. Left out: the organization's, where there is one. */
+  /**
+   * The approvals of the organization in which the call acts, or the caller's own. Defaults to the
+   * organization, if there is one.
+   */
   of: z.enum(['organization', 'self']).optional(),
-  /** The last event's id; tRPC fills it in from the header when a client reconnects. */
+  /** The id of the last event received; tRPC fills it in from the header when a client reconnects. */
   lastEventId: z
     .string()
     .regex(/^\d{1,10}$/)

@@ -18,7 +18,7 @@ beforeAll(async () => {
 
 afterAll(() => house.close())
 
-/** The whole row as a dump of the database shows it. */
+/** The whole row, as a database dump shows it. */
 async function dumpOf(id: string): Promise<string> {
   const { rows } = await house.owner.query('select c::text as text from app.connectors c where id = $1', [id])
   return rows[0].text
@@ -33,7 +33,7 @@ const guarded: Handler = (request, response, origin) =>
     : void response.writeHead(401).end()
 
 describe('a check of a real server', () => {
-  test('over HTTP keeps its tools, and keeps them while it is away', async () => {
+  test('over HTTP stores its tools, and keeps them while the server is down', async () => {
     const { connectors } = ada.caller()
     await using server = await serveHttp(guarded)
     const headers = { authorization: `Bearer ${SECRET}` }
@@ -51,7 +51,7 @@ describe('a check of a real server', () => {
     })
   })
 
-  test('over standard streams keeps its tools', async () => {
+  test('over standard streams stores its tools', async () => {
     const { connectors } = ada.caller()
     const { id } = await connectors.create({
       kind: 'local',
@@ -63,7 +63,7 @@ describe('a check of a real server', () => {
     expect(await connectors.get({ id })).toMatchObject({ status: 'connected', tools: TOOLS })
   })
 
-  test('that repeats what it was given leaves no secret in the answer or the row', async () => {
+  test('that repeats its secrets leaves none in the answer or the row', async () => {
     const { connectors } = ada.caller()
     const command = { command: process.execPath, args: [HOSTILE, 'mirror'], env: { TOKEN: SECRET } }
     const { id } = await connectors.create({ kind: 'local', name: 'Mirror', ...command })
@@ -74,7 +74,7 @@ describe('a check of a real server', () => {
     expect(await dumpOf(id)).not.toContain(SECRET)
   })
 
-  test('of another user is not found, and hears nothing', async () => {
+  test('of another user is not found, and gets no request', async () => {
     await using server = await serveHttp(guarded)
     const { id } = await ada.caller().connectors.create({ kind: 'remote', name: 'Wiki', url: server.url })
     const bob = await createActor(house, { name: 'Bob' })
@@ -83,7 +83,7 @@ describe('a check of a real server', () => {
   })
 })
 
-test('nothing is kept of a list that is too large', async () => {
+test('stores nothing of a list that is too large', async () => {
   const { connectors } = ada.caller()
   const command = { command: process.execPath, args: [HOSTILE, 'huge-list'] }
   const { id } = await connectors.create({ kind: 'local', name: 'Files', ...command })

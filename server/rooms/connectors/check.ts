@@ -6,8 +6,8 @@ import { type OpenConnector, openConnector, recordCheck } from './queries.ts'
 import type { CheckAnswer } from './schema.ts'
 
 /**
- * Connects to one of the caller's MCP servers, lists its tools and keeps what came of it. A server that can't be reached is an
- * answer and no failure. Throws `value_unreadable` where a secret that it needs does not open.
+ * Connects to one of the caller's MCP servers, lists its tools and stores the result. An unreachable server
+ * is a result, not an error. Throws `value_unreadable` if a needed secret cannot be decrypted.
  */
 export async function checkConnector(
   identity: Identity,

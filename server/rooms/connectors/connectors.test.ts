@@ -32,7 +32,7 @@ async function rowOf(id: string): Promise<Record<string, unknown>> {
   return rows[0]
 }
 
-/** What a procedure's statements run in, as this actor. */
+/** The database and the identity of this actor's procedures. */
 function databaseOf(actor: Actor): Database {
   return scopedDatabase(house.services.pools.api, scopeOf(actor))
 }
@@ -45,13 +45,13 @@ async function check(actor: Actor, id: string, outcome: ConnectorCheck): Promise
   await recordCheck(databaseOf(actor), await open(actor, id), outcome)
 }
 
-/** The connector with its secrets, as a check or a worker would be given it. */
+/** The connector with its decrypted secrets, as a check or a worker reads it. */
 async function opened(actor: Actor, id: string) {
   return (await open(actor, id)).secrets
 }
 
 describe('a connector', () => {
-  it('is stored with its secrets sealed, and shown without them', async () => {
+  it('is stored with sealed secrets, and shown without them', async () => {
     const created = await ada.caller().connectors.create({ ...REMOTE, ...SECRETS })
     expect(created).toEqual({
       id: expect.any(String),
@@ -95,13 +95,13 @@ describe('a connector', () => {
     expect(bare.args).toEqual([])
   })
 
-  it('is listed with others, newest first', async () => {
+  it('is listed, newest first', async () => {
     for (const name of ['first', 'second', 'third']) await ada.caller().connectors.create({ ...REMOTE, name })
     const names = (await ada.caller().connectors.list()).map(({ name }) => name)
     expect(names).toEqual(['third', 'second', 'first'])
   })
 
-  it('changes in what is named, and keeps the secrets that are not', async () => {
+  it('is updated in the given fields only, and keeps its other secrets', async () => {
     const { id } = await ada.caller().connectors.create({ ...REMOTE, ...SECRETS })
     const changed = await ada
       .caller()
@@ -123,7 +123,7 @@ describe('a connector', () => {
     expect(await ada.caller().connectors.update({ id })).toEqual(await ada.caller().connectors.get({ id }))
   })
 
-  it('keeps what was found out about it when it is renamed, and forgets it when its target changes', async () => {
+  it('keeps its last check when it is renamed, and resets it when its target changes', async () => {
     const { id } = await ada.caller().connectors.create(REMOTE)
     const tools = [{ name: 'search' }]
     await check(ada, id, { status: 'connected', tools })
@@ -139,7 +139,7 @@ describe('a connector', () => {
     })
   })
 
-  it('keeps the tools that it listed when it can’t be reached', async () => {
+  it('keeps its listed tools while it cannot be reached', async () => {
     const { id } = await ada.caller().connectors.create(REMOTE)
     const tools = [{ name: 'search' }]
     await check(ada, id, { status: 'connected', tools })
@@ -153,7 +153,7 @@ describe('a connector', () => {
     expect(await ada.caller().connectors.get({ id })).toMatchObject({ lastError: null, tools: [] })
   })
 
-  it('is not told what was found out about the server that it was before', async () => {
+  it('does not store a check of its previous target', async () => {
     const { id } = await ada.caller().connectors.create(REMOTE)
     const before = await open(ada, id)
     await ada.caller().connectors.update({ id, url: 'https://elsewhere.example.com/' })
@@ -164,7 +164,7 @@ describe('a connector', () => {
     })
   })
 
-  it('takes two changes at once, of different secrets', async () => {
+  it('keeps two concurrent changes of different secrets', async () => {
     const { id } = await ada.caller().connectors.create(REMOTE)
     await Promise.all([
       ada.caller().connectors.update({ id, env: { A: 'one' } }),
@@ -178,7 +178,7 @@ describe('a connector', () => {
     })
   })
 
-  it('is removed, from the tasks that name it as well', async () => {
+  it('is deleted, also from the tasks that name it', async () => {
     const { id } = await ada.caller().connectors.create(REMOTE)
     await ada.caller().tasks.create({ prompt: 'x', connectorIds: [id] })
     expect(await ada.caller().connectors.remove({ id })).toEqual({ id })
@@ -188,7 +188,7 @@ describe('a connector', () => {
     expect(rows).toEqual([])
   })
 
-  it('is its owner’s alone', async () => {
+  it('is visible to its owner only', async () => {
     const { id } = await ada.caller().connectors.create({ ...REMOTE, ...SECRETS })
     const connectors = bob.caller().connectors
     const before = await rowOf(id)
@@ -206,7 +206,7 @@ describe('a connector', () => {
     expect(await rowOf(id)).toEqual(before)
   })
 
-  it('is read with one scope and written with another', async () => {
+  it('requires one scope to read and another to write', async () => {
     const { id } = await ada.caller().connectors.create(REMOTE)
     const { connectors } = (await createApiToken(ada, { scopes: ['connectors:read'] })).caller()
     expect(await connectors.get({ id })).toMatchObject({ id })
@@ -217,7 +217,7 @@ describe('a connector', () => {
 })
 
 describe('a check of a connector', () => {
-  it('refuses an address inside, says so, and keeps it', async () => {
+  it('rejects a private address, and stores the error', async () => {
     const { id } = await ada.caller().connectors.create({ ...REMOTE, ...SECRETS, url: 'http://127.0.0.1:1/' })
     const answer = await ada.caller().connectors.test({ id })
     expect(answer).toEqual({ status: 'disconnected', tools: [], error: expect.any(String) })
@@ -229,7 +229,7 @@ describe('a check of a connector', () => {
     for (const value of VALUES) expect(answer.error).not.toContain(value)
   })
 
-  it('runs no command where the operator does not allow it', async () => {
+  it('runs no command unless the operator allows it', async () => {
     const command = {
       kind: 'local',
       name: 'x',
@@ -240,14 +240,14 @@ describe('a check of a connector', () => {
     expect(await ada.caller().connectors.test({ id })).toMatchObject({ status: 'disconnected' })
   })
 
-  it('is refused where a secret does not open', async () => {
+  it('is rejected if a secret cannot be decrypted', async () => {
     const { id } = await ada.caller().connectors.create({ ...REMOTE, ...SECRETS })
     await house.owner.query('update app.connectors set headers = env where id = $1', [id])
     expect(await reasonOf(ada.caller().connectors.test({ id }))).toBe('value_unreadable')
   })
 })
 
-describe('a secret that does not open', () => {
+describe('a secret that cannot be decrypted', () => {
   it.each([
     ['from another column', 'update app.connectors set headers = env where id = $1', ['headers']],
     [
@@ -257,12 +257,12 @@ describe('a secret that does not open', () => {
       ['env', 'oauthClientSecret'],
     ],
     [
-      'of a key that is gone',
+      'sealed with a removed key',
       `update app.connectors set oauth_client_id = regexp_replace(oauth_client_id, '^rh1\\.[^.]+', 'rh1.gone')
        where id = $1`,
       ['oauthClientId'],
     ],
-  ])('%s is unreadable alone, and can be set again', async (_, sql, unreadable) => {
+  ])('%s is the only unreadable one, and can be set again', async (_, sql, unreadable) => {
     const { id } = await ada.caller().connectors.create({ ...REMOTE, ...SECRETS })
     const other = await ada.caller().connectors.create({ ...REMOTE, ...SECRETS })
     await house.owner.query(sql, [id])

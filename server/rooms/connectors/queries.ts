@@ -63,8 +63,8 @@ export async function getConnector(db: Database, keyring: Keyring, id: string): 
 }
 
 /**
- * Changes what is named and leaves the rest. What was found out about the server is forgotten with anything but its name: it
- * was about another server.
+ * Updates the given fields only. Any change but a new name resets the last check, which was of another
+ * server.
  */
 export async function updateConnector(
   db: Database,
@@ -91,21 +91,21 @@ export async function updateConnector(
   return toConnector(keyring, row)
 }
 
-/** Forgets a connector, for the tasks that name it as well. */
+/** Deletes a connector, also from the tasks that name it. */
 export async function removeConnector(db: Database, id: string): Promise<{ id: string }> {
   const { numDeletedRows } = await db.deleteFrom('app.connectors').where('id', '=', id).executeTakeFirst()
   if (numDeletedRows === 0n) throw notFound('connector')
   return { id }
 }
 
-/** A connector with its secrets, to be connected to. */
+/** A connector with its decrypted secrets. */
 export interface OpenConnector extends Pick<Connector, 'id' | 'name' | 'kind' | 'command' | 'args' | 'url'> {
   readonly secrets: Omit<ConnectorSecrets, 'unreadable'>
-  /** Tells this state of the connector from any later one. */
+  /** Changes with every update of the connector. */
   readonly version: string
 }
 
-/** Opens a connector. Throws `value_unreadable` where one of its secrets does not open. */
+/** Returns a connector with decrypted secrets. Throws `value_unreadable` if one cannot be decrypted. */
 export async function openConnector(db: Database, keyring: Keyring, id: string): Promise<OpenConnector> {
   const row = await db
     .selectFrom('app.connectors')
@@ -125,12 +125,15 @@ export async function openConnector(db: Database, keyring: Keyring, id: string):
   return { id, name, kind: row.kind, command, args, url, secrets, version }
 }
 
-/** What a check of a connector found out. */
+/** The result of a check. */
 export type ConnectorCheck =
   | { readonly status: 'connected'; readonly tools: readonly object[] }
   | { readonly status: 'disconnected'; readonly error: string }
 
-/** Keeps what a check found out, unless the connector was changed meanwhile. The tools that it listed stay. */
+/**
+ * Stores the result of a check, unless the connector was changed in the meantime. A failed check keeps the
+ * tools of the last successful one.
+ */
 export async function recordCheck(
   db: Database,
   { id, version }: Pick<OpenConnector, 'id' | 'version'>,

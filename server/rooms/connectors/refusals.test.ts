@@ -16,7 +16,7 @@ afterAll(() => house.close())
 
 const REMOTE = { kind: 'remote', name: 'Wiki', url: 'https://mcp.example.com/mcp' } as const
 
-describe('refused is a connector', () => {
+describe('a connector is rejected', () => {
   const local = { kind: 'local', name: 'x', command: 'x' }
   const many = Object.fromEntries(Array.from({ length: 51 }, (_, index) => [`A${index}`, 'x']))
 
@@ -25,7 +25,7 @@ describe('refused is a connector', () => {
     ['of another kind', { ...REMOTE, kind: 'else' }],
     ['with neither command nor address', { kind: 'remote', name: 'x' }],
     ['with both', { ...REMOTE, command: 'x' }],
-    ['that is a command with an address', { ...local, url: REMOTE.url }],
+    ['that is a command with a URL', { ...local, url: REMOTE.url }],
     ['without a name', { ...REMOTE, name: ' ' }],
     ['with a file’s address', { ...REMOTE, url: 'file:///etc/passwd' }],
     ['with no address at all', { ...REMOTE, url: 'mcp.example.com' }],
@@ -58,15 +58,15 @@ describe('refused is a connector', () => {
     expect(await ada.caller().connectors.list()).toEqual([])
   })
 
-  it('with a thousand variables, for their number alone', () => {
+  it('with a thousand variables, with one issue for their number', () => {
     const env = Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`not-${index}`, 1]))
     const { error } = createConnector.safeParse({ ...local, env })
     expect(error?.issues.map(({ message }) => message)).toEqual(['must have at most 50 names'])
   })
 
   it.each([
-    ['that becomes a command', { command: 'sh' }],
-    ['that takes arguments', { args: ['x'] }],
+    ['that changes into a command', { command: 'sh' }],
+    ['that gets arguments', { args: ['x'] }],
     ['with a password in its new address', { url: 'https://a:b@mcp.example.com/' }],
     ['of another kind', { kind: 'local' }],
   ])('%s', async (_, change) => {
@@ -78,7 +78,7 @@ describe('refused is a connector', () => {
     expect(await ada.caller().connectors.get({ id: created.id })).toEqual(created)
   })
 
-  it('of both kinds by the database as well', async () => {
+  it('of both kinds by the database, too', async () => {
     for (const [columns, values] of [
       ['kind, command', `'remote', 'sh'`],
       ['kind, url', `'local', 'https://x.example'`],

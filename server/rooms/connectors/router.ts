@@ -1,6 +1,7 @@
-// Connectors: a user's MCP servers, local commands and remote addresses; `test` connects to one. For sessions and for API tokens
-// with connectors:read or connectors:write. Environment, headers and the OAuth client are written and never read here: an answer
-// says which are set, and by what names. Workers get them from `tasks.secrets`, for the tasks that name the connector.
+// Connectors: a user's MCP servers, which are local commands or remote URLs; `test` connects to one. Open to
+// sessions, and to API tokens with connectors:read or connectors:write. Never returns the environment,
+// headers or OAuth client, only which of them are set, and under which names. Workers read them with
+// `tasks.secrets`, for tasks that name the connector.
 import { procedure, router } from '#server/rpc/trpc.ts'
 import { checkConnector } from './check.ts'
 import { createConnector, getConnector, listConnectors, removeConnector, updateConnector } from './queries.ts'

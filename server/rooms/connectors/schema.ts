@@ -6,31 +6,31 @@ import { filledText, id, jsonValue, text, url } from '#server/rpc/inputs.ts'
 export const CONNECTOR_KINDS = CONNECTOR_KIND
 export const CONNECTOR_STATUSES = CONNECTOR_STATUS
 
-/** What of a connector is stored sealed, and never given out but to a worker. */
+/** The parts of a connector that are stored sealed and returned only to workers. */
 export const SECRET_FIELDS = ['env', 'headers', 'oauthClientId', 'oauthClientSecret'] as const
 export type SecretField = (typeof SECRET_FIELDS)[number]
 
-/** A connector's secrets as a worker is given them. */
+/** A connector's secrets, as a worker reads them. */
 export const connectorSecrets = z.strictObject({
   env: z.record(z.string(), z.string()),
   headers: z.record(z.string(), z.string()),
   oauthClientId: z.string().nullable(),
   oauthClientSecret: z.string().nullable(),
-  /** Those that are stored and do not open any more. They must be set again. */
+  /** The stored secrets that cannot be decrypted. Set them again. */
   unreadable: z.array(z.enum(SECRET_FIELDS)),
 })
 export type ConnectorSecrets = z.output<typeof connectorSecrets>
 
-/** What a caller sees of a connector: which secrets are set, and none of them. */
+/** A connector as its owner sees it: which secrets are set, without their values. */
 export const connector = selectConnector
   .pick({
     id: true,
     name: true,
     kind: true,
-    /** What a local connector runs. */
+    /** The command of a local connector. */
     command: true,
     args: true,
-    /** Where a remote connector is. */
+    /** The URL of a remote connector. */
     url: true,
     status: true,
     lastCheckedAt: true,
@@ -43,7 +43,7 @@ export const connector = selectConnector
     headerNames: z.array(z.string()),
     hasOauthClientId: z.boolean(),
     hasOauthClientSecret: z.boolean(),
-    /** The secrets that are stored and do not open any more. They must be set again. */
+    /** The stored secrets that cannot be decrypted. Set them again. */
     unreadable: z.array(z.enum(SECRET_FIELDS)),
     /** The tools that the server listed when it was last checked. */
     tools: z.array(jsonValue),
@@ -53,15 +53,15 @@ export const connectors = z.array(connector)
 const offeredTool = z.strictObject({
   name: z.string(),
   description: z.string().nullable(),
-  /** A JSON schema, as the server gave it; it was not checked or compiled. */
+  /** A JSON schema as the server sent it, neither validated nor compiled. */
   inputSchema: z.record(z.string(), z.unknown()),
 })
 
 export const connectorCheck = z.strictObject({
   status: z.enum(CONNECTOR_STATUS),
-  /** What the server offers; nothing where it was not reached. */
+  /** The server's tools; empty if it was not reached. */
   tools: z.array(offeredTool),
-  /** Why it was not reached. */
+  /** Why the server was not reached. */
   error: z.string().optional(),
 })
 export type McpTool = z.output<typeof offeredTool>
@@ -72,7 +72,7 @@ const MAX_PAIRS = 50
 const MAX_PAIRS_LENGTH = 64 * 1024
 /** Names that superjson refuses to write. */
 const UNWRITABLE_NAMES = ['constructor', 'prototype']
-/** What the one who sends a request decides, and not the one who sets a connector up. */
+/** Headers that the HTTP client sets, so a connector must not. */
 const TRANSPORT_HEADERS = [
   'connection',
   'content-length',
@@ -88,7 +88,7 @@ function pairs(name: RegExp, value: z.core.$ZodType<string, string>) {
   return (
     z
       .custom<Record<string, string>>(hasNoProto, 'must not have a member named __proto__')
-      // Before the names: each that is refused adds an issue to the answer.
+      // Checked before the names, because each rejected name adds an issue to the answer.
       .refine(hasFewNames, `must have at most ${MAX_PAIRS} names`)
       .pipe(
         z.record(
@@ -104,7 +104,7 @@ function pairs(name: RegExp, value: z.core.$ZodType<string, string>) {
   )
 }
 
-/** Zod's record would leave it out without a word. */
+/** Zod's record would drop the member silently. */
 function hasNoProto(value: unknown): boolean {
   return typeof value !== 'object' || value === null || !Object.hasOwn(value, '__proto__')
 }
@@ -140,7 +140,7 @@ function hasDistinctNames(record: Readonly<Record<string, string>>): boolean {
 const name = filledText(100)
 const command = filledText(1_024)
 const args = z.array(text(4_096)).max(100)
-/** Secrets belong into headers: an address is shown. */
+/** Secrets belong in headers, because a URL is shown. */
 const serverUrl = url.refine(hasNoCredentials, 'must hold no user name or password')
 const oauthClientId = filledText(1_024)
 const oauthClientSecret = filledText(4_096)
@@ -164,7 +164,7 @@ export const createConnector = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('remote'), name, url: serverUrl, ...secrets }),
 ])
 
-/** A secret that is left out stays as it is; null clears it. */
+/** An omitted secret keeps its value; null clears it. */
 export const updateConnector = z.strictObject({
   id,
   name: name.optional(),

@@ -1,5 +1,5 @@
-// What of a connector is sealed: env and headers as JSON objects, the OAuth client's id and secret as text, each in a column of its
-// own and bound to it.
+// The sealed columns of a connector: env and headers as JSON objects, the OAuth client's id and secret as
+// text. Each envelope is bound to its column.
 import { type Place, seal } from '#server/crypto/envelope.ts'
 import type { Keyring } from '#server/crypto/keyring.ts'
 import { openIfReadable } from '#server/crypto/readable.ts'
@@ -8,7 +8,7 @@ import { type ConnectorSecrets, SECRET_FIELDS, type SecretField } from './schema
 /** A row's sealed columns. */
 export type SealedSecrets = Readonly<Record<SecretField, string | null>>
 
-/** New values: null clears one, and what is left out stays as it is. */
+/** New values: null clears a secret, and an omitted one keeps its value. */
 export type SecretChanges = {
   readonly [Field in SecretField]?: ConnectorSecrets[Field] | null | undefined
 }

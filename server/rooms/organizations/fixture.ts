@@ -1,6 +1,6 @@
 import type { House } from '#server/testing/actors.ts'
 
-/** The roles of an organization's members, by user. */
+/** The role of each member, by user id. */
 export async function rolesIn(house: House, organizationId: string): Promise<Record<string, string>> {
   const { rows } = await house.owner.query<{ user_id: string; role: string }>(
     'select user_id, role from auth.members where organization_id = $1',

@@ -21,7 +21,7 @@ beforeAll(async () => {
 })
 afterAll(() => house.close())
 
-it('one user invites twenty times as many an hour as one address gets, over all organizations', async () => {
+it('one user may send twenty times as many invitations an hour as one address may receive', async () => {
   const [one, two] = [await createOrganization(ada), await createOrganization(ada)]
   const invite = (by: Actor, organizationId: string) =>
     by.caller().organizations.invitations.create({
@@ -36,7 +36,7 @@ it('one user invites twenty times as many an hour as one address gets, over all 
   await invite(bob, (await createOrganization(bob)).id)
 })
 
-it('an invitation is not among the received ones while its organization is removed, or after its end', async () => {
+it('a received invitation is hidden after its expiry, and while its organization is removed', async () => {
   const { id: organizationId } = await createOrganization(ada)
   const id = await createInvitation(ada, { organizationId, email: bob.email })
   const received = async () => (await bob.caller().organizations.invitations.list()).map(one => one.id)

@@ -52,7 +52,7 @@ async function roleOf(person: Person): Promise<string | undefined> {
   return rows[0]?.role
 }
 
-it('signs up, verifies, is invited by mail and joins, to act in the organization from then on', async () => {
+it('can sign up, verify, be invited by mail, join and then act in the organization', async () => {
   const eve = await door.signUp('Eve')
   const created = await ada.mutate('organizations.invitations.create', {
     organizationId,
@@ -71,7 +71,7 @@ it('signs up, verifies, is invited by mail and joins, to act in the organization
     createdAt: expect.any(String),
   })
   const { id } = created.json
-  // Before the address is confirmed nothing is told of what was sent to it.
+  // Before the address is verified, the response must not reveal its invitations.
   expect((await eve.query('organizations.invitations.list')).json).toEqual([])
   for (const unknown of [id, randomUUID()]) {
     for (const path of ['accept', 'decline']) {
@@ -98,7 +98,7 @@ it('signs up, verifies, is invited by mail and joins, to act in the organization
   expect(await accept(eve, id)).toMatchObject({ ...ILLEGAL, message: 'the invitation is already accepted' })
 })
 
-it('makes one member of fifty accepts at once', async () => {
+it('creates one member from fifty concurrent accepts', async () => {
   const id = await invite(ada, bob.email)
   const answers = await Promise.all(Array.from({ length: 50 }, () => accept(bob, id)))
   expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
@@ -106,7 +106,7 @@ it('makes one member of fifty accepts at once', async () => {
   expect(await roleOf(bob)).toBe('member')
 })
 
-it('is nobody’s but its recipient’s', async () => {
+it('can be used only by its recipient', async () => {
   const id = await invite(ada, bob.email)
   const eve = await door.signUpVerified('Eve')
   const missing = await accept(eve, randomUUID())
@@ -115,13 +115,13 @@ it('is nobody’s but its recipient’s', async () => {
   expect(await accept(ada, id)).toEqual(missing)
   expect(await eve.mutate('organizations.invitations.decline', { id })).toEqual(missing)
   expect(await eve.mutate('organizations.invitations.cancel', { id })).toMatchObject(NOT_FOUND)
-  // Being invited gives no say in the organization.
+  // An invitation alone grants no permission in the organization.
   expect(await bob.mutate('organizations.invitations.cancel', { id })).toMatchObject(NOT_FOUND)
   expect(await bob.query('organizations.members.list', { organizationId })).toMatchObject(NOT_FOUND)
   expect(await roleOf(eve)).toBeUndefined()
 })
 
-describe('an invitation ends', () => {
+describe('an invitation becomes invalid', () => {
   it('when it is declined', async () => {
     const id = await invite(ada, bob.email)
     const declined = await bob.mutate('organizations.invitations.decline', { id })
@@ -153,7 +153,7 @@ describe('an invitation ends', () => {
     expect((await bob.query('organizations.invitations.list')).json).toEqual([])
   })
 
-  it('when its address is invited anew', async () => {
+  it('when its address is invited again', async () => {
     const first = await invite(ada, bob.email)
     const second = await invite(ada, bob.email, 'admin')
     expect(await accept(bob, first)).toMatchObject(ILLEGAL)
@@ -161,7 +161,7 @@ describe('an invitation ends', () => {
     expect(await roleOf(bob)).toBe('admin')
   })
 
-  it('when its inviter could not make it any more', async () => {
+  it('when its inviter loses the permission to invite', async () => {
     const eve = await door.signUpVerified('Eve')
     const second = await door.signUpVerified('Second')
     await accept(eve, await invite(ada, eve.email, 'owner'))
@@ -185,8 +185,8 @@ describe('an invitation ends', () => {
   })
 })
 
-describe('inviting', () => {
-  it('is for admins and owners, and owners are invited by owners alone', async () => {
+describe('an invitation', () => {
+  it('can be created by admins and owners, and for an owner only by owners', async () => {
     await accept(bob, await invite(ada, bob.email, 'member'))
     const input = { organizationId, email: 'friend@example.com', role: 'member' }
     const create = (by: Person, role = 'member') =>
@@ -206,7 +206,7 @@ describe('inviting', () => {
     expect(await bob.mutate('organizations.invitations.cancel', { id: json.id })).toMatchObject(ROLE_TOO_LOW)
   })
 
-  it('a member is refused', async () => {
+  it('cannot be created for a member', async () => {
     await accept(bob, await invite(ada, bob.email))
     const again = { organizationId, email: bob.email, role: 'admin' }
     expect(await ada.mutate('organizations.invitations.create', again)).toMatchObject({
@@ -217,7 +217,7 @@ describe('inviting', () => {
   })
 
   it.for(['nobody', 'a@b', '', 'a b@example.com', `${'x'.repeat(250)}@example.com`])(
-    'refuses the address "%s"',
+    'cannot be created for the address "%s"',
     async email => {
       const input = { organizationId, email, role: 'member' }
       expect(await ada.mutate('organizations.invitations.create', input)).toMatchObject({
@@ -228,7 +228,7 @@ describe('inviting', () => {
   )
 })
 
-it('sends one address so many mails an hour, whoever asks, at once as well', async () => {
+it('limits the mails an hour to one address, over all senders and concurrent calls', async () => {
   const mailed: string[] = []
   const house = await openHouse({
     maxMailsPerHour: 6,

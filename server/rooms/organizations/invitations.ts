@@ -7,9 +7,9 @@ import { callOrganizations } from './queries.ts'
 import type { CreateInvitation, Invitation, Organization } from './schema.ts'
 
 /**
- * Invites a mail address, and sends it a link; an earlier invitation of the same address is cancelled. Throws `role_too_low`,
- * `unique_violation` for an address that is a member's, and `rate_limited` for an address that got too many
- * invitations within an hour, or a user who sent too many.
+ * Creates an invitation and mails a link; cancels an earlier invitation of the same address. Throws
+ * `role_too_low`, `unique_violation` if the address is a member's, and `rate_limited` if the address received
+ * too many invitations within an hour, or the caller sent too many.
  */
 export async function createInvitation(
   identity: Identity,
@@ -29,8 +29,8 @@ export async function createInvitation(
 }
 
 /**
- * The pending invitations of an organization, for its admins and owners; without one, those that the caller received at their
- * verified address. Throws `role_too_low` for members.
+ * Lists an organization's pending invitations, for its admins and owners; without an organization, those that
+ * the caller received at their verified address. Throws `role_too_low` for members.
  */
 export async function listInvitations(
   db: Database,
@@ -40,14 +40,14 @@ export async function listInvitations(
   return callInvitations(db, sql`app.list_invitations(${organizationId}::uuid)`)
 }
 
-/** Throws `illegal_transition` for an invitation that was answered or cancelled. */
+/** Cancels an invitation. Throws `illegal_transition` if it was already answered or cancelled. */
 export async function cancelInvitation(db: Database, id: string): Promise<Invitation> {
   return found(await callInvitations(db, sql`app.cancel_invitation(${id}::uuid)`))
 }
 
 /**
- * Makes the caller a member, once. Throws `email_not_verified` before looking anything up, and `illegal_transition` for an
- * invitation that was answered or cancelled, or has expired.
+ * Makes the caller a member. Throws `email_not_verified` before any lookup, and `illegal_transition` if the
+ * invitation was answered or cancelled, or has expired.
  */
 export async function acceptInvitation(db: Database, id: string): Promise<Organization> {
   const [organization] = await callOrganizations(db, sql`app.accept_invitation(${id}::uuid)`)
@@ -55,7 +55,7 @@ export async function acceptInvitation(db: Database, id: string): Promise<Organi
   return organization
 }
 
-/** Throws as {@link acceptInvitation} does. */
+/** Throws like {@link acceptInvitation}. */
 export async function declineInvitation(db: Database, id: string): Promise<Invitation> {
   return found(await callInvitations(db, sql`app.decline_invitation(${id}::uuid)`))
 }

@@ -12,7 +12,7 @@ import {
 import { refusalOf } from '#server/testing/refusal.ts'
 import { scopeOf } from '#server/testing/scope.ts'
 
-// What a membership opens closes with it, at once.
+// Ending a membership ends all access through it at once.
 
 let house: House
 let ada: Actor
@@ -28,12 +28,12 @@ afterAll(() => house.close())
 
 const NOT_A_MEMBER = { code: 'FORBIDDEN', reason: 'not_a_member' }
 
-/** Ways to lose a membership of Bob's, each by Ada or by himself, through the router. */
+/** The ways in which Bob's membership can end, through the router. */
 const ENDINGS = {
-  'he is removed': (organizationId: string) =>
+  'he was removed': (organizationId: string) =>
     ada.caller().organizations.members.remove({ organizationId, userId: bob.userId }),
-  'he leaves': (organizationId: string) => bob.caller().organizations.leave({ organizationId }),
-  'the organization is removed': (organizationId: string) =>
+  'he left': (organizationId: string) => bob.caller().organizations.leave({ organizationId }),
+  'the organization was removed': (organizationId: string) =>
     ada.caller().organizations.remove({ organizationId }),
 }
 
@@ -49,7 +49,7 @@ async function whereabouts(db: Database) {
 }
 
 describe('between two statements of one transaction', () => {
-  it.for(endings)('a member is out once %s', async ([, end]) => {
+  it.for(endings)('a member loses access after %s', async ([, end]) => {
     const { id: organizationId } = await createOrganization(ada, [{ actor: bob, role: 'admin' }])
     const scope = scopeOf(bob, { organizationId })
     const work = scopedDatabase(house.services.pools.api, scope)
@@ -71,7 +71,7 @@ describe('between two statements of one transaction', () => {
     await expect(work).rejects.toMatchObject({ code: '42501' })
   })
 
-  it('an admin who is lowered is a member from the next statement on', async () => {
+  it('a demoted admin is a member from the next statement on', async () => {
     const { id: organizationId } = await createOrganization(ada, [{ actor: bob, role: 'admin' }])
     const scope = scopeOf(bob, { organizationId, isReadOnly: true })
     await scopedDatabase(house.services.pools.api, scope)
@@ -87,7 +87,7 @@ describe('between two statements of one transaction', () => {
 })
 
 describe('an open stream', () => {
-  it.for(endings)('that acts in the organization ends once %s', async ([, end]) => {
+  it.for(endings)('that acts in the organization ends after %s', async ([, end]) => {
     const { id: organizationId } = await createOrganization(ada, [bob])
     const { id: taskId } = await bob.caller().tasks.create({ prompt: 'x' })
     const caller = bob.caller({ 'x-organization-id': organizationId })
@@ -100,7 +100,7 @@ describe('an open stream', () => {
     expect(await next).toMatchObject(NOT_A_MEMBER)
   })
 
-  it('of a token that is bound to the organization ends with the membership', async () => {
+  it('of a token bound to the organization ends with the membership', async () => {
     const { id: organizationId } = await createOrganization(ada, [bob])
     const { caller } = await createApiToken(bob, { scopes: ['tasks:read'], organizationId })
     const { id: taskId } = await bob.caller().tasks.create({ prompt: 'x' })
@@ -114,7 +114,7 @@ describe('an open stream', () => {
 })
 
 describe('the next call', () => {
-  it.for(endings)('in the organization’s name is refused once %s', async ([, end]) => {
+  it.for(endings)('that names the organization is rejected after %s', async ([, end]) => {
     const { id: organizationId } = await createOrganization(ada, [bob])
     const { account } = bob.caller({ 'x-organization-id': organizationId })
     const token = await createApiToken(bob, { scopes: ['tasks:read'], organizationId })
@@ -125,7 +125,7 @@ describe('the next call', () => {
     await end(organizationId)
     expect(await refusalOf(account.me())).toMatchObject(NOT_A_MEMBER)
     expect(await refusalOf(token.caller().account.me())).toMatchObject({ reason: 'unauthenticated' })
-    // As the session's active one it counts as none.
+    // An organization that is only the session's active one is ignored instead.
     expect((await bob.caller().account.me()).organization).toBeNull()
   })
 })

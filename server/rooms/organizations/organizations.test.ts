@@ -31,7 +31,7 @@ const NOT_FOUND = { code: 'NOT_FOUND', reason: 'not_found' }
 const newSlug = () => `team-${randomUUID()}`
 
 describe('organizations.create', () => {
-  it('makes its creator the owner and their session act in it', async () => {
+  it('makes its creator the owner, and the organization active in their session', async () => {
     const slug = newSlug()
     const created = await ada.caller().organizations.create({ name: 'A team', slug })
     expect(created).toEqual({
@@ -51,7 +51,7 @@ describe('organizations.create', () => {
     expect(await ada.caller().organizations.list()).toContainEqual(created)
   })
 
-  it('takes a slug once, however many ask at once', async () => {
+  it('uses a slug once, even for many concurrent calls', async () => {
     const slug = newSlug()
     const attempts = await Promise.allSettled(
       Array.from({ length: 10 }, () => eve.caller().organizations.create({ name: 'x', slug })),
@@ -65,14 +65,14 @@ describe('organizations.create', () => {
   })
 
   it.for(['', 'Upper', 'two words', '-a', 'a-', 'a--b', 'ä', 'x'.repeat(64)])(
-    'refuses the slug "%s"',
+    'rejects the slug "%s"',
     async slug => {
       const call = ada.caller().organizations.create({ name: 'x', slug })
       await expect(call).rejects.toMatchObject({ code: 'BAD_REQUEST' })
     },
   )
 
-  it('refuses an API token', async () => {
+  it('rejects an API token', async () => {
     const { caller } = await createApiToken(ada, { scopes: ['tasks:write'] })
     expect(await refusalOf(caller().organizations.create({ name: 'x', slug: newSlug() }))).toMatchObject({
       reason: 'missing_scope',
@@ -81,7 +81,7 @@ describe('organizations.create', () => {
 })
 
 describe('organizations.update', () => {
-  it('changes what it names and nothing else', async () => {
+  it('changes the given fields only', async () => {
     const owner = await createActor(house)
     await house.owner.query('update auth.users set two_factor_enabled = true where id = $1', [owner.userId])
     const { caller } = await startSession(owner)
@@ -95,7 +95,7 @@ describe('organizations.update', () => {
     expect(plain).toMatchObject({ name: 'Renamed', logo: null, requireTwoFactor: false })
   })
 
-  it('refuses a slug that is another organization’s', async () => {
+  it('rejects a slug of another organization', async () => {
     const [first, second] = [await createOrganization(ada), await createOrganization(bob)]
     const call = ada.caller().organizations.update({ organizationId: first.id, slug: second.slug })
     expect(await refusalOf(call)).toMatchObject({ code: 'CONFLICT', reason: 'unique_violation' })
@@ -103,7 +103,7 @@ describe('organizations.update', () => {
 })
 
 describe('organizations.setActive', () => {
-  it('decides where the session acts, and clears it again', async () => {
+  it('sets the session’s active organization, and clears it', async () => {
     const { id: organizationId } = await createOrganization(ada, [bob])
     const { organizations, account } = bob.caller()
     expect(await organizations.setActive({ organizationId })).toMatchObject({ id: organizationId })
@@ -115,7 +115,7 @@ describe('organizations.setActive', () => {
 })
 
 describe('organizations.remove', () => {
-  it('hides the organization from everyone at once, and its restoring brings all of it back', async () => {
+  it('hides the organization from everyone at once, and restoring restores everything', async () => {
     const { id: organizationId } = await createOrganization(ada, [{ actor: bob, role: 'admin' }])
     const email = eve.email
     const invitationId = await createInvitation(ada, { organizationId, email })
@@ -158,7 +158,7 @@ describe('organizations.remove', () => {
     })
   })
 
-  it('ends the tokens bound to it, and restoring revives those and no others', async () => {
+  it('disables the tokens bound to it, and restoring enables exactly those', async () => {
     const { id: organizationId } = await createOrganization(ada, [bob])
     const scopes = ['tasks:read'] as const
     const bound = await createApiToken(bob, { scopes, organizationId })
@@ -192,7 +192,7 @@ describe('organizations.remove', () => {
     ])
   })
 
-  it('frees its slug; restoring then says so, and takes another', async () => {
+  it('frees its slug; if that is taken, restoring fails and accepts another one', async () => {
     const { id: organizationId, slug } = await createOrganization(ada)
     await ada.caller().organizations.remove({ organizationId })
     const taken = await eve.caller().organizations.create({ name: 'x', slug })
@@ -223,7 +223,7 @@ describe('organizations.remove', () => {
     expect(await ada.caller().organizations.restore({ organizationId })).toMatchObject({ id: organizationId })
   })
 
-  it('restores once, however many ask at once', async () => {
+  it('restores once, even for many concurrent calls', async () => {
     const { id: organizationId } = await createOrganization(ada)
     await ada.caller().organizations.remove({ organizationId })
     const attempts = await Promise.allSettled(

@@ -11,13 +11,16 @@ import type {
 } from './schema.ts'
 import type { Role } from './state.ts'
 
-/** Makes an organization of the caller's, in which their session then acts. Throws `unique_violation` for a slug that is taken. */
+/**
+ * Creates an organization and makes it active in the caller's session. Throws `unique_violation` if the slug
+ * is taken.
+ */
 export async function createOrganization(db: Database, input: CreateOrganization): Promise<Organization> {
   const { name, slug, logo = null } = input
   return found(await callOrganizations(db, sql`app.create_organization(${name}, ${slug}, ${logo})`))
 }
 
-/** The caller's organizations, newest first. */
+/** Lists the caller's organizations, newest first. */
 export function listOrganizations(db: Database): Promise<Organization[]> {
   return callOrganizations(db, sql`app.own_organizations()`)
 }
@@ -26,7 +29,7 @@ export async function getOrganization(db: Database, id: string): Promise<Organiz
   return found(await callOrganizations(db, sql`app.own_organizations(${id}::uuid)`))
 }
 
-/** Changes what the input names, and nothing else. Throws `role_too_low` for members, and for admins who change its policy. */
+/** Updates the given fields only. Throws `role_too_low` for members, and for admins who change the policy. */
 export async function updateOrganization(db: Database, input: UpdateOrganization): Promise<Organization> {
   const { organizationId, requireTwoFactor, allowSelfApproval, ...changes } = input
   const columns = JSON.stringify({
@@ -39,7 +42,7 @@ export async function updateOrganization(db: Database, input: UpdateOrganization
   )
 }
 
-/** Hides an organization from everyone, and ends the API tokens bound to it until it is restored. */
+/** Hides an organization from everyone, and disables its bound API tokens until it is restored. */
 export async function removeOrganization(db: Database, id: string): Promise<{ id: string; deletedAt: Date }> {
   const row = await db
     .selectFrom(
@@ -52,8 +55,8 @@ export async function removeOrganization(db: Database, id: string): Promise<{ id
 }
 
 /**
- * Brings back an organization that was removed within the last 30 days. Throws `unique_violation` where its slug is taken,
- * and `illegal_transition` where it is not removed.
+ * Restores an organization that was removed within the last 30 days. Throws `unique_violation` if its slug is
+ * taken, and `illegal_transition` if it is not removed.
  */
 export async function restoreOrganization(
   db: Database,
@@ -70,13 +73,13 @@ export async function leaveOrganization(db: Database, id: string): Promise<{ id:
   return { id }
 }
 
-/** Where the caller's session acts from now on, for calls that name no organization. */
+/** Sets the organization in which the caller's session acts by default. */
 export async function setActiveOrganization(db: Database, id: string | null): Promise<Organization | null> {
   const rows = await callOrganizations(db, sql`app.set_active_organization(${id}::uuid)`)
   return id === null ? null : found(rows)
 }
 
-/** An organization's members, those of the highest role first. */
+/** Lists an organization's members, highest role first. */
 export async function listMembers(db: Database, organizationId: string): Promise<Member[]> {
   const members = await db
     .selectFrom('auth.members')
@@ -92,12 +95,16 @@ export async function listMembers(db: Database, organizationId: string): Promise
     .orderBy('auth.members.userId')
     .execute()
   if (members.length > 0) return members
-  // Who acts in an organization sees themselves in it. Who only belongs to it lacks the second factor that it requires.
+  // A caller who acts in the organization sees at least themselves. No rows mean a member without the second
+  // factor that the organization requires.
   await getOrganization(db, organizationId)
   throw new SignInError('two_factor_required')
 }
 
-/** Throws `role_too_low` for members, and for admins where an owner is concerned; `last_owner` where none would be left. */
+/**
+ * Throws `role_too_low` for members, and for admins if an owner is concerned; `last_owner` if no owner would
+ * be left.
+ */
 export async function updateMemberRole(db: Database, input: UpdateMemberRole): Promise<UpdateMemberRole> {
   const { organizationId, userId, role } = input
   const call = sql`app.update_member_role(${organizationId}::uuid, ${userId}::uuid, ${role})`
@@ -105,7 +112,7 @@ export async function updateMemberRole(db: Database, input: UpdateMemberRole): P
   return { organizationId, userId, role }
 }
 
-/** Throws as {@link updateMemberRole} does. */
+/** Throws like {@link updateMemberRole}. */
 export async function removeMember(
   db: Database,
   { organizationId, userId }: { organizationId: string; userId: string },
@@ -115,7 +122,7 @@ export async function removeMember(
   return { organizationId, userId }
 }
 
-/** What a function that returns app.own_organization answers. */
+/** Calls a function that returns rows of app.own_organization. */
 export function callOrganizations(db: Database, call: RawBuilder<unknown>): Promise<Organization[]> {
   return db.selectFrom(sql<Organization>`${call}`.as('organization')).selectAll().execute()
 }

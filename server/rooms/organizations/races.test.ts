@@ -17,7 +17,7 @@ import { refusalOf } from '#server/testing/refusal.ts'
 import { scopeOf } from '#server/testing/scope.ts'
 import { whileWaiting } from '#server/testing/while-waiting.ts'
 
-// What changes while a call waits for the organization's lock.
+// Changes while a call waits on the organization's lock.
 
 let house: House
 let ada: Actor
@@ -60,7 +60,7 @@ it.for<[string, Call]>([
     ({ invitations }, organizationId) =>
       invitations.create({ organizationId, email: 'a@example.com', role: 'admin' }),
   ],
-])('an admin who is lowered while they wait %s no more', async ([, call]) => {
+])('an admin who is demoted while waiting on the lock no longer %s', async ([, call]) => {
   const { id } = await createOrganization(ada, [{ actor: bob, role: 'admin' }, eve])
   const refusal = await whileWaiting(
     house,
@@ -84,7 +84,7 @@ it.for<[string, Call]>([
 })
 
 it.for(['accept', 'decline'] as const)(
-  'an invitation into an organization that is removed meanwhile, or before, is not there to %s',
+  'an invitation into a removed organization is not found: %s',
   async answer => {
     const { id: organizationId } = await createOrganization(ada)
     const id = await createInvitation(ada, { organizationId, email: bob.email })
@@ -102,7 +102,7 @@ it.for(['accept', 'decline'] as const)(
   },
 )
 
-it('nobody leaves an organization that is removed meanwhile: restored, it has all its members', async () => {
+it('nobody can leave an organization that was removed in the meantime', async () => {
   const { id: organizationId } = await createOrganization(ada, [bob])
   const refusal = await whileWaiting(
     house,
@@ -122,7 +122,7 @@ it('nobody leaves an organization that is removed meanwhile: restored, it has al
   expect(await membersOf(organizationId)).toEqual({ [ada.userId]: 'owner', [bob.userId]: 'member' })
 })
 
-it('an owner’s removal by the library waits for the organization, and finds the other owner gone', async () => {
+it('removing an owner through Better Auth waits on the lock, and sees the other owner leave', async () => {
   const { id } = await createOrganization(ada, [{ actor: bob, role: 'owner' }])
   const leave = 'delete from auth.members where organization_id = $1 and user_id = $2'
   const late = whileWaiting(house, { locked: lockOf(id), meanwhile: [[leave, [id, ada.userId]]] }, () =>
@@ -132,7 +132,7 @@ it('an owner’s removal by the library waits for the organization, and finds th
   expect(await membersOf(id)).toEqual({ [bob.userId]: 'owner' })
 })
 
-it('a token that is bound to an organization is over with the next statement once that is removed', async () => {
+it('a token bound to an organization fails in the next statement after its removal', async () => {
   const { id: organizationId } = await createOrganization(ada)
   const token = await createApiToken(ada, { scopes: ['tasks:work', 'tasks:write'], organizationId })
   const { id: taskId } = await ada.caller().tasks.create({ prompt: 'x' })

@@ -4,7 +4,7 @@ import { createTeam, type Team } from '#server/rooms/approvals/fixture.ts'
 import { anonymous, createApiToken, type House, openHouse } from '#server/testing/actors.ts'
 import { refusalOf } from '#server/testing/refusal.ts'
 
-// What belonged to an organization, when it goes and when it comes back.
+// An organization's rows when it is removed and restored.
 
 let house: House
 let team: Team
@@ -15,7 +15,7 @@ beforeAll(async () => {
 })
 afterAll(() => house.close())
 
-it('what an organization had goes with it, and comes back with it, but for its content', async () => {
+it('an organization’s rows are removed and restored with it, except its content', async () => {
   const { organizationId, owner, member } = team
   const acting = { 'x-organization-id': organizationId }
   const provider = await owner.caller(acting).aiProviders.create({
@@ -50,7 +50,7 @@ it('what an organization had goes with it, and comes back with it, but for its c
     reason: 'not_found',
   })
   expect(await refusalOf(token.caller().account.me())).toMatchObject({ reason: 'unauthenticated' })
-  // Its author keeps it, as a draft that nobody else reads.
+  // The content stays with its author, as a draft that nobody else reads.
   expect(await member.caller().content.get({ id: content.id })).toMatchObject({
     status: 'draft',
     organization: null,

@@ -37,7 +37,7 @@ describe('roles', () => {
     cancelInvitation: { invitation: ['cancel'] },
   }
 
-  it('allow what they allow in Better Auth', () => {
+  it('allow the same as in Better Auth', () => {
     for (const role of ROLES) {
       for (const [action, permission] of Object.entries(permissionOf)) {
         const { success } = defaultRoles[role].authorize(permission)
@@ -46,7 +46,7 @@ describe('roles', () => {
     }
   })
 
-  it('keep admins from touching owners, in every way', async () => {
+  it('never let admins change owners', async () => {
     const { id: organizationId } = await createOrganization(ada, [{ actor: bob, role: 'admin' }, eve])
     const { members, invitations } = bob.caller().organizations
     const calls = [
@@ -67,7 +67,7 @@ describe('roles', () => {
     expect(await rolesIn(house, organizationId)).toEqual({ [ada.userId]: 'owner', [bob.userId]: 'admin' })
   })
 
-  it('show members to each other by name and image, and never by mail address', async () => {
+  it('let members see each other’s name and image, and never the mail address', async () => {
     const { id: organizationId } = await createOrganization(ada, [bob])
     const members = await bob.caller().organizations.members.list({ organizationId })
     expect(members).toEqual([
@@ -79,7 +79,7 @@ describe('roles', () => {
     )
   })
 
-  it('answer for somebody who is no member as for nobody', async () => {
+  it('answer for a user who is not a member as for a missing one', async () => {
     const { id: organizationId } = await createOrganization(ada)
     const { members } = ada.caller().organizations
     for (const userId of [eve.userId, randomUUID()]) {
@@ -92,7 +92,7 @@ describe('roles', () => {
 })
 
 describe('the last owner', () => {
-  it('can neither leave, nor be lowered, nor be removed', async () => {
+  it('can neither leave, nor be demoted, nor be removed', async () => {
     const { id: organizationId } = await createOrganization(ada, [{ actor: bob, role: 'admin' }])
     const { organizations } = ada.caller()
     const member = { organizationId, userId: ada.userId }
@@ -103,7 +103,7 @@ describe('the last owner', () => {
     )
   })
 
-  it('remains when two owners lower each other at once', async () => {
+  it('remains when two owners demote each other at once', async () => {
     for (let round = 0; round < 5; round++) {
       const { id: organizationId } = await createOrganization(ada, [{ actor: bob, role: 'owner' }])
       const lower = (by: Actor, whom: Actor) =>
@@ -114,7 +114,7 @@ describe('the last owner', () => {
     }
   })
 
-  it('remains when two owners lower themselves, or leave, at once', async () => {
+  it('remains when two owners demote themselves, or leave, at once', async () => {
     for (const call of ['lower', 'leave'] as const) {
       const { id: organizationId } = await createOrganization(ada, [{ actor: bob, role: 'owner' }])
       const attempts = [ada, bob].map(actor => {

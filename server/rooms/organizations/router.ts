@@ -1,6 +1,7 @@
-// Organizations: teams of users, each with a role, joined by invitation. Only a session may see or change them; what an API token
-// may do in an organization is up to the rooms whose rows it owns. The tables are Better Auth's, which serves them below
-// /api/auth as well, and the rules are its own. Nothing here shows a member's mail address.
+// Organizations: teams of users, each with a role, who join by invitation. Only a session may read or change
+// them; the rooms that own an organization's rows decide what an API token may do with those. The tables are
+// Better Auth's, which serves its own endpoints for them below /api/auth, and the rules are Better Auth's,
+// too. Never returns a member's mail address.
 import { procedure, router } from '#server/rpc/trpc.ts'
 import {
   acceptInvitation,

@@ -22,11 +22,11 @@ export const organization = selectOrganization
     createdAt: true,
   })
   .extend({
-    /** The caller's. */
+    /** The caller's role. */
     role,
   })
 export const organizations = z.array(organization)
-/** Null for none. */
+/** Null removes it. */
 export const activeOrganization = organization.nullable()
 export const removedOrganization = z.strictObject({ id, deletedAt: z.date() })
 export const leftOrganization = z.strictObject({ id })
@@ -59,14 +59,14 @@ export const updateOrganization = z.strictObject({
   logo: imageUrl.nullable().optional(),
   /** Whether members need a second factor to act in the organization. */
   requireTwoFactor: z.boolean().optional(),
-  /** Whether those who decide approvals may decide their own. */
+  /** Whether owners and admins may decide their own requests. */
   allowSelfApproval: z.boolean().optional(),
 })
 
-/** Another slug, where somebody took the old one meanwhile. */
+/** A new slug, if the old one is taken by now. */
 export const restoreOrganization = z.strictObject({ organizationId: id, slug: slug.optional() })
 
-/** Null for none: the session then acts for its user alone. */
+/** Null if the session should act for its user alone. */
 export const setActiveOrganization = z.strictObject({ organizationId: id.nullable() })
 
 export const member = z.strictObject({ organizationId: id, userId: id })
@@ -81,7 +81,7 @@ export const createInvitation = z.strictObject({
 
 export const invitationId = z.strictObject({ id })
 
-/** Without an organization: the invitations that the caller received. */
+/** Omit it to list the invitations that the caller received. */
 export const listInvitations = z.strictObject({ organizationId: id.optional() }).prefault({})
 
 export type Organization = z.output<typeof organization>

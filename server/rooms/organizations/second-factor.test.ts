@@ -13,7 +13,7 @@ import {
 import { refusalOf } from '#server/testing/refusal.ts'
 import { scopeOf } from '#server/testing/scope.ts'
 
-// An organization that requires a second factor, and a member, Bob, who has none. Ada owns it and has one.
+// The organization requires a second factor. Its owner Ada has one, its member Bob has none.
 
 let house: House
 let ada: Actor
@@ -44,7 +44,7 @@ async function createStrictOrganization(role: 'admin' | 'member' | 'owner' = 'me
 }
 
 describe('acting in an organization that requires the factor', () => {
-  it('is refused by header, with what to do, and open again once it is not required any more', async () => {
+  it('is rejected by header, with what to do, until the factor is not required any more', async () => {
     const { organizationId, require } = await createStrictOrganization()
     const { tasks } = bob.caller({ 'x-organization-id': organizationId })
     await tasks.list({})
@@ -56,7 +56,7 @@ describe('acting in an organization that requires the factor', () => {
     await tasks.list({})
   })
 
-  it('is refused to a bound token, and to no other token', async () => {
+  it('is rejected for a bound token, and for no other token', async () => {
     const { organizationId, require } = await createStrictOrganization()
     const bound = await createApiToken(bob, { scopes: ['tasks:read'], organizationId })
     const free = await createApiToken(bob, { scopes: ['tasks:read'] })
@@ -66,7 +66,7 @@ describe('acting in an organization that requires the factor', () => {
     await free.caller().tasks.list({})
   })
 
-  it('is refused to a session that is active in it, which may choose another', async () => {
+  it('is rejected for a session that is active in it, which may choose another one', async () => {
     const { organizationId, require } = await createStrictOrganization()
     const { caller } = await startSession(bob)
     await caller().organizations.setActive({ organizationId })
@@ -77,7 +77,7 @@ describe('acting in an organization that requires the factor', () => {
     await caller().tasks.list({})
   })
 
-  it('leaves their own rows and other organizations alone', async () => {
+  it('does not affect the member’s own rows and other organizations', async () => {
     const { require } = await createStrictOrganization()
     const other = await createOrganization(bob)
     const task = await bob.caller().tasks.create({ prompt: 'x' })
@@ -118,7 +118,7 @@ describe('acting in an organization that requires the factor', () => {
 })
 
 describe('a member without the factor', () => {
-  it('finds the organization, and neither its members nor its invitations', async () => {
+  it('can see the organization, but neither its members nor its invitations', async () => {
     const { organizationId, require } = await createStrictOrganization('admin')
     await require()
     const { organizations } = bob.caller()
@@ -127,7 +127,7 @@ describe('a member without the factor', () => {
     expect(await refusalOf(organizations.invitations.list({ organizationId }))).toMatchObject(REFUSED)
   })
 
-  it('changes nothing, as an owner either, and may leave', async () => {
+  it('cannot change anything, even as an owner, but may leave', async () => {
     const { organizationId, require } = await createStrictOrganization('owner')
     await require()
     const { organizations } = bob.caller()
@@ -145,13 +145,13 @@ describe('a member without the factor', () => {
     expect(await refusalOf(organizations.get({ organizationId }))).toMatchObject({ reason: 'not_found' })
   })
 
-  it('cannot require of others what they have not done', async () => {
+  it('cannot require the factor of others', async () => {
     const { id: organizationId } = await createOrganization(bob)
     const update = bob.caller().organizations.update({ organizationId, requireTwoFactor: true })
     expect(await refusalOf(update)).toMatchObject(REFUSED)
   })
 
-  it('is let in once they have switched it on', async () => {
+  it('gets access after turning it on', async () => {
     const carol = await createActor(house, { name: 'Carol' })
     const { id: organizationId } = await createOrganization(ada, [carol])
     await ada.caller().organizations.update({ organizationId, requireTwoFactor: true })

@@ -1,5 +1,5 @@
-// Who may do what in an organization. The functions in migrations/0009_organization_procedures.sql and 0010_invitations.sql
-// hold callers to it; buttons look here.
+// The permissions of each role in an organization. The functions in
+// migrations/0009_organization_procedures.sql and 0010_invitations.sql enforce them; buttons read this table.
 
 import { MEMBER_ROLE } from '#server/db/values.ts'
 
@@ -8,14 +8,14 @@ export const ROLES = MEMBER_ROLE
 export type Role = (typeof ROLES)[number]
 
 /**
- * Action → the roles that may take it: Better Auth's rules for its organizations, and what it has no rule for. Making, lowering,
- * removing or inviting an owner is the owners' alone, whatever it says here.
+ * The roles that may take each action: Better Auth's rules, and ours for other actions. Only an owner may
+ * appoint, demote, remove or invite an owner, whatever this table says.
  */
 export const ROLE_PERMISSIONS = Object.freeze({
   read: ['owner', 'admin', 'member'],
   leave: ['owner', 'admin', 'member'],
   update: ['owner', 'admin'],
-  /** What the organization requires of its members. */
+  /** The required second factor, and whether deciders may decide their own requests. */
   updatePolicy: ['owner'],
   remove: ['owner'],
   restore: ['owner'],
@@ -28,7 +28,10 @@ export const ROLE_PERMISSIONS = Object.freeze({
 
 export type OrganizationAction = keyof typeof ROLE_PERMISSIONS
 
-/** Whether a member of this role may take an action; where it concerns another member, of `target`'s role. */
+/**
+ * Whether a member with this role may take an action, on a member with the role `target` if the action
+ * concerns one.
+ */
 export function isRoleAllowed(role: Role, action: OrganizationAction, target: Role = 'member'): boolean {
   const allowed: readonly Role[] = ROLE_PERMISSIONS[action]
   return allowed.includes(role) && (target !== 'owner' || role === 'owner')

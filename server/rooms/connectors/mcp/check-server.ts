@@ -12,20 +12,23 @@ export type McpCheckResult =
   | { readonly status: 'disconnected'; readonly error: string }
 
 export interface McpCheckOptions {
-  /** Whether commands may run here: with the rights of this process, whoever typed them. */
+  /**
+   * Whether commands may run on this server. A command has the rights of this process, whichever user typed
+   * it.
+   */
   readonly allowLocal: boolean
-  /** Whether remote servers may be at private, loopback and link-local addresses. */
+  /** Whether remote servers may have private, loopback or link-local addresses. */
   readonly allowPrivate: boolean
-  /** For the whole test; closing a command may take half a second more. */
+  /** For the whole test; ending a command may take half a second more. */
   readonly deadlineMs?: number
-  /** Looks names up in place of the system. */
+  /** Replaces the system's name resolution. */
   readonly resolve?: Resolve
 }
 
 /**
- * Connects to an MCP server, lists its tools and leaves. Whatever the server does, this comes back soon after the deadline with one
- * sentence that holds no secret, and leaves no process, directory or connection behind. Throws `rate_limited` when too many
- * tests of the caller's run already.
+ * Connects to an MCP server, lists its tools and disconnects. Returns soon after the deadline, whatever the
+ * server does; the error sentence contains no secret, and no process, directory or connection is left behind.
+ * Throws `rate_limited` if the caller already runs too many tests.
  */
 export async function checkMcpServer(
   identity: Identity,
@@ -36,7 +39,7 @@ export async function checkMcpServer(
     return { status: 'disconnected', error: 'this server is configured not to run local commands' }
   const giveBack = takeTurn(identity.userId)
   try {
-    // Loaded with the first test: the SDK and undici take memory that a server which never tests can do without.
+    // Loaded with the first test, because the SDK and undici need memory that other servers can save.
     const { connectAndList } = await import('./session.ts')
     return await connectAndList(target, options)
   } finally {

@@ -21,15 +21,17 @@ type Child = ChildProcessByStdio<Writable, Readable, null>
 
 const MAX_OUTPUT_BYTES = 4 * 1024 * 1024
 const MAX_MESSAGES = 2_000
-/** For what the command wrote right before it ended to be read. */
+/** Time to read what the command wrote right before it exited. */
 const LAST_WORDS_MS = 250
-// The server's own PATH may lead anywhere, and reading it is the configuration's business.
+// A fixed path: only the configuration may read the environment, and the server's own PATH may contain
+// anything.
 const PATH = `${dirname(process.execPath)}:/usr/local/bin:/usr/bin:/bin`
 
 /**
- * MCP over the standard streams of a command. The SDK's own transport passes on the server's HOME, USER and SHELL, and stops one
- * process; this one starts a process group with nothing but what it is given, in an empty directory of its own that is also its
- * HOME, reads a bounded amount, and closes by ending the whole group.
+ * MCP over the standard streams of a command. The SDK's own transport passes on the server's HOME, USER and
+ * SHELL, and stops one process. This one starts a process group with only the given variables, in an empty
+ * directory of its own that is also its HOME; it reads a limited amount, and ends the whole group when
+ * closed.
  */
 export function createChildTransport(target: LocalTarget, watch: Watch): Transport {
   let directory: string | null = null
@@ -125,7 +127,7 @@ function readMessages(output: Readable, { watch, transport }: { watch: Watch; tr
   })
 }
 
-// Node's own messages quote the variable that they refuse.
+// Node's own messages quote the rejected variable.
 function startSentence(error: unknown, command: string): string {
   const code = error instanceof Error && 'code' in error ? error.code : null
   const name = JSON.stringify(command.slice(0, 100))

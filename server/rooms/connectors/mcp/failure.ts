@@ -4,7 +4,9 @@ import { StreamableHTTPError } from '@modelcontextprotocol/sdk/client/streamable
 import { ErrorCode, McpError } from '@modelcontextprotocol/sdk/types.js'
 import { OutgoingError } from '#server/outgoing/errors.ts'
 
-/** A test that ended early, in a sentence that is ours: it holds no header, no variable and nothing that the server said. */
+/**
+ * A test that failed, with a sentence of ours: it contains no header, no variable and no text of the server.
+ */
 export class McpFailure extends Error {
   override readonly name = 'McpFailure'
 }
@@ -16,15 +18,15 @@ export function secondsOf(milliseconds: number): string {
   return `${milliseconds / 1_000} s`
 }
 
-/** The status that an HTTP server refused with, if that is what failed. */
+/** The HTTP status of the server's refusal; null if the error is another one. */
 export function httpStatusOf(error: unknown): number | null {
   const isHttp = error instanceof StreamableHTTPError || error instanceof SseError
   return isHttp && error.code !== undefined && error.code >= 100 ? error.code : null
 }
 
 /**
- * What went wrong, for the connector's owner. The texts of servers and libraries are left out, since both quote what they were
- * sent: a server that repeats its headers must not get them stored or logged.
+ * Explains the error to the connector's owner. Omits the texts of servers and libraries, which may quote
+ * requests: a server that repeats its headers must not get them stored or logged.
  */
 export function sentenceOf(error: unknown, deadlineMs: number): string {
   if (error instanceof McpFailure || error instanceof OutgoingError) return error.message

@@ -8,7 +8,7 @@ const MAX_PAGES = 100
 const MAX_TOOLS = 1_000
 const MAX_TOOLS_BYTES = 512 * 1024
 
-// The SDK's own schema wants more of an input schema than some servers write.
+// The SDK's own schema requires more of an input schema than some servers send.
 const toolPage = z.looseObject({
   tools: z.array(
     z.looseObject({
@@ -27,8 +27,8 @@ const storedTool = z.object({
 })
 
 /**
- * All pages of a server's tools. A list that is too long is refused as a whole, so that a stored list is never a part of one. Asks
- * by `request` and not by `listTools`, which would compile the schemas of a stranger.
+ * Lists all pages of a server's tools. Fails if the list is too long, so a stored list is always complete.
+ * Uses `request` instead of `listTools`, which would compile schemas of an untrusted server.
  */
 export async function listAllTools(
   client: Client,
@@ -51,7 +51,7 @@ export async function listAllTools(
       tools.push(tool)
     }
     cursor = result.nextCursor
-    // Some servers end their list with an empty text.
+    // Some servers end their list with an empty cursor.
     if (!cursor) return tools
   }
   throw new McpFailure(`the server's tool list does not end within ${MAX_PAGES} pages`)

@@ -42,7 +42,7 @@ const refusal = (result: McpCheckResult) => (result.status === 'disconnected' ? 
 
 const started = () => readFileSync(pids, 'utf8').trim().split('\n')
 
-test('a server made with the SDK lists all pages of its tools', async () => {
+test('all tool pages of a server built with the SDK are listed', async () => {
   expect(await run(process.execPath, [REAL])).toEqual({ status: 'connected', tools: TOOLS })
 })
 
@@ -54,7 +54,7 @@ test('nothing runs unless the operator allows it', async () => {
   expect(readdirSync(directory)).not.toContain('never')
 })
 
-test('the command sees what it was given and nothing of the server, and its secrets are masked in what is kept', async () => {
+test('the command gets only the given variables, which are masked in the stored tools', async () => {
   const result = await hostile('mirror')
   if (result.status !== 'connected') throw new Error(result.error)
   const seen = JSON.parse((result.tools[0]?.description ?? '').replace('\ufffd', ''))
@@ -71,12 +71,12 @@ test('no shell reads the command or its arguments', async () => {
   expect(readdirSync(directory)).not.toContain('shell')
 })
 
-test('a banner before the first message is forgiven, and a server without tools is connected', async () => {
+test('a banner before the first message is ignored, and a server without tools is connected', async () => {
   expect(await hostile('banner')).toMatchObject({ status: 'connected', tools: [{ name: 'one' }] })
   expect(await hostile('no-tools')).toEqual({ status: 'connected', tools: [] })
 })
 
-describe('a server that misbehaves is refused in one sentence without secrets', () => {
+describe('a misbehaving server fails with one sentence without secrets', () => {
   test.each([
     ['exits', 20_000, 'the command ended with exit code 3 before it answered'],
     ['silent', 1_500, 'the server did not answer within 1.5 s'],
@@ -107,14 +107,14 @@ describe('a server that misbehaves is refused in one sentence without secrets', 
   })
 })
 
-test('a command that ignores being asked to end is killed, and so is what it started', async () => {
+test('a command that ignores SIGTERM is killed, and so are its children', async () => {
   rmSync(pids, { force: true })
   expect(refusal(await hostile('stubborn'))).toContain('is not supported')
   expect(started()).toHaveLength(2)
   for (const pid of started()) await expect.poll(() => isAlive(pid)).toBe(false)
 })
 
-test('a user tests four connectors at once, and not five', async () => {
+test('a user can test four connectors at once, and not five', async () => {
   const four = Array.from({ length: 4 }, () => hostile('silent', 1_000))
   await expect(hostile('silent')).rejects.toMatchObject({ reason: 'rate_limited' })
   const grace = checkMcpServer(
@@ -127,14 +127,14 @@ test('a user tests four connectors at once, and not five', async () => {
   expect(await hostile('no-tools')).toMatchObject({ status: 'connected' })
 })
 
-test('a command that asks and asks is left, however little each question is', async () => {
+test('a command that sends endless small requests is stopped', async () => {
   const ping = `JSON.stringify({ jsonrpc: '2.0', id, method: 'ping' }) + '\\n'`
   const script = `for (let id = 0; id < 5000; id++) process.stdout.write(${ping}); setInterval(() => {}, 1000)`
   const result = await run(process.execPath, ['-e', script], { deadlineMs: 10_000 })
   expect(refusal(result)).toBe('the server sent too many messages')
 })
 
-test('a command that ends when it is asked leaves nothing behind that does not', async () => {
+test('children that ignore SIGTERM are killed after their command has exited', async () => {
   rmSync(pids, { force: true })
   const deaf = `sh -c 'trap "" TERM HUP; echo $$ > "$0"; exec sleep 600' "$0" & cat > /dev/null`
   expect(refusal(await run('/bin/sh', ['-c', deaf, pids], { deadlineMs: 5_000 }))).toContain('did not answer')
@@ -143,7 +143,7 @@ test('a command that ends when it is asked leaves nothing behind that does not',
   await expect.poll(() => isAlive(pid)).toBe(false)
 })
 
-test('a command that answers each question in time and never all of them is left at the deadline', async () => {
+test('a command that answers each request but never ends its list is stopped at the deadline', async () => {
   const script = `
     const answer = (id, result) => console.log(JSON.stringify({ jsonrpc: '2.0', id, result }))
     require('node:readline').createInterface({ input: process.stdin }).on('line', line => {

@@ -14,7 +14,7 @@ import { refusal, SECRET } from './remote-fixture.ts'
 const TIMED_OUT = 'the server did not answer within 0.5 s'
 const deep = `${'['.repeat(100)}${']'.repeat(100)}`
 
-describe('a server that misbehaves is refused in one sentence without secrets', () => {
+describe('a misbehaving server fails with one sentence without secrets', () => {
   test.each<[string, Handler, number, string]>([
     ['hangs at initialize', () => {}, 500, TIMED_OUT],
     ['hangs at tools/list', scripted({ initialize: initialized() }), 500, TIMED_OUT],
@@ -37,7 +37,7 @@ describe('a server that misbehaves is refused in one sentence without secrets', 
       'the server answered with something that is not MCP',
     ],
     [
-      'answers with a page',
+      'answers with HTML',
       answers(200, { 'content-type': 'text/html' }, '<p>'),
       20_000,
       'the server answered with a content type that is not MCP',
@@ -49,7 +49,7 @@ describe('a server that misbehaves is refused in one sentence without secrets', 
       'the server speaks a version of MCP that is not supported',
     ],
     ['fails', answers(500, {}, SECRET), 20_000, 'the server answered HTTP 500 (Internal Server Error)'],
-    ['is not there', answers(404, {}, SECRET), 20_000, 'the server answered HTTP 404 (Not Found)'],
+    ['answers not found', answers(404, {}, SECRET), 20_000, 'the server answered HTTP 404 (Not Found)'],
     [
       'lists too much',
       scripted({ initialize: initialized(), 'tools/list': HUGE_PAGE }),
@@ -63,7 +63,7 @@ describe('a server that misbehaves is refused in one sentence without secrets', 
       "the server's tool list does not end within 100 pages",
     ],
     [
-      'nests too deep',
+      'nests too deeply',
       scripted({
         initialize: initialized(),
         'tools/list': { tools: [{ ...tool('deep'), inputSchema: { type: 'object', x: JSON.parse(deep) } }] },
@@ -101,13 +101,13 @@ describe('a server that misbehaves is refused in one sentence without secrets', 
       'data: {"jsonrpc":"2.0","method":"notifications/x"}\n\n'.repeat(1_000),
       /sent too many unrequested messages$/,
     ],
-  ])('floods with %s, of which little is read', async (_name, type, chunk, sentence) => {
+  ])('floods with %s, of which only the limit is read', async (_name, type, chunk, sentence) => {
     const sent = { bytes: 0 }
     expect(await refusal(flood(type, chunk, sent))).toMatch(sentence)
     expect(sent.bytes).toBeLessThan(32 * 1024 * 1024)
   })
 
-  test('floods with requests, of which few are answered', async () => {
+  test('floods with requests, of which only the limit is answered', async () => {
     const pings = Array.from(
       { length: 20_000 },
       (_, id) => `data: {"jsonrpc":"2.0","id":${id},"method":"ping"}\n\n`,
@@ -124,7 +124,7 @@ describe('a server that misbehaves is refused in one sentence without secrets', 
     expect(answered).toBeLessThanOrEqual(200)
   })
 
-  test('sends much in few bytes', async () => {
+  test('sends a compressed body that expands too much', async () => {
     const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024, 0x20))
     const handler = answers(200, { ...JSON_TYPE, 'content-encoding': 'gzip' }, bomb)
     expect(await refusal(handler)).toMatch(/answers with more than 4194304 bytes$/)

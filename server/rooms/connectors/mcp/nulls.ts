@@ -1,14 +1,14 @@
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 
-// Many servers write null for an optional field that has no value, such as the cursor of the last page. The protocol's schema
-// leaves such fields out, and the SDK refuses the whole answer over them.
+// Many servers send null for an optional field without a value, such as the cursor of the last page. The
+// protocol's schema omits such fields, and the SDK rejects the whole answer because of them.
 
 const MAX_DEPTH = 4
 
-/** What servers describe to others in JSON schema, where null has a meaning of its own. */
+/** Members that contain JSON Schema, in which null is a value. */
 const SCHEMAS: readonly string[] = ['inputSchema', 'outputSchema']
 
-/** Drops null members from a transport's answers, before the client that connects to it reads them. */
+/** Drops null members from the messages of a transport before the client reads them. */
 export function tolerateNulls(transport: Transport): void {
   transport.onmessage = message => {
     if ('result' in message) dropNulls(message.result, MAX_DEPTH)

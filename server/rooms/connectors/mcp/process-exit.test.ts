@@ -6,13 +6,13 @@ import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { isAlive } from './fixture.ts'
 
-test('a server that exits while it tests a command takes the command along', async () => {
+test('a server that exits during a test kills the command', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'rowhouse-exit-test-'))
   const pidFile = join(directory, 'pid')
   const target = {
     kind: 'local',
     command: '/bin/sh',
-    // Deaf to the end of its input, and to being asked.
+    // Ignores the end of its input, and SIGTERM.
     args: [
       '-c',
       'trap "" TERM HUP; echo $$ > "$PID_FILE.draft"; mv "$PID_FILE.draft" "$PID_FILE"; sleep 600',

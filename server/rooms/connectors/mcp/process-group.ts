@@ -3,16 +3,19 @@ import { once } from 'node:events'
 
 const GRACE_MS = 500
 
-/** The groups that still run: a server that exits takes them along. */
+/** The running groups; killed when the server exits. */
 const held = new Set<number>()
 
-/** Remembers a group by its leader until it is ended. */
+/** Registers a group by its leader until {@link endGroup} ends it. */
 export function holdGroup(pid: number): void {
   if (held.size === 0) process.on('exit', endAll)
   held.add(pid)
 }
 
-/** Asks a child's whole process group to end and kills what is left after a grace, children of the child included. */
+/**
+ * Terminates a child's whole process group, and kills what is left after a grace period, including the
+ * child's descendants.
+ */
 export async function endGroup(child: ChildProcess): Promise<void> {
   const { pid } = child
   if (pid === undefined) return
@@ -36,6 +39,6 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal)
   } catch {
-    // Nobody is left in the group.
+    // The group has no processes left.
   }
 }

@@ -7,7 +7,7 @@ export const SECRET = 'remote-canary-51b7c0fe'
 const IDENTITY = { userId: 'ada' } as Identity
 const HEADERS = { authorization: `Bearer ${SECRET}`, 'x-key': SECRET }
 
-/** Tests a remote server as a caller with a secret in two headers. */
+/** Tests a remote server with a secret in two headers. */
 export function ask(
   target: {
     url: string
@@ -23,7 +23,7 @@ export function ask(
   )
 }
 
-/** Why a server of this handler is refused; the secret is not in it. */
+/** The error of testing a server with this handler; asserts that it does not contain the secret. */
 export async function refusal(handler: Handler, options: Partial<McpCheckOptions> = {}): Promise<string> {
   await using server = await serveHttp(handler)
   const result = await ask(server, options)

@@ -15,7 +15,7 @@ export interface RemoteTarget {
 
 export type RemoteProtocol = 'streamable' | 'sse'
 
-/** The pages of a list, and what the server makes the client ask or answer. */
+/** Limits the pages of a list, and the requests and answers that the server causes. */
 const MAX_REQUESTS = 200
 const GOODBYE_MS = 1_000
 
@@ -29,8 +29,8 @@ export function createRemoteTransport(
   const { oauth } = target
   const options = {
     fetch: targetFetch({ url, headers: checkedHeaders(target.headers) }, outgoing, watch),
-    // The secret goes to the server's own origin: nothing that the user typed vouches for another one. An issuer may still name
-    // a token endpoint elsewhere, which targetFetch refuses.
+    // The secret is sent to the server's own origin only, because the user trusts no other one. A server may
+    // still name a token endpoint elsewhere, which targetFetch rejects.
     authProvider: oauth && new ClientCredentialsProvider({ ...oauth, expectedIssuer: url.origin }),
   }
   if (protocol === 'sse') return new SSEClientTransport(url, options)
@@ -45,7 +45,7 @@ export function createRemoteTransport(
   })
 }
 
-/** Tells the server that its session is over, as far as it listens. */
+/** Ends the server's session, and waits at most {@link GOODBYE_MS}. */
 export async function sayGoodbye(transport: Transport): Promise<void> {
   if (!(transport instanceof StreamableHTTPClientTransport)) return
   const { promise: tooLong, resolve } = Promise.withResolvers<void>()
@@ -55,8 +55,9 @@ export async function sayGoodbye(transport: Transport): Promise<void> {
 }
 
 /**
- * Asks other origins than the target's for documents alone, such as what an authorization server says of itself.
- * Adds the connector's headers here and not through the SDK, which would send them to an authorization server too.
+ * Sends only GET requests without credentials to other origins, such as for an authorization server's
+ * metadata. Adds the connector's headers here instead of through the SDK, which would also send them to an
+ * authorization server.
  */
 function targetFetch(target: { url: URL; headers: Headers }, outgoing: Outgoing, watch: Watch): FetchLike {
   let requests = 0
@@ -83,7 +84,7 @@ function parsedUrl(text: string): URL {
   throw new McpFailure('the address is not a URL')
 }
 
-// The constructor's own messages quote the value that they refuse.
+// The Headers class's own messages quote the rejected value.
 function checkedHeaders(given: Readonly<Record<string, string>>): Headers {
   const headers = new Headers()
   for (const [name, value] of Object.entries(given)) {

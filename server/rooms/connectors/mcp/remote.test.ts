@@ -19,8 +19,8 @@ const guarded =
     return isAllowed ? handler(request, response, origin) : void response.writeHead(401).end()
   }
 
-describe('a server made with the SDK lists all pages of its tools', () => {
-  test('over streamable HTTP, with the headers, and its session is ended', async () => {
+describe('all tool pages of a server built with the SDK are listed', () => {
+  test('over streamable HTTP, with the headers, and the session is ended', async () => {
     await using server = await serveHttp(guarded(streamableTools()))
     expect(await ask(server)).toEqual({ status: 'connected', tools: TOOLS })
     expect(server.requests.at(-1)).toBe('DELETE /mcp')
@@ -30,7 +30,7 @@ describe('a server made with the SDK lists all pages of its tools', () => {
     })
   })
 
-  test('over the events of the first protocol version', async () => {
+  test('over server-sent events, as in the first protocol version', async () => {
     await using server = await serveHttp(guarded(sseTools()))
     expect(await ask(server)).toEqual({ status: 'connected', tools: TOOLS })
     expect(server.requests.slice(0, 2)).toEqual(['POST /mcp', 'GET /mcp'])
@@ -47,7 +47,7 @@ describe('a server made with the SDK lists all pages of its tools', () => {
   })
 })
 
-test('a server that repeats its secrets has them masked in what is kept', async () => {
+test('the secrets of a server that repeats them are masked in the stored tools', async () => {
   const repeating: Handler = (request, response, origin) =>
     scripted({
       initialize: initialized(),
@@ -66,22 +66,22 @@ test.each<[string, Record<string, unknown>, Record<string, unknown>]>([
   ['the cursor of its last page', {}, { tools: [tool('a')], nextCursor: null }],
   ['an empty cursor', {}, { tools: [tool('a')], nextCursor: '' }],
   [
-    'what it does not say of its tools',
+    'optional fields of its tools',
     {},
     { tools: [{ ...tool('a'), title: null, annotations: null, outputSchema: null }] },
   ],
   [
-    'what it does not say of itself',
+    'optional fields of its own',
     { instructions: null, serverInfo: { name: 's', version: '1', title: null } },
     { tools: [tool('a')] },
   ],
   [
-    'what it cannot do',
+    'missing capabilities',
     { capabilities: { tools: { listChanged: null }, prompts: null, logging: null } },
     { tools: [tool('a')] },
   ],
   ['a tool’s metadata', {}, { tools: [{ ...tool('a'), _meta: null }] }],
-])('a server that writes null for %s is read', async (_, changes, page) => {
+])('a server that sends null for %s is accepted', async (_, changes, page) => {
   await using server = await serveHttp(scripted({ initialize: initialized(changes), 'tools/list': page }))
   expect(await ask(server)).toEqual({
     status: 'connected',
@@ -89,7 +89,7 @@ test.each<[string, Record<string, unknown>, Record<string, unknown>]>([
   })
 })
 
-test('a null in a tool’s input schema stays there', async () => {
+test('a null in a tool’s input schema is kept', async () => {
   const inputSchema = { type: 'object', properties: { a: { default: null } } }
   const page = { tools: [{ ...tool('a'), description: null, inputSchema }, { name: 'b' }] }
   await using server = await serveHttp(scripted({ initialize: initialized(), 'tools/list': page }))
@@ -102,8 +102,8 @@ test('a null in a tool’s input schema stays there', async () => {
   })
 })
 
-describe('a server inside', () => {
-  test('is refused before it hears anything', async () => {
+describe('a server at a private address', () => {
+  test('is rejected before any request', async () => {
     await using server = await serveHttp(streamableTools())
     expect(await ask(server, { allowPrivate: false })).toEqual({
       status: 'disconnected',
@@ -119,7 +119,7 @@ describe('a server inside', () => {
   })
 
   test.each([301, 302, 303, 307, 308])(
-    'is not reached by a redirect (%i), and hears no header',
+    'is not reached by a redirect (%i), and gets no header',
     async status => {
       await using inside = await serveHttp(streamableTools())
       for (const location of [inside.url, 'http://169.254.169.254/latest/meta-data/', 'file:///etc/passwd'])
@@ -130,7 +130,7 @@ describe('a server inside', () => {
     },
   )
 
-  test('is not reached by an endpoint that events name', async () => {
+  test('is not reached through an endpoint event', async () => {
     await using inside = await serveHttp(streamableTools())
     const handler: Handler = (request, response) => {
       if (request.method !== 'GET') return void response.writeHead(405).end()
@@ -156,7 +156,7 @@ test.each([
     'a header has a name or value that HTTP does not allow',
   ],
   ['http://127.0.0.1/mcp', { [`x ${SECRET}`]: '1' }, 'a header has a name or value that HTTP does not allow'],
-])('the target %s %j is refused in a sentence', async (url, headers, error) => {
+])('the target %s %j is rejected with a sentence', async (url, headers, error) => {
   expect(await ask({ url, headers })).toEqual({ status: 'disconnected', error })
 })
 
@@ -189,7 +189,7 @@ describe('an OAuth client', () => {
     expect(await ask({ url: server.url, headers: {}, oauth })).toEqual({ status: 'connected', tools: TOOLS })
   })
 
-  test('does not give its secret, or the headers, to an address that the server names', async () => {
+  test('does not send its secret, or the headers, to a URL that the server names', async () => {
     const heard: unknown[] = []
     await using elsewhere = await serveHttp((request, response) => {
       heard.push(request.headers.authorization, request.headers['x-key'])
@@ -203,7 +203,7 @@ describe('an OAuth client', () => {
     expect(heard.filter(Boolean)).toEqual([])
   })
 
-  test('does not give its secret to another address that takes tokens for the server', async () => {
+  test('does not send its secret to a token endpoint elsewhere', async () => {
     const heard: unknown[] = []
     await using elsewhere = await serveHttp(async (request, response) => {
       heard.push(request.headers.authorization, (await request.toArray()).join(''))
@@ -219,7 +219,7 @@ describe('an OAuth client', () => {
     expect(heard.filter(Boolean)).toEqual([])
   })
 
-  test('is led through the guard of outgoing requests, and by no other way', async () => {
+  test('sends all its requests through the guard of outgoing requests', async () => {
     const unguarded = vi.spyOn(globalThis, 'fetch').mockRejectedValue(new Error('unguarded'))
     await using server = await serveHttp(signIn(origin => origin, streamableTools()))
     expect(await ask({ url: server.url, headers: {}, oauth })).toMatchObject({ status: 'connected' })

@@ -17,7 +17,7 @@ import { startWatch, type Watch } from './watch.ts'
 
 const DEADLINE_MS = 15_000
 
-/** One session with an MCP server, from its initialization to its end, under one deadline. */
+/** Runs one session with an MCP server, from initialization to its end, under one deadline. */
 export async function connectAndList(target: McpTarget, options: McpCheckOptions): Promise<McpCheckResult> {
   const { deadlineMs = DEADLINE_MS } = options
   const watch = startWatch(deadlineMs)
@@ -42,14 +42,15 @@ async function testRemote(target: RemoteTarget, options: McpCheckOptions, watch:
     allowPrivate,
     resolve,
     deadlineMs: watch.deadlineMs,
-    // A server need not open every stream that it is asked for; one that is refused or floods has failed wherever it does.
+    // A server need not serve every stream, so an unreachable one is ignored; any other failure ends the
+    // test.
     onFailure: error => error.kind !== 'unreachable' && watch.fail(error),
   })
   try {
     return await listRemote(target, { protocol: 'streamable', outgoing, watch })
   } catch (error) {
     const status = httpStatusOf(error)
-    // How the protocol tells a server of its first version, which spoke server-sent events only.
+    // The protocol's way to detect a server of its first version, which supported only server-sent events.
     if (status !== 400 && status !== 404 && status !== 405) throw error
     return await listRemote(target, { protocol: 'sse', outgoing, watch }).catch(() => {
       throw watch.signal.aborted ? watch.signal.reason : error
@@ -83,7 +84,7 @@ async function listOver(transport: Transport, watch: Watch, secrets: readonly st
   try {
     return await watch.during(work())
   } catch (error) {
-    // The cause is what ended the test, not the closed connection that follows from it.
+    // Throws the reason why the test ended, not the closed connection that results from it.
     throw watch.signal.aborted ? watch.signal.reason : error
   } finally {
     await transport.close()

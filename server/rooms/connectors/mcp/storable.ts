@@ -1,13 +1,14 @@
 import { McpFailure } from './failure.ts'
 
 const MAX_DEPTH = 64
-/** Shorter values are words ("true", "8080") that a description may hold by chance. */
+/** Shorter values are words ("true", "8080") that a description may contain by chance. */
 const MIN_SECRET_LENGTH = 8
 const MASK = '•••'
 
 /**
- * Makes copies of JSON that Postgres can store: no NUL, no half of a surrogate pair, not nested too deep. The secrets that the
- * server was given are masked wherever it repeats them, since the copy is stored and shown in the clear.
+ * Returns a function that copies JSON into a form that Postgres can store: no NUL, no lone surrogates,
+ * limited depth. Masks the server's secrets wherever it repeats them, because the copy is stored and shown
+ * unencrypted.
  */
 export function storableCopies(secrets: readonly string[]): (value: unknown) => unknown {
   const parts = new Set(secrets.flatMap(secret => [secret, ...secret.split(/\s+/)]))

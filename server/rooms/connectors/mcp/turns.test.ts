@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { takeTurn } from './turns.ts'
 
-test('a process tests 32 connectors at once, whoever asks, and another one as soon as one has ended', () => {
+test('a process tests 32 connectors at once over all users, and another one after one ended', () => {
   const turns = Array.from({ length: 32 }, (_, index) => takeTurn(`user ${index % 8}`))
   expect(() => takeTurn('another user')).toThrow('too many connectors are being tested')
   turns.pop()?.()

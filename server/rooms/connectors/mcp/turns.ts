@@ -6,7 +6,10 @@ const MAX_IN_PROCESS = 32
 const running = new Map<string, number>()
 let total = 0
 
-/** Counts a check in until the returned function is called: each holds memory, connections and perhaps a process until then. */
+/**
+ * Counts a running test until the returned function is called: each uses memory, connections and perhaps a
+ * process.
+ */
 export function takeTurn(userId: string): () => void {
   const own = running.get(userId) ?? 0
   if (own >= MAX_FOR_A_USER || total >= MAX_IN_PROCESS)

@@ -1,14 +1,14 @@
 import { McpFailure, secondsOf } from './failure.ts'
 
-/** One deadline and one end for everything that a test starts. */
+/** The deadline and the abort signal of one test. */
 export interface Watch {
   readonly deadlineMs: number
   readonly signal: AbortSignal
-  /** Ends the test with this error; the first one stays. */
+  /** Ends the test with this error; ignored if it has already ended. */
   fail(error: Error): void
-  /** What the work comes to, or the error that ended the test first. */
+  /** Resolves with the work's result; rejects with the error that ended the test, if that came first. */
   during<T>(work: Promise<T>): Promise<T>
-  /** Counts something that the server did wrong or need not do, and ends the test when it goes on. */
+  /** Counts a message that is invalid or not needed, and ends the test after too many. */
   complain(what?: string): void
   stop(): void
 }
