@@ -42,7 +42,7 @@ function config(): { name: string; provider: string; model: string } {
 }
 
 describe('an AI provider', () => {
-  it('is shown to members without its credentials, which open in their place only', async () => {
+  it('is shown to members without its credentials, which decrypt only in their own row', async () => {
     const limits = { requestsPerMinute: 10, costUsdPerMonth: 99.5 }
     const input = {
       ...config(),
@@ -71,7 +71,7 @@ describe('an AI provider', () => {
     expect(open(house.services.keyring, rows[0].credentials, place)).toBe(secret)
   })
 
-  it('that does not open any more is told from one that has none, and can be set again', async () => {
+  it('is marked unreadable if its credentials cannot be decrypted, which can be set again', async () => {
     const { id } = await as(admin).create({ ...config(), credentials: secret })
     const bare = await as(admin).create(config())
     expect(bare).toMatchObject({ hasCredentials: false, unreadable: false, hint: '' })
@@ -89,7 +89,7 @@ describe('an AI provider', () => {
     expect(await as(admin).update({ id, credentials: secret })).toMatchObject({ unreadable: false })
   })
 
-  it('is changed by what is named, and cleared by null', async () => {
+  it('is updated in the given fields only, and null clears a field', async () => {
     const created = await as(owner).create({
       ...config(),
       baseUrl: 'https://a.example.com',
@@ -117,7 +117,7 @@ describe('an AI provider', () => {
     expect(await reasonOf(as(owner).remove({ id }))).toBe('not_found')
   })
 
-  it('has a name of its own in its organization', async () => {
+  it('has a unique name in its organization', async () => {
     const input = config()
     await as(owner).create(input)
     expect(await reasonOf(as(owner).create(input))).toBe('unique_violation')
@@ -127,21 +127,21 @@ describe('an AI provider', () => {
 
   it.each([
     ['no name', { name: ' ' }],
-    ['a provider that is no slug', { provider: 'Open AI' }],
-    ['an address that is none', { baseUrl: 'ftp://example.com' }],
+    ['a provider that is not a slug', { provider: 'Open AI' }],
+    ['an invalid URL', { baseUrl: 'ftp://example.com' }],
     ['empty credentials', { credentials: ' ' }],
     ['an unknown limit', { limits: { wishes: 3 } }],
     ['an owner', { organizationId: randomUUID() }],
     ['a default', { isDefault: true }],
-  ])('is not made with %s', async (_, input) => {
+  ])('cannot be created with %s', async (_, input) => {
     expect(await reasonOf(as(owner).create({ ...config(), ...input } as CreateAiProvider))).toBe(
       'BAD_REQUEST',
     )
   })
 })
 
-describe('who may', () => {
-  it('write is owners and admins, with a session or a token; members are told so', async () => {
+describe('access:', () => {
+  it('owners and admins write, with a session or a token; members get role_too_low', async () => {
     const { id } = await as(admin).create(config())
     const refused = [
       as(member).create(config()),
@@ -157,7 +157,7 @@ describe('who may', () => {
     expect(await reasonOf(reader.caller().aiProviders.remove({ id }))).toBe('missing_scope')
   })
 
-  it('see is members, while they act in the organization', async () => {
+  it('members see providers while they act in the organization', async () => {
     const { id } = await as(admin).create(config())
     expect(await member.caller().aiProviders.list()).toEqual([])
     expect(await reasonOf(as(stranger).list())).toBe('not_a_member')
@@ -173,7 +173,7 @@ describe('who may', () => {
     expect(await reasonOf(stranger.caller().aiProviders.create(config()))).toBe('not_a_member')
   })
 
-  it('write ends with the role', async () => {
+  it('losing the role ends write access', async () => {
     const fleeting = await createActor(house)
     const { id } = await createOrganization(owner, [{ actor: fleeting, role: 'admin' }])
     const { id: providerId } = await as(fleeting, id).create(config())
@@ -189,7 +189,7 @@ describe('who may', () => {
 })
 
 describe('the default', () => {
-  it('is one, whoever chooses at once, and first in the list', async () => {
+  it('is one provider, even after concurrent choices, and first in the list', async () => {
     const { id } = await createOrganization(owner, [{ actor: admin, role: 'admin' }])
     const ids: string[] = []
     for (let n = 0; n < 5; n++) ids.push((await as(owner, id).create(config())).id)
@@ -207,7 +207,7 @@ describe('the default', () => {
   })
 })
 
-it('goes with its organization, and comes back with it', async () => {
+it('is removed and restored with its organization', async () => {
   const { id } = await createOrganization(owner, [member])
   await as(owner, id).create({ ...config(), credentials: secret })
   const marks = async () => {

@@ -11,7 +11,7 @@ import {
 } from '#server/testing/actors.ts'
 import { scopeOf } from '#server/testing/scope.ts'
 
-// What the database lets each role do, were the server to forget whom it asks for.
+// The database's own limits for each role, in case the server does not check.
 
 let house: House
 let owner: Actor
@@ -26,7 +26,7 @@ it.for<[Role, boolean]>([
   ['owner', true],
   ['admin', true],
   ['member', false],
-])('the table and its default are for admins and owners to write: %s', async ([role, isWriter]) => {
+])('only admins and owners can write the table and its default: %s', async ([role, isWriter]) => {
   const actor = role === 'owner' ? owner : await createActor(house)
   const { id: organizationId } = await createOrganization(owner, role === 'owner' ? [] : [{ actor, role }])
   const { rows } = await house.owner.query<{ id: string }>(

@@ -29,11 +29,11 @@ type AiProviderRow = Pick<Selectable<AppAiProviderConfigs>, (typeof COLUMNS)[num
 
 export interface Sealing {
   readonly keyring: Keyring
-  /** The organization. */
+  /** The organization's id. */
   readonly ownerId: string
 }
 
-/** The organization in which the caller acts. Throws `not_a_member` where that is none. */
+/** Returns the organization in which the caller acts. Throws `not_a_member` if there is none. */
 export function requireOrganization({ organization }: Identity): NonNullable<Identity['organization']> {
   if (organization) return organization
   throw new AppError(
@@ -42,13 +42,13 @@ export function requireOrganization({ organization }: Identity): NonNullable<Ide
   )
 }
 
-/** Throws `role_too_low` for members. The policies hold them to it all the same. */
+/** Throws `role_too_low` for members. The policies enforce the same. */
 export function requireWriter({ organization }: Pick<Identity, 'organization'>): void {
   if (organization?.role === 'member')
     throw new AppError('role_too_low', 'only owners and admins can change AI providers')
 }
 
-/** Throws `unique_violation` for a name that another provider of the organization has. */
+/** Throws `unique_violation` if another provider of the organization has this name. */
 export async function createAiProvider(
   db: Database,
   { keyring, ownerId }: Sealing,
@@ -69,7 +69,7 @@ export async function createAiProvider(
   return toAiProvider(keyring, row)
 }
 
-/** The providers of the organization in which the caller acts: the default first, then newest first. */
+/** Lists the providers of the organization in which the caller acts: the default first, then newest first. */
 export async function listAiProviders(db: Database, keyring: Keyring): Promise<AiProvider[]> {
   const rows = await db
     .selectFrom('app.aiProviderConfigs')
@@ -80,7 +80,7 @@ export async function listAiProviders(db: Database, keyring: Keyring): Promise<A
   return rows.map(row => toAiProvider(keyring, row))
 }
 
-/** Changes what is named and leaves the rest. Throws as {@link createAiProvider} does. */
+/** Updates the given fields only. Throws like {@link createAiProvider}. */
 export async function updateAiProvider(
   db: Database,
   { keyring, ownerId }: Sealing,
@@ -113,7 +113,10 @@ export async function removeAiProvider(db: Database, id: string): Promise<{ id: 
   return { id }
 }
 
-/** Makes a provider the organization's default, instead of the one that was. Of several at once, the last one wins. */
+/**
+ * Makes a provider the organization's default, replacing the previous one. Of concurrent calls, the last one
+ * wins.
+ */
 export async function setDefaultAiProvider(db: Database, id: string): Promise<{ id: string }> {
   const call = sql<boolean>`app.set_default_ai_provider(${id}::uuid)`
   const { isSet } = await db.selectNoFrom(call.as('isSet')).executeTakeFirstOrThrow()

@@ -1,6 +1,7 @@
-// An organization's AI providers: where its models are called, with which credentials, and which one is the default. Members see
-// them; owners and admins write. Always those of the organization in which the call acts: the one in its header, the session's
-// active one, or the one that an API token is bound to. Credentials are stored sealed and never returned.
+// An organization's AI providers: the URL of its models, the credentials for them, and which provider is the
+// default. Members can see them; owners and admins write. A call uses the organization in which it acts: the
+// one in its header, the session's active one, or the one that an API token is bound to. Credentials are
+// stored sealed and never returned.
 import { notFound } from '#server/rpc/errors.ts'
 import { procedure, router } from '#server/rpc/trpc.ts'
 import {
@@ -33,7 +34,7 @@ export const aiProvidersRouter = router({
     .output(schema.aiProvider)
     .mutation(async ({ ctx, input }) => {
       const { organization } = await ctx.identity()
-      // To who acts in no organization, there is no such provider.
+      // A caller without an organization has no such provider.
       if (!organization) throw notFound('AI provider')
       requireWriter({ organization })
       const keyring = await ctx.services.sealingKeyring()

@@ -11,19 +11,19 @@ const provider = z
   .max(50)
   .regex(/^[a-z0-9]+(?:-[a-z0-9]+)*$/, 'must be lower-case letters and digits, joined by single hyphens')
 
-/** White space around a key comes from pasting it and is cut off. */
+/** Trims white space, which comes from pasting the key. */
 const credentials = text(MAX_CREDENTIALS)
   .transform(value => value.trim())
   .refine(value => value !== '', 'must not be empty')
 
-/** What the organization allows itself; kept for those who call the provider. */
+/** The organization's own limits, stored for those who call the provider. */
 const limits = z.strictObject({
   requestsPerMinute: z.int().min(0).optional(),
   tokensPerDay: z.int().min(0).optional(),
   costUsdPerMonth: z.number().min(0).max(1_000_000).optional(),
 })
 
-/** What members see of a provider. Its credentials are never returned. */
+/** A provider as members see it, without its credentials. */
 export const aiProvider = selectAiProviderConfig
   .pick({
     id: true,
@@ -31,7 +31,7 @@ export const aiProvider = selectAiProviderConfig
     provider: true,
     baseUrl: true,
     model: true,
-    /** The credentials' last characters: four at most, and fewer of short ones. */
+    /** The credentials' last characters: at most four, and fewer of short ones. */
     hint: true,
     isDefault: true,
     createdAt: true,
@@ -39,7 +39,7 @@ export const aiProvider = selectAiProviderConfig
   })
   .extend({
     hasCredentials: z.boolean(),
-    /** Whether the stored credentials do not open any more, so that they must be set again. */
+    /** The stored credentials cannot be decrypted: set them again. */
     unreadable: z.boolean(),
     limits,
   })
@@ -47,7 +47,7 @@ export const aiProviders = z.array(aiProvider)
 
 export const createAiProvider = z.strictObject({
   name,
-  /** Whose models they are, or whose interface they speak: `anthropic`, `openai`. */
+  /** The vendor of the models or of the API that they use, such as `anthropic` or `openai`. */
   provider,
   baseUrl: url.optional(),
   model,
@@ -55,7 +55,7 @@ export const createAiProvider = z.strictObject({
   limits: limits.default({}),
 })
 
-/** Null clears what may be missing; what is left out stays. */
+/** Null clears an optional field; an omitted field keeps its value. */
 export const updateAiProvider = z.strictObject({
   id,
   name: name.optional(),

@@ -25,7 +25,7 @@ beforeAll(async () => {
 })
 afterAll(() => house.close())
 
-/** An event in whatever status the test needs. */
+/** Inserts an event with this status. */
 async function createEvent(
   actor: Actor,
   { status = 'dead' as EventStatus, provider = 'github' as ProviderName } = {},
@@ -53,7 +53,7 @@ async function oneOf(sql: string, values: unknown[]): Promise<{ id: string }> {
 }
 
 describe('an event', () => {
-  it('is read with its payload, and listed without', async () => {
+  it('is returned with its payload, and listed without', async () => {
     const id = await createEvent(ada)
     const event = await ada.caller().events.get({ id })
     expect(event).toMatchObject({
@@ -70,7 +70,7 @@ describe('an event', () => {
     expect((await ada.caller().events.list({ limit: 1 })).items).toEqual([summary])
   })
 
-  it('is missing to a stranger, who replays it no more than one that never was', async () => {
+  it('is not found by a stranger, who cannot replay it', async () => {
     const id = await createEvent(ada)
     const { events } = bob.caller()
     const missing = await refusalOf(events.get({ id: randomUUID() }))
@@ -81,7 +81,7 @@ describe('an event', () => {
     expect(await ada.caller().events.get({ id })).toMatchObject({ status: 'dead' })
   })
 
-  it.each(['failed', 'dead'] as const)('that is %s is replayed from its first attempt on', async status => {
+  it.each(['failed', 'dead'] as const)('that is %s is replayed with its attempts reset', async status => {
     const id = await createEvent(ada, { status })
     const replayed = await ada.caller().events.replay({ id })
     expect(replayed).toMatchObject({ id, status: 'received', attempts: 0, lastError: null })
@@ -89,7 +89,7 @@ describe('an event', () => {
   })
 
   it.each(EVENT_STATUSES.filter(status => status !== 'failed' && status !== 'dead'))(
-    'that is %s takes no replay',
+    'that is %s cannot be replayed',
     async status => {
       const id = await createEvent(ada, { status })
       const before = await ada.caller().events.get({ id })
@@ -102,7 +102,7 @@ describe('an event', () => {
     },
   )
 
-  it('is replayed by one of many who do at once', async () => {
+  it('is replayed by one of many concurrent callers', async () => {
     const id = await createEvent(ada)
     const outcomes = await Promise.allSettled(
       Array.from({ length: 12 }, () => ada.caller().events.replay({ id })),
@@ -112,7 +112,7 @@ describe('an event', () => {
 })
 
 describe('the list of events', () => {
-  it('is newest first, by page, by provider and by status', async () => {
+  it('is sorted newest first, paged, and filtered by provider and by status', async () => {
     const owner = await createActor(house)
     const ids: string[] = []
     for (let n = 0; n < 5; n++) {
@@ -130,11 +130,11 @@ describe('the list of events', () => {
   })
 
   it.each([
-    ['a provider that there is not', { provider: 'gitlab' }],
-    ['a status that there is not', { status: 'lost' }],
+    ['an unknown provider', { provider: 'gitlab' }],
+    ['an unknown status', { status: 'lost' }],
     ['an owner', { userId: randomUUID() }],
-    ['a cursor that is no id', { cursor: 'x' }],
-    ['a page too large', { limit: 101 }],
+    ['an invalid cursor', { cursor: 'x' }],
+    ['a page that is too large', { limit: 101 }],
   ])('refuses %s', async (_, input) => {
     expect(await refusalOf(ada.caller().events.list(input as ListEvents))).toMatchObject({
       code: 'BAD_REQUEST',
@@ -143,7 +143,7 @@ describe('the list of events', () => {
 })
 
 describe('a token', () => {
-  it('with events:read reads and replays none; with events:write it does both; with another scope neither', async () => {
+  it('with events:read can read, with events:write also replay, and with another scope neither', async () => {
     const id = await createEvent(ada)
     const reader = (await createApiToken(ada, { scopes: ['events:read'] })).caller().events
     expect(await reader.get({ id })).toMatchObject({ id })

@@ -9,12 +9,12 @@ import { EVENT_TRANSITIONS } from './state.ts'
 
 const COLUMNS = namesIn(eventSummary)
 
-/** Events of a connection that is removed are deleted in batches, and are gone for their owner before that. */
+/** A sweep deletes the events of a removed connection in batches; this condition hides the rest at once. */
 const isConnected = sql<boolean>`exists (
   select from app.connections c where c.user_id = app.webhook_events.user_id and c.id = app.webhook_events.connection_id
 )`
 
-/** A page of events without their payloads, newest first. */
+/** Returns a page of events without their payloads, newest first. */
 export async function listEvents(db: Database, input: ListEvents): Promise<Page<EventSummary>> {
   let query = db
     .selectFrom('app.webhookEvents')
@@ -40,7 +40,7 @@ export async function getEvent(db: Database, id: string): Promise<WebhookEvent> 
   return { ...row, payload: row.payload as Json }
 }
 
-/** Lets an event that failed, or died of it, be processed from its first attempt on. */
+/** Queues a failed or dead event again, with its attempts reset. */
 export async function replayEvent(db: Database, id: string): Promise<EventSummary> {
   const { from, to } = EVENT_TRANSITIONS.replay
   const row = await db

@@ -1,6 +1,7 @@
-// Events: what Notion, GitHub, Slack and Linear told of a user's connections. Each was delivered to /webhooks/:provider, verified,
-// and given to everyone who is connected there; processing notes it and does to the connection what it tells of. For sessions and
-// for API tokens with events:read or events:write. Nobody makes an event here; one that failed can be replayed.
+// Events: webhook deliveries of Notion, GitHub, Slack and Linear about a user's connections. Each was
+// received at /webhooks/:provider, verified, and stored for every user with a matching connection; processing
+// it applies its effect to the connection. Open to sessions, and to API tokens with events:read or
+// events:write. No procedure creates an event; a failed one can be replayed.
 import { procedure, router } from '#server/rpc/trpc.ts'
 import { getEvent, listEvents, replayEvent } from './queries.ts'
 import * as schema from './schema.ts'

@@ -4,7 +4,7 @@ import { PROVIDERS } from '#server/rooms/connections/schema.ts'
 import { id, jsonValue, page, pageOf } from '#server/rpc/inputs.ts'
 import { EVENT_STATUSES } from './state.ts'
 
-/** An event without what the provider sent, which may be a megabyte. */
+/** An event without its payload, which may be as large as a megabyte. */
 export const eventSummary = selectWebhookEvent.pick({
   id: true,
   connectionId: true,

@@ -6,7 +6,7 @@ import { sessionCredential } from '#server/testing/isolation/dataset.ts'
 import { connect } from '#server/testing/webhooks.ts'
 import { EVENT_STATUSES, EVENT_TRANSITIONS, type EventStatus } from './state.ts'
 
-// At a prompt as the API's login, with a session of one's own: what the procedures do not ask for, the database refuses too.
+// SQL as the API's login, with a user's own session: the database rejects what no procedure would do.
 
 let house: House
 let api: pg.Client
@@ -40,7 +40,7 @@ async function createEvent(status: EventStatus): Promise<string> {
   return rows[0]?.id ?? ''
 }
 
-/** How many events changed, or the constraint or code that the change is refused with. */
+/** How many events changed, or the constraint or SQLSTATE of the error. */
 async function run(sql: string, values: unknown[]): Promise<unknown> {
   await api.query('begin')
   try {
@@ -61,7 +61,7 @@ const moves = EVENT_STATUSES.flatMap(from =>
 )
 
 describe('as the API’s login', () => {
-  test.for(moves)('an event that is $from becomes $to, if that is a replay', async ({ from, to }) => {
+  test.for(moves)('an event can change from $from to $to only as a replay', async ({ from, to }) => {
     const id = await createEvent(from)
     const isReplay = to === replayed && replayable.some(status => status === from)
     const answer = await run('update app.webhook_events set status = $2 where id = $1', [id, to])
@@ -74,7 +74,7 @@ describe('as the API’s login', () => {
   })
 
   test.for(['payload', 'effect', 'attempts', 'next_attempt_at', 'connection_id'])(
-    'the %s of an event is not changed',
+    'the %s of an event cannot be changed',
     async column => {
       const id = await createEvent('failed')
       const sql = `update app.webhook_events set ${column} = ${column} where id = $1`
@@ -82,7 +82,7 @@ describe('as the API’s login', () => {
     },
   )
 
-  test('an event is neither made nor removed', async () => {
+  test('an event can be neither created nor deleted', async () => {
     const id = await createEvent('failed')
     expect(await run('delete from app.webhook_events where id = $1', [id])).toBe('42501')
     const copy = `insert into app.webhook_events (connection_id, delivery_id, provider, event_type, payload)

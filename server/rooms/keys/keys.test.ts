@@ -17,7 +17,7 @@ beforeEach(async () => {
 })
 afterAll(() => house.close())
 
-/** A key as Anthropic makes them. */
+/** A key in Anthropic's format. */
 const VALUE = 'sk-ant-api03-0123456789abcdefghijklmnopqrstuvwxyz-WXYZ'
 
 async function storedKeys(actor: Actor) {
@@ -47,7 +47,7 @@ describe('a key', () => {
     expect(stored?.value).not.toContain(VALUE.slice(4, 12))
   })
 
-  it('is revealed, which counts as a use and is no change', async () => {
+  it('can be revealed, which counts as a use and not as a change', async () => {
     await ada.caller().keys.set({ provider: 'anthropic', value: VALUE })
     const [before] = await ada.caller().keys.list()
     expect(await ada.caller().keys.reveal({ provider: 'anthropic' })).toEqual({ value: VALUE })
@@ -55,7 +55,7 @@ describe('a key', () => {
     expect(after).toEqual({ ...before, lastUsedAt: expect.any(Date) })
   })
 
-  it('takes the place of the one before it, and was not used yet', async () => {
+  it('replaces the previous one, and is unused', async () => {
     const { createdAt } = await ada.caller().keys.set({ provider: 'openai', value: 'the first one' })
     await ada.caller().keys.reveal({ provider: 'openai' })
     const [first] = await storedKeys(ada)
@@ -68,12 +68,12 @@ describe('a key', () => {
     expect(stored?.value).not.toBe(first?.value)
   })
 
-  it('is cut of the white space around it', async () => {
+  it('is trimmed of white space', async () => {
     await ada.caller().keys.set({ provider: 'anthropic', value: ` \t${VALUE}\r\n` })
     expect(await ada.caller().keys.reveal({ provider: 'anthropic' })).toEqual({ value: VALUE })
   })
 
-  it('is removed, and then there is none', async () => {
+  it('can be removed', async () => {
     await ada.caller().keys.set({ provider: 'cursor', value: VALUE })
     expect(await ada.caller().keys.remove({ provider: 'cursor' })).toEqual({ provider: 'cursor' })
     expect(await ada.caller().keys.list()).toEqual([])
@@ -81,7 +81,7 @@ describe('a key', () => {
     expect(await reasonOf(ada.caller().keys.reveal({ provider: 'cursor' }))).toBe('not_found')
   })
 
-  it('is there once, however many set it at once', async () => {
+  it('is stored once, even if many callers set it at once', async () => {
     const values = Array.from({ length: 100 }, (_, index) => `a key of its own, number ${index}`)
     await Promise.all(values.map(value => ada.caller().keys.set({ provider: 'gemini', value })))
     expect(await storedKeys(ada)).toHaveLength(1)
@@ -89,7 +89,7 @@ describe('a key', () => {
     expect(values).toContain(value)
   })
 
-  it('is its owner’s alone', async () => {
+  it('is visible to its owner only', async () => {
     await ada.caller().keys.set({ provider: 'anthropic', value: VALUE })
     expect(await bob.caller().keys.list()).toEqual([])
     expect(await reasonOf(bob.caller().keys.reveal({ provider: 'anthropic' }))).toBe('not_found')
@@ -98,7 +98,7 @@ describe('a key', () => {
     expect(await ada.caller().keys.reveal({ provider: 'anthropic' })).toEqual({ value: VALUE })
   })
 
-  it('is revealed to no token without the scope of its own', async () => {
+  it('cannot be revealed with a token that lacks keys:reveal', async () => {
     await ada.caller().keys.set({ provider: 'anthropic', value: VALUE })
     const writing = await createApiToken(ada, { scopes: ['keys:read', 'keys:write'] })
     expect(await writing.caller().keys.list()).toHaveLength(1)
@@ -118,14 +118,14 @@ describe('a key', () => {
     ['with NUL', { provider: 'openai', value: 'x\0y' }],
     ['with a lone surrogate', { provider: 'openai', value: 'x\ud800' }],
     ['that is too long', { provider: 'openai', value: 'x'.repeat(4_097) }],
-    ['for somebody else', { provider: 'openai', value: VALUE, userId: 'x' }],
-  ])('%s is refused', async (_, input) => {
+    ['for another user', { provider: 'openai', value: VALUE, userId: 'x' }],
+  ])('%s is rejected', async (_, input) => {
     expect((await refusalOf(ada.caller().keys.set(input as never))).code).toBe('BAD_REQUEST')
     expect(await storedKeys(ada)).toEqual([])
   })
 })
 
-describe('a key that does not open', () => {
+describe('a key that cannot be decrypted', () => {
   async function seal(actor: Actor, provider: 'anthropic' | 'openai', value: string): Promise<void> {
     await actor.caller().keys.set({ provider, value })
   }
@@ -153,20 +153,20 @@ describe('a key that does not open', () => {
     await seal(ada, 'openai', 'the other one')
   })
 
-  it('since it was copied from another row of the same owner’s, is unreadable alone', async () => {
+  it('because it was copied from another row of the same owner is the only unreadable one', async () => {
     const [, other] = await storedKeys(ada)
     await copy({ actor: ada, provider: 'anthropic' }, other?.value ?? '')
     await expectUnreadable()
   })
 
-  it('since it was copied from another user’s, is unreadable alone', async () => {
+  it('because it was copied from another user is the only unreadable one', async () => {
     await seal(bob, 'anthropic', 'the key of Bob')
     const [foreign] = await storedKeys(bob)
     await copy({ actor: ada, provider: 'anthropic' }, foreign?.value ?? '')
     await expectUnreadable()
   })
 
-  it('since the whole row went to another user, is unreadable there', async () => {
+  it('because the whole row was moved to another user is unreadable there', async () => {
     const carol = await createActor(house, { name: 'Carol' })
     await house.owner.query('update app.provider_keys set user_id = $2 where user_id = $1', [
       ada.userId,
@@ -175,7 +175,7 @@ describe('a key that does not open', () => {
     expect(await carol.caller().keys.list()).toMatchObject([{ unreadable: true }, { unreadable: true }])
   })
 
-  it('since it was copied from another column, is unreadable alone', async () => {
+  it('because it was copied from another column is the only unreadable one', async () => {
     const { id } = await ada.caller().connectors.create({
       kind: 'remote',
       name: 'x',
@@ -183,7 +183,7 @@ describe('a key that does not open', () => {
       oauthClientSecret: VALUE,
     })
     const [before] = await storedKeys(ada)
-    // The very row id, so that nothing but the column is another.
+    // Uses the same row id, so that only the column differs.
     await house.owner.query(
       `update app.provider_keys p set id = c.id, value = c.oauth_client_secret
        from app.connectors c where c.user_id = p.user_id and c.id = $1 and p.id = $2`,
@@ -192,7 +192,7 @@ describe('a key that does not open', () => {
     await expectUnreadable()
   })
 
-  it('since it was sealed with a key that is gone, is unreadable alone', async () => {
+  it('because its encryption key was removed is the only unreadable one', async () => {
     const [stored] = await storedKeys(ada)
     await copy(
       { actor: ada, provider: 'anthropic' },
@@ -217,7 +217,7 @@ describe('a hint', () => {
     ['012345YZ', 'YZ'],
     ['1234567', ''],
     [`${'x'.repeat(31)}\u{1f511}`, 'xxx\u{1f511}'],
-  ])('shows little of %s', (value, hint) => {
+  ])('shows few characters of %s', (value, hint) => {
     expect(hintOf(value)).toBe(hint)
   })
 })
@@ -231,11 +231,11 @@ describe('a warning', () => {
     aigateway: `vck_${'aB3'.repeat(16)}`,
   } as const satisfies Partial<Record<Provider, string>>
 
-  it.each(Object.entries(samples))('is not given for a key as %s makes them', (provider, sample) => {
+  it.each(Object.entries(samples))('is not returned for a key in the format of %s', (provider, sample) => {
     expect(keyWarning(provider as Provider, sample)).toBeNull()
   })
 
-  it.each(PROVIDERS)('is not given for any beginning that it names of a key of %s', provider => {
+  it.each(PROVIDERS)('is not returned for any prefix that it names for %s', provider => {
     const prefixes = [...(keyWarning(provider, '-') ?? '').matchAll(/"(\S+?)"/g)].slice(1)
     expect(prefixes).not.toEqual([])
     for (const [, prefix = ''] of prefixes)
@@ -243,7 +243,7 @@ describe('a warning', () => {
   })
 
   it.each(PROVIDERS)(
-    'is given for another provider’s key as one of %s, which is stored all the same',
+    'is returned for another provider’s key for %s, which is stored anyway',
     async provider => {
       const other = provider === 'openai' ? 'anthropic' : 'openai'
       const { warning } = await ada.caller().keys.set({ provider, value: samples[other] })
@@ -253,7 +253,7 @@ describe('a warning', () => {
     },
   )
 
-  it('is given for white space in the middle', () => {
+  it('is returned for white space in the middle', () => {
     expect(keyWarning('openai', `${samples.openai} ${samples.openai}`)).toContain('white space')
   })
 })

@@ -15,7 +15,7 @@ export interface Sealing {
   readonly ownerId: string
 }
 
-/** Stores a key, in place of the provider's key before it. */
+/** Stores a key and replaces the provider's previous one. */
 export async function setKey(
   db: Database,
   { keyring, ownerId }: Sealing,
@@ -27,7 +27,7 @@ export async function setKey(
     .values({ id, provider, value: seal(keyring, value, placeOf(ownerId, id)), hint: hintOf(value) })
     .onConflict(conflict =>
       conflict.columns(['userId', 'provider']).doUpdateSet(eb => ({
-        // The value is sealed for its row's id, so the two go together.
+        // The value is sealed for its row's id, so a new value needs the new row's id.
         id: eb.ref('excluded.id'),
         value: eb.ref('excluded.value'),
         hint: eb.ref('excluded.hint'),
@@ -51,7 +51,7 @@ export async function listKeys(db: Database, keyring: Keyring): Promise<Provider
   }))
 }
 
-/** Gives a key's value and notes the use. Throws `value_unreadable` where it does not open. */
+/** Returns a key's value and records its use. Throws `value_unreadable` if it cannot be decrypted. */
 export async function revealKey(
   db: Database,
   keyring: Keyring,
@@ -86,7 +86,7 @@ export function placeOf(ownerId: string, rowId: string): Place {
   return { table: 'app.provider_keys', column: 'value', ownerId, rowId }
 }
 
-/** The last four characters; fewer of a short key, which they would give away. */
+/** The last four characters; fewer of a short key, which four would reveal. */
 export function hintOf(value: string): string {
   const characters = [...value]
   const shown = characters.length >= 12 ? 4 : characters.length >= 8 ? 2 : 0

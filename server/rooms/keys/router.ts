@@ -1,6 +1,6 @@
-// Keys of AI providers, one a provider: stored sealed, shown by their hint. For sessions and for API tokens; a key itself is
-// given out by `reveal` alone, whose scope is one of its own, and to workers by `tasks.secrets`. A key that does not open any more
-// is listed as unreadable and can be set again.
+// Keys of AI providers, one for each provider: stored sealed, shown by a hint. Open to sessions and to API
+// tokens. Only `reveal`, which has a scope of its own, returns a key, and `tasks.secrets` to workers. A key
+// that cannot be decrypted is listed as unreadable and can be set again.
 import { procedure, router } from '#server/rpc/trpc.ts'
 import { listKeys, removeKey, revealKey, setKey } from './queries.ts'
 import * as schema from './schema.ts'

@@ -16,14 +16,14 @@ export const keyRow = selectProviderKey.pick({
   updatedAt: true,
 })
 
-/** What a caller sees of a key. Its value comes from `reveal` alone. */
+/** A key as its owner sees it. Only `reveal` returns its value. */
 export const providerKey = keyRow.extend({
-  /** Whether the stored value does not open any more, so that the key must be set again. */
+  /** The stored value cannot be decrypted: set the key again. */
   unreadable: z.boolean(),
 })
 export const providerKeys = z.array(providerKey)
 export const storedKey = providerKey.extend({
-  /** What is odd about the key, which was stored all the same. */
+  /** A sentence about an unusual key. The key is stored anyway. */
   warning: z.string().nullable(),
 })
 export const keyValue = z.strictObject({ value: z.string() })
@@ -32,13 +32,13 @@ export const keyProvider = z.strictObject({ provider: z.enum(PROVIDERS) })
 
 export const setKey = z.strictObject({
   provider: z.enum(PROVIDERS),
-  /** White space around a key comes from pasting it and is cut off. */
+  /** Trims white space, which comes from pasting the key. */
   value: text(MAX_KEY)
     .transform(value => value.trim())
     .refine(value => value !== '', 'must not be empty'),
 })
 
-/** What each provider's keys usually look like: a reason to ask again, never to refuse. */
+/** The usual format of each provider's keys. Another format causes a warning, never an error. */
 const FORMATS: Readonly<Record<Provider, { readonly pattern: RegExp; readonly hint: string }>> =
   Object.freeze({
     anthropic: { pattern: /^sk-ant-[\w-]{20,}$/, hint: '"sk-ant-"' },
@@ -48,13 +48,13 @@ const FORMATS: Readonly<Record<Provider, { readonly pattern: RegExp; readonly hi
     aigateway: { pattern: /^vck_\w{20,}$/, hint: '"vck_"' },
   })
 
-/** What is odd about a key of this provider's, in words that hold nothing of it; null where it looks right. */
+/** A warning if the key does not match its provider's format, or null. Contains no part of the key. */
 export function keyWarning(provider: Provider, value: string): string | null {
   const { pattern, hint } = FORMATS[provider]
   if (pattern.test(value)) return null
   return /\s/.test(value)
     ? 'the key contains white space: check that exactly the key was pasted'
-    : `the key does not look like a "${provider}" key: those start with ${hint}, followed by 20 characters or more`
+    : `the key looks unlike "${provider}" keys: those start with ${hint}, then 20 characters or more`
 }
 
 export type ProviderKey = z.output<typeof providerKey>

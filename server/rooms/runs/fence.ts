@@ -4,9 +4,9 @@ import type { DB } from '#server/db/types.ts'
 import type { Json } from '#server/rpc/inputs.ts'
 
 /**
- * Begins a statement that writes to a run or its calls, with `openRun`: the run, if the caller may write to its task. The
- * task's row is locked first, and its lease is the fence, so that a statement that waited while the lease changed hands finds
- * no run. A run without a task is open to its owner.
+ * Starts a statement that writes to a run or its tool calls, with `openRun`: the run, if the caller may write
+ * to its task. Locks the task's row first, then checks its lease as a fencing token: a statement that waited
+ * on the lock while another worker claimed the task finds no run. A run without a task is open to its owner.
  */
 export function withOpenRun(db: Database, runId: Expression<string>) {
   return db
@@ -28,7 +28,7 @@ export function withOpenRun(db: Database, runId: Expression<string>) {
     )
 }
 
-/** Leaves out the runs of removed tasks. */
+/** Excludes the runs of removed tasks. */
 export function whereShown(eb: ExpressionBuilder<DB, 'app.agentRuns'>) {
   return eb.or([
     eb('app.agentRuns.taskId', 'is', null),
@@ -43,7 +43,7 @@ export function whereShown(eb: ExpressionBuilder<DB, 'app.agentRuns'>) {
   ])
 }
 
-/** A value as a parameter of type jsonb; null where there is none. */
+/** Converts a value to a parameter of type jsonb; null if there is none. */
 export function jsonb(value: Json | object | undefined): RawBuilder<string | null> {
   return sql`${value === undefined ? null : JSON.stringify(value)}::jsonb`
 }

@@ -12,7 +12,10 @@ const COLUMNS = namesIn(run)
 
 type RunRow = Pick<Selectable<AppAgentRuns>, (typeof COLUMNS)[number]>
 
-/** Starts a run, of the leased task where the caller holds a lease; the task's row is locked until the run is there. */
+/**
+ * Starts a run, of the leased task if the caller holds a lease. Locks the task's row until the run is
+ * inserted.
+ */
 export async function startRun(db: Database, input: StartRun): Promise<Run> {
   const row = await db
     .with('wanted', query =>
@@ -49,7 +52,7 @@ export async function startRun(db: Database, input: StartRun): Promise<Run> {
   return toRun(row)
 }
 
-/** Ends a run that has not ended. Calls of its that are still running may end later. */
+/** Ends a run that has not ended. Its running tool calls may end later. */
 export async function finishRun(db: Database, input: FinishRun): Promise<Run> {
   const { from, to } = RUN_ENDS[input.status]
   const row = await withOpenRun(db, sql<string>`${input.id}::uuid`)
@@ -70,7 +73,7 @@ export async function finishRun(db: Database, input: FinishRun): Promise<Run> {
   throw new AppError('illegal_transition', `cannot finish run "${input.id}": it is ${status}`)
 }
 
-/** A page of runs, newest first. Runs of a removed task are hidden with it. */
+/** Returns a page of runs, newest first, without runs of removed tasks. */
 export async function listRuns(db: Database, input: ListRuns): Promise<Page<Run>> {
   let query = db
     .selectFrom('app.agentRuns')

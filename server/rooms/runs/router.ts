@@ -1,6 +1,6 @@
-// Runs: each time an agent worked, what it was given, which tools it called, what came out and what it cost. For sessions, for
-// API tokens with runs:read or runs:write, and for workers, whose lease opens the runs of its own task. A call of a tool that
-// requires approval waits for a decision; nothing here lets it run.
+// Runs: one execution of an agent each, with input, tool calls, output and cost. Open to sessions, to API
+// tokens with runs:read or runs:write, and to workers, whose lease grants access to the runs of its own task.
+// A call of a tool that requires approval waits for a decision; no procedure here can start it.
 import { procedure, router } from '#server/rpc/trpc.ts'
 import { finishRun, getRun, listRuns, startRun } from './queries.ts'
 import * as schema from './schema.ts'

@@ -53,7 +53,7 @@ describe('a run', () => {
     expect(await runs.start({ agent })).toMatchObject({ taskId: null, model: null, input: null })
   })
 
-  it('ends with its output, what it used and what it cost', async () => {
+  it('ends with its output, usage and cost', async () => {
     const runs = ada.caller().runs
     const { id } = await runs.start({ agent })
     const usage = { inputTokens: 1200, outputTokens: 80, cachedTokens: 1000, costUsd: 0.0123 }
@@ -75,7 +75,7 @@ describe('a run', () => {
     expect(refusal.message).toContain(`is ${status}`)
   })
 
-  it('is ended by one of many who end it at once', async () => {
+  it('is ended by one of many concurrent callers', async () => {
     const { id: taskId } = await ada.caller().tasks.create({ prompt: 'x' })
     const { id } = await ada.caller().runs.start({ agent, taskId })
     const results = await Promise.allSettled(
@@ -84,7 +84,7 @@ describe('a run', () => {
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
   })
 
-  it('is missing to a stranger, who ends it no more than one that never was', async () => {
+  it('is not found by a stranger, who cannot end it', async () => {
     const { id: taskId } = await ada.caller().tasks.create({ prompt: 'x' })
     const { id } = await ada.caller().runs.start({ agent, taskId })
     const runs = bob.caller().runs
@@ -97,7 +97,7 @@ describe('a run', () => {
     expect(await ada.caller().runs.get({ id })).toMatchObject({ status: 'running' })
   })
 
-  it('is hidden with its task, and comes back with it', async () => {
+  it('is hidden and restored with its task', async () => {
     const { id: taskId } = await ada.caller().tasks.create({ prompt: 'x' })
     const { runs, tasks } = ada.caller()
     const { id } = await runs.start({ agent, taskId })
@@ -116,28 +116,28 @@ describe('a run', () => {
     ['NUL', { agent: 'a\0' }],
     ['another owner', { agent, userId: randomUUID() }],
     ['a status', { agent, status: 'completed' }],
-    ['a task that is no id', { agent, taskId: 'x' }],
+    ['an invalid task id', { agent, taskId: 'x' }],
     ['an input with NUL', { agent, input: { a: 'x\0' } }],
     ['an input that is too large', { agent, input: 'x'.repeat(256 * 1024) }],
-    ['an input that could not be read again', { agent, input: { constructor: 1 } }],
-  ])('is not started with %s', async (_, input) => {
+    ['an input with a reserved property name', { agent, input: { constructor: 1 } }],
+  ])('cannot be started with %s', async (_, input) => {
     expect(await reasonOf(ada.caller().runs.start(input as StartRun))).toBe('BAD_REQUEST')
   })
 
   it.each([
-    ['a status that is no end', { status: 'waiting' }],
-    ['tokens below nothing', { status: 'completed', usage: { inputTokens: -1 } }],
-    ['half a token', { status: 'completed', usage: { outputTokens: 0.5 } }],
+    ['a status that is not final', { status: 'waiting' }],
+    ['negative tokens', { status: 'completed', usage: { inputTokens: -1 } }],
+    ['a fractional number of tokens', { status: 'completed', usage: { outputTokens: 0.5 } }],
     ['unknown usage', { status: 'completed', usage: { tokens: 1 } }],
-    ['endless cost', { status: 'completed', usage: { costUsd: Number.POSITIVE_INFINITY } }],
-  ])('is not ended with %s', async (_, input) => {
+    ['infinite cost', { status: 'completed', usage: { costUsd: Number.POSITIVE_INFINITY } }],
+  ])('cannot be ended with %s', async (_, input) => {
     const { id } = await ada.caller().runs.start({ agent })
     expect(await reasonOf(ada.caller().runs.finish({ id, ...input } as FinishRun))).toBe('BAD_REQUEST')
   })
 })
 
 describe('the list of runs', () => {
-  it('is newest first, by page, by task and by status', async () => {
+  it('is sorted newest first, paged, and filtered by task and by status', async () => {
     const owner = await createActor(house)
     const { id: taskId } = await owner.caller().tasks.create({ prompt: 'x' })
     const runs = owner.caller().runs
@@ -155,7 +155,7 @@ describe('the list of runs', () => {
 })
 
 describe('a token', () => {
-  it('with runs:read reads runs and writes none', async () => {
+  it('with runs:read can read runs and not write them', async () => {
     const reader = (await createApiToken(ada, { scopes: ['runs:read'] })).caller().runs
     const { id } = await ada.caller().runs.start({ agent })
     expect(await reader.get({ id })).toMatchObject({ id })
@@ -163,7 +163,7 @@ describe('a token', () => {
     expect(await reasonOf(reader.finish({ id, status: 'failed' }))).toBe('missing_scope')
   })
 
-  it('with runs:write does both, and with another scope neither', async () => {
+  it('with runs:write can do both, and with another scope neither', async () => {
     const writer = (await createApiToken(ada, { scopes: ['runs:write'] })).caller().runs
     const { id } = await writer.start({ agent })
     expect(await writer.get({ id })).toMatchObject({ id })
@@ -173,7 +173,7 @@ describe('a token', () => {
     expect(await reasonOf(anonymous(house).runs.get({ id }))).toBe('unauthenticated')
   })
 
-  it('that was revoked is refused by the next call', async () => {
+  it('that was revoked is rejected by the next call', async () => {
     const token = await createApiToken(ada, { scopes: ['runs:write'] })
     const { id } = await token.caller().runs.start({ agent })
     await ada.caller().apiTokens.revoke({ id: token.id })
@@ -182,7 +182,7 @@ describe('a token', () => {
 })
 
 describe('a lease', () => {
-  it('starts and ends runs of its task, named or not, as the owner', async () => {
+  it('can start and end runs of its task, given or not, as the owner', async () => {
     const { owner, id: taskId, worker } = await createClaimedTask(house)
     const run = await worker.runs.start({ agent })
     expect(run.taskId).toBe(taskId)
@@ -192,7 +192,7 @@ describe('a lease', () => {
     expect((await worker.runs.list()).items).toHaveLength(2)
   })
 
-  it('sees and ends the runs of its own task only', async () => {
+  it('can see and end the runs of its own task only', async () => {
     const { owner, worker } = await createClaimedTask(house)
     const { id: taskId } = await owner.caller().tasks.create({ prompt: 'other' })
     const others = [
@@ -209,7 +209,7 @@ describe('a lease', () => {
     expect((await worker.runs.list()).items).toEqual([])
   })
 
-  it('that was lost starts and ends nothing', async () => {
+  it('that was lost cannot start or end a run', async () => {
     const { id: taskId, token, worker } = await createClaimedTask(house)
     const { id } = await worker.runs.start({ agent })
     await lapseLease(house, taskId)
@@ -220,7 +220,7 @@ describe('a lease', () => {
     expect(await successor.runs.finish({ id, status: 'failed' })).toMatchObject({ status: 'failed' })
   })
 
-  it('writes nothing where it changed hands while the statement waited', async () => {
+  it('writes nothing if another worker claimed the task while the statement waited', async () => {
     const { owner, id: taskId, worker } = await createClaimedTask(house)
     const { id } = await worker.runs.start({ agent })
     const start = whileTaskChangesHands(house, taskId, () => worker.runs.start({ agent }))
@@ -228,7 +228,7 @@ describe('a lease', () => {
     expect((await owner.caller().runs.list({ taskId })).items.map(run => run.id)).toEqual([id])
   })
 
-  it('ends no run where it changed hands while the statement waited', async () => {
+  it('ends no run if another worker claimed the task while the statement waited', async () => {
     const { owner, id: taskId, worker } = await createClaimedTask(house)
     const { id } = await worker.runs.start({ agent })
     const finish = whileTaskChangesHands(house, taskId, () => worker.runs.finish({ id, status: 'completed' }))

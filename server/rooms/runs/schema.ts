@@ -6,11 +6,11 @@ import { RUN_STATUSES } from './state.ts'
 const MAX_ERROR = 10_000
 const tokens = z.int().min(0)
 
-/** What a run consumed, as far as its provider tells. */
+/** A run's usage, as far as its provider reports it. */
 const usage = z.strictObject({
   inputTokens: tokens.optional(),
   outputTokens: tokens.optional(),
-  /** Of the input, what came from the provider's cache. */
+  /** The part of the input that the provider read from its cache. */
   cachedTokens: tokens.optional(),
   costUsd: z.number().min(0).max(1_000_000).optional(),
 })
@@ -53,7 +53,7 @@ export const toolCall = selectToolCall
   })
   .extend({
     arguments: jsonValue,
-    /** SHA-256 of the arguments' canonical JSON (RFC 8785), in hex: what an approval is bound to. */
+    /** SHA-256 of the arguments' canonical JSON (RFC 8785), in hex. An approval is bound to it. */
     argumentsHash: z.string(),
     result: jsonValue,
   })
@@ -62,7 +62,7 @@ export const toolCallPage = pageOf(toolCall)
 export const runId = z.strictObject({ id })
 
 export const startRun = z.strictObject({
-  /** Under a lease, the leased task unless it is named. */
+  /** With a lease, defaults to the leased task. */
   taskId: id.optional(),
   agent: filledText(100),
   model: filledText(100).optional(),
@@ -86,7 +86,7 @@ export const listRuns = z.strictObject({
 
 export const startToolCall = z.strictObject({
   runId: id,
-  /** The agent's own name for the call, such as `toolu_01…`. */
+  /** The agent's own id of the call, such as `toolu_01…`. */
   callId: filledText(200),
   /** A slug of the catalogue, or the name that an MCP connector gives its tool. */
   tool: z.string().regex(/^[A-Za-z0-9_.:/-]{1,200}$/, 'must be the name of a tool'),

@@ -1,5 +1,5 @@
-// The lives of a run and of a tool call. Guards and a client's buttons are made from these tables; the database keeps calls to
-// theirs by triggers.
+// The lifecycles of a run and of a tool call. Guards and a client's buttons are derived from these tables;
+// triggers enforce those of calls.
 
 import { AGENT_RUN_STATUS, TOOL_CALL_STATUS } from '#server/db/values.ts'
 import type { Transition } from '#server/rpc/lifecycle.ts'
@@ -7,13 +7,13 @@ import type { Transition } from '#server/rpc/lifecycle.ts'
 export const RUN_STATUSES = AGENT_RUN_STATUS
 export type RunStatus = (typeof RUN_STATUSES)[number]
 
-/** A run that has not ended: it may call tools. */
+/** The statuses in which a run may call tools. */
 export const LIVE_RUN_STATUSES = ['queued', 'running', 'waiting'] as const satisfies readonly RunStatus[]
 
 const TOOL_CALL_STATUSES = TOOL_CALL_STATUS
 export type ToolCallStatus = (typeof TOOL_CALL_STATUSES)[number]
 
-/** What ends a run, by the status it ends in. */
+/** The transitions that end a run, by its final status. */
 export const RUN_ENDS = Object.freeze({
   completed: { from: LIVE_RUN_STATUSES, to: 'completed' },
   failed: { from: LIVE_RUN_STATUSES, to: 'failed' },
@@ -21,8 +21,8 @@ export const RUN_ENDS = Object.freeze({
 }) satisfies Record<string, Transition<RunStatus>>
 
 /**
- * What ends a tool call, by the status it ends in. A call that awaits approval takes neither: a decision lets it run, or
- * denies it.
+ * The transitions that end a tool call, by its final status. A call that awaits approval cannot end: a
+ * decision starts or denies it.
  */
 export const TOOL_CALL_ENDS = Object.freeze({
   succeeded: { from: ['running'], to: 'succeeded' },

@@ -20,7 +20,7 @@ async function startRun(): Promise<string> {
   return (await ada.caller().runs.start({ agent: 'claude' })).id
 }
 
-describe('SQL of the API’s login, under the owner’s own credential,', () => {
+describe('SQL as the API’s login, with the owner’s own credential,', () => {
   let client: pg.Client
 
   beforeAll(async () => {
@@ -37,11 +37,11 @@ describe('SQL of the API’s login, under the owner’s own credential,', () => 
   }
 
   it.each([
-    ['lets an awaiting call run', `set status = 'running'`],
+    ['starts an awaiting call', `set status = 'running'`],
     ['ends an awaiting call', `set status = 'succeeded'`],
     ['denies an awaiting call', `set status = 'denied'`],
-    ['puts an awaiting call aside', `set status = 'pending'`],
-    ['gives an awaiting call a result', `set result = '1'`],
+    ['resets an awaiting call', `set status = 'pending'`],
+    ['sets a result of an awaiting call', `set result = '1'`],
   ])('never %s', async (_, change) => {
     const id = await callOf(command)
     await expect(client.query(`update app.tool_calls ${change} where id = $1`, [id])).rejects.toMatchObject({
@@ -52,7 +52,7 @@ describe('SQL of the API’s login, under the owner’s own credential,', () => 
     expect(rows).toEqual([{ status: 'awaiting_approval', result: null }])
   })
 
-  it('never lets a pending call run', async () => {
+  it('cannot start a pending call', async () => {
     const id = await callOf(read)
     await house.owner.query(`update app.tool_calls set status = 'pending' where id = $1`, [id])
     await expect(
@@ -60,7 +60,7 @@ describe('SQL of the API’s login, under the owner’s own credential,', () => 
     ).rejects.toMatchObject({ code: '23514' })
   })
 
-  it('never puts an ended call back, or gives it another result', async () => {
+  it('cannot reopen an ended call, or change its result', async () => {
     const id = await callOf(read)
     await client.query(`update app.tool_calls set status = 'succeeded', result = '1' where id = $1`, [id])
     for (const change of [`status = 'running'`, `status = 'failed'`, `result = '2'`]) {
@@ -71,7 +71,7 @@ describe('SQL of the API’s login, under the owner’s own credential,', () => 
   })
 
   it.each(['arguments', 'arguments_hash', 'tool', 'run_id', 'call_id', 'user_id', 'started_at'])(
-    'may not change %s',
+    'cannot change %s',
     async column => {
       const id = await callOf(command)
       await expect(
@@ -80,7 +80,7 @@ describe('SQL of the API’s login, under the owner’s own credential,', () => 
     },
   )
 
-  it('names no status for a new call, and so skips no approval', async () => {
+  it('cannot set the status of a new call, and so cannot skip its approval', async () => {
     const runId = await startRun()
     const values = [runId, command.tool, command.arguments]
     await expect(
@@ -98,14 +98,14 @@ describe('SQL of the API’s login, under the owner’s own credential,', () => 
     expect(rows).toEqual([{ status: 'awaiting_approval' }])
   })
 
-  it('may not change the catalogue', async () => {
+  it('cannot change the catalogue', async () => {
     await expect(client.query('update app.tools set requires_approval = false')).rejects.toMatchObject({
       code: '42501',
     })
   })
 })
 
-it('is let run by a function of the owner’s, which is how decisions will come', async () => {
+it('can start a call only through a function of the owner, as decisions do', async () => {
   const { runs } = ada.caller()
   const call = await runs.toolCalls.start({ runId: await startRun(), ...command })
   await house.owner.query(

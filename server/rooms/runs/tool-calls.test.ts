@@ -32,7 +32,7 @@ async function startRun(): Promise<string> {
 }
 
 describe('a tool call', () => {
-  it('runs at once where its tool requires no approval', async () => {
+  it('runs at once if its tool requires no approval', async () => {
     const runId = await startRun()
     const calls = ada.caller().runs.toolCalls
     const call = await calls.start({ runId, ...read })
@@ -52,7 +52,7 @@ describe('a tool call', () => {
     expect((await calls.list({ runId })).items).toEqual([ended])
   })
 
-  it('of a tool that the catalogue does not know runs, too', async () => {
+  it('of a tool that is not in the catalogue runs, too', async () => {
     const runId = await startRun()
     const calls = ada.caller().runs.toolCalls
     const call = await calls.start({ runId, callId: 'c', tool: 'mcp__docs__Search.v2', arguments: {} })
@@ -63,7 +63,7 @@ describe('a tool call', () => {
     })
   })
 
-  it.each(['run_command', 'Run_Command'])('of %s awaits approval, and can’t end before', async tool => {
+  it.each(['run_command', 'Run_Command'])('of %s awaits approval, and cannot end before', async tool => {
     const runId = await startRun()
     const calls = ada.caller().runs.toolCalls
     const { id, status, startedAt } = await calls.start({ runId, ...command, tool })
@@ -76,7 +76,7 @@ describe('a tool call', () => {
     expect((await calls.list({ runId })).items).toMatchObject([{ status: 'awaiting_approval', result: null }])
   })
 
-  it('awaits approval though the operator took its tool out of the catalogue', async () => {
+  it('awaits approval even if the operator disabled its tool', async () => {
     const other = await openHouse()
     try {
       await other.owner.query(`update app.tools set is_enabled = false where slug = 'run_command'`)
@@ -88,7 +88,7 @@ describe('a tool call', () => {
     }
   })
 
-  it('ends once, whoever ends it at the same time', async () => {
+  it('ends once, even for many concurrent callers', async () => {
     const runId = await startRun()
     const calls = ada.caller().runs.toolCalls
     const { id } = await calls.start({ runId, ...read })
@@ -100,7 +100,7 @@ describe('a tool call', () => {
     expect(await reasonOf(calls.finish({ id, status: 'failed' }))).toBe('illegal_transition')
   })
 
-  it('that is sent again is the call that is there, in whatever order its arguments come', async () => {
+  it('that is sent again returns the existing call, whatever the order of its arguments', async () => {
     const runId = await startRun()
     const calls = ada.caller().runs.toolCalls
     const call = { runId, callId: 'c', tool: 'search_files' }
@@ -113,7 +113,7 @@ describe('a tool call', () => {
     })
   })
 
-  it('does not take another’s id within its run', async () => {
+  it('cannot have the id of another call of its run', async () => {
     const runId = await startRun()
     const calls = ada.caller().runs.toolCalls
     await calls.start({ runId, ...read })
@@ -129,7 +129,7 @@ describe('a tool call', () => {
     expect(await calls.start({ runId: await startRun(), ...read })).toMatchObject({ status: 'running' })
   })
 
-  it('is recorded once, however many send it at the same time', async () => {
+  it('is recorded once, even for many concurrent callers', async () => {
     const { id: taskId } = await ada.caller().tasks.create({ prompt: 'x' })
     const { id: runId } = await ada.caller().runs.start({ agent, taskId })
     const calls = ada.caller().runs.toolCalls
@@ -137,7 +137,7 @@ describe('a tool call', () => {
     expect(new Set(sent.map(call => call.id)).size).toBe(1)
   })
 
-  it('is not taken by a run that has ended, while those that run may end', async () => {
+  it('cannot start in a run that has ended, but running ones may end', async () => {
     const runId = await startRun()
     const { runs } = ada.caller()
     const call = await runs.toolCalls.start({ runId, ...read })
@@ -150,7 +150,7 @@ describe('a tool call', () => {
     })
   })
 
-  it('is listed oldest first, by page', async () => {
+  it('is listed oldest first, in pages', async () => {
     const runId = await startRun()
     const calls = ada.caller().runs.toolCalls
     const ids: string[] = []
@@ -162,7 +162,7 @@ describe('a tool call', () => {
     expect(await calls.list({ runId: await startRun() })).toEqual({ items: [], nextCursor: null })
   })
 
-  it('is missing to a stranger, as is its run', async () => {
+  it('is not found by a stranger, nor is its run', async () => {
     const runId = await startRun()
     const { id } = await ada.caller().runs.toolCalls.start({ runId, ...read })
     const calls = bob.caller().runs.toolCalls
@@ -187,7 +187,7 @@ describe('a tool call', () => {
     expect(await reasonOf(runs.toolCalls.start({ runId, ...read }))).toBe('not_found')
   })
 
-  it('is read with runs:read, and written with runs:write', async () => {
+  it('requires runs:read to read, and runs:write to write', async () => {
     const runId = await startRun()
     const reader = (await createApiToken(ada, { scopes: ['runs:read'] })).caller().runs.toolCalls
     const other = (await createApiToken(ada, { scopes: ['tools:write'] })).caller().runs.toolCalls
@@ -201,21 +201,21 @@ describe('a tool call', () => {
 
   it.each([
     ['no call id', { callId: '' }],
-    ['a tool that is no name', { tool: 'rm -rf' }],
+    ['an invalid tool name', { tool: 'rm -rf' }],
     ['a status', { status: 'running' }],
-    ['arguments that are no object', { arguments: ['x'] }],
+    ['arguments that are not an object', { arguments: ['x'] }],
     ['no arguments', { arguments: undefined }],
     ['arguments with a lone surrogate', { arguments: { a: '\ud800' } }],
     ['arguments that are too large', { arguments: { a: 'x'.repeat(256 * 1024) } }],
     ['another owner', { userId: randomUUID() }],
-  ])('is not started with %s', async (_, input) => {
+  ])('cannot be started with %s', async (_, input) => {
     const call = { runId: await startRun(), ...read, ...input } as StartToolCall
     expect(await reasonOf(ada.caller().runs.toolCalls.start(call))).toBe('BAD_REQUEST')
   })
 })
 
 describe('under a lease', () => {
-  it('calls of its own task’s runs are started, ended and read', async () => {
+  it('calls of its own task’s runs can be started, ended and read', async () => {
     const { owner, worker } = await createClaimedTask(house)
     const { id: runId } = await worker.runs.start({ agent })
     const { id } = await worker.runs.toolCalls.start({ runId, ...read })
@@ -224,7 +224,7 @@ describe('under a lease', () => {
     expect((await owner.caller().runs.toolCalls.list({ runId })).items).toMatchObject([{ id }])
   })
 
-  it('calls of other runs are missing, the owner’s included', async () => {
+  it('calls of other runs are not found, even the owner’s', async () => {
     const { owner, worker } = await createClaimedTask(house)
     const { id: runId } = await owner.caller().runs.start({ agent })
     const { id } = await owner.caller().runs.toolCalls.start({ runId, ...read })
@@ -234,7 +234,7 @@ describe('under a lease', () => {
     expect(await reasonOf(calls.list({ runId }))).toBe('not_found')
   })
 
-  it('nothing is written once the lease is lost', async () => {
+  it('nothing can be written after the lease was lost', async () => {
     const { id: taskId, worker } = await createClaimedTask(house)
     const { id: runId } = await worker.runs.start({ agent })
     const { id } = await worker.runs.toolCalls.start({ runId, ...read })
@@ -243,7 +243,7 @@ describe('under a lease', () => {
     expect(await reasonOf(worker.runs.toolCalls.start({ runId, ...command }))).toBe('lease_lost')
   })
 
-  it('nothing is written where the task changed hands while the statement waited', async () => {
+  it('nothing is written if another worker claimed the task while the statement waited', async () => {
     const { owner, id: taskId, worker } = await createClaimedTask(house)
     const { id: runId } = await worker.runs.start({ agent })
     const { id } = await worker.runs.toolCalls.start({ runId, ...read })
@@ -256,7 +256,7 @@ describe('under a lease', () => {
     ])
   })
 
-  it('no call is started where the task changed hands while the statement waited', async () => {
+  it('no call starts if another worker claimed the task while the statement waited', async () => {
     const { owner, id: taskId, worker } = await createClaimedTask(house)
     const { id: runId } = await worker.runs.start({ agent })
     const start = whileTaskChangesHands(house, taskId, () => worker.runs.toolCalls.start({ runId, ...read }))

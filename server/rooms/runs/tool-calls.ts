@@ -22,13 +22,14 @@ const COLUMNS = namesIn(toolCall)
 type ToolCallRow = Pick<Selectable<AppToolCalls>, (typeof COLUMNS)[number]>
 
 /**
- * Records a call of a run that has not ended. Whether it runs or awaits approval is the database's to say, from the catalogue; a
- * tool that the catalogue does not know runs. The same call again, with the same tool and arguments, is the call that is there.
+ * Records a tool call of a run that has not ended. The database decides by the catalogue whether the call
+ * runs or awaits approval; a tool that is not in the catalogue runs. Idempotent: the same call with the same
+ * tool and arguments returns the existing row.
  */
 export async function startToolCall(db: Database, input: StartToolCall): Promise<ToolCall> {
   const argumentsHash = hash('sha256', canonicalJson(input.arguments), 'buffer')
   const row = await withOpenRun(db, sql<string>`${input.runId}::uuid`)
-    // Held until the call is there, so that the run does not end meanwhile.
+    // Locked until the call is inserted, so that the run cannot end before.
     .with('liveRun', query =>
       query
         .selectFrom('app.agentRuns as run')
@@ -77,7 +78,7 @@ async function existingCall(db: Database, input: StartToolCall, argumentsHash: B
   })
 }
 
-/** Ends a call that is running. One that awaits approval takes no end: it has not run. */
+/** Ends a running call. A call that awaits approval cannot end, because it has not run. */
 export async function finishToolCall(db: Database, input: FinishToolCall): Promise<ToolCall> {
   const { from, to } = TOOL_CALL_ENDS[input.status]
   const row = await withOpenRun(db, sql<string>`(select run_id from app.tool_calls where id = ${input.id})`)
@@ -112,7 +113,7 @@ export async function finishToolCall(db: Database, input: FinishToolCall): Promi
   )
 }
 
-/** A page of a run's calls, oldest first. */
+/** Returns a page of a run's calls, oldest first. */
 export async function listToolCalls(db: Database, input: ListToolCalls): Promise<Page<ToolCall>> {
   let query = db
     .selectFrom('app.toolCalls')

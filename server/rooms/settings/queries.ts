@@ -22,7 +22,7 @@ export async function setSetting(db: Database, { key, value }: SetSetting): Prom
   return { key, value } as SetSetting
 }
 
-/** Forgets a setting; one that is not set stays so. */
+/** Deletes a setting; does nothing if it is not set. */
 export async function unsetSetting(db: Database, key: SettingKey): Promise<{ key: SettingKey }> {
   await db.deleteFrom('app.settings').where('key', '=', key).execute()
   return { key }

@@ -1,5 +1,5 @@
-// What a user has set for themselves: limits below the operator's, theme, time zone. For sessions, and for API tokens with
-// settings:read or settings:write. An unknown key is refused.
+// A user's own settings, such as limits below the operator's, theme and time zone. Open to sessions, and to
+// API tokens with settings:read or settings:write. Unknown keys are rejected.
 import { procedure, router } from '#server/rpc/trpc.ts'
 import { getSetting, listSettings, setSetting, unsetSetting } from './queries.ts'
 import * as schema from './schema.ts'

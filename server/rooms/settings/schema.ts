@@ -3,7 +3,7 @@ import { text } from '#server/rpc/inputs.ts'
 
 const MAX_LIMIT = 1_000_000
 
-/** What each known key holds. A limit can only lower the operator's. */
+/** The type of each known setting. A limit can only lower the operator's. */
 export const SETTINGS = {
   maxMessagesPerDay: z.int().min(0).max(MAX_LIMIT),
   maxTasksPerDay: z.int().min(0).max(MAX_LIMIT),
@@ -17,9 +17,9 @@ export type SettingKey = keyof Settings
 
 const KEYS = Object.keys(SETTINGS) as [SettingKey, ...SettingKey[]]
 
-/** What is set; a setting that is not set is left out. */
+/** The settings that are set. */
 export const settings = z.strictObject(SETTINGS).partial()
-/** One setting's value; null where it is not set. */
+/** A setting's value; null if it is not set. */
 export const settingValue = z.union(Object.values(SETTINGS)).nullable()
 
 export const settingKey = z.strictObject({ key: z.enum(KEYS) })

@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => house.close())
 
 describe('settings', () => {
-  it('are kept by key, and null where nothing is set', async () => {
+  it('are stored by key, and null if not set', async () => {
     expect(await ada.caller().settings.get({ key: 'theme' })).toBeNull()
     await ada.caller().settings.set({ key: 'theme', value: 'dark' })
     await ada.caller().settings.set({ key: 'timezone', value: 'Europe/Berlin' })
@@ -23,14 +23,14 @@ describe('settings', () => {
     expect(await ada.caller().settings.all()).toEqual({ theme: 'light', timezone: 'Europe/Berlin' })
   })
 
-  it('are forgotten, as often as asked', async () => {
+  it('can be removed any number of times', async () => {
     await ada.caller().settings.set({ key: 'locale', value: 'de-CH' })
     await ada.caller().settings.unset({ key: 'locale' })
     await ada.caller().settings.unset({ key: 'locale' })
     expect(await ada.caller().settings.get({ key: 'locale' })).toBeNull()
   })
 
-  it('are each one’s own: a stranger sees none of them and changes none', async () => {
+  it('are private: a stranger can neither see nor change them', async () => {
     await ada.caller().settings.set({ key: 'maxTasksPerDay', value: 5 })
     expect(await bob.caller().settings.all()).toEqual({})
     await bob.caller().settings.set({ key: 'maxTasksPerDay', value: 9 })
@@ -38,7 +38,7 @@ describe('settings', () => {
     expect(await ada.caller().settings.get({ key: 'maxTasksPerDay' })).toBe(5)
   })
 
-  it('end with one value however many set them at once', async () => {
+  it('have one value after many concurrent changes', async () => {
     await Promise.all(
       Array.from({ length: 20 }, (_, i) => bob.caller().settings.set({ key: 'maxMessagesPerDay', value: i })),
     )
@@ -53,10 +53,10 @@ describe('settings', () => {
     ['an unknown key', { key: 'isAdmin', value: true }],
     ['a key of the prototype', { key: '__proto__', value: 1 }],
     ['a value of another kind', { key: 'theme', value: 7 }],
-    ['a limit below nothing', { key: 'maxTasksPerDay', value: -1 }],
-    ['a broken limit', { key: 'maxTasksPerDay', value: 1.5 }],
+    ['a negative limit', { key: 'maxTasksPerDay', value: -1 }],
+    ['a fractional limit', { key: 'maxTasksPerDay', value: 1.5 }],
     ['a time zone that does not exist', { key: 'timezone', value: 'Mars/Base' }],
-    ['a language tag that is none', { key: 'locale', value: 'not a tag' }],
+    ['an invalid language tag', { key: 'locale', value: 'not a tag' }],
     ['another owner', { key: 'theme', value: 'dark', userId: 'x' }],
   ])('refuse %s', async (_, input) => {
     await expect(ada.caller().settings.set(input as SetSetting)).rejects.toMatchObject({
@@ -64,13 +64,13 @@ describe('settings', () => {
     })
   })
 
-  it('refuse to read or forget an unknown key', async () => {
+  it('reject reading or removing an unknown key', async () => {
     const key = 'isAdmin' as SettingKey
     await expect(ada.caller().settings.get({ key })).rejects.toMatchObject({ code: 'BAD_REQUEST' })
     await expect(ada.caller().settings.unset({ key })).rejects.toMatchObject({ code: 'BAD_REQUEST' })
   })
 
-  it('are read by a token with settings:read, which writes none', async () => {
+  it('can be read, but not written, by a token with settings:read', async () => {
     const reader = await createApiToken(ada, { scopes: ['settings:read'] })
     expect(await reader.caller().settings.get({ key: 'maxTasksPerDay' })).toBe(5)
     await expect(reader.caller().settings.set({ key: 'theme', value: 'dark' })).rejects.toMatchObject({

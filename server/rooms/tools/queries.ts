@@ -5,12 +5,12 @@ import type { Json } from '#server/rpc/inputs.ts'
 import { checkConfig } from './config.ts'
 import type { EnableTool, Tool } from './schema.ts'
 
-/** The catalogue as the caller has set it up, by name. */
+/** Lists the catalogue with the caller's settings, by name. */
 export async function listTools(db: Database): Promise<Tool[]> {
   return (await selectTools(db).orderBy('tool.slug').execute()) as Tool[]
 }
 
-/** Enables a tool. Throws `invalid_input` where its config, given or kept, is not what the tool's schema asks for. */
+/** Enables a tool. Throws `invalid_input` if its new or stored config does not match the tool's schema. */
 export async function enableTool(db: Database, input: EnableTool): Promise<Tool> {
   const tool = await getTool(db, input.slug)
   await checkConfig(tool.slug, tool.configSchema, input.config ?? tool.config)
@@ -37,7 +37,7 @@ export async function enableTool(db: Database, input: EnableTool): Promise<Tool>
   return { ...tool, enabled: true, config: row.config as Json }
 }
 
-/** Disables a tool and keeps its config; one that is not enabled stays so. */
+/** Disables a tool and keeps its config; does nothing if it is not enabled. */
 export async function disableTool(db: Database, slug: string): Promise<Tool> {
   await db
     .updateTable('app.userTools')

@@ -1,5 +1,6 @@
-// Tools: the catalogue of what agents may call, and what a user has enabled and set up of it. For sessions, and for API tokens
-// with tools:read or tools:write. The catalogue itself is written by migrations and the operator, never from here.
+// Tools: the catalogue of tools that agents may call, and which of them a user has enabled and configured.
+// Open to sessions, and to API tokens with tools:read or tools:write. Only migrations and the operator write
+// the catalogue.
 import { procedure, router } from '#server/rpc/trpc.ts'
 import { disableTool, enableTool, listTools } from './queries.ts'
 import * as schema from './schema.ts'

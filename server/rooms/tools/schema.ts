@@ -17,11 +17,10 @@ export const tool = selectTool
     requiresConnection: true,
   })
   .extend({
-    /** JSON Schema of what a call takes. */
+    /** The JSON Schema of a call's arguments. */
     inputSchema: jsonValue,
-    /** JSON Schema of what a user may set up. */
+    /** The JSON Schema of a user's config. */
     configSchema: jsonValue,
-    /** Whether the caller has enabled it. */
     enabled: z.boolean(),
     config: jsonValue,
   })
@@ -31,7 +30,7 @@ export const toolSlug = z.strictObject({ slug })
 
 export const enableTool = z.strictObject({
   slug,
-  /** What the tool's config schema asks for. Without it, the tool keeps the config that it has. */
+  /** Must match the tool's config schema. If omitted, the tool keeps its config. */
   config: jsonObject(MAX_CONFIG_BYTES).optional(),
 })
 

@@ -29,7 +29,7 @@ async function toolOf(actor: Actor, slug: string) {
 }
 
 describe('the catalogue', () => {
-  it('lists a dozen described tools, of which a new user has enabled none', async () => {
+  it('lists a dozen described tools, all disabled for a new user', async () => {
     const tools = await (await createActor(house)).caller().tools.list()
     expect(tools.length).toBeGreaterThanOrEqual(12)
     for (const tool of tools) {
@@ -39,7 +39,7 @@ describe('the catalogue', () => {
     expect(tools.map(tool => tool.slug)).toEqual(tools.map(tool => tool.slug).toSorted())
   })
 
-  it('has schemas that a strict reader of JSON Schema takes, each of an object', async () => {
+  it('has schemas of objects that a strict JSON Schema compiler accepts', async () => {
     for (const { slug, inputSchema, configSchema } of await ada.caller().tools.list()) {
       for (const schema of [inputSchema, configSchema] as object[]) {
         expect(() => new Ajv2020({ strict: true }).compile(schema), slug).not.toThrow()
@@ -48,13 +48,13 @@ describe('the catalogue', () => {
     }
   })
 
-  it('asks for approval of what runs code or shows outside', async () => {
+  it('requires approval for tools that run code or publish', async () => {
     const tools = await ada.caller().tools.list()
     const slugs = tools.filter(tool => tool.requiresApproval).map(tool => tool.slug)
     expect(slugs).toEqual(['create_issue', 'open_pull_request', 'post_message', 'run_command'])
   })
 
-  it('is read by the public login as far as the operator left it enabled, and written by none', async () => {
+  it('can be read by the public login, without disabled tools, and written by no login', async () => {
     const other = await openHouse()
     const client = new pg.Client(other.database.directUrls.public)
     client.on('error', () => {})
@@ -80,7 +80,7 @@ describe('the catalogue', () => {
     }
   })
 
-  it('hides from everyone what the operator disabled', async () => {
+  it('hides tools that the operator disabled from everyone', async () => {
     const other = await openHouse()
     try {
       const { tools } = (await createActor(other)).caller()
@@ -95,7 +95,7 @@ describe('the catalogue', () => {
 })
 
 describe('a tool', () => {
-  it('is enabled with a config, and disabled without losing it', async () => {
+  it('can be enabled with a config, and keeps it when disabled', async () => {
     const { tools } = ada.caller()
     const config = { allowedHosts: ['example.com'] }
     const enabled = await tools.enable({ slug: 'fetch_url', config })
@@ -106,7 +106,7 @@ describe('a tool', () => {
     expect(await tools.enable({ slug: 'fetch_url', config: {} })).toMatchObject({ config: {} })
   })
 
-  it('is enabled again with the config that it has, and keeps it', async () => {
+  it('can be enabled again with its stored config', async () => {
     const owner = await createActor(house)
     const config = { channel: 'C0123' }
     await owner.caller().tools.enable({ slug: 'post_message', config })
@@ -128,7 +128,7 @@ describe('a tool', () => {
     expect(rows).toEqual([{ n: 1 }])
   })
 
-  it('is set up once, however many enable it at the same time', async () => {
+  it('is enabled once, even for many concurrent callers', async () => {
     const owner = await createActor(house)
     await Promise.all(
       Array.from({ length: 10 }, (_, n) =>
@@ -143,7 +143,7 @@ describe('a tool', () => {
     expect(rows).toEqual([{ n: 1 }])
   })
 
-  it('is each one’s own to set up: a stranger sees nothing of it', async () => {
+  it('is configured for each user: a stranger sees nothing of it', async () => {
     await ada.caller().tools.enable({ slug: 'post_message', config: { channel: 'C0ADA' } })
     expect(await toolOf(bob, 'post_message')).toMatchObject({ enabled: false, config: {} })
     await bob.caller().tools.enable({ slug: 'post_message', config: { channel: 'C0BOB' } })
@@ -152,16 +152,12 @@ describe('a tool', () => {
   })
 
   it.each([
-    ['what its schema requires left out', { slug: 'post_message' }, 'required property'],
+    ['no value for a required setting', { slug: 'post_message' }, 'required property'],
     ['a value of another kind', { slug: 'post_message', config: { channel: 7 } }, '/channel must be string'],
     ['a value outside its bounds', { slug: 'read_file', config: { maxBytes: 1 } }, 'must be >= 1024'],
-    [
-      'a setting that it does not have',
-      { slug: 'list_directory', config: { a: 1 } },
-      'additional properties',
-    ],
-    ['half of a pair', { slug: 'git_commit', config: { authorName: 'Ada' } }, 'authorEmail'],
-  ])('is refused %s', async (_, input, message) => {
+    ['an unknown setting', { slug: 'list_directory', config: { a: 1 } }, 'additional properties'],
+    ['one setting of a pair', { slug: 'git_commit', config: { authorName: 'Ada' } }, 'authorEmail'],
+  ])('is rejected with %s', async (_, input, message) => {
     const owner = await createActor(house)
     const refusal = await refusalOf(owner.caller().tools.enable(input))
     expect(refusal).toMatchObject({ code: 'BAD_REQUEST', reason: 'invalid_input' })
@@ -170,12 +166,12 @@ describe('a tool', () => {
   })
 
   it.each([
-    ['a config that is no object', { slug: 'read_file', config: [] }],
+    ['a config that is not an object', { slug: 'read_file', config: [] }],
     ['a config with NUL', { slug: 'fetch_url', config: { allowedHosts: ['a\0'] } }],
     ['a config that is too large', { slug: 'fetch_url', config: { a: 'x'.repeat(16 * 1024) } }],
     ['no slug', { slug: '' }],
     ['another owner', { slug: 'read_file', userId: 'x' }],
-  ])('is refused %s', async (_, input) => {
+  ])('is rejected with %s', async (_, input) => {
     expect(await reasonOf(ada.caller().tools.enable(input as unknown as EnableTool))).toBe('BAD_REQUEST')
   })
 
@@ -185,8 +181,8 @@ describe('a tool', () => {
   })
 })
 
-describe('who may', () => {
-  it('read and set up tools: tokens by their scopes, leases and strangers never', async () => {
+describe('access:', () => {
+  it('tokens read and enable tools by their scopes, leases and strangers never', async () => {
     const reader = (await createApiToken(ada, { scopes: ['tools:read'] })).caller().tools
     const writer = (await createApiToken(ada, { scopes: ['tools:write'] })).caller().tools
     const other = (await createApiToken(ada, { scopes: ['runs:write'] })).caller().tools
@@ -201,7 +197,7 @@ describe('who may', () => {
     expect(await reasonOf(anonymous(house).tools.list())).toBe('unauthenticated')
   })
 
-  it('not: a token that has expired', async () => {
+  it('an expired token is rejected', async () => {
     const expiresAt = new Date(Date.now() - 1_000)
     const token = await createApiToken(ada, { scopes: ['tools:write'], expiresAt })
     expect(await reasonOf(token.caller().tools.list())).toBe('unauthenticated')

@@ -3,7 +3,10 @@ import type { Quotas } from '#server/app/config/quotas.ts'
 import type { Database } from '#server/db/database.ts'
 import type { UsageToday } from './schema.ts'
 
-/** What the caller has used of today's quotas. A limit is the operator's, or the caller's own where that is lower. */
+/**
+ * Returns the caller's usage of today's quotas. A limit is the operator's, or the caller's own if that is
+ * lower.
+ */
 export async function getUsageToday(db: Database, limits: Quotas): Promise<UsageToday> {
   const row = await db
     .selectNoFrom(eb => [

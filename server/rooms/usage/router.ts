@@ -1,4 +1,5 @@
-// What the caller has used of today's quotas. For sessions and for any API token, not for leases; nobody can change it.
+// The caller's usage of today's quotas. Open to sessions and to every API token, but not to leases.
+// Read-only.
 import { procedure, router } from '#server/rpc/trpc.ts'
 import { getUsageToday } from './queries.ts'
 import * as schema from './schema.ts'

@@ -5,7 +5,7 @@ const usage = z.strictObject({ used: z.int(), limit: z.int() })
 export const usageToday = z.strictObject({
   tasks: usage,
   messages: usage,
-  /** Midnight UTC, when the counters start again. */
+  /** Midnight UTC, when the counters reset. */
   resetsAt: z.date(),
 })
 

@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => house.close())
 
 describe('daily quotas', () => {
-  it('let exactly as many of many parallel creates through as the quota says', async () => {
+  it('allow exactly the quota of many parallel creates', async () => {
     ada = await createActor(house)
     const calls = await Promise.allSettled(
       Array.from({ length: 100 }, (_, i) => ada.caller().tasks.create({ prompt: `task ${i}` })),
@@ -32,7 +32,7 @@ describe('daily quotas', () => {
     expect((await ada.caller().usage.today()).tasks).toEqual({ used: LIMIT, limit: LIMIT })
   })
 
-  it('give nothing back when a task is removed', async () => {
+  it('do not decrease when a task is removed', async () => {
     const { items } = await ada.caller().tasks.list()
     await ada.caller().tasks.remove({ id: items[0]?.id ?? '' })
     await expect(ada.caller().tasks.create({ prompt: 'one more' })).rejects.toMatchObject({
@@ -40,7 +40,7 @@ describe('daily quotas', () => {
     })
   })
 
-  it('say when to try again: at midnight UTC', async () => {
+  it('return when to try again: at midnight UTC', async () => {
     const error = await ada
       .caller()
       .tasks.create({ prompt: 'one more' })
@@ -52,7 +52,7 @@ describe('daily quotas', () => {
     expect((await ada.caller().usage.today()).resetsAt).toEqual(midnight)
   })
 
-  it('count messages on their own, and not the ones that failed', async () => {
+  it('count messages separately, and not failed ones', async () => {
     const eve = await createActor(house)
     const task = await eve.caller().tasks.create({ prompt: 'x' })
     await eve.caller().tasks.messages.send({ taskId: task.id, content: 'one' })
@@ -65,7 +65,7 @@ describe('daily quotas', () => {
     })
   })
 
-  it('can be lowered by a user for themselves, and not raised', async () => {
+  it('can be lowered, but not raised, by a user', async () => {
     const eve = await createActor(house)
     await eve.caller().settings.set({ key: 'maxTasksPerDay', value: 1 })
     await eve.caller().settings.set({ key: 'maxMessagesPerDay', value: 1_000 })
@@ -82,7 +82,7 @@ describe('daily quotas', () => {
     expect((await token.caller().usage.today()).tasks.used).toBe(LIMIT)
   })
 
-  it('cannot be written past the function that takes them', async () => {
+  it('cannot be written except by the function that counts', async () => {
     const { rows } = await house.owner.query(
       `select privilege_type from information_schema.role_table_grants
        where table_name = 'daily_usage' and grantee = 'rowhouse_api'`,
