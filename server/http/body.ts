@@ -19,6 +19,14 @@ export function tooLarge(maxBytes = MAX_BODY_BYTES): AppError {
   return new AppError('too_large', `the request body is larger than ${maxBytes} bytes`)
 }
 
+/** Whether the media type is JSON, whatever its letter case and parameters. */
+export function isJson(contentType: string): boolean {
+  if (contentType === 'application/json') return true
+  const semicolon = contentType.indexOf(';')
+  const mediaType = semicolon === -1 ? contentType : contentType.slice(0, semicolon)
+  return mediaType.trim().toLowerCase() === 'application/json'
+}
+
 /** Reads a body as text. Rejects with `too_large` past the limit, and with `invalid_input` for invalid UTF-8. */
 export async function readBody(req: IncomingMessage, maxBytes = MAX_BODY_BYTES): Promise<string> {
   return decodeBody(await readBytes(req, maxBytes))

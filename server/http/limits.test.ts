@@ -1,8 +1,8 @@
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { MAX_BODY_BYTES } from './body.ts'
+import { MAX_JSON_DEPTH, nestsTooDeep } from './json-depth.ts'
 import { post, send, startApp, type TestServer } from './testing-servers.ts'
-import { MAX_JSON_DEPTH, nestsTooDeep } from './trpc/json-depth.ts'
 
 let server: TestServer
 beforeAll(async () => {

@@ -9,7 +9,7 @@ import { createLogger } from '#server/app/logger.ts'
 import { MAX_BODY_BYTES } from './body.ts'
 import { createTestRouter, type TestContext, type TestHooks, type Transformer } from './testing-router.ts'
 import type { ContextInput } from './trpc/context-input.ts'
-import { MAX_BATCH_SIZE } from './trpc/trpc-handler.ts'
+import { MAX_BATCH_SIZE } from './trpc/plain-request.ts'
 
 export const APP_URL = 'https://app.example.com'
 

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { z } from 'zod'
-import { nestsTooDeep } from '#server/http/trpc/json-depth.ts'
+import { nestsTooDeep } from '#server/http/json-depth.ts'
 import { AppError } from '#server/rpc/errors.ts'
 import type { Json } from '#server/rpc/inputs.ts'
 import type { JsonObject } from './provider.ts'

@@ -1,4 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Exchange } from './exchange.ts'
+import type { TrpcHandlerOptions } from './trpc-handler.ts'
 
 /** What a context is made of; nothing is looked up to make one. */
 export interface ContextInput {
@@ -21,3 +23,12 @@ export interface HttpContext {
 }
 
 export type CreateHttpContext = (input: ContextInput) => HttpContext
+
+export function contextInputOf(
+  { req, requestId }: Exchange,
+  { clientAddress }: TrpcHandlerOptions,
+  { signal, aside }: Pick<ContextInput, 'signal' | 'aside'>,
+): ContextInput {
+  const { method = 'GET', headers } = req
+  return { method, headers, ipAddress: clientAddress(req), requestId, signal, aside }
+}

@@ -1,11 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Logger } from '#server/app/logger.ts'
-import { AppError } from '#server/rpc/errors.ts'
-import { RETRY_AFTER_SECONDS } from '../load.ts'
 import type { Origins } from '../origins.ts'
-import { requestId } from '../request-id.ts'
 import type { HttpContext } from './context-input.ts'
-import type { CallError } from './plain-calls.ts'
+import type { TrpcHandlerOptions } from './trpc-handler.ts'
 
 /** One request and its answer. */
 export interface Exchange {
@@ -18,19 +15,51 @@ export interface Exchange {
   retryAt: Date | undefined
 }
 
-export function beginExchange(req: IncomingMessage, res: ServerResponse): Exchange {
-  return {
-    req,
-    res,
-    requestId: requestId(req.headers['x-request-id']),
-    startedAt: performance.now(),
-    context: undefined,
-    retryAt: undefined,
-  }
+export interface JsonAnswer {
+  status: number
+  body: string
 }
 
-/** As tRPC's answers, which depend on these headers alone. */
-export const VARY = 'trpc-accept, accept'
+/** Sends the answer and ends the exchange, as 499 if the client is gone or was answered already. */
+export function sendJson(
+  exchange: Exchange,
+  { status, body }: JsonAnswer,
+  options: TrpcHandlerOptions,
+): void {
+  const { req, res } = exchange
+  if (res.headersSent || res.destroyed) {
+    endExchange(exchange, 499, options.log)
+    return
+  }
+  const headers = commonHeaders(exchange, options.origins)
+  headers.push('vary', varyOf(req), 'content-type', 'application/json')
+  headers.push('content-length', String(Buffer.byteLength(body)))
+  if (exchange.context?.takeResponseHeaders || exchange.retryAt) headers.push(...procedureHeaders(exchange))
+  // A body that was not read to its end would be taken for the next request.
+  if (options.isDraining() || !req.complete) headers.push('connection', 'close')
+  res.writeHead(status, headers)
+  res.end(body)
+  endExchange(exchange, status, options.log)
+}
+
+/** Writes the head of an event stream. Calls `onClose`, and ends the exchange, when the connection closes. */
+export function startStream(exchange: Exchange, options: TrpcHandlerOptions, onClose: () => void): void {
+  const { req, res } = exchange
+  const headers = commonHeaders(exchange, options.origins)
+  headers[headers.indexOf('cache-control') + 1] = 'no-cache, no-transform'
+  headers.push('vary', varyOf(req), 'content-type', 'text/event-stream', 'x-accel-buffering', 'no')
+  headers.push('connection', options.isDraining() ? 'close' : 'keep-alive', ...procedureHeaders(exchange))
+  res.writeHead(200, headers)
+  res.on('close', () => {
+    onClose()
+    endExchange(exchange, res.statusCode, options.log)
+  })
+}
+
+/** As tRPC's answers, which depend on these headers alone, and on the origin where a request names one. */
+function varyOf({ headers }: IncomingMessage): string {
+  return headers.origin === undefined ? 'trpc-accept, accept' : 'trpc-accept, accept, origin'
+}
 
 /** What every answer carries besides tRPC's own headers, as name after value. */
 export function commonHeaders({ req, requestId }: Exchange, origins: Origins): string[] {
@@ -63,24 +92,6 @@ export function procedureHeaders(exchange: Exchange): string[] {
 
 function secondsUntil(time: Date): string {
   return String(Math.max(1, Math.ceil((time.getTime() - Date.now()) / 1000)))
-}
-
-/** Notes and logs a call's error: a fault of ours whole, an expected failure at debug. */
-export function noteError(exchange: Exchange, { error, path }: CallError, log: Logger): void {
-  const cause = error.cause
-  const retryAt = cause instanceof AppError ? cause.retryAt : undefined
-  if (retryAt || error.code === 'SERVICE_UNAVAILABLE') {
-    const when = retryAt ?? new Date(Date.now() + RETRY_AFTER_SECONDS * 1000)
-    if (exchange.retryAt === undefined || when > exchange.retryAt) exchange.retryAt = when
-  }
-  const isFault = error.code === 'INTERNAL_SERVER_ERROR' || (cause instanceof AppError && cause.isFault)
-  if (isFault) {
-    log.error({ requestId: exchange.requestId, path, err: cause ?? error }, 'a call failed')
-  } else if (log.isLevelEnabled('debug')) {
-    // Without the message: a JSON parser's quotes the body.
-    const reason = cause instanceof AppError ? cause.reason : undefined
-    log.debug({ requestId: exchange.requestId, path, code: error.code, reason }, 'a call was refused')
-  }
 }
 
 /** Logs the answer, and lets the context do what nobody waits for. */

@@ -1,11 +1,13 @@
 import type { ServerResponse } from 'node:http'
 import { type AnyTRPCRouter, getTRPCErrorFromUnknown, TRPCError } from '@trpc/server'
-import { getErrorShape } from '@trpc/server/unstable-core-do-not-import'
+import { getErrorShape, isObject } from '@trpc/server/unstable-core-do-not-import'
 import type { Batch } from '#server/live/batch.ts'
 import { connectedFrame, errorFrame, PING_FRAME, RETURN_FRAME } from '#server/live/frames.ts'
 import { type Delivery, LiveStream, type Receiver } from '#server/live/live-stream.ts'
-import { commonHeaders, type Exchange, endExchange, noteError, procedureHeaders, VARY } from './exchange.ts'
-import { type LiveRequest, readLiveInput } from './live-request.ts'
+import { noteError } from './call-error.ts'
+import { contextInputOf } from './context-input.ts'
+import { type Exchange, endExchange, startStream } from './exchange.ts'
+import type { LiveRequest } from './live-request.ts'
 import { callProcedureChain } from './procedure-chain.ts'
 import type { TrpcHandlerOptions } from './trpc-handler.ts'
 
@@ -39,9 +41,10 @@ export function createLiveAnswers(options: TrpcHandlerOptions) {
   }
 
   return async function answerLive(exchange: Exchange, request: LiveRequest): Promise<void> {
-    const { req, res } = exchange
+    const { res } = exchange
     const { path, procedure } = request
     const controller = new AbortController()
+    const { signal } = controller
     let input: unknown
     let stream: LiveStream<unknown> | undefined
     let failure: TRPCError | undefined
@@ -49,14 +52,8 @@ export function createLiveAnswers(options: TrpcHandlerOptions) {
     res.on('close', onClose)
     const slot = options.load.take()
     try {
-      exchange.context = options.createContext({
-        method: req.method ?? 'GET',
-        headers: req.headers,
-        ipAddress: options.clientAddress(req),
-        requestId: exchange.requestId,
-        signal: controller.signal,
-        aside: slot.aside,
-      })
+      const { aside } = slot
+      exchange.context = options.createContext(contextInputOf(exchange, options, { signal, aside }))
       const data: unknown = await callProcedureChain(procedure, {
         path,
         getRawInput: async () => {
@@ -65,7 +62,7 @@ export function createLiveAnswers(options: TrpcHandlerOptions) {
         },
         ctx: exchange.context,
         type: 'subscription',
-        signal: controller.signal,
+        signal,
         batchIndex: 0,
       })
       if (!(data instanceof LiveStream))
@@ -91,7 +88,6 @@ export function createLiveAnswers(options: TrpcHandlerOptions) {
       )
     }
     const ending = failure && describe(failure)
-    res.writeHead(200, headersOf(exchange, options))
     const writer = new StreamWriter({
       res,
       describe,
@@ -101,16 +97,15 @@ export function createLiveAnswers(options: TrpcHandlerOptions) {
         log.warn({ requestId: exchange.requestId, path }, 'a stream was dropped: its reader does not read')
       },
     })
-    streams.add(res)
-    keepAlive(writer)
-    res.off('close', onClose)
-    res.on('close', () => {
+    startStream(exchange, options, () => {
       controller.abort()
       writer.stop()
       streams.delete(res)
       forget(writer)
-      endExchange(exchange, res.statusCode, log)
     })
+    res.off('close', onClose)
+    streams.add(res)
+    keepAlive(writer)
     writer.begin(opening, stream)
     if (ending !== undefined) writer.finish(ending)
     // Everything that streams is cut when the server goes away; who comes after that is cut at once.
@@ -118,22 +113,19 @@ export function createLiveAnswers(options: TrpcHandlerOptions) {
   }
 }
 
-function parseInput(router: AnyTRPCRouter, request: LiveRequest): unknown {
+/** The input as tRPC would read it: the last event's id is filled in where there is one. */
+function parseInput(router: AnyTRPCRouter, { input, lastEventId }: LiveRequest): unknown {
   try {
-    return readLiveInput(router, request)
+    const parsed: unknown = input
+      ? router._def._config.transformer.input.deserialize(JSON.parse(input))
+      : undefined
+    if (!lastEventId) return parsed
+    if (isObject(parsed)) return { ...parsed, lastEventId }
+    return parsed ?? { lastEventId }
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : 'Invalid input'
     throw new TRPCError({ code: 'BAD_REQUEST', message, cause })
   }
-}
-
-function headersOf(exchange: Exchange, { origins, isDraining }: TrpcHandlerOptions): string[] {
-  const headers = commonHeaders(exchange, origins)
-  headers[headers.indexOf('cache-control') + 1] = 'no-cache, no-transform'
-  const vary = exchange.req.headers.origin === undefined ? VARY : `${VARY}, origin`
-  headers.push('vary', vary, 'content-type', 'text/event-stream', 'x-accel-buffering', 'no')
-  headers.push('connection', isDraining() ? 'close' : 'keep-alive')
-  return [...headers, ...procedureHeaders(exchange)]
 }
 
 interface StreamWriterOptions {

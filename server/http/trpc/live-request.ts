@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import type { AnyTRPCProcedure, AnyTRPCRouter } from '@trpc/server'
 import { isObject } from '@trpc/server/unstable-core-do-not-import'
-import { isJson, TRPC_PREFIX } from './plain-request.ts'
+import { isJson } from '../body.ts'
+import { TRPC_PREFIX } from './plain-request.ts'
 
 /** A request for a subscription that returns a LiveStream. */
 export interface LiveRequest {
@@ -43,14 +44,4 @@ export function readLiveRequest(router: AnyTRPCRouter, req: IncomingMessage): Li
 function isLive(procedure: AnyTRPCProcedure): boolean {
   const { meta } = procedure._def
   return isObject(meta) && meta.isLive === true
-}
-
-/** The input as tRPC would read it: the last event's id is filled in where there is one. */
-export function readLiveInput(router: AnyTRPCRouter, { input, lastEventId }: LiveRequest): unknown {
-  const parsed: unknown = input
-    ? router._def._config.transformer.input.deserialize(JSON.parse(input))
-    : undefined
-  if (!lastEventId) return parsed
-  if (isObject(parsed)) return { ...parsed, lastEventId }
-  return parsed ?? { lastEventId }
 }

@@ -1,45 +1,28 @@
-import { TRPCError } from '@trpc/server'
+import { type AnyTRPCRouter, TRPCError } from '@trpc/server'
 import { isObject } from '@trpc/server/unstable-core-do-not-import'
-import type { PlainCallOptions } from './plain-calls.ts'
+import type { PlainRequest } from './plain-request.ts'
 
-/** The inputs of a request's calls, parsed together when the first procedure asks for its own. */
+/** The inputs of a request's calls, by index. */
 export interface PlainInputs {
-  /** Throws a BAD_REQUEST, the same one for every call, when the text can't be read. */
-  read: (index: number) => unknown
-  /** What has been read so far, for error reports. */
-  result: (index: number) => unknown
+  values: Record<number, unknown>
+  /** A BAD_REQUEST, the same one for every call, when the text can't be read. */
+  failure: TRPCError | undefined
 }
 
-export function readPlainInputs(
-  options: Pick<PlainCallOptions, 'router' | 'method' | 'request' | 'body'>,
-): PlainInputs {
-  let inputs: Record<number, unknown> | undefined
-  let failure: TRPCError | undefined
-  return {
-    read(index) {
-      if (failure) throw failure
-      try {
-        inputs ??= parseInputs(options)
-      } catch (cause) {
-        failure = toBadRequest(cause)
-        throw failure
-      }
-      return inputs[index]
-    },
-    result: index => inputs?.[index],
+/** Parses the inputs of all calls together: a GET's from its query, a POST's from its body. */
+export function readPlainInputs(router: AnyTRPCRouter, request: PlainRequest, body: string): PlainInputs {
+  try {
+    return { values: parseInputs(router, request, body), failure: undefined }
+  } catch (cause) {
+    return { values: {}, failure: toBadRequest(cause) }
   }
 }
 
-function parseInputs({
-  router,
-  method,
-  request,
-  body,
-}: Pick<PlainCallOptions, 'router' | 'method' | 'request' | 'body'>): Record<number, unknown> {
+function parseInputs(router: AnyTRPCRouter, request: PlainRequest, body: string): Record<number, unknown> {
   const inputs: Record<number, unknown> = Object.create(null)
   const transformer = router._def._config.transformer.input
   let parsed: unknown
-  if (method === 'GET') {
+  if (request.method === 'GET') {
     if (!request.queryInput) return inputs
     parsed = JSON.parse(request.queryInput)
   } else {

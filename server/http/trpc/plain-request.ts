@@ -1,11 +1,16 @@
 import type { IncomingMessage } from 'node:http'
 import type { AnyTRPCProcedure, AnyTRPCRouter } from '@trpc/server'
+import { isJson } from '../body.ts'
 
 /** Where the procedures are mounted. */
 export const TRPC_PREFIX = '/trpc/'
 
+/** Calls in one batch. */
+export const MAX_BATCH_SIZE = 20
+
 /** A request that the small handler can answer: JSON in, JSON out, queries and mutations only. */
 export interface PlainRequest {
+  method: 'GET' | 'POST'
   isBatch: boolean
   paths: readonly string[]
   /** In the order of `paths`; null where there is no such procedure. */
@@ -23,11 +28,7 @@ const PLAIN_PATH = /^\w[\w.,-]*$/
  * Reads the request's first line and headers. Returns null for whatever is not plain beyond doubt (streams, forms,
  * odd encodings, mixed or oversized batches, routers not loaded yet): tRPC's own adapter answers those.
  */
-export function readPlainRequest(
-  router: AnyTRPCRouter,
-  req: IncomingMessage,
-  maxBatchSize: number,
-): PlainRequest | null {
+export function readPlainRequest(router: AnyTRPCRouter, req: IncomingMessage): PlainRequest | null {
   const { headers, method, url = '' } = req
   if (method !== 'GET' && method !== 'POST') return null
   if (headers['trpc-accept'] !== undefined || !isPlainHost(headers.host)) return null
@@ -42,7 +43,7 @@ export function readPlainRequest(
   if (query === null) return null
 
   const paths = query.isBatch ? path.split(',') : [path]
-  if (paths.length > maxBatchSize) return null
+  if (paths.length > MAX_BATCH_SIZE) return null
   const { procedures: known, lazy } = router._def
   const procedures: (AnyTRPCProcedure | null)[] = []
   let type: PlainRequest['type'] = 'unknown'
@@ -58,15 +59,7 @@ export function readPlainRequest(
     type = own
     procedures.push(procedure)
   }
-  return { isBatch: query.isBatch, paths, procedures, type, queryInput: query.input }
-}
-
-/** Whether the media type is JSON, whatever its letter case and parameters. */
-export function isJson(contentType: string): boolean {
-  if (contentType === 'application/json') return true
-  const semicolon = contentType.indexOf(';')
-  const mediaType = semicolon === -1 ? contentType : contentType.slice(0, semicolon)
-  return mediaType.trim().toLowerCase() === 'application/json'
+  return { method, isBatch: query.isBatch, paths, procedures, type, queryInput: query.input }
 }
 
 interface Query {

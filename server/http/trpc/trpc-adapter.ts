@@ -3,15 +3,17 @@ import { Readable } from 'node:stream'
 import type { AnyTRPCRouter } from '@trpc/server'
 import { nodeHTTPRequestHandler } from '@trpc/server/adapters/node-http'
 import { MAX_BODY_BYTES } from '../body.ts'
-import { commonHeaders, type Exchange, endExchange, noteError, procedureHeaders } from './exchange.ts'
-import { TRPC_PREFIX } from './plain-request.ts'
+import { noteError } from './call-error.ts'
+import { contextInputOf } from './context-input.ts'
+import { commonHeaders, type Exchange, endExchange, procedureHeaders } from './exchange.ts'
+import { MAX_BATCH_SIZE, TRPC_PREFIX } from './plain-request.ts'
 import type { TrpcHandlerOptions } from './trpc-handler.ts'
 
 /** How long the client may leave its answer unread. */
 const STALL_MS = 120_000
 
 /** Hands a request to tRPC's own adapter, with its body, which was read already. */
-export function createTrpcAdapter(options: TrpcHandlerOptions, maxBatchSize: number) {
+export function createTrpcAdapter(options: TrpcHandlerOptions) {
   const { router, createContext, load, metrics, log, streams, origins } = options
 
   return function handOver(exchange: Exchange, body: string | Buffer | undefined): void {
@@ -37,20 +39,14 @@ export function createTrpcAdapter(options: TrpcHandlerOptions, maxBatchSize: num
       req: withBody(req, body),
       res,
       path,
-      maxBatchSize,
+      maxBatchSize: MAX_BATCH_SIZE,
       maxBodySize: MAX_BODY_BYTES,
       createContext: async () => {
-        exchange.context = createContext({
-          method: req.method ?? 'GET',
-          headers: req.headers,
-          ipAddress: options.clientAddress(req),
-          requestId: exchange.requestId,
-          signal: controller.signal,
-          aside: slot.aside,
-        })
+        const { signal } = controller
+        exchange.context = createContext(contextInputOf(exchange, options, { signal, aside: slot.aside }))
         return exchange.context
       },
-      onError: failure => noteError(exchange, { ...failure, path: failure.path }, log),
+      onError: failure => noteError(exchange, failure, log),
       responseMeta: ({ type }) => {
         if (options.isDraining()) res.shouldKeepAlive = false
         if (type === 'subscription') {
