@@ -83,7 +83,7 @@ describe('apiTokens.create', () => {
     ['a name with NUL', { name: 'a\0b', scopes: ['tasks:read'] }],
     ['an owner', { name: 'ci', scopes: ['tasks:read'], userId: UNKNOWN }],
     ['a hash', { name: 'ci', scopes: ['tasks:read'], tokenHash: 'ab' }],
-  ])('refuses %s', async (_what, input) => {
+  ])('rejects %s', async (_what, input) => {
     const ada = await createActor(house)
     expect(await refusalOf(ada.caller().apiTokens.create(input as never))).toMatchObject({
       code: 'BAD_REQUEST',

@@ -41,8 +41,8 @@ function open({ of, at = port, ...rest }: Open): EventReader {
   return readEvents({ ...rest, port: at, path: streamPath('approvals.stream', of ? { of } : {}) })
 }
 
-/** What a reader was told: each event's number, and the approval's title and status. */
-function told({ events }: EventReader): string[] {
+/** The events that a reader received: number, title and status. */
+function received({ events }: EventReader): string[] {
   return events
     .filter(({ event }) => event === 'message')
     .map(({ id, data }) => {
@@ -53,11 +53,11 @@ function told({ events }: EventReader): string[] {
 
 async function until(isTrue: () => boolean, what: string, deadlineMs = 15_000): Promise<void> {
   for (const end = Date.now() + deadlineMs; !isTrue(); await sleep(5)) {
-    if (Date.now() > end) throw new Error(`never happened: ${what}`)
+    if (Date.now() > end) throw new Error(`timed out waiting for ${what}`)
   }
 }
 
-/** Why a stream ended. */
+/** The error that ended a stream. */
 async function endOf(reader: EventReader): Promise<Record<string, unknown>> {
   expect(await reader.ended).toEqual({ isWhole: true })
   const last = reader.events.at(-1)
@@ -66,28 +66,28 @@ async function endOf(reader: EventReader): Promise<Record<string, unknown>> {
 }
 
 describe('a stream of approvals', () => {
-  it('of one’s own gives what is there and what changes: requests, decisions, ends', async () => {
+  it('of the caller’s own has existing approvals and changes: requests, decisions, expiries', async () => {
     const ada = await createActor(house)
     const { approvals } = ada.caller()
     const { id: first } = await approvals.request({ ...asked, title: 'a' })
     const reader = open(ada)
-    await until(() => told(reader).length === 1, 'what was there')
+    await until(() => received(reader).length === 1, 'what was there')
     const { id: second } = await approvals.request({
       ...asked,
       title: 'b',
       expiresAt: new Date(Date.now() + 60_000),
     })
-    await until(() => told(reader).length === 2, 'a request')
+    await until(() => received(reader).length === 2, 'a request')
     await approvals.decide({ id: first, decision: 'approve' })
-    await until(() => told(reader).length === 3, 'a decision')
+    await until(() => received(reader).length === 3, 'a decision')
     await lapse(house, second)
     await expireApprovals(house.services)
-    await until(() => told(reader).length === 4, 'an end')
-    expect(told(reader)).toEqual(['1 a pending', '2 b pending', '3 a approved', '4 b expired'])
+    await until(() => received(reader).length === 4, 'an end')
+    expect(received(reader)).toEqual(['1 a pending', '2 b pending', '3 a approved', '4 b expired'])
     reader.kill()
   })
 
-  it('of an organization’s is its members’, and nothing of their other approvals', async () => {
+  it('of an organization is open to its members, without their other approvals', async () => {
     const { organizationId, owner, admin, member } = await createTeam(house)
     const readers = [owner, admin, member].map(actor => open({ ...actor, organizationId }))
     const own = open(member)
@@ -102,15 +102,15 @@ describe('a stream of approvals', () => {
     })
     await admin.caller().approvals.decide({ id, decision: 'reject' })
     for (const reader of readers) {
-      await until(() => told(reader).at(-1) === '2 ours rejected', 'the decision')
-      expect(told(reader).filter(line => !line.includes('ours'))).toEqual([])
+      await until(() => received(reader).at(-1) === '2 ours rejected', 'the decision')
+      expect(received(reader).filter(line => !line.includes('ours'))).toEqual([])
     }
-    await until(() => told(own).at(-1) === '3 ours rejected', 'the decision')
-    expect(told(own)[0]).toBe('1 mine pending')
+    await until(() => received(own).at(-1) === '3 ours rejected', 'the decision')
+    expect(received(own)[0]).toBe('1 mine pending')
     for (const reader of [...readers, own]) reader.kill()
   })
 
-  it('is taken up again, on another process, without missing what changed meanwhile', async () => {
+  it('can resume on another process without missing changes', async () => {
     const ada = await createActor(house)
     const { approvals } = ada.caller()
     const { pools, log } = house.services
@@ -120,21 +120,21 @@ describe('a stream of approvals', () => {
     const { id } = await approvals.request({ ...asked, title: 'a' })
     await approvals.request({ ...asked, title: 'b' })
     const reader = open(ada)
-    await until(() => told(reader).length === 2, 'what was there')
+    await until(() => received(reader).length === 2, 'what was there')
     reader.kill()
     await approvals.request({ ...asked, title: 'c' })
     await approvals.cancel({ id })
     const resumed = open({ ...ada, lastEventId: '2', at: other.port })
-    await until(() => told(resumed).length === 2, 'what changed meanwhile')
+    await until(() => received(resumed).length === 2, 'what changed meanwhile')
     await approvals.request({ ...asked, title: 'd' })
-    await until(() => told(resumed).length === 3, 'what comes')
-    expect(told(resumed)).toEqual(['3 c pending', '4 a cancelled', '5 d pending'])
+    await until(() => received(resumed).length === 3, 'what comes')
+    expect(received(resumed)).toEqual(['3 c pending', '4 a cancelled', '5 d pending'])
     resumed.kill()
     await other.close()
     await live.close()
   })
 
-  it('numbers what many request at once without a gap, in the order in which it is committed', async () => {
+  it('numbers concurrent requests without gaps, in commit order', async () => {
     const { organizationId, owner, member } = await createTeam(house)
     const reader = open({ ...owner, organizationId })
     await reader.opened
@@ -143,15 +143,15 @@ describe('a stream of approvals', () => {
         (n % 2 ? owner : member).caller().approvals.request({ ...asked, organizationId }),
       ),
     )
-    await until(() => told(reader).length === 40, 'all of them')
-    expect(told(reader).map(line => Number.parseInt(line, 10))).toEqual(
+    await until(() => received(reader).length === 40, 'all of them')
+    expect(received(reader).map(line => Number.parseInt(line, 10))).toEqual(
       Array.from({ length: 40 }, (_, n) => n + 1),
     )
     reader.kill()
   })
 })
 
-describe('the end of the right closes a stream within a second', () => {
+describe('losing access closes a stream within a second:', () => {
   async function expectEnd(reader: EventReader, end: () => Promise<unknown>): Promise<unknown> {
     await reader.opened
     await end()
@@ -161,7 +161,7 @@ describe('the end of the right closes a stream within a second', () => {
     return reason
   }
 
-  it('of a member who is removed, while the others follow on', async () => {
+  it('of a removed member, while the others’ streams continue', async () => {
     const { organizationId, owner, admin, member } = await createTeam(house)
     const [removed, staying] = [member, admin].map(actor => open({ ...actor, organizationId })) as [
       EventReader,
@@ -172,12 +172,12 @@ describe('the end of the right closes a stream within a second', () => {
     )
     expect(reason).toBe('not_a_member')
     await owner.caller().approvals.request({ ...asked, organizationId, title: 'after' })
-    await until(() => told(staying).length === 1, 'what came after')
-    expect(told(removed)).toEqual([])
+    await until(() => received(staying).length === 1, 'what came after')
+    expect(received(removed)).toEqual([])
     staying.kill()
   })
 
-  it('of an organization that is removed', async () => {
+  it('of a removed organization', async () => {
     const { organizationId, owner, member } = await createTeam(house)
     const reader = open({ ...member, organizationId })
     expect(await expectEnd(reader, () => owner.caller().organizations.remove({ organizationId }))).toBe(
@@ -185,7 +185,7 @@ describe('the end of the right closes a stream within a second', () => {
     )
   })
 
-  it('of a token that is revoked, and lets none in without the scope', async () => {
+  it('of a revoked token; none opens without the scope', async () => {
     const ada = await createActor(house)
     const token = await createApiToken(ada, { scopes: ['approvals:read'] })
     const reader = open(token)
@@ -197,13 +197,13 @@ describe('the end of the right closes a stream within a second', () => {
   })
 })
 
-it('a stranger is let into no organization’s stream, and sees nothing in their own', async () => {
+it('a stranger cannot open an organization’s stream, and has an empty stream of their own', async () => {
   const { organizationId, member } = await createTeam(house)
   await member.caller().approvals.request({ ...asked, organizationId })
   const stranger: Actor = await createActor(house)
   for (const refused of [open({ ...stranger, organizationId }), open({ ...stranger, of: 'organization' })]) {
     expect(await endOf(refused)).toMatchObject({ reason: 'not_a_member' })
-    expect(told(refused)).toEqual([])
+    expect(received(refused)).toEqual([])
   }
   const { id: own } = await createOrganization(stranger)
   const readers = [open(stranger), open({ ...stranger, organizationId: own })]
@@ -211,8 +211,8 @@ it('a stranger is let into no organization’s stream, and sees nothing in their
   await member.caller().approvals.request({ ...asked, organizationId })
   await stranger.caller().approvals.request({ ...asked, title: 'own', organizationId: own })
   for (const reader of readers) {
-    await until(() => told(reader).length === 1, 'their own')
-    expect(told(reader)).toEqual(['1 own pending'])
+    await until(() => received(reader).length === 1, 'their own')
+    expect(received(reader)).toEqual(['1 own pending'])
     reader.kill()
   }
 })

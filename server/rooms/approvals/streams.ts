@@ -11,10 +11,10 @@ import { type ApprovalRow, toApproval } from './queries.ts'
 import type { Approval, StreamApprovals } from './schema.ts'
 
 const MAX_PAGE_EVENTS = 100
-/** A page ends with the approval that passes this. */
+/** A page ends with the approval that exceeds this size. */
 const MAX_PAGE_BYTES = 256 * 1024
 
-/** Whose approvals a stream is of: an organization's, or the caller's own where that is null. */
+/** Returns the id of the organization whose approvals are streamed; null for the caller's own. */
 export function audienceOf({ organization }: Identity, wanted: StreamApprovals['of']): string | null {
   if (wanted === 'self') return null
   if (wanted === 'organization' && !organization)
@@ -26,8 +26,9 @@ export function audienceOf({ organization }: Identity, wanted: StreamApprovals['
 }
 
 /**
- * The approvals of an organization, or one's own: each as it is after its last change, under that change's number. Readers of the
- * same ones have the same right to them, whatever else their credentials allow. Never ends by itself.
+ * The approvals of an organization, or the caller's own: each in its latest state, with the number of its
+ * latest change. All subscribers of one stream have the same right to it, whatever else their credentials
+ * allow. Never ends by itself.
  */
 export function approvalSource(
   { userId }: Pick<Identity, 'userId'>,
@@ -43,7 +44,7 @@ export function approvalSource(
   }
 }
 
-/** Says that an approval changed, to all who may follow it. */
+/** Publishes that an approval changed, to the streams of its requester and its organization. */
 export function announceApproval(
   live: Live,
   { userId, organizationId }: { userId: string; organizationId: string | null },
@@ -52,7 +53,7 @@ export function announceApproval(
   if (organizationId !== null) live.announce(topicOf(organizationId))
 }
 
-/** Expires what is over, one after the other, and tells who follows it. */
+/** Expires overdue approvals one by one, and publishes each change. */
 export async function expireApprovals({ pools, live }: Pick<Services, 'pools' | 'live'>): Promise<void> {
   for (;;) {
     const expired = await pools.system.expireApproval()
@@ -67,7 +68,7 @@ function topicOf(audienceId: string): Topic {
 
 type EventRow = { readerId: string; lastSeq: number } & ((ApprovalRow & { seq: number }) | { seq: null })
 
-/** One statement reads the last number and the approvals, so that both are of one moment. */
+/** Reads the last number and the approvals in one statement, so both are from one snapshot. */
 async function readOwn(db: Database, after: number): Promise<EventPage<Approval>> {
   const { rows } = await sql<EventRow>`
     select caller.user_id as reader_id, coalesce(sequence.last_seq, 0) as last_seq, event.*

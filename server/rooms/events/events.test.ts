@@ -135,7 +135,7 @@ describe('the list of events', () => {
     ['an owner', { userId: randomUUID() }],
     ['an invalid cursor', { cursor: 'x' }],
     ['a page that is too large', { limit: 101 }],
-  ])('refuses %s', async (_, input) => {
+  ])('rejects %s', async (_, input) => {
     expect(await refusalOf(ada.caller().events.list(input as ListEvents))).toMatchObject({
       code: 'BAD_REQUEST',
     })

@@ -32,16 +32,16 @@ afterEach(() => release?.())
 afterAll(() => house.close())
 
 /** Creates an item with an uploaded file that is not completed. */
-async function arrive(file: SampleFile = textFile(), actor = ada): Promise<string> {
+async function uploadFile(file: SampleFile = textFile(), actor = ada): Promise<string> {
   const { media, uploadUrl, headers } = await beginUpload(actor, file)
   const answer = await ask(house, uploadUrl, { method: 'PUT', headers: { ...headers }, body: file.bytes })
   if (answer.status !== 204) throw new Error(`the upload failed with ${answer.status}: ${answer.body}`)
   return media.id
 }
 
-async function arriveAll(count: number): Promise<string[]> {
+async function uploadFiles(count: number): Promise<string[]> {
   const ids: string[] = []
-  while (ids.length < count) ids.push(await arrive())
+  while (ids.length < count) ids.push(await uploadFile())
   return ids
 }
 
@@ -94,8 +94,8 @@ async function complete(id: string, actor = ada) {
 describe('files that are being inspected', () => {
   it(`are limited to ${MAX_OF_USER} for one user, not counting other users' files`, async () => {
     const bob = await createActor(house, { name: 'Bob' })
-    const ids = await arriveAll(MAX_OF_USER + 8)
-    const his = await arrive(textFile(), bob)
+    const ids = await uploadFiles(MAX_OF_USER + 8)
+    const his = await uploadFile(textFile(), bob)
     holdStore()
     const calls = ids.map(id => ada.caller().media.completeUpload({ id }))
     const outcomes = Promise.allSettled(calls)
@@ -118,17 +118,17 @@ describe('files that are being inspected', () => {
   })
 
   it('of a process that died count for five minutes', async () => {
-    const id = await arrive()
+    const id = await uploadFile()
     await insertInspected(MAX_OF_USER, '6 minutes')
     expect(await ada.caller().media.completeUpload({ id })).toMatchObject({ status: 'ready' })
-    const other = await arrive()
+    const other = await uploadFile()
     await insertInspected(MAX_OF_USER, '4 minutes')
     await expect(ada.caller().media.completeUpload({ id: other })).rejects.toMatchObject(RATE_LIMITED)
     expect(await statusOf(other)).toBe('uploading')
   })
 
   it('are counted one by one: of two concurrent ones, the second sees the first', async () => {
-    const [first = '', second = ''] = await arriveAll(2)
+    const [first = '', second = ''] = await uploadFiles(2)
     await insertInspected(MAX_OF_USER - 1, '1 minute')
     const other = await house.owner.connect()
     try {
@@ -159,7 +159,7 @@ describe('files that are being inspected', () => {
   })
 
   it('use no capacity of other calls', async () => {
-    const ids = await arriveAll(6)
+    const ids = await uploadFiles(6)
     holdStore()
     const answers = await Promise.all(ids.map(id => complete(id)))
     await expect.poll(async () => (await countOf('uploaded')) + (await countOf('processing'))).toBe(6)
@@ -171,7 +171,7 @@ describe('files that are being inspected', () => {
   })
 
   it('are open for completion again if their caller leaves, queued or running', async () => {
-    const ids = await arriveAll(3)
+    const ids = await uploadFiles(3)
     holdStore()
     const calls = await Promise.all(ids.map(id => complete(id)))
     await expect.poll(() => countOf('uploading')).toBe(0)

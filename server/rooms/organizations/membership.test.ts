@@ -39,7 +39,7 @@ const ENDINGS = {
 
 const endings = Object.entries(ENDINGS)
 
-async function whereabouts(db: Database) {
+async function actingOrganization(db: Database) {
   return db
     .selectNoFrom([
       sql<string | null>`app.current_organization_id()`.as('id'),
@@ -62,10 +62,10 @@ describe('between two statements of one transaction', () => {
             .where('organizationId', '=', organizationId)
             .execute()
         expect(await members()).toHaveLength(2)
-        expect(await whereabouts(trx)).toEqual({ id: organizationId, role: 'admin' })
+        expect(await actingOrganization(trx)).toEqual({ id: organizationId, role: 'admin' })
         await end(organizationId)
         expect(await members()).toEqual([])
-        expect(await whereabouts(trx)).toEqual({ id: null, role: null })
+        expect(await actingOrganization(trx)).toEqual({ id: null, role: null })
         await trx.insertInto('app.tasks').values({ title: 'x', prompt: 'x', organizationId }).execute()
       })
     await expect(work).rejects.toMatchObject({ code: '42501' })
@@ -77,11 +77,11 @@ describe('between two statements of one transaction', () => {
     await scopedDatabase(house.services.pools.api, scope)
       .transaction()
       .execute(async trx => {
-        expect((await whereabouts(trx)).role).toBe('admin')
+        expect((await actingOrganization(trx)).role).toBe('admin')
         await ada
           .caller()
           .organizations.members.updateRole({ organizationId, userId: bob.userId, role: 'member' })
-        expect((await whereabouts(trx)).role).toBe('member')
+        expect((await actingOrganization(trx)).role).toBe('member')
       })
   })
 })

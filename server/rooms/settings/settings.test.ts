@@ -58,7 +58,7 @@ describe('settings', () => {
     ['a time zone that does not exist', { key: 'timezone', value: 'Mars/Base' }],
     ['an invalid language tag', { key: 'locale', value: 'not a tag' }],
     ['another owner', { key: 'theme', value: 'dark', userId: 'x' }],
-  ])('refuse %s', async (_, input) => {
+  ])('reject %s', async (_, input) => {
     await expect(ada.caller().settings.set(input as SetSetting)).rejects.toMatchObject({
       code: 'BAD_REQUEST',
     })

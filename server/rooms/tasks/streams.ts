@@ -8,17 +8,17 @@ import { notFound } from '#server/rpc/errors.ts'
 import type { LogEntry, TaskMessage } from './schema.ts'
 import { isOver, type TaskStatus } from './state.ts'
 
-/** What happened to a task's messages: one was made, grew, or was finished. */
+/** A change of a task's messages: a message was created, grew, or was finished. */
 export type MessageEvent =
   | { kind: 'message'; message: TaskMessage }
   | { kind: 'delta'; messageId: string; offset: number; delta: string }
   | { kind: 'finished'; messageId: string; status: 'complete' | 'failed'; content: string }
 
 const MAX_PAGE_EVENTS = 500
-/** A page ends with the event that passes this. */
+/** A page ends with the event that exceeds this size. */
 const MAX_PAGE_BYTES = 256 * 1024
 
-/** The task's log lines, numbered by `seq`. */
+/** The task's log entries, numbered by `seq`. */
 export function logSource(taskId: string): LiveSource<LogEntry> {
   return {
     topic: logTopic(taskId),
@@ -29,7 +29,7 @@ export function logSource(taskId: string): LiveSource<LogEntry> {
   }
 }
 
-/** What happens to the task's messages, under numbers of its own. */
+/** The events of the task's messages, with a number sequence of their own. */
 export function messageSource(taskId: string): LiveSource<MessageEvent> {
   return {
     topic: messageTopic(taskId),
@@ -43,7 +43,7 @@ export function messageSource(taskId: string): LiveSource<MessageEvent> {
   }
 }
 
-/** Waits for a change to be committed, and then announces it. What it returned is handed on. */
+/** Publishes a change after it was committed, and returns its result. */
 export async function announcing<T>(
   { services }: { readonly services: { readonly live: Live } },
   change: Promise<T>,
@@ -62,13 +62,13 @@ export function announceMessages(live: Live, { taskId }: { taskId: string }): vo
   live.announce(messageTopic(taskId))
 }
 
-/** Says that the task's state changed, which may be the end of both its streams. */
+/** Publishes that the task's status changed, which may end both of its streams. */
 export function announceTask(live: Live, { id }: { id: string }): void {
   live.announce(logTopic(id))
   live.announce(messageTopic(id))
 }
 
-/** A claim may follow a lease that lapsed, whose messages it failed. */
+/** Publishes to the message stream, too: the claim may have failed messages of a lapsed lease. */
 export function announceClaim(live: Live, claim: { task: { id: string } } | null): void {
   if (claim) announceTask(live, claim.task)
 }
@@ -88,7 +88,10 @@ interface TaskState {
   lastSeq: number
 }
 
-/** One statement reads the task's state and the events, so that "ended, and this was the last" is true of one moment. */
+/**
+ * Reads the task's status and the events in one statement, so that "ended, and this was the last event" holds
+ * for one snapshot.
+ */
 async function readLogEvents(db: Database, taskId: string, after: number): Promise<EventPage<LogEntry>> {
   const { rows } = await sql<TaskState & (LogEntry | { seq: null })>`
     select task.user_id, (select app.current_user_id()) as reader_id, task.status as task_status, task.last_log_seq as last_seq,
@@ -120,8 +123,9 @@ type MessageEventRow = TaskMessage & {
 }
 
 /**
- * A message's first event shows it as it was then: an agent's is empty and grows by the events behind. Its deltas stay when it
- * is finished, for those who come later; a week later they are one, with all of the text (app.fold_message_deltas).
+ * A message's first event shows its initial state: an agent's message is empty and grows with the following
+ * deltas. The deltas of a finished message are kept for late readers; after a week they are folded into one
+ * (app.fold_message_deltas).
  */
 async function readMessageEvents(
   db: Database,

@@ -7,7 +7,7 @@ export interface GitHubApp extends OAuthApp {
   readonly appId: string
   /** The slug in https://github.com/apps/<slug>. */
   readonly slug: string
-  /** PEM. */
+  /** In PEM format. */
   readonly privateKey: string
 }
 
