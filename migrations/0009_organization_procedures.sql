@@ -1,4 +1,4 @@
--- Organizations: made, changed, left, removed and restored; members and their roles.
+-- Organizations: made, changed, removed and restored, and the one that a session acts in.
 --
 -- The tables are Better Auth's, and so are the rules: owners may do everything, admins all but touch owners
 -- and end the organization, members read. Procedures go through the functions below, each of which derives
@@ -225,28 +225,6 @@ comment on function app.restore_organization(uuid, text) is
   'Brings an organization back that an owner removed within the last 30 days, perhaps under another slug: '
   'its own may be taken.';
 
-create function app.leave_organization(p_id uuid) returns boolean
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  caller uuid := app.current_session_user_id();
-begin
-  -- Open to those as well who lack the second factor that the organization requires.
-  if not exists (select from auth.members m where m.organization_id = p_id and m.user_id = caller) then
-    return false;
-  end if;
-  perform from auth.organizations o where o.id = p_id and o.deleted_at is null for update;
-  if not found then
-    return false;
-  end if;
-  delete from auth.members m where m.organization_id = p_id and m.user_id = caller;
-  return found;
-end
-$$;
-comment on function app.leave_organization(uuid) is
-  'Ends the caller''s membership; false where there is none.';
-
 create function app.set_active_organization(p_id uuid) returns setof app.own_organization
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -265,66 +243,9 @@ $$;
 comment on function app.set_active_organization(uuid) is
   'Chooses the organization in which the caller''s session acts where a call names none; null for none.';
 
-create function app.update_member_role(p_id uuid, p_user_id uuid, p_role text) returns boolean
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  role text := app.lock_organization(p_id);
-  target record;
-begin
-  if role is null then
-    return false;
-  end if;
-  if role = 'member' then
-    perform app.refuse('role_too_low', 'only owners and admins may change roles');
-  end if;
-  select m.id, m.role into target from auth.members m where m.organization_id = p_id and m.user_id = p_user_id;
-  if not found then
-    return false;
-  end if;
-  if role <> 'owner' and 'owner' in (target.role, p_role) then
-    perform app.refuse('role_too_low', 'only owners may make or lower owners');
-  end if;
-  update auth.members m set role = p_role where m.id = target.id;
-  return true;
-end
-$$;
-comment on function app.update_member_role(uuid, uuid, text) is
-  'Gives a member another role; false where there is no such member. Raises members_last_owner_check.';
-
-create function app.remove_member(p_id uuid, p_user_id uuid) returns boolean
-language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-  role text := app.lock_organization(p_id);
-  target record;
-begin
-  if role is null then
-    return false;
-  end if;
-  if role = 'member' then
-    perform app.refuse('role_too_low', 'only owners and admins may remove members');
-  end if;
-  select m.id, m.role into target from auth.members m where m.organization_id = p_id and m.user_id = p_user_id;
-  if not found then
-    return false;
-  end if;
-  if role <> 'owner' and target.role = 'owner' then
-    perform app.refuse('role_too_low', 'only owners may remove owners');
-  end if;
-  delete from auth.members m where m.id = target.id;
-  return true;
-end
-$$;
-comment on function app.remove_member(uuid, uuid) is
-  'Ends somebody''s membership; false where there is none. Raises members_last_owner_check.';
-
 grant execute on function
   app.own_organizations, app.create_organization, app.update_organization, app.remove_organization,
-  app.restore_organization, app.leave_organization, app.set_active_organization, app.update_member_role,
-  app.remove_member
+  app.restore_organization, app.set_active_organization
 to rowhouse_api;
 
 -- migrate:down
@@ -332,6 +253,5 @@ to rowhouse_api;
 drop function
   app.own_organizations, app.require_second_factor, app.lock_organization, app.activate_organization,
   app.mark_with_organization, app.unmark_with_organization, app.create_organization, app.update_organization,
-  app.remove_organization, app.restore_organization, app.leave_organization, app.set_active_organization,
-  app.update_member_role, app.remove_member;
+  app.remove_organization, app.restore_organization, app.set_active_organization;
 drop type app.own_organization;

@@ -1,4 +1,4 @@
-// The lifecycle of an approval. The functions in migrations/0024_approval_decisions.sql enforce it; buttons
+// The lifecycle of an approval. The functions in migrations/0030_approval_decisions.sql enforce it; buttons
 // read this table.
 
 import { APPROVAL_STATUS } from '#server/db/values.ts'

@@ -15,7 +15,7 @@ import {
 } from '#server/testing/media.ts'
 import { createInspections } from './inspection/inspections.ts'
 
-/** The limit for one user over all processes: migrations/0025_media.sql. */
+/** The limit for one user over all processes: migrations/0031_media.sql. */
 const MAX_OF_USER = 32
 
 let house: MediaHouse

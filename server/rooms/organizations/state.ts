@@ -1,5 +1,5 @@
 // The permissions of each role in an organization. The functions in
-// migrations/0009_organization_procedures.sql and 0010_invitations.sql enforce them; buttons read this table.
+// migrations/0009_organization_procedures.sql and 0011_invitations.sql enforce them; buttons read this table.
 
 import { MEMBER_ROLE } from '#server/db/values.ts'
 

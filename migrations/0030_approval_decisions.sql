@@ -1,5 +1,5 @@
 -- How approvals end: a person decides, the requester cancels, or the time is over. The order of locks is that
--- of 0023_approvals.
+-- of 0028_approvals.
 
 -- migrate:up
 

@@ -1,5 +1,5 @@
 -- What follows a removed row, and comes back with it when the row is restored: a thousand rows at once, the
--- rest in batches (0028_erasures).
+-- rest in batches (0035_erasures).
 
 -- migrate:up
 
