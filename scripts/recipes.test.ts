@@ -76,13 +76,19 @@ const after = (pattern: RegExp, imitation: (match: string) => string) => (text: 
 
 /** The tests that report a forgotten step, and what else would break. */
 const CHECKS = {
-  'server/rooms/account/export.test.ts': 'decides about every table',
+  'server/rooms/account/export.test.ts': 'lists every table with a user',
   'server/db/triggers.test.ts': 'lists the triggers',
   'server/testing/isolation/tables.test.ts': 'reads and writes the caller’s own rows',
-  'server/testing/isolation/procedures.test.ts': '(with|by) (preferences|tasks\\.create)',
+  'server/testing/isolation/procedures.test.ts': 'preferences\\.|tasks\\.create',
   'server/testing/isolation/catalog-lint.test.ts': 'finds nothing in the database',
   'server/testing/isolation/imports.test.ts': 'the router|the schema|uses no code',
   'scripts/docs.test.ts': 'names every procedure',
+}
+
+interface TestFile {
+  readonly name: string
+  readonly status: string
+  readonly assertionResults: readonly { readonly status: string }[]
 }
 
 /** What the compiler and the suite complain about: files of tests that fail, and of errors. */
@@ -95,8 +101,13 @@ async function complaints(): Promise<string[]> {
     tool('tsc', '--noEmit'),
     tool('vitest', 'run', ...Object.keys(CHECKS), ...only, ...reporter),
   ])
-  const results: { name: string; status: string }[] = JSON.parse(readFileSync(report, 'utf8')).testResults
-  expect(results).toHaveLength(Object.keys(CHECKS).length)
+  const results: TestFile[] = JSON.parse(readFileSync(report, 'utf8')).testResults
+  // A name that no test has any more would check nothing.
+  const ran = results.filter(
+    ({ status, assertionResults: tests }) =>
+      status === 'failed' || tests.some(({ status }) => status === 'passed'),
+  )
+  expect(ran).toHaveLength(Object.keys(CHECKS).length)
   const failed = results.filter(({ status }) => status === 'failed')
   const refused = [...compiled.matchAll(/^(\S+?)\(\d+,\d+\): error/gm)]
   return [...failed.map(({ name }) => name.slice(tree.length + 1)), ...refused.map(([, file = '']) => file)]
