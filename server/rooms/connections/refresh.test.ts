@@ -184,7 +184,7 @@ test('another server refreshes after one was killed during a refresh', async () 
   await held.waiting(1)
   await doomed.stop('SIGKILL')
   expect(await asking).toBeNull()
-  // The provider did not handle that request either.
+  // The killed server's request fails at the provider, too.
   linear.answerNext(1, { status: 503 }, TOKEN)
   held.release()
   await expect.poll(() => linear.calls(TOKEN)).toBe(1)

@@ -110,7 +110,9 @@ function toMedia(row: JoinedRow): ContentMedia | null {
   } as ContentMedia
 }
 
-/** A sweep removes the content of a removed media item in batches; this condition hides the rest at once. */
+/**
+ * The eraser removes the content of a removed media item in batches; this condition hides the rest at once.
+ */
 export const hasItsMedia = sql<boolean>`(
   media_item_id is null or media_item_id <> all ((select app.pending_parent_ids('app.media_items'))::uuid[])
 )`

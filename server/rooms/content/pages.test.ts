@@ -94,7 +94,7 @@ it('removing an organization locks its creators’ pages in one order', async ()
   const [first, second] = [ada, bob].toSorted((a, b) => (a.userId < b.userId ? -1 : 1))
   if (!first || !second) throw new Error('expected two actors')
   const { id: organizationId } = await createOrganization(first, [second])
-  // Oldest content first would lock the first actor's page first; newest first, the second actor's.
+  // The oldest and the newest content are the second actor's: locking in content order would start there.
   for (const [n, actor] of [second, first, second].entries()) {
     await actor.caller().content.create({ title: `In order ${n}`, contentType: 'written', organizationId })
   }

@@ -15,7 +15,7 @@ import type {
   PublishedSummary,
 } from './schema.ts'
 
-// Content that everyone may read. `db` uses the public login, which reads only through one function.
+// Content that everyone may read. `db` uses the public login, and one function reads all of it.
 
 type FileStore = Services['media']
 

@@ -9,7 +9,9 @@ import { EVENT_TRANSITIONS } from './state.ts'
 
 const COLUMNS = namesIn(eventSummary)
 
-/** A sweep deletes the events of a removed connection in batches; this condition hides the rest at once. */
+/**
+ * The eraser deletes the events of a removed connection in batches; this condition hides the rest at once.
+ */
 const isConnected = sql<boolean>`exists (
   select from app.connections c where c.user_id = app.webhook_events.user_id and c.id = app.webhook_events.connection_id
 )`

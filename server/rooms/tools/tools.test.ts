@@ -54,7 +54,7 @@ describe('the catalogue', () => {
     expect(slugs).toEqual(['create_issue', 'open_pull_request', 'post_message', 'run_command'])
   })
 
-  it('can be read by the public login, without disabled tools, and written by no login', async () => {
+  it('can be read by the public login, without disabled tools, but not written', async () => {
     const other = await openHouse()
     const client = new pg.Client(other.database.directUrls.public)
     client.on('error', () => {})
