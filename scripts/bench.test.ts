@@ -6,8 +6,7 @@ import { bodyText, KeepAliveClient } from './bench/keep-alive-client.ts'
 import { buildRequests, CONTENT_OPERATIONS, checkAnswer, TASK_OPERATIONS } from './bench/operations.ts'
 import { type BenchServer, startVariant } from './bench/servers.ts'
 
-// The servers that the bench compares ours with have logins and statements of their own: a migration can
-// break them unseen.
+// The bench's other servers have their own logins and statements, which a migration can break unnoticed.
 
 const target = {
   dataset: { users: 20, tasksPerUser: 20, contentPerUser: 40 },
@@ -48,7 +47,7 @@ function send(port: number, request: Buffer): Promise<{ status: number; body: st
 }
 
 describe.each(['limit', 'usual'] as const)('the %s server', variant => {
-  it.each(OPERATIONS[variant])('answers %s with what was asked for', async operation => {
+  it.each(OPERATIONS[variant])('answers %s with the requested rows', async operation => {
     const [request = Buffer.of()] = buildRequests(operation, target)
     const { status, body } = await send(servers[variant]?.port ?? 0, request)
     expect([status, body]).toEqual([200, expect.any(String)])

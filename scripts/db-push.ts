@@ -11,12 +11,12 @@ interface PushOptions extends OutputOptions {
   types?: string
 }
 
-/** `npm run db:push`: undoes and redoes the newest migration and writes the types and `schema.sql` anew. */
+/** `npm run db:push`: undoes and reapplies the newest migration and writes the generated files. */
 export function createProgram(signal: AbortSignal): Command {
   return new Command('db:push')
     .description(
-      'For development: undoes the newest migration as it was applied, applies it as it is now (or only applies what is pending), ' +
-        'and writes the types and schema.sql anew. What is in its tables is gone. Refuses a released migration, and production.',
+      'For development: undoes the newest migration as it was applied and applies its file as it is now (or only applies pending migrations), ' +
+        'and writes the types and schema.sql. Deletes the data in the tables of that migration. Refuses a released migration, and production.',
     )
     .option('--url <url>', "the database owner's URL")
     .option('--json', 'print one JSON object on stdout')

@@ -12,11 +12,11 @@ interface ResetOptions extends OutputOptions {
   yes?: boolean
 }
 
-/** `npm run db:reset`: drops everything and migrates to the latest. */
+/** `npm run db:reset`: drops everything and applies all migrations. */
 export function createProgram(signal: AbortSignal): Command {
   return new Command('db:reset')
     .description(
-      'For development: drops everything in the database and builds it again, empty. Asks first; refuses production.',
+      'For development: drops everything in the database and applies all migrations. Asks first; refuses production.',
     )
     .option('-y, --yes', 'do not ask')
     .option('--url <url>', "the database owner's URL")
@@ -31,7 +31,7 @@ export function createProgram(signal: AbortSignal): Command {
         await database.beforeUp()
         const result = await rebuild({ url: database.url, directory, log: output.log, signal })
         await database.afterUp()
-        output.done(result, ['everything was dropped and built again'])
+        output.done(result, ['dropped everything and applied all migrations'])
       } finally {
         await database.close()
       }
@@ -43,12 +43,12 @@ async function confirm(label: string): Promise<void> {
   if (!process.stdin.isTTY) {
     throw new MigrationError(
       'not_confirmed',
-      'this drops everything: say so with --yes (there is no terminal to ask on)',
+      'this drops everything: confirm with --yes (there is no terminal to ask on)',
     )
   }
   const prompt = createInterface({ input: process.stdin, output: process.stderr })
   try {
-    const answer = await prompt.question(`Drop everything in ${label} and build it again, empty? [y/N] `)
+    const answer = await prompt.question(`Drop everything in ${label} and apply all migrations? [y/N]  `)
     if (!/^y(es)?$/i.test(answer.trim())) throw refusal
   } finally {
     prompt.close()

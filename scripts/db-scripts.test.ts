@@ -13,7 +13,7 @@ import {
 import { createTestDatabase } from '#server/testing/database.ts'
 import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '#server/testing/environment.ts'
 
-// A test starts a dozen processes, which a busy machine does slowly.
+// Each test starts a dozen processes, which is slow on a busy machine.
 vi.setConfig({ testTimeout: 90_000 })
 
 interface Finished {
@@ -42,7 +42,7 @@ function run(script: string, args: string[], env: Record<string, string> = {}): 
 
 const one = () => migrationsOf({ '0001_a': ['create table a (id int);', 'drop table a;'] })
 
-test('db:push redoes the newest migration and writes what is generated', async () => {
+test('db:push reapplies the newest migration and writes the generated files', async () => {
   const directory = await one()
   const args = [
     '--url',
@@ -62,7 +62,7 @@ test('db:push redoes the newest migration and writes what is generated', async (
   )
 })
 
-test('db:reset wants a yes, and then drops and builds again', async () => {
+test('db:reset asks for confirmation, then drops everything and applies all migrations', async () => {
   const url = await emptyDatabase()
   const args = ['--url', url, '--directory', await one()]
   await rowsOf(url, 'create table mine (id int)')
@@ -89,7 +89,7 @@ test.each(['db-reset.ts', 'db-push.ts'])('%s is refused in production', async sc
   })
 })
 
-test('db:status tells versions, drift and connections', async () => {
+test('db:status prints versions, drift and connections', async () => {
   await using database = await createTestDatabase()
   const env = { DATABASE_URL: database.ownerUrl }
   const good = await run('db-status.ts', ['--json'], env)
@@ -105,7 +105,7 @@ test('db:status tells versions, drift and connections', async () => {
   expect(drifted.stderr).toContain('row-level security of app.tasks is missing')
 })
 
-test('without any URL the embedded Postgres is started for the command, and stopped after it', async () => {
+test('without any URL a command starts the embedded Postgres and stops it at the end', async () => {
   const dataDir = mkdtempSync(join(tmpdir(), 'rowhouse-data-'))
   onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }))
   const up = await run('kysely-migrate.ts', ['up', '--latest'], { DATA_DIR: dataDir })

@@ -13,11 +13,11 @@ interface StatusOptions extends OutputOptions {
   directory?: string
 }
 
-/** `npm run db:status`: versions, drift, connections and removals under way. */
+/** `npm run db:status`: versions, drift, connections and removals in progress. */
 export function createProgram(signal: AbortSignal): Command {
   return new Command('db:status')
     .description(
-      'Says at which version the database is, whether it has drifted from its migrations, who is connected, and how far removals are.',
+      'Prints the version of the database, whether it differs from its migrations, the connections, and the progress of removals.',
     )
     .option('--url <url>', "the database owner's URL")
     .option('--json', 'print one JSON object on stdout')
@@ -42,7 +42,7 @@ async function report(task: Task): Promise<void> {
   const total = server.connections.reduce((sum, { active, idle }) => sum + active + idle, 0)
   const lines = [
     ...statusLines(task, migrations),
-    `server    PostgreSQL ${server.version}, ${server.latencyMs} ms a round trip`,
+    `server    PostgreSQL ${server.version}, ${server.latencyMs} ms per round trip`,
     `drift     ${drift.message}`,
     ...drift.problems.map(problem => `          ${problem}`),
     `connected ${total} of ${server.maxConnections}`,
@@ -57,7 +57,7 @@ async function report(task: Task): Promise<void> {
 }
 
 interface Drift {
-  /** Null when it could not be told. */
+  /** Null if the check could not run. */
   ok: boolean | null
   message: string
   problems: string[]
@@ -66,11 +66,16 @@ interface Drift {
 async function readDrift({ database, directory, signal }: Task): Promise<Drift> {
   try {
     const check: Check | null = await checkDrift({ url: database.url, directory, signal })
-    if (!check) return { ok: null, message: 'nothing to compare with', problems: [] }
+    if (!check)
+      return {
+        ok: null,
+        message: 'not checked: no migration is applied, or the files differ from the applied ones',
+        problems: [],
+      }
     return { ok: check.ok, message: check.ok ? 'none' : check.message, problems: check.problems }
   } catch (error) {
     if (!(error instanceof MigrationError) || signal.aborted) throw error
-    return { ok: null, message: `not known: ${error.message}`, problems: [] }
+    return { ok: null, message: `not checked: ${error.message}`, problems: [] }
   }
 }
 

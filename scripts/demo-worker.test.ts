@@ -25,7 +25,7 @@ afterAll(async () => {
   rmSync(dataDir, { recursive: true, force: true })
 })
 
-/** Runs a script to its end, handing on each line as it comes. */
+/** Runs a script until it exits and passes each line of its output to `onOutput`. */
 function run(script: string, args: string[], onOutput: (output: string) => void = () => {}) {
   const child = spawn(process.execPath, [join(import.meta.dirname, script), ...args], {
     cwd: dataDir,
@@ -49,7 +49,7 @@ function run(script: string, args: string[], onOutput: (output: string) => void 
   return new Promise<typeof finished>(resolve => child.on('close', code => resolve({ ...finished, code })))
 }
 
-/** Runs commands as a newcomer would, from what the worker printed. */
+/** Runs the commands that the worker printed. */
 function follow(commands: string): Promise<string> {
   const child = spawn('sh', ['-c', commands], { stdio: ['ignore', 'pipe', 'ignore'] })
   let seen = ''
@@ -59,19 +59,19 @@ function follow(commands: string): Promise<string> {
   return new Promise(resolve => child.on('close', () => resolve(seen)))
 }
 
-test('without the demo user it says what makes her', async () => {
+test('without the demo user the error names the command that creates her', async () => {
   const { code, stderr } = await run('demo-worker.ts', ['--url', server.url])
   expect(code).toBe(1)
-  expect(stderr).toMatch(/^demo-worker: .*npm run seed makes her$/m)
+  expect(stderr).toMatch(/^demo-worker: .*run npm run seed$/m)
 })
 
-test('without a server it says what starts one', async () => {
+test('without a server the error names the command that starts one', async () => {
   const { code, stderr } = await run('demo-worker.ts', ['--url', 'http://127.0.0.1:9'])
   expect(code).toBe(1)
-  expect(stderr).toMatch(/npm start starts a server/)
+  expect(stderr).toMatch(/start the server with npm start/)
 })
 
-test('works on the seeded task while the commands that it prints show the stream', async () => {
+test('works on the seeded task, and the commands that it prints show the stream', async () => {
   expect((await run('seed.ts', [])).code).toBe(0)
   let following: Promise<string> | undefined
   const args = ['--once', '--seconds', '4', '--url', server.url]
@@ -100,7 +100,7 @@ test('works on the seeded task while the commands that it prints show the stream
   expect(deltas.map(([, delta]) => JSON.parse(delta ?? '""')).join('')).toBe(messages[0]?.content)
   expect(deltas.length).toBeGreaterThan(10)
 
-  // Nobody stays signed in, and the worker's token is no good any more.
+  // No session is left, and the worker's token is revoked.
   const owner = new pg.Client(database.ownerUrl)
   await owner.connect()
   try {

@@ -9,8 +9,8 @@ import { runWhenMain } from './migrate/run.ts'
 import { ADA, PASSWORD, tokenCommands } from './seed/demo.ts'
 
 const help = `
-Needs a server (npm start) with the demo users (npm run seed). Signs in as Ada, makes an API token that may do nothing but work,
-and takes one task after the other. Nothing is cloned, built or thought: it says what an agent would say, at an agent's pace.`
+Needs a server (npm start) with the demo users (npm run seed). Signs in as Ada, creates an API token that may only work on tasks,
+and claims one task after the other. It clones and builds nothing: it only writes the lines that an agent would write.`
 
 interface Options {
   readonly url?: string
@@ -18,12 +18,12 @@ interface Options {
   readonly once?: boolean
 }
 
-/** `npm run demo:worker`: does Ada's waiting tasks, slowly enough to watch. */
+/** `npm run demo:worker`: works on Ada's pending tasks, slowly enough to watch. */
 export function createProgram(signal: AbortSignal): Command {
   return new Command('demo-worker')
-    .description('For development: works on the demo user’s waiting tasks, with logs and a streamed message.')
-    .option('--url <url>', 'where the server answers (default: APP_URL)')
-    .option('--seconds <seconds>', 'how long a task takes', seconds, 30)
+    .description('For development: works on the demo user’s pending tasks, with logs and a streamed message.')
+    .option('--url <url>', "the server's URL (default: APP_URL)")
+    .option('--seconds <seconds>', 'seconds for each task', seconds, 30)
     .option('--once', 'stop after one task')
     .addHelpText('after', help)
     .action(async (options: Options) => {
@@ -40,7 +40,8 @@ export function createProgram(signal: AbortSignal): Command {
 
 function seconds(text: string): number {
   const value = Number(text)
-  if (!(value > 0 && value <= 3_600)) throw new InvalidArgumentError('It is a number from 0 to 3600.')
+  if (!(value > 0 && value <= 3_600))
+    throw new InvalidArgumentError('It must be a number above 0, at most 3600.')
   return value
 }
 
@@ -50,8 +51,8 @@ async function enter(url: string): Promise<string> {
   } catch (error) {
     if (!isRowhouseError(error)) throw error
     const next = {
-      unreachable: `; npm start starts a server`,
-      unauthenticated: `: there is no ${ADA.email} with the demo password; npm run seed makes her`,
+      unreachable: `: start the server with npm start`,
+      unauthenticated: `: ${ADA.email} does not exist with the demo password; run npm run seed`,
     }[String(error.reason)]
     throw new MigrationError('refused', `${error.message}${next ?? ''}`, { cause: error })
   }
@@ -63,14 +64,14 @@ async function workAs(
 ): Promise<void> {
   const { log } = createOutput({})
   const finished = new AbortController()
-  // What the worker can do with it ends with this command, or in a day.
+  // The token is revoked when this command ends, and expires after a day.
   const { id, token } = await client.apiTokens.create.mutate({
     name: 'demo worker',
     scopes: ['tasks:work'],
     expiresAt: new Date(Date.now() + 24 * 60 * 60 * 1_000),
   })
   try {
-    log('waiting for tasks; Ctrl-C ends this')
+    log('waiting for tasks; press Ctrl-C to stop')
     await work({
       url,
       token,
@@ -82,7 +83,7 @@ async function workAs(
       handler: async context => {
         for (const line of howToFollow(url, context.task)) log(line)
         const result = await perform(context, seconds)
-        log(`done with "${context.task.title}"`)
+        log(`completed "${context.task.title}"`)
         if (once) finished.abort()
         return result
       },

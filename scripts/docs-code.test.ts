@@ -1,5 +1,5 @@
-// Runs the code of README.md and of the pages in docs/, as it is written, against a server that was started
-// as README says.
+// Runs the code blocks of README.md and of the pages in docs/ unchanged, against a server started as README
+// says.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -13,7 +13,7 @@ import { block, blocks, root } from './documents.ts'
 const run = promisify(execFile)
 const packageJson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
-/** A checkout in which the pages' modules lie, and which is the package that they import. */
+/** A directory that holds the pages' modules, and is itself the package that they import. */
 const place = mkdtempSync(join(tmpdir(), 'rowhouse-docs-'))
 let url: string
 let env: Record<string, string>
@@ -39,12 +39,12 @@ afterAll(async () => {
 
 const here = (code: string) => code.replaceAll('http://localhost:3000', url)
 
-/** Runs shell commands as a reader would, and returns what they print. */
+/** Runs shell commands and returns their output. */
 async function shell(commands: string): Promise<string> {
   return (await run('bash', ['-c', `set -euo pipefail\n${here(commands)}`], { env })).stdout
 }
 
-/** Starts Node beside the pages' modules. */
+/** Starts Node in the directory of the pages' modules. */
 function startNode(args: string[]) {
   const child = spawn(process.execPath, args, { cwd: place, env, stdio: ['ignore', 'pipe', 'inherit'] })
   children.push(child)
@@ -62,27 +62,27 @@ function start(code: string) {
   return startNode([path])
 }
 
-/** Runs a program to its end and returns what it prints. */
+/** Runs a program until it exits and returns its output. */
 async function printedBy(code: string): Promise<string> {
   const { closed, printed } = start(code)
   expect(await closed).toBe(0)
   return printed()
 }
 
-test('the first calls by curl sign up, create a task and list it', async () => {
+test('the first calls with curl sign up, create a task and list it', async () => {
   const printed = await shell(block('sh', 'tasks.create'))
   const [created, listed] = printed.split(/(?=\{"result")/).map(answer => JSON.parse(answer).result.data)
   expect(created.json).toMatchObject({ title: 'Mend the roof', status: 'pending' })
   expect(listed).toMatchObject({ json: { items: [created.json], nextCursor: null } })
 })
 
-test('the first calls by the typed client print the task, and the reason of a refusal', async () => {
+test('the first calls with the typed client print the task, and the reason of a refusal', async () => {
   const printed = await printedBy(here(block('ts', 'signUp({')))
   expect(printed).toMatch(/title: 'Mend the roof',\s+status: 'pending',\s+createdAt: 20\d\d-/)
-  expect(printed).toMatch(/^CONFLICT illegal_transition task "[\w-]{36}" is stopped/m)
+  expect(printed).toMatch(/^CONFLICT illegal_transition cannot \w+ task "[\w-]{36}": it is stopped/m)
 })
 
-test('tokens, the route handler, the scripts and the helpers do what they are shown to do', async () => {
+test('tokens, the route handler, the scripts and the helpers work as the pages show', async () => {
   writeFileSync(join(place, 'tokens.ts'), block('ts', 'apiTokens.create'))
   writeFileSync(join(place, 'route.ts'), block('ts', 'rowhouse/next'))
   writeFileSync(join(place, 'script.ts'), block('ts', 'listFailed'))
@@ -144,7 +144,7 @@ test('the worker completes the tasks of its token’s owner', async () => {
   expect(await worker.closed).toBe(0)
 })
 
-test('the demo worker’s task can be followed by curl and by the client', async () => {
+test('curl and the client can follow the demo worker’s task', async () => {
   await run(process.execPath, nodeArguments('seed'), { cwd: place, env })
   const worker = startNode([...nodeArguments('demo:worker'), '--once', '--seconds', '3', '--url', url])
   const taskIdOf = () => /messages\.stream.*"taskId":"([\w-]{36})"/.exec(worker.printed())?.[1] ?? ''
@@ -185,7 +185,7 @@ test('every module compiles', async () => {
   expect(stdout).toBe('')
 })
 
-/** The package's exports, from where their sources are. */
+/** The package's exports, mapped to their sources. */
 function fromSource(exports: Record<string, string | { default: string }>): Record<string, string> {
   const sources: Record<string, string> = {}
   for (const [name, target] of Object.entries(exports)) {
@@ -196,7 +196,7 @@ function fromSource(exports: Record<string, string | { default: string }>): Reco
   return sources
 }
 
-/** What `node` receives from one of the package's scripts. */
+/** The arguments that one of the package's scripts passes to `node`. */
 function nodeArguments(script: string): string[] {
   const [program, ...args] = packageJson.scripts[script].split(' ')
   if (program !== 'node') throw new Error(`npm run ${script} does not start node`)

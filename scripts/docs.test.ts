@@ -1,4 +1,4 @@
-// Holds every Markdown page to what there is: commands, files, variables, procedures and reasons.
+// Checks that the commands, files, variables, procedures and reasons in every Markdown page exist.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -58,7 +58,7 @@ function headingsOf(text: string): string[] {
   )
 }
 
-test('every variable that a page names exists, and a page for readers names each', () => {
+test('every variable that a page names exists, and docs/ names each variable', () => {
   const example = read('.env.example')
   const known = example + read('server/testing/environment.ts')
   const VARIABLE = /`([A-Z][A-Z0-9]*_[A-Z0-9_]+)(?:=[^`]*)?`/g
@@ -79,7 +79,7 @@ interface Definition {
 
 const KINDS = { query: 'Q', mutation: 'M', subscription: 'S' }
 
-test('docs/api.md names every procedure, with its kind and what it needs', () => {
+test('docs/api.md names every procedure, with its kind and its scope', () => {
   const documented = new Map<string, string>()
   for (const [, names = '', kind, needs] of pageAt('docs/api.md').matchAll(
     /^\| ([^|]+) \| ([QMS]) \| `([^|`]+)` \|/gm,
@@ -92,7 +92,7 @@ test('docs/api.md names every procedure, with its kind and what it needs', () =>
   expect(Object.fromEntries(documented)).toEqual(Object.fromEntries(actual))
 })
 
-test('docs/app.md names every reason below its code', () => {
+test('docs/app.md names every reason under its code', () => {
   let code = ''
   const documented: Record<string, string> = {}
   for (const [, named = '', reason = ''] of pageAt('docs/app.md').matchAll(

@@ -1,4 +1,4 @@
-// The Markdown pages, and the code in them, for the tests that hold them to what there is.
+// The Markdown pages and their code blocks, for the tests that check them.
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 export const root = fileURLToPath(new URL('..', import.meta.url))
 
 export interface Page {
-  /** From the root. */
+  /** Relative to the root. */
   readonly path: string
   readonly text: string
 }
@@ -24,17 +24,17 @@ function read(path: string): Page {
   return { path, text: readFileSync(join(root, path), 'utf8') }
 }
 
-/** The code of every block in a language. */
+/** The code of every block in this language. */
 export function blocks(language: string): string[] {
   return PAGES.flatMap(({ text }) => [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)])
     .filter(([, name]) => name === language)
     .map(([, , code]) => code ?? '')
 }
 
-/** The one block in a language that holds `mark`. */
+/** The only block in this language that contains `mark`. */
 export function block(language: string, mark: string): string {
   const [code, ...others] = blocks(language).filter(candidate => candidate.includes(mark))
   if (code === undefined || others.length > 0)
-    throw new Error(`the pages have ${code ? 'several' : 'no'} ${language} blocks with ${mark}`)
+    throw new Error(`the pages have ${code ? 'several' : 'no'} ${language} blocks that contain ${mark}`)
   return code
 }

@@ -19,14 +19,16 @@ interface Flags {
   only?: string
 }
 
-/** `npm run fuzz`: time per byte of everything that looks at a stranger's bytes. */
+/** `npm run fuzz`: time per byte of all code that reads untrusted bytes. */
 export function createProgram(signal: AbortSignal): Command {
   return new Command('fuzz')
-    .description('Sends inputs that are meant to be slow, and measures time per byte and the longest block.')
-    .option('--json', 'print one JSON array of the worst input of each group and nothing else')
+    .description(
+      'Sends inputs that are meant to be slow, and measures the time per byte and the longest block of the event loop.',
+    )
+    .option('--json', 'print only one JSON array of the worst input of each group')
     .option('--seconds <n>', 'how long', positive, 60)
-    .option('--seed <n>', 'the order and the inputs', Number, 1)
-    .option('--only <text>', 'targets whose group or name has this text')
+    .option('--seed <n>', 'seed of the order and the inputs', Number, 1)
+    .option('--only <text>', 'only targets whose group or name contains this text')
     .action((flags: Flags) => fuzz(flags, signal))
 }
 
@@ -60,7 +62,7 @@ async function fuzz({ json, seconds, seed, only }: Flags, signal: AbortSignal): 
     const over = worst.filter(({ isOver }) => isOver).length
     if (over > 0)
       throw new CheckFailed(
-        `${over} groups are over ${LIMITS.msPerKb} ms a kB or block for more than ${LIMITS.blockMs} ms`,
+        `${over} groups take more than ${LIMITS.msPerKb} ms per kB or block for more than ${LIMITS.blockMs} ms`,
         {},
       )
   } finally {

@@ -18,7 +18,7 @@ import { loginEnvironment, TEST_AUTH_SECRET } from '#server/testing/environment.
 
 const K1 = `k1:${hash('sha256', 'the first key')}`
 const K2 = `k2:${hash('sha256', 'the second key')}`
-// The load leaves the machine some time for what it is a load on.
+// A pause between the writes, so that the rotation gets processor time.
 const PACE_MS = 2
 
 const oldKeys = parseKeyring(K1)
@@ -42,7 +42,7 @@ beforeEach(async () => {
     `insert into auth.users (name, email) values ('Ada', 'ada@example.com') returning id`,
   )
   userId = rows[0].id
-  // A table that no list names: it is found by its columns' domain.
+  // A table that is in no list: rotation finds it by its columns' domain.
   await owner.query(`
     create table app.things (
       user_id uuid not null references auth.users,
@@ -129,7 +129,7 @@ async function serve(keys: string): Promise<void> {
 }
 
 describe('keys:rotate', () => {
-  test('moves every secret to the first key, after which the other one can be taken out', async () => {
+  test('moves every secret to the first key, after which the other one can be removed', async () => {
     await serve(K1)
     const ids = await addThings(7, n => `secret ${n}`)
     const account = await addAccount(id => seal(oldKeys, 'gho_canary', token(id)))
@@ -149,7 +149,7 @@ describe('keys:rotate', () => {
         '8 values moved to the key "k2"',
         'key "k2" holds 8 values',
         'key "k1" holds 0 values',
-        'the key "k1" can be taken out of ENCRYPTION_KEYS',
+        'the key "k1" can be removed from ENCRYPTION_KEYS',
       ],
     ])
     expect(stderr).toContain(
@@ -168,7 +168,7 @@ describe('keys:rotate', () => {
     expect((await owner.query(`select from app.things where updated_at <> '2020-01-01'`)).rowCount).toBe(1)
   })
 
-  test('counts what does not open, by table, leaves it as it is, and fails', async () => {
+  test('counts values that do not decrypt by table, leaves them unchanged, and fails', async () => {
     const [mine = '', other = '', current = ''] = await addThings(4, n => `canary ${n}`)
     await owner.query('update app.things set "Secret" = $2 where id = $1', [mine, await readThing(other)])
     const foreign = seal(newKeys, 'canary', thing(other))
@@ -195,7 +195,7 @@ describe('keys:rotate', () => {
     expect(() => open(bothKeys, foreign, thing(mine))).toThrow('unreadable')
   })
 
-  test('refuses keys that are not the ones in use, until a lost one is given up', async () => {
+  test('refuses keys that are not the ones in use, until --forget names the lost one', async () => {
     await serve(K1)
     const [id = ''] = await addThings(1, () => 'lost')
     const before = await readThing(id)
@@ -212,7 +212,7 @@ describe('keys:rotate', () => {
     await serve(K2)
   })
 
-  test('explains itself, and refuses what it does not understand', async () => {
+  test('prints help, and refuses invalid usage', async () => {
     expect(await run(K1, ['--help'])).toMatchObject({
       code: 0,
       stdout: expect.stringContaining('Exit codes'),
@@ -221,7 +221,7 @@ describe('keys:rotate', () => {
   })
 })
 
-test('killed 50 times while values are read and written, it loses none and ends', {
+test('loses no value and finishes if it is killed 50 times while servers read and write', {
   timeout: 180_000,
 }, async () => {
   await serve(K1)
@@ -237,7 +237,7 @@ test('killed 50 times while values are read and written, it loses none and ends'
       load.reads++
     }
   })
-  // Half of the writers are servers that still seal with the old key.
+  // Half of the writers are servers that still encrypt with the old key.
   const writers = [oldKeys, bothKeys].map(async (keys, n) => {
     while (load.isOn) {
       await sleep(PACE_MS)
@@ -265,7 +265,7 @@ test('killed 50 times while values are read and written, it loses none and ends'
     const [, signal] = await closed
     if (signal === 'SIGKILL') kills++
   }
-  // Two at a time, which must not mind each other either.
+  // Two runs at a time, which must not disturb each other.
   const lane = async () => {
     while (kills < 50) await kill()
   }

@@ -16,29 +16,29 @@ interface RotateOptions {
 }
 
 const help = `
-To take in a new key:
-  1. ENCRYPTION_KEYS="k2:…,k1:…" for every server, the new key first; restart them all. Both keys open, k2 seals.
-  2. npm run keys:rotate
-  3. ENCRYPTION_KEYS="k2:…" once k1 holds nothing.
-It can be run again at any time, and goes on where one that was killed has stopped. Servers serve all the while.
+To introduce a new key:
+  1. Set ENCRYPTION_KEYS="k2:…,k1:…" for every server, the new key first, and restart all servers. They encrypt with k2 and decrypt with both.
+  2. Run npm run keys:rotate.
+  3. When k1 holds no value, set ENCRYPTION_KEYS="k2:…".
+You can run it at any time: servers keep serving, and a killed run continues when you start it again.
 
-Exit codes: 0 every secret is sealed with the first key; 1 something failed, does not open, or is still held by another key;
-2 the command was not understood; 130 interrupted.`
+Exit codes: 0 every secret is encrypted with the first key; 1 a failure, or a value that does not decrypt or still needs another key;
+2 invalid usage; 130 interrupted.`
 
-/** `npm run keys:rotate`: seals every secret with the first key of ENCRYPTION_KEYS. */
+/** `npm run keys:rotate`: re-encrypts every secret with the first key of ENCRYPTION_KEYS. */
 export function createProgram(signal: AbortSignal): Command {
   return new Command('keys:rotate')
     .description(
       'Re-encrypts every secret in the database with the first key of ENCRYPTION_KEYS, in batches and while servers run, and ' +
-        'says how many values each key still holds. Connects as the database owner.',
+        'prints how many values each key still holds. Connects as the database owner.',
     )
     .option('--url <url>', "the database owner's URL")
     .option('--json', 'print one JSON object on stdout; progress goes to stderr')
-    .option('--dry-run', 'change nothing, only count')
-    .option('--batch <rows>', 'how many rows to move at a time', wholeRows, 500)
+    .option('--dry-run', 'only count; change nothing')
+    .option('--batch <rows>', 'rows per batch', wholeRows, 500)
     .option(
       '--forget <key id...>',
-      'keys that are lost: servers start without them, and what they sealed stays unreadable',
+      'lost keys: servers start without them, and the values that they encrypted stay unreadable',
       [],
     )
     .addHelpText('after', help)
@@ -74,7 +74,7 @@ function report(rotation: Rotation, { json, isDryRun }: { json?: boolean; isDryR
       ([key, count]) => `${key ? `key "${key}"` : 'no key'} holds ${values(count)}`,
     ),
     ...Object.entries(unreadable).map(([place, rows]) => `${place}: ${values(rows.length)} unreadable`),
-    ...removable.map(key => `the key "${key}" can be taken out of ENCRYPTION_KEYS`),
+    ...removable.map(key => `the key "${key}" can be removed from ENCRYPTION_KEYS`),
   ]
   const isDone =
     Object.keys(unreadable).length === 0 &&

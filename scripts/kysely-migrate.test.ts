@@ -14,7 +14,7 @@ import {
 } from '#server/postgres/migrations/harness.ts'
 import { TEST_AUTH_SECRET } from '#server/testing/environment.ts'
 
-// A test starts a dozen processes, which a busy machine does slowly.
+// Each test starts a dozen processes, which is slow on a busy machine.
 vi.setConfig({ testTimeout: 90_000 })
 
 const script = join(import.meta.dirname, 'kysely-migrate.ts')
@@ -55,18 +55,18 @@ const two = () =>
     '0002_b': ['create table b (id int);', 'drop table b;'],
   })
 
-/** A login that owns nothing. */
+/** Creates a login that owns nothing. */
 async function stranger(url: string): Promise<string> {
   const name = `stranger_${randomBytes(4).toString('hex')}`
   await rowsOf(url, `create role ${name} login password 'right'`)
-  // Before the database is dropped: what is registered last runs first.
+  // Registered after the database's own cleanup, and so runs before it.
   onTestFinished(async () => {
     await rowsOf(url, `drop role if exists ${name}`)
   })
   return withCredentials(url, name, 'right')
 }
 
-test('the command leads a database up, down, to a migration and back, and tells a person what it did', async () => {
+test('the command migrates up, down, to a named migration and back, and prints what it did', async () => {
   const directory = await two()
   const url = await emptyDatabase()
   const at = ['--url', url]
@@ -87,7 +87,7 @@ test('the command leads a database up, down, to a migration and back, and tells 
   expect(await tablesOf(url)).toEqual([])
 })
 
-test('a script gets one JSON object on stdout, of what was done and of what failed', async () => {
+test('with --json stdout has one JSON object, for a result and for an error', async () => {
   const directory = await two()
   const at = ['--json', '--url', await emptyDatabase()]
   expect(json(await run(['up', '--dry-run', '--latest', ...at], directory))).toMatchObject({
@@ -129,7 +129,7 @@ test('a dry run prints SQL', async () => {
   const { stdout, code } = await run(['up', '--dry-run', '--url', await emptyDatabase()], await two())
   expect(code).toBe(0)
   expect(stdout).toBe(
-    '-- up 0001_a\ncreate table a (id int);\n\n-- dry run: ran in a transaction that was rolled back; nothing was kept\n',
+    '-- up 0001_a\ncreate table a (id int);\n\n-- dry run: ran in a transaction that was rolled back; nothing was changed\n',
   )
 })
 
@@ -141,13 +141,13 @@ test('create writes the next file and needs no database', async () => {
   expect((await run(['create'], directory)).code).toBe(2)
 })
 
-test('to without a name lists the names when there is nobody to ask', async () => {
+test('to without a name fails and lists the names if there is no terminal', async () => {
   const { stderr, code } = await run(['to', '--url', await emptyDatabase()], await two())
   expect(code).toBe(1)
-  expect(stderr).toBe('kysely-migrate: name the migration to go to, one of: 0001_a, 0002_b\n')
+  expect(stderr).toBe('kysely-migrate: name the target migration, one of: 0001_a, 0002_b\n')
 })
 
-test('a command that is not understood exits with 2', async () => {
+test('invalid usage exits with 2', async () => {
   const directory = await two()
   expect((await run(['sideways'], directory)).code).toBe(2)
   expect((await run(['up', '--lastest'], directory)).stderr).toContain('--latest')
@@ -157,7 +157,7 @@ test('a command that is not understood exits with 2', async () => {
   })
 })
 
-test('a URL that was put where the command belongs is not repeated with its password', async () => {
+test('an error about a URL given as a command does not print its password', async () => {
   const directory = await two()
   const url = 'postgres://ann:s3cret@db.example.com:5432/shop'
   const { code, stderr } = await run([url], directory)
@@ -166,7 +166,7 @@ test('a URL that was put where the command belongs is not repeated with its pass
   expect((await run([url, '--json'], directory)).stdout).not.toContain('s3cret')
 })
 
-test('a database that can not be used is explained without its password', async () => {
+test('an error about an unusable database says why, without the password', async () => {
   const directory = await two()
   const url = await emptyDatabase()
   const { host, port, user } = parseConnectionUrl(url)
@@ -175,7 +175,7 @@ test('a database that can not be used is explained without its password', async 
     [
       'postgres://someone:hunter2@no.such.host.invalid:5432/app',
       'unreachable',
-      'the host "no.such.host.invalid" is not known',
+      'the host "no.such.host.invalid" can not be resolved',
     ],
     [withCredentials(url, user, 'hunter2'), 'wrong_password', `the password for user "${user}" is wrong`],
     [`postgres://${host}:${port}/app`, 'bad_url', 'names no user'],
@@ -191,7 +191,7 @@ test('a database that can not be used is explained without its password', async 
   }
 })
 
-test('a login without the right to migrate is told what it lacks', async () => {
+test('an error names the right that the login lacks', async () => {
   const url = await emptyDatabase()
   const directory = await two()
   const weak = await stranger(url)
@@ -208,7 +208,7 @@ test('a login without the right to migrate is told what it lacks', async () => {
   expect(verified.stderr).toContain('may not create databases')
 })
 
-test('a second command waits for the lock, says for whom, and goes on when the first one is killed', async () => {
+test('a second command waits for the lock, prints the pid of its holder, and continues when the holder is killed', async () => {
   const directory = await migrationsOf({
     '0001_a': ['create table a (id int);', ''],
     '0002_b': ['create table b (id int);\nselect pg_sleep(seconds) from pace;', ''],
@@ -234,7 +234,7 @@ test('a second command waits for the lock, says for whom, and goes on when the f
   ])
 })
 
-test('an interrupted command rolls its open file back and exits with 130', async () => {
+test('an interrupted command rolls back its open file and exits with 130', async () => {
   const directory = await migrationsOf({ '0001_a': ['create table a (id int);\nselect pg_sleep(60);', ''] })
   const url = await emptyDatabase()
   const command = start(['up', '--url', url], directory)
@@ -252,11 +252,11 @@ test('an interrupted command rolls its open file back and exits with 130', async
   const { code, stderr } = await command.end
   await watcher.end()
   expect(code).toBe(130)
-  expect(stderr).toContain('nothing of 0001_a was kept')
+  expect(stderr).toContain('the transaction of 0001_a was rolled back')
   await until(async () => (await tablesOf(url)).length === 0)
 })
 
-test('codegen writes what codegen --verify and verify then accept, and refuse once it is edited', async () => {
+test('codegen writes files that codegen --verify and verify accept, and refuse once edited', async () => {
   const directory = await two()
   const types = join(directory, 'types.ts')
   const at = ['--url', await emptyDatabase(), '--types', types]

@@ -15,22 +15,22 @@ interface GlobalOptions extends OutputOptions {
 }
 
 const help = `
-Which database: --url, else DIRECT_URL, else DATABASE_URL, else the embedded Postgres in DATA_DIR, which is started for the
-command when it is not running. It must be a direct connection as the owner, not a pooler.
+The command uses the database at --url, else DIRECT_URL, else DATABASE_URL, else the embedded Postgres in DATA_DIR, which it
+starts and stops if it is not running. The URL must connect directly as the owner, not through a pooler.
 
-One command at a time changes a database: another one waits, and says for which pid. Every file runs in a transaction of its
-own together with its record, unless it says "-- rowhouse: no transaction"; then its statements run one by one, and a run that
-failed or was killed goes on where it ended. A file that was edited or is missing after it was applied is refused by name.
+Only one command at a time changes a database: a second one waits and prints the pid of the first. Each file and its record
+are applied in one transaction, unless the file contains "-- rowhouse: no transaction": then its statements run one by one, and
+a failed or killed run continues with the next statement. If an applied file was edited or is missing, the error names it.
 
-Exit code: 0 when everything worked, 1 when something failed, 2 when the command was not understood.`
+Exit codes: 0 success, 1 failure, 2 invalid usage, 130 interrupted.`
 
-/** Builds the command line; `signal` ends a running command and rolls its open file back. */
+/** Builds the command line. Aborting `signal` ends a running command and rolls back its open file. */
 export function createProgram(signal: AbortSignal): Command {
   const program = new Command('kysely-migrate')
     .description('Applies, undoes, creates and checks the SQL files in migrations/.')
     .option('--url <url>', "the database owner's URL")
     .option('--json', 'print one JSON object on stdout, errors included; progress goes to stderr')
-    .option('-s, --silent', 'print nothing but errors')
+    .option('-s, --silent', 'print only errors')
     .option('--directory <path>', 'the directory of the migrations (default: migrations/)')
     .option('--types <path>', 'the file of the generated types (default: server/db/types.ts)')
     .addHelpText('after', help)
@@ -66,11 +66,11 @@ export function createProgram(signal: AbortSignal): Command {
     .action(options => moveTo({ kind: options.latest ? 'latest' : 'next' }, options))
 
   moving('down', 'undo the newest applied migration')
-    .option('-R, --reset', 'undo all migrations; their tables and what is in them are gone')
+    .option('-R, --reset', 'undo all migrations, which drops their tables and all data')
     .action(options => moveTo({ kind: options.reset ? 'nothing' : 'previous' }, options))
 
-  moving('to', 'apply or undo up to and including this migration')
-    .argument('[name]', 'its name or number; asks when left out')
+  moving('to', 'apply or undo migrations until this one is the newest applied')
+    .argument('[name]', 'its name or number; asks if omitted')
     .option('-n, --name <name>', 'the same as the argument')
     .action(async (argument: string | undefined, options) => {
       const files = await readMigrationFiles(globals().directory)
@@ -78,16 +78,16 @@ export function createProgram(signal: AbortSignal): Command {
       await moveTo({ kind: 'to', name }, options)
     })
 
-  moving('rollback', 'undo what the last up applied, all of it').action(options =>
+  moving('rollback', 'undo all migrations that the last up applied').action(options =>
     moveTo({ kind: 'batch' }, options),
   )
 
   program
     .command('logins')
     .description(
-      'set the passwords of the four logins, which derive from AUTH_SECRET, and their right to connect, as up does at its end',
+      'set the passwords (derived from AUTH_SECRET) and the right to connect of the four logins, as up does at its end',
     )
-    .option('--reset', 'also replace passwords that are in use: after AUTH_SECRET was changed on purpose')
+    .option('--reset', 'also replace passwords that are in use, after you changed AUTH_SECRET on purpose')
     .action(options => withDatabase(task => setLogins(task, options.reset === true)))
 
   program
@@ -103,23 +103,23 @@ export function createProgram(signal: AbortSignal): Command {
 
   program
     .command('status')
-    .description('say at which version the database is; fails when the files are not those that were applied')
+    .description('print the version of the database; fails if the files differ from the applied ones')
     .action(() => withDatabase(status))
 
   program
     .command('verify')
     .description(
       'build the migrations in a scratch database and check that down undoes up, that the generated files are current, ' +
-        'and that the database, if it is migrated, has not drifted',
+        'and that the database, if it is migrated, matches the migrations',
     )
     .action(() => withDatabase(verifyAll))
 
   program
     .command('codegen')
     .description(
-      'write schema.sql, types, rows, values and triggers, from a scratch database that the migrations build',
+      'write schema.sql, types, rows, values and triggers from a scratch database built by the migrations',
     )
-    .option('--verify', 'write nothing and fail when they are not current')
+    .option('--verify', 'write nothing; fail if they are not current')
     .action(options => withDatabase(task => codegen(task, options.verify === true)))
 
   return program

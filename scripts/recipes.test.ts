@@ -1,5 +1,5 @@
-// Follows the recipes of ARCHITECTURE.md in a scratch copy of the tree: a column of tasks, and a room that
-// imitates `settings` with a table and procedures of its own.
+// Follows the recipes of ARCHITECTURE.md in a copy of the tree: adds a column of tasks, and a room with a
+// table and procedures copied from `settings`.
 import { execFile } from 'node:child_process'
 import { cpSync, globSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,7 +11,7 @@ import { root } from './documents.ts'
 const run = promisify(execFile)
 const bin = join(root, 'node_modules/.bin')
 const tree = mkdtempSync(join(tmpdir(), 'rowhouse-recipes-'))
-// Nothing of TEST_DIRECT_URL and its like: the scratch suite runs on an embedded Postgres of its own.
+// Without TEST_DIRECT_URL and the like: the suite in the copy runs on its own embedded Postgres.
 const env = { PATH: `${bin}:/usr/local/bin:/usr/bin:/bin`, DATA_DIR: join(tree, 'data') }
 
 const FOLDERS = ['server', 'client', 'scripts', 'migrations', 'docs', 'examples']
@@ -45,7 +45,9 @@ function pathsOf(recipe: string): string[] {
   return [...section.matchAll(/`([\w.-]+(?:\/[\w.-]+)*)`/g)].map(([, path = '']) => path)
 }
 
-/** The one file of a recipe that ends so; of the room's own files, only where the ending names the room. */
+/**
+ * The only file of a recipe whose path ends so; a file of the room itself only if `ending` names the room.
+ */
 function pathIn(recipe: string, ending: string): string {
   const isSought = (path: string) =>
     path.endsWith(ending) && (ending.includes('settings') || !path.includes('/settings/'))
@@ -58,11 +60,11 @@ function pathIn(recipe: string, ending: string): string {
 function edit(path: string, change: (text: string) => string): void {
   const text = read(path)
   const changed = change(text)
-  if (changed === text) throw new Error(`${path} has nothing to imitate`)
+  if (changed === text) throw new Error(`${path} has no match to copy`)
   writeFileSync(join(tree, path), changed)
 }
 
-/** Says of preferences what a text says of settings. */
+/** Renames settings to preferences in a text. */
 function imitate(text: string): string {
   return text
     .replaceAll('setting', 'preference')
@@ -70,11 +72,11 @@ function imitate(text: string): string {
     .replaceAll('SETTING', 'PREFERENCE')
 }
 
-/** Has its imitation follow each match. */
+/** Inserts a renamed copy after each match. */
 const after = (pattern: RegExp, imitation: (match: string) => string) => (text: string) =>
   text.replace(pattern, match => match + imitation(match))
 
-/** The tests that report a forgotten step, and what else would break. */
+/** The tests that report a forgotten step or other breakage. */
 const CHECKS = {
   'server/rooms/account/export.test.ts': 'lists every table with a user',
   'server/db/triggers.test.ts': 'lists the triggers',
@@ -91,7 +93,7 @@ interface TestFile {
   readonly assertionResults: readonly { readonly status: string }[]
 }
 
-/** What the compiler and the suite complain about: files of tests that fail, and of errors. */
+/** The files that the compiler and the suite report: tests that fail, and files with type errors. */
 async function complaints(): Promise<string[]> {
   await node('scripts/kysely-migrate.ts', 'codegen')
   const report = join(tree, 'report.json')
@@ -115,13 +117,13 @@ async function complaints(): Promise<string[]> {
 
 const node = (...args: string[]) => run(process.execPath, args, { cwd: tree, env })
 
-/** Runs a tool, which may fail, and returns what it prints. */
+/** Runs a tool that may fail, and returns its output. */
 async function tool(name: string, ...args: string[]): Promise<string> {
   const finished = run(join(bin, name), args, { cwd: tree, env, maxBuffer: 2 ** 26 })
   return (await finished.catch((error: { stdout: string }) => error)).stdout
 }
 
-test('the compiler and the tests that a recipe names report what is missing', {
+test('the compiler and the tests that a recipe names report each forgotten step', {
   timeout: 300_000,
 }, async () => {
   edit(
@@ -152,7 +154,9 @@ test('the compiler and the tests that a recipe names report what is missing', {
   expect(reported.filter(path => !path.endsWith('.test.ts'))).not.toEqual([])
 })
 
-test('nothing is left to report when the recipes are followed', { timeout: 300_000 }, async () => {
+test('the compiler and the tests report nothing once the recipes are followed', {
+  timeout: 300_000,
+}, async () => {
   edit(
     pathIn(COLUMN, '/tasks/schema.ts'),
     after(/^ {2}completedAt: true,\n/m, () => '  dueAt: true,\n'),

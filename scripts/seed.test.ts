@@ -56,7 +56,7 @@ async function ask<R extends pg.QueryResultRow>(sql: string): Promise<R[]> {
 }
 
 describe('the seed', () => {
-  test('makes users, their organization, and tasks in every state with logs and messages', async () => {
+  test('creates users, their organization, and tasks in every state with logs and messages', async () => {
     const { code, stdout } = await seed(['--json'])
     expect(code).toBe(0)
     const told = JSON.parse(stdout)
@@ -101,26 +101,26 @@ describe('the seed', () => {
     expect(new Set(tasks.map(({ state }) => state))).toEqual(new Set([...TASK_STATUSES, 'removed']))
   })
 
-  test('leaves nobody signed in', async () => {
+  test('leaves no session open', async () => {
     expect(await ask('select from auth.sessions')).toEqual([])
   })
 
-  test('signs in with its own password when it is run again, says what exists and changes nothing', async () => {
+  test('prints what exists and changes nothing when it runs again', async () => {
     const tables = (await readTables(owner)).filter(({ name }) => name !== 'app.rate_limits')
     const before = await snapshotTables(owner, tables)
     const { code, stdout } = await seed()
     expect(code).toBe(0)
-    expect(stdout).not.toMatch(/^made/m)
-    expect(stdout).toContain(`exists  ${ADA.name} <${ADA.email}>`)
-    for (const { title } of TASKS) expect(stdout).toContain(`exists  task "${title}"`)
+    expect(stdout).not.toMatch(/^created/m)
+    expect(stdout).toContain(`exists   ${ADA.name} <${ADA.email}>`)
+    for (const { title } of TASKS) expect(stdout).toContain(`exists   task "${title}"`)
     expect(await snapshotTables(owner, tables)).toEqual(before)
   })
 
-  test('makes again what is missing, and nothing else', async () => {
+  test('creates only what is missing', async () => {
     const [task] = TASKS
     await owner.query('delete from app.tasks where title = $1', [task?.title])
     const { stdout } = await seed()
-    expect(stdout.match(/^made.*/gm)).toEqual([expect.stringContaining(`task "${task?.title}"`)])
+    expect(stdout.match(/^created.*/gm)).toEqual([expect.stringContaining(`task "${task?.title}"`)])
   })
 
   test('does not take over a user with another password', async () => {
@@ -138,10 +138,10 @@ describe('the seed', () => {
     }
     const { code, stderr } = await seed([], production)
     expect(code).toBe(1)
-    expect(stderr).toBe('seed: the seed makes users with a known password and is refused in production\n')
+    expect(stderr).toBe('seed: the seed is refused in production: it creates users with a public password\n')
   })
 
-  test('explains itself', async () => {
+  test('prints help', async () => {
     expect(await seed(['--help'])).toMatchObject({
       code: 0,
       stdout: expect.stringContaining('Usage: seed [options]'),

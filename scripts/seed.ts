@@ -16,15 +16,15 @@ import { type FrontDoor, type Organization, openFrontDoor, type Person } from '.
 import { openTaskMaker, type TaskMaker } from './seed/tasks.ts'
 
 const help = `
-Works on the database that npm start would use: DATABASE_URL, else the embedded Postgres in DATA_DIR, shared with a server that
-runs there and started for the command where none does. What exists is left as it is, so the seed can be run again at any time.`
+Uses the database that npm start would use: DATABASE_URL, else the embedded Postgres in DATA_DIR, which it shares with a running
+server or starts and stops itself. Existing rows are left unchanged, so you can run the seed at any time.`
 
 /** `npm run seed`: demo users, an organization, tasks in every state, and content. */
 export function createProgram(signal: AbortSignal): Command {
   return new Command('seed')
     .description(
-      'For development: makes two users who can sign in, their organization, tasks in every state with logs and messages, and content. ' +
-        'Refuses production, since the password is known.',
+      'For development: creates two users who can sign in, their organization, tasks in every state with logs and messages, and content. ' +
+        'Refuses production, because the password is public.',
     )
     .option('--json', 'print one JSON object on stdout; progress goes to stderr')
     .addHelpText('after', help)
@@ -47,7 +47,7 @@ function refuseProduction({ environment, database }: Config): void {
   if (!isProduction) return
   throw new MigrationError(
     'production',
-    'the seed makes users with a known password and is refused in production',
+    'the seed is refused in production: it creates users with a public password',
   )
 }
 
@@ -71,9 +71,8 @@ async function seed({ config, database, output, signal }: Job): Promise<void> {
   const people: Person[] = []
   try {
     const { ok, reason } = await checkReadiness(services.pools.api, await expectedMigrations())
-    if (!ok)
-      throw new MigrationError('not_ready', `${reason}; npx kysely-migrate up --latest brings it there`)
-    const tell = (isNew: boolean, what: string) => output.log(`${isNew ? 'made  ' : 'exists'}  ${what}`)
+    if (!ok) throw new MigrationError('not_ready', `${reason}; run npx kysely-migrate up --latest`)
+    const tell = (isNew: boolean, what: string) => output.log(`${isNew ? 'created' : 'exists '}  ${what}`)
 
     const ada = await enter(door, ADA, people)
     const grace = await enter(door, GRACE, people)
@@ -91,7 +90,8 @@ async function seed({ config, database, output, signal }: Job): Promise<void> {
       const own = TASKS.filter(task => task.owner === owner)
       const existing = await maker.existing(own.map(task => task.title))
       for (const task of own) {
-        if (signal.aborted) throw new MigrationError('interrupted', 'interrupted; run it again to go on')
+        if (signal.aborted)
+          throw new MigrationError('interrupted', 'interrupted; run the command again to continue')
         const { title, state } = task
         const isNew = !existing.has(title)
         if (isNew) await maker.make(task, organization.id)
@@ -142,15 +142,15 @@ function whatNext(appUrl: string): string[] {
     'Sign in with',
     ...[ADA, GRACE].map(({ email }) => `  ${email.padEnd(20)} ${PASSWORD}`),
     '',
-    'While the server runs (npm start), this lists what Ada has to do:',
+    'While the server runs (npm start), this lists the tasks of Ada:',
     ...tokenCommands(appUrl).map(line => `  ${line}`),
     `  curl -s ${appUrl}/trpc/tasks.list -H "authorization: Bearer $TOKEN"`,
     '',
-    'And npm run demo:worker does it while you watch.',
+    'npm run demo:worker then works on them while you watch.',
   ]
 }
 
-/** A refusal explains itself; a stack would hide it. */
+/** Turns a refusal into an error that prints its message without a stack. */
 function explained(error: unknown): unknown {
   const isRefusal = error instanceof TRPCError && error.code !== 'INTERNAL_SERVER_ERROR'
   return isRefusal ? new MigrationError('refused', error.message, { cause: error }) : error

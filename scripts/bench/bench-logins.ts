@@ -2,11 +2,11 @@ import { Client } from 'pg'
 import { withCredentials } from '#server/postgres/connection-url.ts'
 import { toPgConfig } from '#server/postgres/postgres-client.ts'
 
-/** Logins that only this benchmark's own cluster has. */
+/** Logins that exist only in the benchmark's own cluster. */
 export interface BenchLogins {
-  /** Passes row-level security: the limit compares the owner in its statements. */
+  /** Bypasses row-level security: the limit compares the owner in its statements. */
   readonly limit: string
-  /** Under policies that compare a row's owner with a setting. */
+  /** Subject to policies that compare a row's owner with a setting. */
   readonly usual: string
 }
 
@@ -26,7 +26,7 @@ create policy all_bench_usual on ${table} for all to bench_usual
   using (user_id = (select nullif(current_setting('bench.user_id', true), '')::uuid))
   with check (user_id = (select nullif(current_setting('bench.user_id', true), '')::uuid));`
 
-/** Gives the two other ways their access to a database that our server is running on already. */
+/** Creates the logins of the two other servers in a database that our server already uses. */
 export async function createBenchLogins(ownerUrl: string): Promise<BenchLogins> {
   const owner = new Client(toPgConfig(ownerUrl))
   await owner.connect()

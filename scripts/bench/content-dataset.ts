@@ -1,16 +1,19 @@
 import type pg from 'pg'
 
-// Content of many creators: articles and, every fifth, a film; the fifth behind that is written for the
-// organization that its creator belongs to, with nine others.
+// Content of many creators: articles and, as every fifth, a film. The one after each film is written for the
+// creator's organization, which has nine other creators.
 
 const MEMBERS = 10
 const MEDIA_EVERY = 5
-/** Words of the texts, drawn by hashing, so that a search meets a few of each creator's. */
+/**
+ * The number of different words. Hashing chooses the words of a text, so that a search finds a few texts of
+ * each creator.
+ */
 export const WORDS = 500
 const WORDS_A_TEXT = 40
 const CHUNK = 20_000
 
-/** Content is numbered through all creators, who take turns, as tasks are. */
+/** Numbers content across all creators in turn, as tasks are. */
 const CONTENT_ID = (n: string) =>
   `(lpad(to_hex(1700000000000 + ${n}), 12, '0') || '70008000000000000001')::uuid`
 const MEDIA_ID = (n: string) =>
@@ -18,7 +21,6 @@ const MEDIA_ID = (n: string) =>
 const USER_ID = (n: string) => `('01800000-0000-7000-8000-' || lpad(to_hex(${n}), 12, '0'))::uuid`
 const ORGANIZATION_ID = (n: string) => `('01800000-0000-7000-9000-' || lpad(to_hex(${n}), 12, '0'))::uuid`
 
-/** A word by its number. */
 export function word(n: number): string {
   return `word${n}`
 }
@@ -56,7 +58,7 @@ export async function loadContent(
   await first.query('vacuum (analyze) app.content, app.media_items, auth.organizations, auth.members')
 }
 
-/** Rounds through all creators count what one of them has. */
+/** The number of a creator's row: one per round through all creators. */
 const ROUND = 'n / $3::bigint'
 const HAS_MEDIA = `${ROUND} % ${MEDIA_EVERY} = 0`
 

@@ -9,11 +9,11 @@ import { migrateToLatest } from '#server/postgres/migrations/runner.ts'
 import { toPgConfig } from '#server/postgres/postgres-client.ts'
 import { type Dataset, loadDataset } from './dataset.ts'
 
-/** A throwaway Postgres with the settings of `npm start`: nothing is switched off that keeps data safe. */
+/** A temporary Postgres with the settings of `npm start`: nothing that protects data is switched off. */
 export interface BenchCluster {
-  /** What the figures depend on, in a line. */
+  /** The server's version and settings, in one line. */
   readonly description: string
-  /** Makes a migrated database with the dataset in it and returns its owner's URL. */
+  /** Creates a migrated database with the dataset and returns its owner's URL. */
   createDatabase(name: string, dataset: Dataset): Promise<string>
   stop(): Promise<void>
 }

@@ -2,7 +2,9 @@ import pg from 'pg'
 import { toPgConfig } from '#server/postgres/postgres-client.ts'
 import { loadContent } from './content-dataset.ts'
 
-/** Users with tasks, made by counting, so that every process can name them without asking the database. */
+/**
+ * Users with tasks, whose ids are computed from a number, so that every process knows them without a query.
+ */
 export interface Dataset {
   readonly users: number
   readonly tasksPerUser: number
@@ -15,14 +17,13 @@ export const LARGE: Dataset = { users: 10_000, tasksPerUser: 1_000 }
 export const SMALL_CONTENT: Dataset = { users: 1_000, tasksPerUser: 0, contentPerUser: 100 }
 export const LARGE_CONTENT: Dataset = { users: 10_000, tasksPerUser: 0, contentPerUser: 100 }
 
-/** What it is, in a few words. */
 export function describeDataset({ users, tasksPerUser, contentPerUser }: Dataset): string {
   return contentPerUser === undefined
     ? `${users} users with ${tasksPerUser} tasks each`
     : `${users} creators with ${contentPerUser} pieces of content each`
 }
 
-/** When the first task was made; the others follow at a millisecond's distance, the users taking turns. */
+/** The creation time of the first task; each later task is a millisecond newer, with the users in turn. */
 const FIRST_TASK_MS = 1_700_000_000_000
 const CHUNK = 50_000
 
@@ -31,7 +32,7 @@ export function sessionToken(user: number): string {
   return `bench-session-token-${String(user).padStart(12, '0')}`
 }
 
-/** A task's id: a UUIDv7 of the moment it was made. */
+/** A task's id: a UUIDv7 with the task's creation time. */
 export function taskId({ users }: Dataset, user: number, task: number): string {
   const hex = (FIRST_TASK_MS + task * users + user).toString(16).padStart(12, '0')
   return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`
@@ -43,8 +44,8 @@ const TASK_ID = (n: string) =>
 const MADE_AT = (n: string) => `to_timestamp((${FIRST_TASK_MS} + ${n}) / 1000.0)`
 
 /**
- * Fills a migrated, empty database. `url` is a superuser's: loading skips the triggers that check what is
- * known to be right.
+ * Fills a migrated, empty database. `url` is a superuser's: loading skips the triggers, since the data is
+ * known to be valid.
  */
 export async function loadDataset(url: string, dataset: Dataset): Promise<void> {
   const { users, tasksPerUser } = dataset

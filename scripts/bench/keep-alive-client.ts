@@ -12,15 +12,15 @@ export interface Answer {
 }
 
 /**
- * One keep-alive connection that sends requests made beforehand and reads an answer's length and status, and
- * nothing more: a general client would take a good part of the machine that is being measured.
+ * One keep-alive connection that sends prepared requests and reads only an answer's length and status. A
+ * general HTTP client would use much of the machine that is being measured.
  */
 export class KeepAliveClient {
   readonly #socket: Socket
   readonly #onAnswer: (client: KeepAliveClient, read: () => Answer) => void
   #received: Buffer | null = null
 
-  /** `onAnswer` is called once an answer is whole; its bytes must be read before it returns. */
+  /** `onAnswer` is called once an answer is complete; the caller must read its bytes before it returns. */
   constructor(options: {
     port: number
     onAnswer: (client: KeepAliveClient, read: () => Answer) => void
@@ -53,7 +53,7 @@ export class KeepAliveClient {
   }
 
   #read(chunk: Buffer): void {
-    // The socket reads into the same buffer again, so what waits for more is copied.
+    // The socket reuses its buffer, so an incomplete answer is copied.
     const bytes = this.#received ? Buffer.concat([this.#received, chunk]) : chunk
     const headEnd = bytes.indexOf(HEAD_END)
     const head = headEnd === -1 ? '' : bytes.toString('latin1', 0, headEnd + 2)
@@ -79,7 +79,6 @@ export class KeepAliveClient {
   }
 }
 
-/** An answer's body as text. */
 export function bodyText({ body, isChunked }: Answer): string {
   if (!isChunked) return body.toString('utf8')
   const parts: Buffer[] = []

@@ -1,5 +1,5 @@
-// A process of its own that sends an operation's requests over a few connections, each waiting for its
-// answer, and tells how long the answers took.
+// Runs in its own process: sends the requests of one operation over a few connections, each waiting for its
+// answer, and reports the latencies.
 import { bodyText, KeepAliveClient } from './keep-alive-client.ts'
 import { buildRequests, checkAnswer, type Operation, type Target } from './operations.ts'
 
@@ -20,7 +20,7 @@ export interface RoundResult {
 
 export type RoundReply = RoundResult | { readonly error: string }
 
-/** Answers before this are not counted: the server has just been idle. */
+/** Answers before this are not counted: the server was idle until now. */
 const LEAD_MS = 250
 const ANSWER_TIMEOUT_MS = 10_000
 
@@ -47,7 +47,7 @@ function run(round: Round): Promise<RoundResult> {
     const startsAt = performance.now() + LEAD_MS
     const endsAt = startsAt + round.durationMs
     const deadline = setTimeout(
-      () => settle(new Error(`${round.operation} got no answer in time`)),
+      () => settle(new Error(`${round.operation} received no answer in time`)),
       LEAD_MS + round.durationMs + ANSWER_TIMEOUT_MS,
     )
     const send = (client: KeepAliveClient) => {

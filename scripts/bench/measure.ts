@@ -5,10 +5,10 @@ import type { Round, RoundReply, RoundResult } from './load-generator.ts'
 import type { Operation, Target } from './operations.ts'
 import type { Variant } from './servers.ts'
 
-/** One server under load: a variant on a dataset. */
+/** One server under load: a variant with a dataset. */
 export interface Subject {
   readonly variant: Variant
-  /** Set for our server on the small dataset when the other three run on the large one. */
+  /** True for our server on the small dataset, while all three variants run on the large one. */
   readonly isComparison: boolean
   readonly port: number
   readonly target: Target
@@ -22,7 +22,7 @@ export interface Measurement extends RoundResult {
 export interface MeasureOptions {
   readonly operations: readonly Operation[]
   readonly connections: number
-  /** How long each variant is measured an operation, over all rounds. */
+  /** How long each variant is measured per operation, over all rounds. */
   readonly durationMs: number
   readonly warmUpMs: number
   readonly log: (line: string) => void
@@ -32,9 +32,9 @@ export interface MeasureOptions {
 const ROUNDS = 5
 
 /**
- * Measures every subject in every operation. Rounds are short and take turns, each starting with another
- * subject, so that whatever else the machine does hits all of them; what is reported is the median of an
- * operation's rounds.
+ * Measures every subject in every operation. Rounds are short and alternate, each starting with another
+ * subject, so that other work on the machine affects all of them; the result is the median of an operation's
+ * rounds.
  */
 export async function measure(subjects: readonly Subject[], options: MeasureOptions): Promise<Measurement[]> {
   const { operations, connections, durationMs, warmUpMs, log, signal } = options
@@ -81,7 +81,7 @@ async function send(generator: ChildProcess, round: Round): Promise<RoundResult>
   const gone = once(generator, 'exit', { signal }).then(() => undefined)
   gone.catch(() => {})
   const reply = await Promise.race([answered, gone]).finally(() => done.abort())
-  if (reply === undefined) throw new Error('the load generator ended')
+  if (reply === undefined) throw new Error('the load generator exited before the end of the measurement')
   if (reply.error !== undefined) throw new Error(reply.error)
   return reply
 }

@@ -2,7 +2,7 @@ import { signSessionToken } from '#server/auth/session-token.ts'
 import { WORDS, word } from './content-dataset.ts'
 import { type Dataset, sessionToken, taskId } from './dataset.ts'
 
-/** What is measured: the name, and the procedure that does it. */
+/** The measured operations: name and procedure. */
 const OPERATIONS = {
   get: 'tasks.get',
   list: 'tasks.list',
@@ -17,29 +17,29 @@ export type Operation = keyof typeof OPERATIONS
 
 export const OPERATION_NAMES = Object.keys(OPERATIONS) as Operation[]
 
-/** On a dataset of content; the others are on one of tasks. */
+/** The operations that use the content dataset; all others use the tasks. */
 export const CONTENT_OPERATIONS: readonly Operation[] = ['content-list', 'content-search']
 export const TASK_OPERATIONS = OPERATION_NAMES.filter(name => !CONTENT_OPERATIONS.includes(name))
 
 const LIST_LIMIT = 20
 const LOG_LINES = 10
 
-/** Requests of an operation that differ in caller and task; a measurement goes round and round over them. */
+/** The number of different requests (caller and task) of an operation; a measurement cycles through them. */
 const REQUESTS = 16_384
 /**
- * Steps through users and tasks without a pattern that a cache could follow; both are prime to every count of
+ * Step through users and tasks without a pattern that a cache could follow; both are prime to every count of
  * ours.
  */
 const USER_STRIDE = 7_919
 const TASK_STRIDE = 104_729
 
-/** What every variant needs to know to be called and to answer. */
+/** The address and the data that every variant needs to call a server and check its answers. */
 export interface Target {
   readonly dataset: Dataset
   readonly authSecret: string
 }
 
-/** The requests of an operation, as bytes. */
+/** Encodes the requests of an operation. */
 export function buildRequests(operation: Operation, { dataset, authSecret }: Target): Buffer[] {
   const tokens = Array.from({ length: Math.min(dataset.users, REQUESTS) }, (_, index) => {
     const user = (index * USER_STRIDE) % dataset.users
@@ -99,7 +99,7 @@ function mutation(path: string, token: string, input: object): Buffer {
   )
 }
 
-/** Throws unless the answer to an operation's request holds what was asked for. */
+/** Throws if the answer to an operation's request lacks the requested rows. */
 export function checkAnswer(operation: Operation, body: string): void {
   const data = readData(body)
   const isPlausible = {

@@ -18,7 +18,7 @@ function inOrder(measurements: readonly Measurement[]): Measurement[] {
     )
 }
 
-/** What `--json` prints: an array of these. */
+/** The output of `--json`: an array of measurements. */
 export function toJson(measurements: readonly Measurement[]): string {
   const rows = inOrder(measurements).map(({ subject, operation, requestsPerSecond, p50Ms, p99Ms }) => ({
     variant: subject.variant,
@@ -61,10 +61,7 @@ export function toTable(measurements: readonly Measurement[]): string {
   return layOut([HEADER, ...rows])
 }
 
-/**
- * How our server's time per call grows from the small dataset to the large one; null unless both were
- * measured.
- */
+/** Compares our server's time per call on the small and the large dataset; null unless both were measured. */
 export function flatnessTable(measurements: readonly Measurement[]): string | null {
   const rows = measurements.flatMap(large => {
     if (large.subject.variant !== 'rowhouse' || large.subject.isComparison) return []
@@ -83,7 +80,7 @@ export function flatnessTable(measurements: readonly Measurement[]): string | nu
     ]
   })
   if (rows.length === 0) return null
-  return layOut([['operation', 'small: ms a call', 'large: ms a call', 'growth'], ...rows])
+  return layOut([['operation', 'small: ms per call', 'large: ms per call', 'growth'], ...rows])
 }
 
 export function memoryLine({ idleBytes, loadedBytes }: Memory): string {

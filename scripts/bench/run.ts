@@ -12,8 +12,8 @@ import { type BenchServer, startRowhouse, startVariant, type Variant } from './s
 export interface BenchOptions {
   readonly dataset: Dataset
   /**
-   * A smaller dataset on which ours runs as well, to tell whether it slows down as others' rows grow in
-   * number.
+   * A smaller dataset that our server also runs on, to show whether it slows down as other users' rows
+   * increase.
    */
   readonly comparison: Dataset | null
   readonly isJson: boolean
@@ -26,7 +26,7 @@ export interface BenchOptions {
   readonly signal: AbortSignal
 }
 
-/** How long a server that has just started is left alone before its memory counts as idle. */
+/** How long to wait after a server's start before its memory is measured as idle. */
 const SETTLE_MS = 2_000
 
 interface RunningSubject extends Subject {
@@ -34,8 +34,8 @@ interface RunningSubject extends Subject {
 }
 
 /**
- * Runs the whole benchmark, prints its figures on stdout and its progress on stderr, and leaves nothing
- * behind.
+ * Runs the whole benchmark, prints its figures on stdout and its progress on stderr, and removes everything
+ * it created.
  */
 export async function runBench(options: BenchOptions): Promise<void> {
   const { dataset, comparison, isJson, variants, signal } = options
@@ -78,7 +78,7 @@ interface House {
   readonly cluster: BenchCluster
   readonly authSecret: string
   readonly options: BenchOptions
-  /** Every server that was started, to be stopped. */
+  /** Every server that was started, to be stopped at the end. */
   readonly subjects: RunningSubject[]
 }
 
@@ -97,7 +97,7 @@ function startWith({ cluster, authSecret, options, subjects }: House) {
     const url = await cluster.createDatabase(database, dataset)
     const add = (variant: Variant, server: BenchServer) =>
       subjects.push({ variant, server, isComparison, port: server.port, target: { dataset, authSecret } })
-    // Ours first: it refuses a database with the policies that the usual way needs.
+    // Ours first: it refuses to start on a database with the policies that the usual way needs.
     if (variants.includes('rowhouse')) {
       add('rowhouse', await startRowhouse({ databaseUrl: url, authSecret, profileDir }))
     }

@@ -10,24 +10,24 @@ export type Variant = 'limit' | 'usual' | 'rowhouse'
 
 export const VARIANTS: readonly Variant[] = ['limit', 'usual', 'rowhouse']
 
-/** A variant's server, in a process of its own. */
+/** A variant's server in its own process. */
 export interface BenchServer {
   readonly port: number
-  /** Resident memory; null where the system does not tell. */
+  /** Resident memory; null if the system does not report it. */
   memoryBytes(): number | null
   stop(): Promise<void>
 }
 
 export interface ServerOptions {
   readonly databaseUrl: string
-  /** Writes a CPU profile into this directory when the server stops. */
+  /** The directory for a CPU profile that the server writes when it stops. */
   readonly profileDir: string | undefined
 }
 
 const START_TIMEOUT_MS = 30_000
 const STOP_TIMEOUT_MS = 15_000
 
-/** Starts one of the two servers that ours is compared with. */
+/** Starts one of the two servers that our server is compared with. */
 export async function startVariant(variant: 'limit' | 'usual', options: ServerOptions): Promise<BenchServer> {
   const child = fork(
     script(`./variants/${variant}.ts`),
@@ -46,7 +46,7 @@ export interface RowhouseOptions extends ServerOptions {
   readonly name?: string
 }
 
-/** Starts our server as `npm start` does, in production, on a database that is migrated already. */
+/** Starts our server as `npm start` does in production, on a database that is already migrated. */
 export async function startRowhouseProcess(options: RowhouseOptions): Promise<ServerProcess> {
   const { databaseUrl, authSecret, profileDir, name = 'rowhouse' } = options
   const server = await startServerProgram([...profileArguments(profileDir, name), ...SERVER_PROGRAM], {
@@ -81,11 +81,11 @@ function profileArguments(profileDir: string | undefined, name: string): string[
   return ['--cpu-prof', `--cpu-prof-dir=${profileDir}`, `--cpu-prof-name=${name}.cpuprofile`]
 }
 
-/** Where a variant listens, as it tells by itself. */
+/** The port that a variant reports in its message to this process. */
 async function portOf(child: ChildProcess, name: string): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>()
   const timeout = setTimeout(() => reject(new Error(`${name} did not start in time`)), START_TIMEOUT_MS)
-  const onExit = () => reject(new Error(`${name} ended before it listened`))
+  const onExit = () => reject(new Error(`${name} exited before it listened`))
   child.once('error', reject).once('exit', onExit)
   child.once('message', (message: { port: number }) => resolve(message.port))
   try {

@@ -21,25 +21,28 @@ interface StreamsFigures {
   readonly latencyMs: { readonly p50: number; readonly p99: number; readonly max: number }
   readonly bytesPerSubscriber: number
   readonly serverCpu: number
-  /** Commits of a writer nobody watches: with the same events written and no reader, and with all of them. */
+  /**
+   * Commit times of a writer without subscribers: once without other readers, and once while all readers are
+   * connected.
+   */
   readonly commitMs: {
     readonly withoutStreams: { readonly p50: number; readonly p99: number }
     readonly withStreams: { readonly p50: number; readonly p99: number }
   }
-  /** Events that came twice, out of order, or not at all. */
+  /** Events that arrived twice, out of order, or not at all. */
   readonly faults: number
 }
 
-/** `npm run bench -- streams`: what it takes to deliver events to many readers of one process. */
+/** `npm run bench -- streams`: the cost of delivering events to many readers of one process. */
 export function streamsCommand(): Command {
   return new Command('streams')
     .description('Delivers log lines to many subscribers of one server process, all on this machine.')
     .option('--subscribers <count>', 'open streams', '2000')
-    .option('--tasks <count>', 'tasks, each of a user of its own', '10')
+    .option('--tasks <count>', 'number of tasks, each of another user', '10')
     .option('--rate <events>', 'events a second over all tasks', '100')
-    .option('--duration <seconds>', 'how long each phase is measured', '15')
-    .option('--profile <directory>', 'write a CPU profile of the server there')
-    .option('--json', 'print the figures as JSON and nothing else')
+    .option('--duration <seconds>', 'how long to measure each phase', '15')
+    .option('--profile <directory>', 'write a CPU profile of the server to this directory')
+    .option('--json', 'print only the figures, as JSON')
     .action(async (flags: StreamsFlags) => {
       const figures = await measureStreams(flags)
       process.stdout.write(flags.json ? `${JSON.stringify(figures)}\n` : describe(figures))
@@ -120,12 +123,12 @@ function describe(figures: StreamsFigures): string {
   const { withoutStreams, withStreams } = commitMs
   return [
     `${figures.subscribers} subscribers on one process, ${figures.tasks} tasks, ${figures.eventsPerSecond} events/s`,
-    `delivered      ${figures.deliveriesPerSecond} events/s, ${figures.faults} missed or doubled`,
+    `delivered      ${figures.deliveriesPerSecond} events/s, ${figures.faults} missed or repeated`,
     `latency        p50 ${latencyMs.p50} ms, p99 ${latencyMs.p99} ms, max ${latencyMs.max} ms from statement to receipt`,
-    `memory         ${(figures.bytesPerSubscriber / 1_000).toFixed(1)} kB a subscriber`,
+    `memory         ${(figures.bytesPerSubscriber / 1_000).toFixed(1)} kB per subscriber`,
     `server         ${Math.round(figures.serverCpu * 100)} % of a core`,
-    `commits nobody watches: p50 ${withoutStreams.p50} ms without streams, ${withStreams.p50} ms with`,
-    `                        p99 ${withoutStreams.p99} ms without streams, ${withStreams.p99} ms with`,
+    `unwatched commits: p50 ${withoutStreams.p50} ms without streams, ${withStreams.p50} ms with`,
+    `                   p99 ${withoutStreams.p99} ms without streams, ${withStreams.p99} ms with`,
     '',
   ].join('\n')
 }

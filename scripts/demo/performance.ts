@@ -1,5 +1,5 @@
-// What the demo worker says and when. A task is told in acts: a few lines of log, and then words of the one
-// message.
+// The lines and the message that the demo worker writes, with their timing: acts of a few log lines and then
+// words of the message.
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LogType, TaskContext } from '#client/worker.ts'
 
@@ -42,7 +42,7 @@ const ACTS: readonly Act[] = [
   },
 ]
 
-/** Plays a task in about so many seconds. */
+/** Performs a task in about this many seconds. */
 export async function perform({ task, signal, log, progress, message }: TaskContext, seconds: number) {
   const acts = ACTS.map(({ lines, words }) => ({ lines, words: words.match(/\S+\s*/g) ?? [] }))
   const beats = acts.reduce((sum, { lines, words }) => sum + lines.length + words.length, 0)

@@ -24,12 +24,12 @@ afterAll(async () => {
 
 const options = () => ({ maxBytes: 128 * 1024, limits: { msPerKb: 0.5, blockMs: 60 }, random: randomOf(1) })
 
-/** Far over what these inputs cost, so that a busy machine is not taken for a slow program. */
+/** Limits far above the cost of these inputs, so that a busy machine does not fail the test. */
 function isSlow({ cost, growth }: Measurement): boolean {
   return cost.cpuMs > 2_000 || (cost.cpuMs > 100 && growth > 3)
 }
 
-describe('what a stranger sends', () => {
+describe('an untrusted input', () => {
   it('costs time in proportion to its length', { timeout: 300_000 }, async () => {
     const all = inTurns(fuzzTargets(attacker), randomOf(1))
     const groups = new Set(all.map(({ group }) => group))
@@ -56,7 +56,7 @@ describe('the measurement', () => {
   const target = (run: (sizeBytes: number) => unknown) =>
     defineTarget({ group: 'a group', name: 'an attack', generate: sizeBytes => sizeBytes, run })
 
-  it('finds what is quadratic', async () => {
+  it('finds a quadratic run', async () => {
     const measurement = await measureTarget(
       target(size => busy((size / 10) ** 2)),
       options(),
@@ -65,7 +65,7 @@ describe('the measurement', () => {
     expect(isOver(measurement, LIMITS)).toBe(true)
   })
 
-  it('finds what blocks, in a part of a run that waits as well', async () => {
+  it('finds a block, even in a run that also waits', async () => {
     const waits = async () => {
       await new Promise(resolve => setTimeout(resolve, 5))
       const until = process.threadCpuUsage().user + 300_000
@@ -75,7 +75,7 @@ describe('the measurement', () => {
     expect(cost.blockMs).toBeGreaterThan(LIMITS.blockMs)
   })
 
-  it('does not count what waits, nor what is refused at once', async () => {
+  it('counts neither waiting nor an immediate refusal', async () => {
     const waits = async () => {
       await new Promise(resolve => setTimeout(resolve, 300))
       throw new Error('refused')

@@ -2,18 +2,18 @@ import { Agent, request } from 'node:http'
 import { createSecret } from '#server/crypto/bearer-secrets.ts'
 import { WEBHOOK_ENVIRONMENT } from '#server/testing/webhooks.ts'
 
-/** What a server needs in its environment for every route to be there. */
+/** The environment with which a server has every route. */
 export const FUZZED_ENVIRONMENT: Readonly<Record<string, string>> = {
   NODE_ENV: 'test',
   HOST: '127.0.0.1',
   PORT: '0',
   APP_URL: 'http://localhost:3000',
-  // So that what proxies write is read.
+  // So that the server reads the headers that proxies write.
   TRUST_PROXY: '127.0.0.0/8',
   ...WEBHOOK_ENVIRONMENT,
 }
 
-/** The server that is attacked, in this process: its main thread is what is measured. */
+/** The attacked server, in this process, whose main thread is measured. */
 export interface FuzzedServer {
   send(request: HostileRequest): Promise<void>
   close(): void
@@ -26,11 +26,11 @@ export interface HostileRequest {
   readonly body?: Buffer
 }
 
-/** A token that nobody was given, whose checksum is right: it comes as far as an input's schema. */
+/** A token that was never issued but has a valid checksum, so that the input's schema runs. */
 export const FORGED = { authorization: `Bearer ${createSecret('rht_')}` }
 export const JSON_TYPE = { 'content-type': 'application/json' }
 
-/** Node takes 16 KiB of request line and headers; some of it goes to what the client adds. */
+/** Node accepts 16 KiB of request line and headers; the rest is left for headers that the client adds. */
 export const MAX_HEAD_BYTES = 16 * 1024 - 400
 
 export function attack(url: string): FuzzedServer {

@@ -1,18 +1,18 @@
 import { type FuzzTarget, type Random, randomOf } from './target.ts'
 
-/** What one input cost this process's main thread. */
+/** The cost of one input for this process's main thread. */
 interface Cost {
   readonly cpuMs: number
-  /** The most that ran between two turns of a timer: how long nobody else was served. */
+  /** The longest time between two turns of a timer: nothing else was served meanwhile. */
   readonly blockMs: number
-  /** From the start to the answer, waiting included. */
+  /** From start to answer, including waiting. */
   readonly wallMs: number
 }
 
 const TICK_MS = 1
 
 /**
- * Runs an input. Measures the processor time of this thread and not the clock, so that a busy machine changes
+ * Runs an input. Measures this thread's processor time, not the clock, so that a busy machine changes
  * nothing. Other threads and processes do not block the event loop, and do not count.
  */
 async function measureCost(run: () => unknown): Promise<Cost> {
@@ -29,7 +29,7 @@ async function measureCost(run: () => unknown): Promise<Cost> {
   try {
     await run()
   } catch {
-    // A refusal is what most of these inputs are for.
+    // Most of these inputs are refused, as intended.
   }
   tick()
   clearInterval(timer)
@@ -41,14 +41,14 @@ function threadMs(): number {
   return (user + system) / 1_000
 }
 
-/** A target's cost at a size and at half of it. */
+/** A target's cost at one size and at half of it. */
 export interface Measurement {
   readonly group: string
   readonly name: string
   readonly sizeBytes: number
   readonly cost: Cost
   readonly msPerKb: number
-  /** Cost over cost at half the size: 2 where it is linear, 4 where it is quadratic. */
+  /** The cost divided by the cost at half the size: 2 if linear, 4 if quadratic. */
   readonly growth: number
 }
 
@@ -57,10 +57,10 @@ export interface Limits {
   readonly blockMs: number
 }
 
-/** What every target has to keep, on a machine that does nothing else. */
+/** The limits of every target, on an otherwise idle machine. */
 export const LIMITS: Limits = { msPerKb: 1, blockMs: 200 }
 
-/** Short inputs cost what a request costs: below this, time per byte says nothing. */
+/** A short input costs as much as any request: below this, time per byte means nothing. */
 const LEAST_CPU_MS = 20
 const ATTEMPTS = 3
 
@@ -71,7 +71,7 @@ export interface MeasureOptions {
 }
 
 /**
- * Measures a target at its largest size, again where it is over a limit: garbage collection may be the cause.
+ * Measures a target at its largest size, and again if it is over a limit, which garbage collection may cause.
  */
 export async function measureTarget(target: FuzzTarget, options: MeasureOptions): Promise<Measurement> {
   const { limits, random } = options

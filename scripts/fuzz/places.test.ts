@@ -11,7 +11,7 @@ const PROCEDURES = Object.entries(appRouter._def.procedures as unknown as Record
   ([path, { _def }]) => _def.inputs.map(schema => ({ path, schema })),
 )
 
-/** What Postgres refuses or stores as something else, in every form that a schema may look for. */
+/** Characters that Postgres refuses or changes, in every format that a schema may expect. */
 const UNSTORABLE = ['\0', '\ud800', '\udfff', '\udc00\ud800'].flatMap(sign =>
   ['a?', '?a', 'https://a.b/?', 'https://?.b/', 'a@b.de?', 'en?', '1?', 'normal:?', 'text/plain?'].map(text =>
     text.replace('?', sign),
@@ -21,11 +21,11 @@ const UNSTORABLE = ['\0', '\ud800', '\udfff', '\udc00\ud800'].flatMap(sign =>
 describe.each(PROCEDURES)('the input of $path', ({ schema }) => {
   const places = placesOf(schema)
 
-  it('is taken with the values that stand around a place', () => {
+  it('is accepted with the values around a place', () => {
     expect(z.safeParse(schema, sampleOf(schema)).error).toBeUndefined()
   })
 
-  it.each(places)('takes no NUL and no lone surrogate in $name', ({ before, after }) => {
+  it.each(places)('accepts no NUL and no lone surrogate in $name', ({ before, after }) => {
     for (const text of UNSTORABLE) {
       const input = before + JSON.stringify(text) + after
       expect(takesText(schema, input), input).toBe(false)

@@ -1,17 +1,19 @@
 import { z } from 'zod'
 
-/** A place in an input for a hostile value: the JSON before and behind it, with valid values all around. */
+/**
+ * A place in an input for a hostile value: the JSON before and after it, with valid values everywhere else.
+ */
 export interface Place {
   readonly name: string
   readonly before: string
   readonly after: string
-  /** An element that is valid there, where the place is a list. */
+  /** A valid element, if the place is a list. */
   readonly sample: string
 }
 
 const MAX_DEPTH = 4
 const UUID = '00000000-0000-4000-8000-000000000000'
-/** Tried in turn for what has a format or a check of its own. */
+/** Tried in turn for a value with a format or a check of its own. */
 const CANDIDATES: readonly unknown[] = [
   'a',
   '1',
@@ -34,7 +36,7 @@ const CANDIDATES: readonly unknown[] = [
   undefined,
 ]
 
-/** Every place in the inputs that a schema describes, the whole input first. */
+/** All places in the inputs that a schema describes, the whole input first. */
 export function placesOf(schema: z.core.$ZodType, name = 'the input', depth = 0): Place[] {
   const own = { name, before: '', after: '', sample: '0' }
   if (depth > MAX_DEPTH) return [own]
@@ -85,7 +87,7 @@ function memberText(key: string, value: unknown): string[] {
   return text === undefined ? [] : [`${JSON.stringify(key)}:${text}`]
 }
 
-/** A value that the schema takes, as it comes in JSON; undefined where none is found. */
+/** A JSON value that the schema accepts; undefined if none is found. */
 export function sampleOf(schema: z.core.$ZodType): unknown {
   const { def } = schema._zod as { def: z.core.$ZodTypes['_zod']['def'] }
   switch (def.type) {
@@ -96,7 +98,7 @@ export function sampleOf(schema: z.core.$ZodType): unknown {
     case 'object': {
       const members = Object.entries(def.shape).map(([key, member]) => [key, sampleOf(member)] as const)
       const sample = Object.fromEntries(members.filter(([, value]) => value !== undefined))
-      // What is refused as a whole may want another value for one of its members.
+      // If the object is refused as a whole, another value of one member may be accepted.
       const others = members.flatMap(([key]) => CANDIDATES.map(value => ({ ...sample, [key]: value })))
       return [sample, ...others].find(value => z.safeParse(schema, value).success) ?? sample
     }

@@ -5,7 +5,7 @@ export interface GroupResult {
   readonly isOver: boolean
 }
 
-/** The measurement of each group that came closest to a limit, or is furthest over one, the worst first. */
+/** The measurement of each group that is closest to or furthest over a limit, worst first. */
 export function worstOfGroups(measurements: readonly Measurement[], limits: Limits): GroupResult[] {
   const badness = ({ cost, msPerKb }: Measurement) =>
     Math.max(msPerKb / limits.msPerKb, cost.blockMs / limits.blockMs)

@@ -1,9 +1,9 @@
-// Fragments of JSON that are meant to be slow to read, to check or to refuse.
+// JSON fragments that are meant to be slow to parse, check or refuse.
 
-/** JSON text of about this many bytes. `sample` is an element that the place takes, where it is a list's. */
+/** JSON text of about this many bytes. `sample` is a valid element, if the place is a list. */
 export type Shape = (sizeBytes: number, sample: string) => string
 
-/** Filled again and again into a text, as JSON writes them. */
+/** Repeated to fill a text, as JSON escapes them. */
 const FILLINGS: Readonly<Record<string, string>> = {
   letters: 'a',
   capitals: 'A',
@@ -43,7 +43,7 @@ const FILLINGS: Readonly<Record<string, string>> = {
   'loopback addresses': '127.0.0.1,',
 }
 
-/** What a text begins with, to come past a check's first part; `!` at its end makes a pattern go back. */
+/** Openings that pass the first part of a check; a `!` at the end makes a pattern backtrack. */
 const OPENINGS: readonly string[] = [
   '',
   'https://',
@@ -125,12 +125,12 @@ const structures: readonly (readonly [string, Shape])[] = [
 
 export const SHAPES: readonly (readonly [name: string, shape: Shape])[] = [...structures, ...texts]
 
-/** Texts of one filling, for what is no JSON: headers, addresses, tokens. */
+/** Texts of one filling for inputs that are not JSON: headers, addresses, tokens. */
 export const PLAIN_FILLINGS: readonly (readonly [name: string, filling: string])[] = Object.entries(FILLINGS)
   .filter(([, filling]) => /^[\x21-\x7e ]+$/.test(filling))
   .map(([name, filling]) => [name, filling] as const)
 
-/** Makes a text of at most this many bytes with a generator that may be somewhat off. */
+/** Returns a text of at most this many bytes, from a generator that may be somewhat off. */
 export function fitted(make: (sizeBytes: number) => string, sizeBytes: number): string {
   let text = make(Math.floor(sizeBytes))
   for (let attempt = 0, size = sizeBytes; attempt < 4 && Buffer.byteLength(text) > sizeBytes; attempt++) {

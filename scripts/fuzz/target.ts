@@ -1,27 +1,27 @@
-/** Numbers from 0 up to 1, the same for the same seed. */
+/** Returns numbers from 0 up to 1, always the same for a seed. */
 export type Random = () => number
 
 export const MEBIBYTE = 1024 ** 2
 
-/** Something that looks at bytes from outside, with a generator of inputs that are meant to be slow. */
+/** Code that reads untrusted bytes, with a generator of inputs that are meant to be slow. */
 export interface FuzzTarget {
-  /** What is attacked, such as a procedure: a report has one line for each. */
+  /** The attacked code, such as a procedure: the report has one line per group. */
   readonly group: string
   /** The attack, such as `spaces in prompt`. */
   readonly name: string
   /** The largest input that reaches the code. */
   readonly maxBytes: number
-  /** Makes an input of about this size, unmeasured, and returns what runs it, measured. */
+  /** Creates an input of about this size, unmeasured; returns the function to measure. */
   prepare(sizeBytes: number, random: Random): () => unknown
 }
 
 export interface TargetDefinition<Input> {
   readonly group: string
   readonly name: string
-  /** 1 MiB where it is left out. */
+  /** 1 MiB by default. */
   readonly maxBytes?: number
   generate(sizeBytes: number, random: Random): Input
-  /** May throw or reject, as a refusal does; a promise counts until it settles. */
+  /** May throw or reject for a refused input; a promise is measured until it settles. */
   run(input: Input): unknown
 }
 
@@ -49,7 +49,7 @@ export function randomOf(seed: number): Random {
   }
 }
 
-/** All targets in random order, one of each group at a time: what is small has its turns as well. */
+/** All targets in random order, one of each group at a time, so that small groups are measured early. */
 export function inTurns(targets: readonly FuzzTarget[], random: Random): FuzzTarget[] {
   const turns = new Map<string, number>()
   return targets

@@ -6,7 +6,7 @@ import { procedureTargets } from './targets/procedures.ts'
 import { bodyTargets, headTargets, webhookTargets } from './targets/requests.ts'
 import { superjsonTargets } from './targets/superjson.ts'
 
-/** Everything that reads a stranger's bytes. Add a function that returns the targets of anything new here. */
+/** All code that reads untrusted bytes. Add the targets of new code here. */
 export function fuzzTargets(server: FuzzedServer): FuzzTarget[] {
   return [
     ...superjsonTargets(server),

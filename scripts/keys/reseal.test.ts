@@ -24,7 +24,7 @@ const COLUMN = {
 
 let database: TestDatabase
 let owner: pg.Pool
-/** What rotates. It fails where it waits for a lock, which nobody here gives up by themselves. */
+/** The rotating connection. Its statements fail if they wait for a lock, which no session here releases. */
 let rotating: pg.Client
 let userId: string
 
@@ -69,7 +69,7 @@ async function moveAll(
   return resealColumn(through, COLUMN, options)
 }
 
-test('a value that its owner sets while it is moved stays as it was set', async () => {
+test('a value that its owner changes during a pass keeps the new value', async () => {
   const [changed, other] = [await addConnector('old'), await addConnector('other')]
   let isSet = false
   const interrupted: Queryable = {
@@ -88,7 +88,7 @@ test('a value that its owner sets while it is moved stays as it was set', async 
   expect(await opened(changed)).toBe('new')
 })
 
-test('a row that somebody holds is waited for by nobody, and moved in another pass', async () => {
+test('a pass skips a locked row, and another pass moves it', async () => {
   const [held, free] = [await addConnector('held'), await addConnector('free')]
   const holder = await owner.connect()
   try {
@@ -103,7 +103,7 @@ test('a row that somebody holds is waited for by nobody, and moved in another pa
   expect([await opened(held), await opened(free)]).toEqual(['held', 'free'])
 })
 
-test('a server that comes between with another key stops the rotation before it moves anything', async () => {
+test('a server that starts meanwhile with another key stops the rotation before it moves anything', async () => {
   const id = await addConnector('old')
   const another = parseKeyring(`k9:${hash('sha256', 'another key')}`)
   const late: Queryable = {
@@ -121,7 +121,7 @@ test('a server that comes between with another key stops the rotation before it 
   await owner.query('delete from app.keyring_checks')
 })
 
-test('nobody but a table’s owner keeps updated_at as it is', async () => {
+test('only the owner of a table can keep updated_at unchanged', async () => {
   await owner.query(`
     create table app.things (
       id integer primary key,

@@ -11,17 +11,17 @@ export interface ResealOptions {
   readonly onBatch: (moved: number) => void
 }
 
-/** What came of one pass over a column. */
+/** The result of one pass over a column. */
 export interface Pass {
   readonly moved: number
-  /** Values that somebody changed or held while they were moved: another pass finds them. */
+  /** Values that another session changed or locked during the pass: the next pass retries them. */
   readonly missed: number
   readonly unreadable: Unreadable[]
 }
 
 export interface Unreadable {
   readonly rowId: string
-  /** Null for what is no envelope. */
+  /** Null if the value is not an envelope. */
   readonly keyId: string | null
   readonly reason: string
 }
@@ -43,8 +43,7 @@ const NIL = '00000000-0000-0000-0000-000000000000'
 const FIRST: RowKey = { owner: NIL, id: NIL }
 
 /**
- * Seals every value of a column that another key holds with the first key, batch by batch, each in its own
- * transaction.
+ * Re-encrypts with the first key every value of a column that another key holds; one transaction per batch.
  */
 export async function resealColumn(
   database: Queryable,
@@ -72,7 +71,7 @@ export async function resealColumn(
   return pass
 }
 
-/** Opens every value of a column that the first key holds already; returns those that do not open. */
+/** Decrypts every value of a column that the first key already holds; returns those that do not decrypt. */
 export async function verifyColumn(
   database: Queryable,
   column: SealedColumn,
@@ -134,7 +133,10 @@ function placeOf({ owner, id }: RowKey, { table, column }: SealedColumn): Place 
   return { table, column, ownerId: owner, rowId: id }
 }
 
-/** Replaces the values that are still the ones that were read, and waits for nobody; returns how many. */
+/**
+ * Replaces the values that have not changed since they were read; skips locked rows. Returns the number
+ * replaced.
+ */
 async function replace(
   database: Queryable,
   { tableSql, columnSql, ownerColumn }: SealedColumn,
@@ -164,7 +166,7 @@ async function replace(
   return replaced.length
 }
 
-/** How many values of a column each key holds; what is no envelope is under the empty id. */
+/** Counts the values of a column by key; values that are not envelopes count under the empty id. */
 export async function countByKey(
   database: Queryable,
   { tableSql, columnSql }: SealedColumn,

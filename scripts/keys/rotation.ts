@@ -10,21 +10,21 @@ export interface RotationOptions {
   readonly keyring: Keyring
   readonly batchSize: number
   readonly isDryRun: boolean
-  /** Keys that are lost: what only they open is given up. */
+  /** Lost keys: the values that they encrypted stay unreadable. */
   readonly forget: readonly string[]
   readonly signal: AbortSignal
   readonly log: (line: string) => void
 }
 
 export interface Rotation {
-  /** The key that seals. */
+  /** The key that encrypts. */
   readonly currentKey: string
   readonly moved: number
-  /** How many values each key holds now, the keys of the keyring among them even where it is none. */
+  /** How many values each key holds now; every key of the keyring is listed, even with 0. */
   readonly held: Readonly<Record<string, number>>
-  /** Keys of the keyring that hold nothing that opens, and can be taken out of ENCRYPTION_KEYS. */
+  /** Keys of the keyring that hold no readable value, and can be removed from ENCRYPTION_KEYS. */
   readonly removable: readonly string[]
-  /** Values that do not open, by table and column. */
+  /** Values that do not decrypt, by table and column. */
   readonly unreadable: Readonly<Record<string, readonly Unreadable[]>>
 }
 
@@ -32,9 +32,9 @@ const PASSES = 20
 const PAUSE_MS = 100
 
 /**
- * Moves every secret to the keyring's first key, while servers go on reading and writing. Where it was is in
- * no place of its own: killed at any moment, the next run finds what is left. Throws WrongKeysError before
- * anything is changed.
+ * Re-encrypts every secret with the keyring's first key while servers read and write. Keeps no progress of
+ * its own: after a kill, the next run finds the values that are left. Throws WrongKeysError before it changes
+ * anything.
  */
 export async function rotate(database: Queryable, options: RotationOptions): Promise<Rotation> {
   const { keyring, isDryRun } = options
@@ -61,7 +61,8 @@ export async function rotate(database: Queryable, options: RotationOptions): Pro
 }
 
 /**
- * Refuses a keyring that is not the one in use: counting with it would be wrong, and sealing with it worse.
+ * Throws if the keyring is not the one in use: it would count wrongly and encrypt with a key that servers
+ * lack.
  */
 async function checkKeys(
   database: Queryable,
@@ -71,7 +72,7 @@ async function checkKeys(
   if (known) {
     throw new MigrationError(
       'key_known',
-      `the key "${known}" is in ENCRYPTION_KEYS, so nothing of it is lost`,
+      `the key "${known}" is in ENCRYPTION_KEYS, so it is not lost: leave it out of --forget`,
     )
   }
   const readChecks = async () => {
@@ -84,7 +85,7 @@ async function checkKeys(
   const values = [sealCheck(keyring), keyring.keyIds]
   await database.query('select from app.keep_keyring_check($1, $2)', values)
   const checks = await readChecks()
-  // A server with other keys may have come first.
+  // A server with other keys may have stored its check value in the meantime.
   refuseWrongKeys(keyring, checks)
   return checks
 }
@@ -113,7 +114,8 @@ async function emptyOtherKeys(
 }
 
 function refuseInterrupted(signal: AbortSignal): void {
-  if (signal.aborted) throw new MigrationError('interrupted', 'interrupted; run it again to go on')
+  if (signal.aborted)
+    throw new MigrationError('interrupted', 'interrupted; run the command again to continue')
 }
 
 async function countAll(

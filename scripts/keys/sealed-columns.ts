@@ -2,15 +2,15 @@ import { ACCOUNTS_TABLE, TOKEN_COLUMNS } from '#server/auth/account-tokens.ts'
 import type { Queryable } from '#server/postgres/migrations/connect.ts'
 import { MigrationError } from '#server/postgres/migrations/errors.ts'
 
-/** A column that holds secrets, one a row. */
+/** A column with one encrypted value per row. */
 export interface SealedColumn {
-  /** As places name them. */
+  /** The names that an envelope's additional data holds. */
   readonly table: string
   readonly column: string
-  /** As SQL writes them. */
+  /** The quoted names. */
   readonly tableSql: string
   readonly columnSql: string
-  /** The column that names the owner; the row's own is `id`. */
+  /** The owner's column; the row's own is `id`. */
   readonly ownerColumn: string
 }
 
@@ -33,8 +33,7 @@ const ENVELOPE_COLUMNS = `
   order by 1, a.attnum`
 
 /**
- * Every column that holds envelopes but that of the check values, from the catalog; and the tokens of
- * accounts.
+ * Reads from the catalog every column of envelopes except the check values, and adds the tokens of accounts.
  */
 export async function readSealedColumns(database: Queryable): Promise<SealedColumn[]> {
   const { rows } = await database.query(ENVELOPE_COLUMNS)
@@ -58,6 +57,6 @@ function ownerOf({ table, column }: { table: string; column: string }, key: stri
   if ((owner === 'user_id' || owner === 'organization_id') && id === 'id' && others.length === 0) return owner
   throw new MigrationError(
     'sealed_column',
-    `${table}.${column} holds envelopes, and the primary key of ${table} is neither (user_id, id) nor (organization_id, id)`,
+    `${table}.${column} holds envelopes, but the primary key of ${table} is neither (user_id, id) nor (organization_id, id)`,
   )
 }

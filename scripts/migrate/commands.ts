@@ -9,7 +9,7 @@ import { verify } from '#server/postgres/migrations/verify.ts'
 import { CheckFailed, type Output } from './output.ts'
 import type { OwnerDatabase } from './owner.ts'
 
-/** What every command gets: where to work, and whom to tell. */
+/** The database, the files and the output of one command. */
 export interface Task {
   database: OwnerDatabase
   output: Output
@@ -18,7 +18,7 @@ export interface Task {
   signal: AbortSignal
 }
 
-/** Moves the database to the target, or with `isDryRun` only shows what would be run. */
+/** Migrates the database to the target; with `isDryRun` only shows the statements that would run. */
 export async function move(task: Task, target: Target, isDryRun: boolean): Promise<void> {
   const { database, output, directory, signal } = task
   const options = { url: database.url, directory, log: output.log, signal }
@@ -30,13 +30,13 @@ export async function move(task: Task, target: Target, isDryRun: boolean): Promi
     const end =
       steps.length === 0
         ? 'nothing to do'
-        : `-- dry run: ran in a transaction that was rolled back; nothing was kept`
+        : `-- dry run: ran in a transaction that was rolled back; nothing was changed`
     output.done({ dryRun: true, applied: names('up'), undone: names('down'), steps }, [...lines, end])
     return
   }
   if (target.kind === 'next' || target.kind === 'latest') await database.beforeUp()
   const { applied, undone } = await migrate(options, target)
-  // Also when nothing was pending: the secret that the passwords derive from may be new.
+  // Also when nothing was pending: AUTH_SECRET may have changed.
   if (applied.length > 0 || target.kind === 'next' || target.kind === 'latest') await database.afterUp()
   const parts = [
     applied.length > 0 && `applied ${count(applied.length)}`,
@@ -46,16 +46,15 @@ export async function move(task: Task, target: Target, isDryRun: boolean): Promi
 }
 
 /**
- * Gives the logins their right to connect and their passwords; with `isReset` also in place of passwords that
- * are in use.
+ * Sets the logins' right to connect and their passwords; `isReset` also replaces passwords that are in use.
  */
 export async function setLogins({ database, output }: Task, isReset: boolean): Promise<void> {
   if (isReset) await database.resetLogins()
   else await database.afterUp()
   output.done({ reset: isReset }, [
     isReset
-      ? 'the logins have the passwords that derive from AUTH_SECRET; restart what serves with another one'
-      : 'the logins have the passwords that derive from AUTH_SECRET',
+      ? "set the logins' passwords derived from AUTH_SECRET; restart every server that uses another AUTH_SECRET"
+      : 'the logins have the passwords derived from AUTH_SECRET',
   ])
 }
 
@@ -70,7 +69,9 @@ export async function list(task: Task): Promise<void> {
   task.output.done({ migrations, problems }, [...lines, `found ${count(migrations.length)}`])
 }
 
-/** Prints at which version the database is; fails when its files were edited, lost or added out of order. */
+/**
+ * Prints the version of the database; fails if files were edited, are missing, or were added out of order.
+ */
 export async function status(task: Task): Promise<void> {
   const result = await readStatus(task)
   const lines = statusLines(task, result)
@@ -114,7 +115,7 @@ export function statusLines(
     `at        ${current ?? 'nothing'}${pending.length + halfWay.length === 0 ? ', up to date' : ''}`,
     `files     up to ${newest ?? 'nothing'}`,
     ...pending.map(name => `pending   ${name}`),
-    ...halfWay.map(({ name, state }) => `half way  ${name} (${state})`),
+    ...halfWay.map(({ name, state }) => `partial   ${name} (${state})`),
   ]
 }
 
@@ -159,7 +160,7 @@ export async function create(output: Output, name: string, directory?: string): 
   output.done({ path }, [`created ${path}`])
 }
 
-/** Writes `schema.sql` and the types, or with `isCheck` says whether they are current. */
+/** Writes `schema.sql` and the types; `isCheck` only reports whether they are current. */
 export async function codegen(task: Task, isCheck: boolean): Promise<void> {
   const { database, directory, typesFile, output, signal } = task
   const files = await generateFiles({ url: database.url, directory, typesFile, signal })
@@ -174,10 +175,10 @@ export async function codegen(task: Task, isCheck: boolean): Promise<void> {
     `${path} is not current`,
     ...differing.slice(0, 20).map(line => `  ${line}`),
   ])
-  throw new CheckFailed([...lines, 'run npm run db:generate'].join('\n'), { stale })
+  throw new CheckFailed([...lines, 'run npm run db:generate to write them'].join('\n'), { stale })
 }
 
-/** Builds everything in a scratch database and compares; prints a line a check. */
+/** Builds the migrations in a scratch database and compares; prints one line per check. */
 export async function verifyAll(task: Task): Promise<void> {
   const { database, directory, typesFile, output, signal } = task
   const checks = await verify({ url: database.url, directory, typesFile, signal })

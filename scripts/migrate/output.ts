@@ -6,11 +6,11 @@ export interface OutputOptions {
   silent?: boolean
 }
 
-/** What a command tells: to a person in lines, to a script as one JSON object on stdout. */
+/** A command's output: lines for a person, or one JSON object on stdout for a script. */
 export interface Output {
-  /** A line of progress. */
+  /** Prints a line of progress. */
   log: (line: string) => void
-  /** The end of a command that worked. */
+  /** Prints the result of a command that succeeded. */
   done: (result: object, lines: string[]) => void
 }
 
@@ -28,7 +28,7 @@ export function createOutput({ json = false, silent = false }: OutputOptions): O
   }
 }
 
-/** A command that found something wrong, and has told what. */
+/** A check that failed; the message says what is wrong. */
 export class CheckFailed extends MigrationError {
   readonly details: object
 
@@ -45,7 +45,7 @@ export interface Failure {
   line?: number
 }
 
-/** Prints why a command failed: on stderr, or as JSON on stdout. */
+/** Prints an error: on stderr, or as JSON on stdout. */
 export function printFailure(
   failure: Failure,
   details: object,
@@ -56,7 +56,7 @@ export function printFailure(
   else process.stderr.write(`${command}: ${failure.message}\n`)
 }
 
-/** Errors that explain themselves give their message; anything else is a bug and gives its stack. */
+/** Returns the message of an expected error; an unexpected one is a bug and returns its stack. */
 export function describeFailure(error: unknown): Failure {
   if (error instanceof MigrationError) {
     const { code, message, file, line } = error

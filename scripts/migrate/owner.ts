@@ -6,29 +6,29 @@ import { checkLogins, ensureLogins, type LoginOverrides } from '#server/postgres
 import { connectOwner, refuseBadUrl } from '#server/postgres/migrations/connect.ts'
 import { MigrationError } from '#server/postgres/migrations/errors.ts'
 
-/** The database that a command works on, through its owner. */
+/** The database of a command, and how to connect to it as its owner. */
 export interface OwnerDatabase {
   url: string
-  /** How messages name it: the URL without its password, or the embedded server's directory. */
+  /** Its name in messages: the URL without its password, or the embedded server's directory. */
   label: string
-  /** Throws where {@link afterUp} would: nothing has been changed yet. */
+  /** Throws if {@link afterUp} would throw, before anything is changed. */
   beforeUp: () => Promise<void>
-  /** Replaces the logins' passwords, also those that are in use and derive from another secret. */
+  /** Replaces the logins' passwords, even those in use that derive from another secret. */
   resetLogins: () => Promise<void>
-  /** Sets the logins' passwords and their right to connect, once the migrations have made the logins. */
+  /** Sets the logins' passwords and their right to connect, once the migrations have created the logins. */
   afterUp: () => Promise<void>
-  /** Stops the embedded server if it was started for the command. */
+  /** Stops the embedded server if this command started it. */
   close: () => Promise<void>
 }
 
 export interface OwnerOptions {
-  /** Named on the command line, instead of by the environment. */
+  /** Set by `--url`, instead of the environment. */
   url?: string
   log: (line: string) => void
 }
 
 /**
- * Finds the database: `--url`, DIRECT_URL, DATABASE_URL, or the embedded server, which is started when none
+ * Finds the database: `--url`, DIRECT_URL, DATABASE_URL, or the embedded server, which it starts if none
  * runs.
  */
 export async function openOwnerDatabase({ url, log }: OwnerOptions): Promise<OwnerDatabase> {
@@ -43,7 +43,7 @@ export async function openOwnerDatabase({ url, log }: OwnerOptions): Promise<Own
     if (ownerUrl === null) {
       throw new MigrationError(
         'no_owner',
-        "DIRECT_URL is missing: it is the database owner's URL, and migrations need it",
+        "DIRECT_URL is missing: set it to the database owner's URL, which migrations need",
       )
     }
     refuseBadUrl(ownerUrl)
@@ -73,7 +73,7 @@ function loginTasks(
       if (!(await hasLogins(ownerUrl))) return
       const secret = readSecret()
       if (secret instanceof ConfigError) {
-        log(`the logins' passwords were left as they are. ${secret.message}`)
+        log(`the logins' passwords were not changed: ${secret.message}`)
       } else await ensureLogins(ownerUrl, secret.authSecret, secret)
     },
     resetLogins: async () => {
@@ -84,7 +84,7 @@ function loginTasks(
   }
 }
 
-/** Migrating does without the secret of production; its absence is told and not thrown. */
+/** Returns the error instead of throwing it: migrating needs no AUTH_SECRET in production. */
 function readSecret(): { authSecret: string; overrides: LoginOverrides } | ConfigError {
   try {
     const { authSecret, loginUrls } = loadOwnerConfig()

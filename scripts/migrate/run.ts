@@ -5,25 +5,24 @@ import { loadEnvFile } from '#server/app/config.ts'
 import { withoutPasswords } from '#server/postgres/migrations/errors.ts'
 import { CheckFailed, describeFailure, type OutputOptions, printFailure } from './output.ts'
 
-/** Makes a command line; `signal` ends a running command, whose open file is then rolled back. */
+/** Builds a command line. Aborting `signal` ends a running command and rolls back its open file. */
 export type CreateProgram = (signal: AbortSignal) => Command
 
-/** Runs a command line when its module is the script that was started. */
+/** Runs a command line if its module is the script that Node started. */
 export async function runWhenMain(moduleUrl: string, createProgram: CreateProgram): Promise<void> {
   const [, script, ...args] = process.argv
   if (script === undefined || moduleUrl !== pathToFileURL(realpathSync(script)).href) return
   const abort = new AbortController()
-  // A second signal ends the process at once, as if nobody listened.
+  // A second signal ends the process at once, because `once` has removed the listener.
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => abort.abort())
-  // A reader that leaves (`… | head`) must not keep the command from closing what it opened.
+  // If the reader closes the pipe (`…
+  //
+  // head`), the command still closes what it opened.
   process.stdout.on('error', () => abort.abort())
   process.exitCode = await runCommandLine(createProgram, args, abort.signal)
 }
 
-/**
- * Runs one command line and returns its exit code: 0, 1 for a failure, 2 when it was not understood, 130 when
- * aborted.
- */
+/** Runs one command line and returns its exit code: 0 success, 1 failure, 2 invalid usage, 130 aborted. */
 async function runCommandLine(
   createProgram: CreateProgram,
   args: string[],

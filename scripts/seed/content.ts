@@ -1,4 +1,4 @@
-// What the seed publishes: plain data, and the calls that make it, as its creator.
+// The seed's content as plain data, and the calls that create it as its creator.
 
 import type { Services } from '#server/app/services.ts'
 import type { CreateContent } from '#server/rooms/content/schema.ts'
@@ -11,7 +11,7 @@ export interface DemoContent extends Pick<CreateContent, 'description' | 'body' 
   readonly owner: DemoUser
   readonly title: string
   readonly state: ContentStatus
-  /** Whether it is written for the organization. */
+  /** True if it belongs to the organization. */
   readonly isShared?: boolean
 }
 
@@ -57,7 +57,7 @@ export const CONTENT: readonly DemoContent[] = [
   },
 ]
 
-/** Makes what the owner has not written yet; tells of each whether it is new. */
+/** Creates the owner's missing content; returns for each piece whether it is new. */
 export async function makeContent(
   services: Services,
   owner: Person,

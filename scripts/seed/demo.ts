@@ -1,8 +1,8 @@
-// What the seed makes. Plain data: who, and which tasks in which state.
+// The seed's users and tasks, as plain data.
 import type { AppendLogs, CreateTask, MESSAGE_ROLES, UpdateTask } from '#server/rooms/tasks/schema.ts'
 import type { TaskStatus } from '#server/rooms/tasks/state.ts'
 
-/** Known to everybody who reads this, which is why production refuses the seed. */
+/** Public, which is why the seed is refused in production. */
 export const PASSWORD = 'rowhouse-demo'
 
 export interface DemoUser {
@@ -10,9 +10,7 @@ export interface DemoUser {
   readonly name: string
 }
 
-/** Owns the organization. */
 export const ADA: DemoUser = { email: 'ada@example.com', name: 'Ada Lovelace' }
-/** A member of it. */
 export const GRACE: DemoUser = { email: 'grace@example.com', name: 'Grace Hopper' }
 
 export const ORGANIZATION = { name: 'Analytical Engines', slug: 'analytical-engines' } as const
@@ -30,7 +28,7 @@ export interface DemoTask extends Pick<CreateTask, 'prompt' | 'repoUrl' | 'agent
   readonly owner: DemoUser
   readonly title: string
   readonly state: TaskStatus | 'removed'
-  /** Whether it is done for the organization. */
+  /** True if it belongs to the organization. */
   readonly isShared?: boolean
   readonly logs?: AppendLogs['entries']
   readonly messages?: readonly { role: (typeof MESSAGE_ROLES)[number]; content: string }[]
@@ -43,7 +41,7 @@ const AGENT = { repoUrl: REPO, agent: 'claude' }
 
 export const TASKS: readonly DemoTask[] = [
   {
-    // The first that a worker of hers takes up.
+    // The first task that a worker of Ada's claims.
     owner: ADA,
     title: 'Watch me work',
     prompt: 'Write down what you do while you do it, so that somebody can watch.',

@@ -1,5 +1,6 @@
-// Signing up, in and out, and organizations, through the same handler that serves /api/auth: what the seed
-// makes is what a person would have made. Mails are caught instead of sent, and their links followed.
+// Signs users up, in and out, and manages organizations, through the handler that serves /api/auth, so that
+// the seed creates the same rows as a person would. Catches mails instead of sending them, and follows their
+// links.
 
 import type { Config } from '#server/app/config.ts'
 import type { Mail } from '#server/app/mail.ts'
@@ -8,7 +9,7 @@ import { type Auth, createAuth } from '#server/auth/auth.ts'
 import { MigrationError } from '#server/postgres/migrations/errors.ts'
 import type { DemoUser } from './demo.ts'
 
-/** Somebody who is signed in. */
+/** A signed-in user. */
 export interface Person extends DemoUser {
   readonly id: string
   /** The session's bearer token. */
@@ -23,12 +24,12 @@ export interface Organization {
 }
 
 export interface FrontDoor {
-  /** Signs a user in, or up where there is no such user; either way with a confirmed mail address. */
+  /** Signs the user in, or up if the user does not exist; confirms the mail address in both cases. */
   enter(user: DemoUser, password: string): Promise<Person>
   leave(person: Person): Promise<void>
   organizationsOf(person: Person): Promise<Organization[]>
   createOrganization(owner: Person, organization: Omit<Organization, 'id'>): Promise<Organization>
-  /** Invites somebody and lets them accept. */
+  /** Invites a user, who accepts. */
   addMember(owner: Person, member: Person, organizationId: string): Promise<void>
   close(): Promise<void>
 }
@@ -39,7 +40,7 @@ export function openFrontDoor(config: Config, services: Services): FrontDoor {
   const mails: Mail[] = []
   const { pools, log } = services
   const auth = createAuth({
-    // The operator signs somebody up: no stranger learns anything.
+    // `open`, since the operator runs this: no stranger can learn which addresses exist.
     config: { ...config, signUp: 'open' },
     pool: pools.auth,
     takeRateLimit: (key, limit, windowSeconds) => pools.system.takeRateLimit(key, limit, windowSeconds),
@@ -62,10 +63,10 @@ export function openFrontDoor(config: Config, services: Services): FrontDoor {
     const answer =
       known.status === 401 ? await call('POST', '/sign-up/email', { body: { email, password, name } }) : known
     if (answer.status === 422) {
-      throw new MigrationError('taken', `${email} exists with another password: sign in with that one`)
+      throw new MigrationError('taken', `${email} exists with another password: remove that user first`)
     }
     const { id, emailVerified } = expectOk(answer, `${email} could not sign in`).user
-    if (!answer.token) throw new Error(`signing ${email} in gave no token`)
+    if (!answer.token) throw new Error(`the sign-in of ${email} returned no token`)
     const person = { email, name, id, token: answer.token, isNew: answer !== known }
     if (!emailVerified) await confirmAddress(person)
     return person
@@ -84,7 +85,7 @@ export function openFrontDoor(config: Config, services: Services): FrontDoor {
       if (link) return link[0]
       await new Promise(resolve => setTimeout(resolve, 20))
     }
-    throw new Error(`no mail to ${email} was made`)
+    throw new Error(`no mail to ${email} was sent`)
   }
 
   return {
@@ -97,7 +98,7 @@ export function openFrontDoor(config: Config, services: Services): FrontDoor {
     createOrganization: async ({ token }, { name, slug }) =>
       expectOk(
         await call('POST', '/organization/create', { token, body: { name, slug } }),
-        `the organization "${slug}" could not be made`,
+        `the organization "${slug}" could not be created`,
       ),
     addMember: async (owner, { email, token }, organizationId) => {
       const body = { email, role: 'member', organizationId }

@@ -1,6 +1,5 @@
-// Tasks, made by calling the router as their owner. What only a worker does to a task (starting, completing,
-// answering) has no procedure yet; that is written as the owner, too, through the scoped database, which
-// allows what row-level security allows.
+// Creates tasks by calling the router as their owner. Only a worker can start, complete or answer a task; the
+// seed writes those changes as the owner through the scoped database, under row-level security.
 import { sql } from 'kysely'
 import type { Services } from '#server/app/services.ts'
 import { ambientDatabase, type Database } from '#server/db/database.ts'
@@ -11,12 +10,12 @@ import type { DemoTask } from './demo.ts'
 import type { Person } from './front-door.ts'
 
 export interface TaskMaker {
-  /** The titles among these that the owner has a task of, removed ones included. */
+  /** Those of the titles that the owner already has a task with, removed tasks included. */
   existing(titles: readonly string[]): Promise<Set<string>>
   make(task: DemoTask, organizationId: string): Promise<void>
 }
 
-/** Makes tasks of one person's. */
+/** Creates the tasks of one user. */
 export function openTaskMaker(services: Services, owner: Person): TaskMaker {
   const headers = { authorization: `Bearer ${owner.token}` }
   const caller = createCaller(services, { headers })
@@ -94,7 +93,7 @@ async function bringTo(task: DemoTask, { caller, db, id }: Tools & { id: string 
   }
 }
 
-/** Adds the agent's turn to a conversation. */
+/** Adds the agent's message to a conversation. */
 async function answer(db: Database, taskId: string, content: string): Promise<void> {
   await db
     .with('task', query =>

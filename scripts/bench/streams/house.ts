@@ -10,11 +10,11 @@ import { toPgConfig } from '#server/postgres/postgres-client.ts'
 import { createApiToken, shownPrefix, storedApiToken } from '#server/rooms/api-tokens/format.ts'
 import { startRowhouseProcess } from '../servers.ts'
 
-/** A throwaway database with the settings of `npm start`, and a server on it in a process of its own. */
+/** A temporary database with the settings of `npm start`, and a server on it in its own process. */
 export interface BenchHouse {
   readonly port: number
   readonly apiUrl: string
-  /** A task of a new user's, with a token that may read and write it. */
+  /** Creates a task of a new user, with a token that may read and write it. */
   createTask(): Promise<BenchTask>
   residentBytes(): number
   cpuSeconds(): number

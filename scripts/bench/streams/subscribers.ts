@@ -1,11 +1,11 @@
 import { connect, type Socket } from 'node:net'
 import type { BenchTask } from './house.ts'
 
-/** Many readers of streams, who do as little with them as tells how late each event came. */
+/** Many stream readers that only measure how late each event arrives. */
 export interface Subscribers {
   /** Milliseconds from each event's statement to its receipt, since the last call. */
   takeLatencies(): number[]
-  /** What a reader got that it should not have got, or missed. */
+  /** Repeated, unordered or missing events, one line each. */
   readonly faults: string[]
   close(): void
 }
@@ -36,7 +36,7 @@ export async function openSubscribers(
           else if (!chunk.includes('HTTP/1.1 200')) reject(new Error(chunk.toString().slice(0, 500)))
         }
         const now = Date.now()
-        // An event of this size comes in one piece.
+        // An event of this size arrives in one chunk.
         for (let at = chunk.indexOf(AT); at !== -1; at = chunk.indexOf(AT, at + 30)) {
           latencies.push(now - Date.parse(chunk.toString('latin1', at + 6, at + 30)))
           const id = chunk.indexOf(SEQ, at) + SEQ.length
@@ -56,7 +56,7 @@ export async function openSubscribers(
   for (let opened = 0; opened < count; opened += 50) {
     const wave = Array.from({ length: Math.min(50, count - opened) }, (_, index) => {
       const task = tasks[(opened + index) % tasks.length]
-      return task ? open(task) : Promise.reject(new Error('there is no task'))
+      return task ? open(task) : Promise.reject(new Error('no task was given'))
     })
     await Promise.all(wave)
   }

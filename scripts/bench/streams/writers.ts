@@ -5,12 +5,11 @@ import { toPgConfig } from '#server/postgres/postgres-client.ts'
 import type { BenchTask } from './house.ts'
 
 export interface Writers {
-  /** Events written so far. */
   readonly written: number
   stop(): Promise<void>
 }
 
-/** Appends a line at a time through the server, `perSecond` over all tasks, evenly. */
+/** Appends lines through the server one by one, evenly, `perSecond` over all tasks. */
 export function startWriters(port: number, tasks: readonly BenchTask[], perSecond: number): Writers {
   const agent = new Agent({ keepAlive: true, maxSockets: 32 })
   const started = performance.now()
@@ -67,9 +66,8 @@ const APPEND = `with task as (
   insert into app.task_logs (task_id, seq, type, message) select id, last_log_seq, 'info', $2 from task`
 
 /**
- * Commits appends to one task that nobody watches, past the server, at a steady pace: what they take is the
- * database's own time, which news must not lengthen. Resolves with the milliseconds of each transaction's
- * commit.
+ * Appends to one task without subscribers at a steady pace, directly in the database, and resolves with the
+ * milliseconds of each commit: notifications must not slow these commits down.
  */
 export async function measureCommits(apiUrl: string, task: BenchTask, durationMs: number): Promise<number[]> {
   const client = new pg.Client(toPgConfig(apiUrl))

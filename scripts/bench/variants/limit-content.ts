@@ -1,5 +1,5 @@
-// Lists and searches of content, as one would write them by hand: one prepared statement each, with the
-// session, the creator's own and their organizations' rows, and the joins. No policy has a part in it.
+// Lists and searches of content, written by hand: one prepared statement each, with the session, the
+// creator's own rows, their organizations' rows, and the joins. Policies play no part.
 
 type Row = Record<string, unknown>
 type Query = (name: string, text: string, values: unknown[]) => Promise<Row[]>

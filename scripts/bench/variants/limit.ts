@@ -1,5 +1,5 @@
-// The limit for this work on this machine: bare node:http and pg, no framework, no validation, no row-level
-// security, and one prepared statement an operation, joined by hand to the caller's session.
+// The fastest way to do this work on this machine: bare node:http and pg, no framework, no validation, no
+// row-level security, and one prepared statement per operation that joins the caller's session by hand.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import pg from 'pg'
 import { toPgConfig } from '#server/postgres/postgres-client.ts'
@@ -129,7 +129,7 @@ async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> 
 const DATE = ['Date']
 const DATES = ['startedAt', 'completedAt', 'publishedAt', 'createdAt', 'updatedAt']
 
-/** What superjson says about dates, so that answers are as long as the others'. */
+/** The `meta` that superjson adds for dates, so that answers are as long as the other servers'. */
 function metaOf(json: unknown): unknown {
   const values: Record<string, unknown> = {}
   const { items, createdAt } = (json ?? {}) as { items?: Row[]; createdAt?: unknown }

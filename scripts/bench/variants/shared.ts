@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** As many connections to the database as our server's pool has. */
+/** The number of database connections, the same as in our server's pool. */
 export const MAX_CONNECTIONS = 10
 export const MAX_TASKS_PER_DAY = 1_000_000_000
 
-/** What a variant's process is started with, as JSON in its first argument. */
+/** The options of a variant's process, passed as JSON in its first argument. */
 export interface VariantOptions {
   readonly databaseUrl: string
 }
@@ -16,8 +16,8 @@ export function readVariantOptions(): VariantOptions {
 }
 
 /**
- * What `auth.sessions.token` holds for a bearer token. The signature is left unchecked, which is less work
- * than ours does.
+ * The value of `auth.sessions.token` for a bearer token. The signature is not checked, which is less work
+ * than our server does.
  */
 export function storedTokenOf(authorization: string | undefined): string {
   const signed = authorization?.slice('Bearer '.length) ?? ''
@@ -26,7 +26,7 @@ export function storedTokenOf(authorization: string | undefined): string {
   return createHash('sha256').update(digest).digest('hex')
 }
 
-/** Tells the parent where the server listens, and ends with it. */
+/** Sends the server's port to the parent process, and exits when the parent does. */
 export function announce(server: Server): void {
   server.listen(0, '127.0.0.1', () => {
     const { port } = server.address() as AddressInfo

@@ -1,5 +1,5 @@
-// The usual way to build this: tRPC's standalone adapter, Kysely, zod and superjson. Each call looks its
-// session up, begins, sets the caller's id, runs its statement and commits, one after the other; policies
+// The usual way to build this: tRPC's standalone adapter, Kysely, zod and superjson. Each call looks up its
+// session, begins, sets the caller's id, runs its statement and commits, one after the other; policies
 // compare rows with that id.
 
 import { createServer } from 'node:http'

@@ -3,7 +3,7 @@ import { type FuzzedServer, JSON_TYPE } from '../house.ts'
 import { fitted, SHAPES } from '../shapes.ts'
 import { defineTarget, type FuzzTarget } from '../target.ts'
 
-/** More than that is refused by its length. */
+/** A longer body is refused by its length. */
 const MAX_BODY_BYTES = 64 * 1024
 const FIELDS: Readonly<Record<string, string>> = {
   email: '"ada@example.com"',

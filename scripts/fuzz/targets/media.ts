@@ -17,10 +17,9 @@ import {
 import { mp4File, type SampleFile } from '#server/testing/media.ts'
 import { defineTarget, type FuzzTarget } from '../target.ts'
 
-/** An inspection past it is ended in any case; what is measured is this process. */
+/** An inspection is stopped after this time; only this process is measured. */
 const CPU_MS = 500
 
-/** Makes a file of about this size. */
 type Generate = (sizeBytes: number) => SampleFile
 
 const ATTACKS: readonly (readonly [string, Generate])[] = [
@@ -42,7 +41,7 @@ const ATTACKS: readonly (readonly [string, Generate])[] = [
   ['directories in a TIFF', size => tiffOfDirectories(Math.floor(size / 18))],
 ]
 
-/** Files that users upload, as the server looks into them. */
+/** Inspections of files that users upload. */
 export function mediaTargets(): FuzzTarget[] {
   const inspections = createInspections({ limits: { cpuMs: CPU_MS } })
   return ATTACKS.map(([name, generate]) =>

@@ -11,7 +11,7 @@ interface Definition {
 
 const definitions = Object.entries(appRouter._def.procedures as unknown as Record<string, Definition>)
 
-/** Every procedure, with a hostile value at every place of its input: schemas run before the sign-in. */
+/** Every procedure, with a hostile value at every place of its input: schemas run before authentication. */
 export function procedureTargets(server: FuzzedServer): FuzzTarget[] {
   return definitions.flatMap(([path, { _def }]) => {
     const [schema] = _def.inputs

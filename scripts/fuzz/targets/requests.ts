@@ -5,7 +5,7 @@ import { FORGED, type FuzzedServer, type HostileRequest, JSON_TYPE, MAX_HEAD_BYT
 import { fitted, PLAIN_FILLINGS, SHAPES } from '../shapes.ts'
 import { defineTarget, type FuzzTarget } from '../target.ts'
 
-/** Headers that something of ours reads, with what comes before a filling in one. */
+/** Headers that the server reads, with the text before the filling. */
 const HEADERS: readonly (readonly [name: string, opening: string])[] = [
   ['cookie', ''],
   ['cookie', 'better-auth.session_token='],
@@ -45,7 +45,7 @@ const ROUTES: readonly HostileRequest[] = [
   { method: 'GET', path: '/media/files/a.b' },
 ]
 
-/** What an address begins with before a filling. */
+/** Beginnings of addresses, before the filling. */
 const ADDRESSES: readonly string[] = [
   '/',
   '/trpc/',
@@ -104,7 +104,10 @@ export function headTargets(server: FuzzedServer): FuzzTarget[] {
   return [...headers, ...addresses]
 }
 
-/** Bodies of forms and of no type that a route takes; none is read before it is refused, or all of it. */
+/**
+ * Bodies of forms and of unknown types that a route may receive; a route refuses one unread, or reads all of
+ * it.
+ */
 const FORMS: readonly (readonly [name: string, opening: string, part: string])[] = [
   ['many parts', '', '--x\r\ncontent-disposition: form-data; name="a"\r\n\r\na\r\n'],
   ['many empty parts', '', '--x\r\n\r\n\r\n'],
@@ -142,7 +145,7 @@ export function bodyTargets(server: FuzzedServer): FuzzTarget[] {
   )
 }
 
-/** Deliveries that nobody signed, and ones whose content a stranger wrote into what a provider signs. */
+/** Unsigned deliveries, and signed ones with content that a stranger wrote. */
 export function webhookTargets(server: FuzzedServer): FuzzTarget[] {
   return PROVIDERS.flatMap(provider =>
     SHAPES.flatMap(([shapeName, shape]) => {

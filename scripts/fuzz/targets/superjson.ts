@@ -2,7 +2,7 @@ import { FORGED, type FuzzedServer, JSON_TYPE } from '../house.ts'
 import { fitted } from '../shapes.ts'
 import { defineTarget, type FuzzTarget } from '../target.ts'
 
-/** `count` of these, joined, where each takes `bytes`. */
+/** `count` parts of `bytes` each, joined. */
 function many(sizeBytes: number, bytes: number, partOf: (index: number, count: number) => string): string {
   const count = Math.max(1, Math.floor(sizeBytes / bytes))
   return Array.from({ length: count }, (_, index) => partOf(index, count)).join(',')
@@ -10,7 +10,7 @@ function many(sizeBytes: number, bytes: number, partOf: (index: number, count: n
 
 const NEST = 190
 
-/** Inputs whose `meta` says that values are of kinds, or are shared. */
+/** Inputs whose `meta` declares types of values, or shared values. */
 const INPUTS: Readonly<Record<string, (sizeBytes: number) => string>> = {
   'one object at the end of a Set': size =>
     `{"json":{"s":[${many(size / 2, 6, String)}],"o":{}},"meta":{"values":{"s":["set"]},"referentialEqualities":{"o":[${many(size / 2, 10, () => `"s.${Math.floor(size / 12) - 1}"`)}]},"v":1}}`,
