@@ -139,7 +139,7 @@ test("the schema that the recipe adds is no drift of the migrations'", async () 
     env: { PATH: '/usr/bin:/bin', DIRECT_URL: ownerUrl, AUTH_SECRET: TEST_AUTH_SECRET },
     encoding: 'utf8',
   })
-  expect(output).toContain('the database is what the migrations up to')
+  expect(output).toContain('the database matches the migrations up to')
 })
 
 test("without the grant a server says that the pooler's login may not connect", async () => {

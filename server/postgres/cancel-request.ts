@@ -1,7 +1,7 @@
 import type { ConnectionPlan } from './connection-plan.ts'
 import { Wire } from './wire.ts'
 
-/** How long the other side has to deal with the request. */
+/** The time that the server or pooler has to process the request. */
 const PATIENCE_MS = 2_000
 
 export interface Cancellable {
@@ -11,7 +11,8 @@ export interface Cancellable {
 }
 
 /**
- * Resolves when the other side has dealt with the request, or had its time to.
+ * Resolves when the server or pooler has processed the request, or the time is over.
+ *
  * https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS
  */
 export function sendCancelRequest(
@@ -29,8 +30,8 @@ export function sendCancelRequest(
     resolve()
   })
   wire.on('error', () => {})
-  // The other side ends the connection when it has dealt with the request. A pooler forgets the request of
-  // who leaves first.
+  // The server or pooler closes the connection when it has processed the request. A pooler drops the request
+  // of a client that closes first.
   wire.connectLike(busy, () => wire.cancel(processID, secretKey))
   return promise
 }

@@ -1,9 +1,8 @@
 import type { ClientBase } from 'pg'
 
 /**
- * Functions of Postgres' own that everyone may execute, and what a login could do with them: keep data
- * outside of all tables, hold the locks that migrations take, end the statements of other callers, watch how
- * much others do.
+ * Postgres functions that everyone may execute, and with which a login could keep data outside of all tables,
+ * take the locks of migrations, end the statements of other callers, or watch their activity.
  */
 const FUNCTIONS = `
   p.proname ~ '^(lo_.*|loread|lowrite)$'
@@ -11,15 +10,17 @@ const FUNCTIONS = `
   or p.proname in ('pg_cancel_backend', 'pg_terminate_backend')
   or p.proname ~ '^pg_stat_get_(?!xact_)'`
 
-/** But for those of one's own transaction. */
+/** Except the views of one's own transaction. */
 const VIEWS = `c.relname ~ '^pg_(stat|statio)_(?!xact_)' and c.relkind = 'v'`
 
-/** Who goes on being allowed: the database's owner, and those whom an operator lets watch or end sessions. */
+/**
+ * The roles that keep the right: the database's owner, and roles that an operator lets watch or end sessions.
+ */
 const TRUSTED = 'pg_database_owner, pg_monitor, pg_signal_backend'
 
 /**
- * Closes to everyone in this database what no program of an application's needs. Only a superuser may: for
- * another owner this does nothing, and docs/security.md says what stays open. Safe to run again.
+ * Revokes from everyone in this database the functions and views that no application needs. Only a superuser
+ * may; for another owner this does nothing, and docs/security.md lists what stays open. Idempotent.
  */
 export async function closeCatalog(owner: Pick<ClientBase, 'query'>): Promise<void> {
   const { rows } = await owner.query<{ statement: string }>(

@@ -2,34 +2,33 @@ import type { SessionKind } from './connection-plan.ts'
 import type { Host } from './connection-url.ts'
 
 /**
- * How far an attempt came: a server that takes the connection and is then silent is another fault than one
- * that is away.
+ * The stage that an attempt reached: a server that accepts the connection and then stays silent is another
+ * fault than one that is unreachable.
  */
 export type Stage = 'connecting' | 'encrypting' | 'logging in'
 
-/** An attempt that failed, and why. */
 export interface FailedAttempt {
   readonly host: Host
   readonly stage: Stage
   readonly error: Error
 }
 
-/** Set on the error that a connection fails with. */
+/** Added to the error with which a connection fails. */
 export interface ConnectFailure extends Error {
   attempts?: readonly FailedAttempt[]
 }
 
-/** The server is not of the kind that the URL asks for. */
+/** The server is not of the kind that target_session_attrs asks for. */
 class UnwantedServerError extends Error {
   override readonly name = 'UnwantedServerError'
 }
 
-/** The server lets in by a method that the URL forbids. */
+/** The server uses an authentication method that require_auth forbids. */
 export class ForbiddenLoginError extends Error {
   override readonly name = 'ForbiddenLoginError'
 }
 
-/** What keeps a server from being one of the kind asked for; null if nothing does. */
+/** Returns why a server is not of the wanted kind; null if it is. */
 export function unwantedServer(
   wanted: SessionKind,
   { isStandby, isReadOnly }: { isStandby: boolean; isReadOnly: boolean },
@@ -43,6 +42,6 @@ export function unwantedServer(
     'prefer-standby': isStandby,
   }[wanted]
   if (isWanted) return null
-  const found = isStandby ? 'a standby' : isReadOnly ? 'read-only' : 'a primary that takes writes'
+  const found = isStandby ? 'a standby' : isReadOnly ? 'read-only' : 'a primary that accepts writes'
   return new UnwantedServerError(`the server is ${found}, and target_session_attrs=${wanted}`)
 }

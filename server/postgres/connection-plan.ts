@@ -9,32 +9,32 @@ import { passwordFromFile } from './passfile.ts'
 export type SessionKind = (typeof SESSION_KINDS)[number]
 export type AuthMethod = (typeof AUTH_METHODS)[number]
 
-/** Otherwise Node's sockets ask after a silent host every two hours. */
+/** Node's default sends the first keepalive after two hours. */
 const KEEPALIVE_IDLE_SECONDS = 10
 
-/** One try: a host, and with which TLS. */
+/** One attempt: a host, and the TLS options to connect with. */
 export interface Attempt {
   readonly host: Host
-  /** Null: without TLS. */
+  /** Null for a connection without TLS. */
   readonly tls: ConnectionOptions | null
-  /** Goes on without TLS, on the same connection, where the server has none. */
+  /** True to continue without TLS on the same connection if the server does not support TLS. */
   readonly mayStayPlain: boolean
 }
 
-/** How to connect, as a URL says it. */
+/** How to connect to the server that a URL names. */
 export interface ConnectionPlan {
   readonly user: string
   readonly database: string
-  /** Null: looked up for each host in libpq's password file. */
+  /** Null if it must be looked up for each host in libpq's password file. */
   readonly password: string | null
   readonly passwordFor: (host: Host) => string | null
-  /** In which order hosts are tried; another one each time where load is balanced. */
+  /** Returns the attempts in order; shuffled on each call if load_balance_hosts=random. */
   readonly order: () => readonly Attempt[]
   readonly sessionKind: SessionKind
   readonly isDirectTls: boolean
   readonly allowedAuth: ReadonlySet<AuthMethod>
   readonly channelBinding: 'disable' | 'prefer' | 'require'
-  /** Null where the URL names none. */
+  /** Null if the URL sets none. */
   readonly timeoutMs: number | null
   readonly keepAlive: boolean
   readonly keepAliveIdleMs: number
@@ -42,7 +42,7 @@ export interface ConnectionPlan {
   readonly applicationName: string | null
 }
 
-/** Reads files that the URL names. Throws {@link ConnectionUrlError}. */
+/** Reads the files that the URL names. Throws {@link ConnectionUrlError}. */
 export function planConnection(url: string): ConnectionPlan {
   const parts = parseConnectionUrl(url)
   const { user, database, password, params } = parts
@@ -72,7 +72,7 @@ export function planConnection(url: string): ConnectionPlan {
 function attemptsAt(host: Host, params: ReadonlyMap<string, string>): Attempt[] {
   const mode = sslMode(params)
   const plain: Attempt = { host, tls: null, mayStayPlain: false }
-  // libpq never encrypts what does not leave the machine.
+  // Like libpq, never encrypts a connection to a socket.
   if (mode === 'disable' || host.host.startsWith('/')) return [plain]
   const tls: Attempt = { host, tls: tlsOptions(host, mode, params), mayStayPlain: mode === 'prefer' }
   if (mode === 'allow') return [plain, tls]
@@ -91,15 +91,14 @@ function tlsOptions(host: Host, mode: string, params: ReadonlyMap<string, string
     ...certificate,
     minVersion: (params.get('ssl_min_protocol_version') ?? 'TLSv1.2') as SecureVersion,
     maxVersion: (params.get('ssl_max_protocol_version') ?? 'TLSv1.3') as SecureVersion,
-    // The name that the certificate must bear, where the connection goes to an address that is written beside
-    // it.
+    // If the URL has an address beside the host, the certificate must still name the host.
     ...(!host.address ? {} : { host: host.host, servername: host.host }),
-    // verify-ca trusts any certificate of the authority, whatever host it names.
+    // verify-ca accepts any certificate of the authority, whatever host it names.
     ...(isNamed ? {} : { checkServerIdentity: () => undefined }),
   }
 }
 
-/** Undefined: the authorities that Node knows. */
+/** Undefined for the authorities that Node trusts. */
 function rootCertificates(params: ReadonlyMap<string, string>): string | string[] | undefined {
   const path = params.get('sslrootcert')
   if (path === 'system') return [...new Set([...getCACertificates('system'), ...getCACertificates()])]
@@ -111,7 +110,7 @@ function clientCertificate(params: ReadonlyMap<string, string>): ConnectionOptio
   const cert = certPath === undefined ? readDefault('postgresql.crt') : readNamed('sslcert', certPath)
   if (cert === undefined) return {}
   const key = keyPath === undefined ? readDefault('postgresql.key') : readNamed('sslkey', keyPath)
-  if (key === undefined) throw new ConnectionUrlError('names an sslcert and no sslkey')
+  if (key === undefined) throw new ConnectionUrlError('has an sslcert but no sslkey')
   return { cert, key, passphrase: params.get('sslpassword') }
 }
 
@@ -139,10 +138,10 @@ function readNamed(parameter: string, path: string): string {
 function unreadable(parameter: string, path: string, error: unknown): ConnectionUrlError {
   if (error instanceof ConnectionUrlError) return error
   const reason = error instanceof Error && 'code' in error ? String(error.code) : String(error)
-  return new ConnectionUrlError(`names a file as its ${parameter} that can't be read: ${path} (${reason})`)
+  return new ConnectionUrlError(`has an unreadable file as ${parameter}: ${path} (${reason})`)
 }
 
-/** A file where libpq looks for it when no parameter names one. */
+/** Reads a file from libpq's default place, which applies if no parameter names one. */
 function readDefault(name: string): string | undefined {
   const path = join(homedir(), '.postgresql', name)
   return statSync(path, { throwIfNoEntry: false })?.isFile() ? readNamed(name, path) : undefined

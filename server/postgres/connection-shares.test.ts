@@ -3,7 +3,7 @@ import { type Claimant, ConnectionShares, NoConnectionError } from './connection
 
 const reading = (caller: string) => ({ caller, isReadOnly: true })
 
-/** How many connections this claimant gets at once. */
+/** Counts the connections that this claimant receives at once. */
 async function takeAll(shares: ConnectionShares, claimant: Claimant, wanted = 20) {
   const held: (() => void)[] = []
   for (let i = 0; i < wanted; i++) {
@@ -18,32 +18,32 @@ async function takeAll(shares: ConnectionShares, claimant: Claimant, wanted = 20
   return held
 }
 
-test('a caller holds half of what the others leave, and two at least', async () => {
+test('a caller may hold half of the connections that others leave, and at least two', async () => {
   const shares = new ConnectionShares(10, 10_000)
   const counts: number[] = []
   for (const caller of ['a', 'b', 'c', 'd']) counts.push((await takeAll(shares, reading(caller))).length)
   expect(counts).toEqual([5, 2, 2, 1])
 })
 
-test('one caller alone has a second connection, however small the pool', async () => {
+test('a single caller has a second connection, however small the pool', async () => {
   expect(await takeAll(new ConnectionShares(2, 10_000), reading('a'))).toHaveLength(2)
   expect(await takeAll(new ConnectionShares(1, 10_000), reading('a'))).toHaveLength(1)
 })
 
-test('nobody in particular has no share, and statements that write leave a fifth to those that read', async () => {
+test('statements of no particular caller have no share, and writing statements leave a fifth to read-only ones', async () => {
   const shares = new ConnectionShares(10, 10_000)
   expect(await takeAll(shares, { isReadOnly: false })).toHaveLength(8)
   expect(await takeAll(shares, {})).toHaveLength(2)
 })
 
-test('what comes back goes to the first who may hold it', async () => {
+test('a returned connection goes to the first waiting caller that may hold it', async () => {
   const shares = new ConnectionShares(4, 10_000)
   const ofA = await takeAll(shares, reading('a'), 2)
   const ofB = await takeAll(shares, reading('b'), 2)
   const order: string[] = []
   for (const caller of ['a', 'c', 'd']) void shares.take(reading(caller)).then(() => order.push(caller))
   ofB[0]?.()
-  // Given back twice by mistake, it is still one.
+  // Returned twice by mistake, it still counts once.
   ofB[0]?.()
   await Promise.resolve()
   expect(shares.waiting).toBe(2)
@@ -54,7 +54,7 @@ test('what comes back goes to the first who may hold it', async () => {
   expect(shares.waiting).toBe(0)
 })
 
-test('a wait ends with its time, and says whether the caller’s own statements were in the way', async () => {
+test('a wait times out, and the error says whether the caller’s own statements are the cause', async () => {
   const shares = new ConnectionShares(10, 20)
   await takeAll(shares, reading('a'), 5)
   await expect(shares.take(reading('a'))).rejects.toMatchObject({ isOwnFault: true })
@@ -63,7 +63,7 @@ test('a wait ends with its time, and says whether the caller’s own statements 
   expect(shares.waiting).toBe(0)
 })
 
-test('a caller who goes away waits no longer', async () => {
+test('a caller that aborts stops waiting', async () => {
   const shares = new ConnectionShares(1, 10_000)
   const giveBack = await shares.take()
   const controller = new AbortController()
@@ -76,7 +76,7 @@ test('a caller who goes away waits no longer', async () => {
   expect(shares.waiting).toBe(0)
 })
 
-test('a caller with very many waiting statements is refused the next at once', async () => {
+test('a caller with very many waiting statements is refused another one at once', async () => {
   const shares = new ConnectionShares(1, 10_000)
   const giveBack = await shares.take(reading('a'))
   const waiting = Array.from({ length: 200 }, () => shares.take(reading('a')))

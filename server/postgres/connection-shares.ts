@@ -1,22 +1,22 @@
 import type { WaitBounds } from '#server/db/time-budget.ts'
 
-/** Why a caller was given no connection. */
+/** No connection was available for the caller. */
 export class NoConnectionError extends Error {
   override readonly name = 'NoConnectionError'
-  /** Whether the caller's own statements are what is in the way. */
+  /** True if the caller's own statements hold or wait for the connections. */
   readonly isOwnFault: boolean
 
   constructor(isOwnFault: boolean) {
-    super(isOwnFault ? 'too many statements of this caller wait' : 'no connection became free in time')
+    super(isOwnFault ? 'too many statements of this caller are waiting' : 'no connection became free in time')
     this.isOwnFault = isOwnFault
   }
 }
 
-/** Who wants a connection, and for what. */
+/** A request for a connection. */
 export interface Claimant extends WaitBounds {
-  /** Whose statements these are; left out for nobody's in particular, who has no share. */
+  /** The caller; undefined for statements of no particular caller, which have no share. */
   readonly caller?: string
-  /** False for a statement that writes, which alone waits for another's row. */
+  /** False for a statement that writes: only these wait for row locks. */
   readonly isReadOnly?: boolean
 }
 
@@ -24,14 +24,14 @@ interface Waiter extends Claimant {
   readonly admit: () => void
 }
 
-/** A process takes 256 calls at once, and some of them are to be other callers'. */
+/** A process accepts 256 calls at once, some of which must be other callers'. */
 const MAX_WAITING_PER_CALLER = 200
 
 /**
- * Shares the connections of a pool out, so that callers who wait for a lock leave some to the others. A
- * caller holds at most half of what the others leave, and two at least, since a transaction may need a
- * second; statements that write leave a fifth of the pool, and one connection at least, to those that only
- * read. Within that, first come, first served.
+ * Shares the connections of a pool, so that callers who wait for a lock leave some to others. A caller holds
+ * at most half of the connections that others leave, and at least two, since a transaction may need a second.
+ * Statements that write leave a fifth of the pool, and at least one connection, to read-only ones. Otherwise
+ * first come, first served.
  */
 export class ConnectionShares {
   readonly #size: number
@@ -54,11 +54,12 @@ export class ConnectionShares {
   }
 
   /**
-   * Resolves with what gives the connection back. Throws {@link NoConnectionError}, or the signal's reason.
+   * Resolves with a function that returns the connection. Throws {@link NoConnectionError}, or the signal's
+   * reason.
    */
   async take(claimant: Claimant = {}): Promise<() => void> {
-    // Nobody overtakes a caller who waits and could go on: whoever could, went on when the last connection
-    // came back.
+    // This overtakes no waiting caller: any caller that could continue did so when the last connection was
+    // returned.
     if (!this.#mayHold(claimant)) await this.#wait(claimant)
     else this.#hold(claimant)
     let isHeld = true
@@ -101,7 +102,7 @@ export class ConnectionShares {
     const waiter: Waiter = {
       ...claimant,
       admit: () => {
-        // At once, and not when the promise is seen to: the next in the queue must find it held.
+        // Before the promise resolves: the next caller in the queue must see the connection as held.
         this.#hold(claimant)
         this.#queue.delete(waiter)
         resolve()

@@ -4,7 +4,7 @@ import { PostgresClient, toPgConfig } from './postgres-client.ts'
 
 export type ConnectionTest = { ok: true; version: string; latencyMs: number } | { ok: false; reason: string }
 
-/** Tells whether a URL can be connected to and queried, or in one sentence why not. Never throws. */
+/** Connects to a URL and runs a query; returns in one sentence why it failed. Never throws. */
 export async function testConnection(
   url: string,
   { timeoutMs = 5000 }: { timeoutMs?: number } = {},
@@ -27,12 +27,12 @@ export async function testConnection(
   } catch (error) {
     return { ok: false, reason: explainConnectionError(error, url, timeoutMs) }
   } finally {
-    // A server that stopped answering would keep a polite goodbye waiting.
+    // Not awaited: a server that stopped answering would block it.
     client?.end().catch(() => {})
   }
 }
 
-/** Says in one sentence what stands between us and the database at this URL. */
+/** Explains in one sentence why a connection to this URL failed. */
 export function explainConnectionError(error: unknown, url: string, timeoutMs = 0): string {
   if (error instanceof ConnectionUrlError) return `the URL ${error.message}`
   const parts = parseConnectionUrl(url)
@@ -40,7 +40,7 @@ export function explainConnectionError(error: unknown, url: string, timeoutMs = 
   const hosts = hostsOf(parts)
   const known = error instanceof Error ? (error as ConnectFailure).attempts : undefined
   const attempts = known ?? [{ host: hosts[0], stage: 'connecting', error } as FailedAttempt]
-  // Several hosts may each have a reason; with TLS and without, one host often has the same one twice.
+  // Each host may fail for another reason; the attempts with and without TLS often fail for the same one.
   const reasons = attempts.map(attempt => {
     const reason = explainAttempt(attempt, { user, database, timeoutMs })
     return hosts.length > 1 && !reason.includes(describeHost(attempt.host))
@@ -65,29 +65,29 @@ function explainAttempt({ host, stage, error }: FailedAttempt, wanted: Wanted): 
     case 'ECONNREFUSED':
       return `nothing is listening on ${place}`
     case 'ENOENT':
-      return `there is no ${place.replace('the ', '')}`
+      return `${place} does not exist`
     case 'EACCES':
-      return `this process may not use ${place}`
+      return `this process has no permission to use ${place}`
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return `the host "${host.host}" is not known`
+      return `the host "${host.host}" can not be resolved`
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
-      return `there is no way to ${place} from this machine`
+      return `${place} is unreachable from this machine`
     case 'ETIMEDOUT':
       return `${place} did not answer in time`
     case 'ECONNRESET':
       return `${place} closed the connection`
     case '28P01':
-      return `the password for user "${user}" is wrong, or there is no such user`
+      return `the password for user "${user}" is wrong, or the user does not exist`
     case '3D000':
       return `the server has no database "${database}"`
     case '53300':
-      return 'the server has no free connection'
+      return 'the server has reached its connection limit'
     case '57P03':
       return `the server is not ready: ${message}`
     case 'ERR_TLS_CERT_ALTNAME_INVALID':
-      return `the certificate of ${place} is another host's: ${message}`
+      return `the certificate of ${place} names another host: ${message}`
     case 'CERT_HAS_EXPIRED':
       return `the certificate of ${place} has expired`
     case 'DEPTH_ZERO_SELF_SIGNED_CERT':
@@ -95,25 +95,25 @@ function explainAttempt({ host, stage, error }: FailedAttempt, wanted: Wanted): 
     case 'UNABLE_TO_GET_ISSUER_CERT':
     case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
-      return `the certificate of ${place} is not trusted: name its authority's file in sslrootcert (${message})`
+      return `the certificate of ${place} is not trusted: set sslrootcert to the file of its authority (${message})`
     default:
       if (/timeout/i.test(message)) {
         return stage === 'logging in'
-          ? `${place} took the connection and did not answer the login within ${timeoutMs} ms; if a pooler is there, ${poolerHint(database)}`
+          ? `${place} accepted the connection but did not answer the login within ${timeoutMs} ms; if it is a pooler, ${poolerHint(database)}`
           : `${place} did not answer within ${timeoutMs} ms`
       }
-      // PgBouncer's words.
+      // Messages of PgBouncer.
       if (/server login has been failing|server_login_retry|query_wait_timeout/.test(message)) {
         return `the pooler at ${place} can't log in to Postgres (${message}); ${poolerHint(database)}`
       }
       if (/password must be a (non-empty )?string/.test(message))
-        return 'the server asks for a password, and the URL has none'
-      if (/does not support SSL/i.test(message)) return `${place} does not speak TLS`
+        return 'the server asks for a password, but the URL has none'
+      if (/does not support SSL/i.test(message)) return `${place} does not support TLS`
       if (/terminated unexpectedly/.test(message)) return `${place} closed the connection`
       return message
   }
 }
 
 function poolerHint(database: string): string {
-  return `its log says why: the role that it looks logins up with may not be allowed to connect to the database "${database}"`
+  return `see its log: its auth_user may lack the right to connect to the database "${database}"`
 }

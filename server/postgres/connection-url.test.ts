@@ -18,7 +18,7 @@ import { toPgConfig } from './postgres-client.ts'
 const URL = 'postgres://ann:s3cret@db.example.com:6432/shop?pgbouncer=true'
 
 describe('reading a URL', () => {
-  test('every part is read and decoded', () => {
+  test('every part is parsed and decoded', () => {
     const parts = parseConnectionUrl('postgresql://an%40n:p%3Aw@[::1]:5432/my%20shop?sslmode=require')
     expect(parts).toMatchObject({
       user: 'an@n',
@@ -41,27 +41,24 @@ describe('reading a URL', () => {
     ['postgres://ann:s3cret@host:5432', 'names no database in'],
     ['postgres://ann:s3cret@host:5432/', 'names no database in'],
     ['postgres://ann:s3cret@host', 'names no database in'],
-    ['postgres://ann:s3cret@host,/shop', 'an empty place in its list of hosts'],
+    ['postgres://ann:s3cret@host,/shop', 'an empty entry in its list of hosts'],
     ['postgres://ann:s3cret@host:54a2/shop', 'no port from 1 to 65535'],
     ['postgres://ann:s3cret@[::1/shop', 'no port from 1 to 65535'],
-    ['postgres://ann:s3cret@host/shop?sslmode', 'a parameter without a "="'],
-    [
-      'postgres://ann:s3cret@host/shop?hostaddr=10.0.0.1,10.0.0.2',
-      'names 1 in its host where it names 2 hosts',
-    ],
+    ['postgres://ann:s3cret@host/shop?sslmode', 'a parameter without "="'],
+    ['postgres://ann:s3cret@host/shop?hostaddr=10.0.0.1,10.0.0.2', 'has 1 entries in its host for 2 hosts'],
     ['postgres://ann:s3cret@%40socket/shop', 'abstract namespace'],
     ['mysql://ann:s3cret@host:5432/shop', 'protocol "mysql"'],
     ['postgres://ann:s3cret@host:99999/shop', 'no port from 1 to 65535'],
-    ['postgres://ann:s3cret%@host:5432/shop', 'stray %'],
+    ['postgres://ann:s3cret%@host:5432/shop', 'an unencoded %'],
     ['', 'names no protocol, user, host and database'],
-  ])('%s is refused with the reason and without the password', (url, reason) => {
+  ])('%s is refused; the error has the reason and not the password', (url, reason) => {
     const attempt = () => parseConnectionUrl(url)
     expect(attempt).toThrow(ConnectionUrlError)
     expect(attempt).toThrow(reason)
     expect(attempt).not.toThrow(/s3cret/)
   })
 
-  test('a password with reserved characters in plain is understood and written back encoded', () => {
+  test('a password with unencoded reserved characters is parsed and formatted encoded', () => {
     const url = 'postgres://ann:p@s/s#w:rd@host:5432/shop'
     expect(parseConnectionUrl(url)).toMatchObject({
       user: 'ann',
@@ -105,13 +102,13 @@ describe("libpq's forms of a URL", () => {
     }
   })
 
-  test('hostaddr is where to connect to, and host what the certificate names', () => {
+  test('hostaddr is the address to connect to, and host the name in the certificate', () => {
     const { ssl, host } = toPgConfig('postgres://ann@db.test/shop?hostaddr=10.0.0.1&sslmode=verify-full')
     expect(host).toBe('10.0.0.1')
     expect(ssl).toMatchObject({ servername: 'db.test', host: 'db.test' })
   })
 
-  test('a + is a plus sign, and of a name that comes twice the last value counts', () => {
+  test('a + is a plus sign, and the last value of a repeated parameter counts', () => {
     const url = 'postgres://ann@host/shop?application_name=x&application_name=a+b&options=-c%20x%3D1'
     expect(toPgConfig(url)).toMatchObject({ application_name: 'a+b', options: '-c x=1' })
     expect(toPgConfig(withDatabase(url, 'other'))).toMatchObject({
@@ -174,7 +171,7 @@ describe("libpq's forms of a URL", () => {
     'connection_limit=1',
     'schema=public',
     'sslsni=1',
-  ])('%s is taken', params => {
+  ])('%s is accepted', params => {
     expect(parseConnectionUrl(`postgres://ann@host/shop?${params}`).params.size).toBe(1)
   })
 })
@@ -197,7 +194,7 @@ test('masking hides the password and nothing else', () => {
   expect(maskUrl('postgres://host:5432/shop')).toBe('postgres://host:5432/shop')
 })
 
-test('a pooler says so in its URL, and pg never hears of that parameter', () => {
+test('pgbouncer=true marks a pooler, and is not passed to pg', () => {
   expect(isPgbouncer(URL)).toBe(true)
   expect(isPgbouncer(withCredentials('postgres://a@h:1/d', 'b', null))).toBe(false)
   const { plan, ...rest } = toPgConfig(URL)
@@ -216,7 +213,7 @@ test('a pooler says so in its URL, and pg never hears of that parameter', () => 
 describe('TLS', () => {
   const tls = (url: string) => toPgConfig(url).ssl
 
-  test('an unnamed sslmode becomes verify-full where TLS is insisted on', () => {
+  test('a missing sslmode becomes verify-full if TLS is required', () => {
     expect(tls(insistOnTls(URL))).toMatchObject({ rejectUnauthorized: true })
     expect(tls(insistOnTls(URL))).not.toHaveProperty('checkServerIdentity')
   })
@@ -225,37 +222,37 @@ describe('TLS', () => {
     expect(tls(insistOnTls(`${URL}&sslmode=require`))).toMatchObject({ rejectUnauthorized: false })
   })
 
-  test.each(['disable', 'allow', 'prefer'])('sslmode=%s is refused where TLS is insisted on', mode => {
+  test.each(['disable', 'allow', 'prefer'])('sslmode=%s is refused if TLS is required', mode => {
     expect(() => insistOnTls(`${URL}&sslmode=${mode}`)).toThrow(`sslmode=${mode}`)
   })
 
   test.each(['required', 'VERIFY-FULL', 'verify_full', ''])(
-    'sslmode=%s is a mistake, and never plain text',
+    'sslmode=%s is an error, and never means plain text',
     mode => {
       expect(() => tls(`${URL}&sslmode=${mode}`)).toThrow(
-        `has the sslmode "${mode}", which is none of disable, allow, prefer, require, no-verify, verify-ca and verify-full`,
+        `has the sslmode "${mode}", which is not one of disable, allow, prefer, require, no-verify, verify-ca and verify-full`,
       )
     },
   )
 
-  test('ssl=true is require, as libpq documents it, and sslmode has the last word', () => {
+  test('ssl=true means require, as libpq documents it, and sslmode overrides it', () => {
     expect(tls(`${URL}&ssl=true`)).toMatchObject({ rejectUnauthorized: false })
     expect(insistOnTls(`${URL}&ssl=true`)).toMatch(/\?pgbouncer=true&sslmode=verify-full$/)
     expect(tls(withoutTls(`${URL}&ssl=true`))).toBe(false)
     expect(tls(`${URL}&ssl=true&sslmode=verify-full`)).toMatchObject({ rejectUnauthorized: true })
   })
 
-  test.each(['1', 'no-verify'])('ssl=%s is a mistake, and never plain text', value => {
+  test.each(['1', 'no-verify'])('ssl=%s is an error, and never means plain text', value => {
     expect(() => tls(`${URL}&ssl=${value}`)).toThrow(
       `has ssl=${value}; write sslmode=require, or another mode`,
     )
   })
 
-  test('ssl=false is to be written as the mode that it means', () => {
+  test('ssl=false is an error that names the mode to write instead', () => {
     expect(() => tls(`${URL}&ssl=false`)).toThrow('has ssl=false; write sslmode=disable')
   })
 
-  test('a local proxy is spoken to without TLS, whatever its URL says', () => {
+  test('a local proxy is connected to without TLS, whatever its URL says', () => {
     expect(tls(withoutTls(`${URL}&sslmode=require`))).toBe(false)
   })
 })
@@ -267,14 +264,14 @@ describe('testing a connection', () => {
     expect(outcome).toEqual({ ok: false, reason: `nothing is listening on 127.0.0.1:${port}` })
   })
 
-  test('a server that accepts and never answers is given up on in time', async () => {
+  test('a server that accepts and never answers times out', async () => {
     await withServer(async port => {
       const outcome = await testConnection(`postgres://ann:s3cret@127.0.0.1:${port}/shop`, { timeoutMs: 100 })
       expect(outcome).toEqual({ ok: false, reason: `127.0.0.1:${port} did not answer within 100 ms` })
     })
   })
 
-  test('a bad URL is a reason and not an exception', async () => {
+  test('an invalid URL returns a reason and throws nothing', async () => {
     const outcome = await testConnection('postgres://ann:s3cret@host')
     expect(outcome).toEqual({ ok: false, reason: 'the URL names no database in "postgres://ann:***@host"' })
   })

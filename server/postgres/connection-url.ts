@@ -1,25 +1,25 @@
 import { checkParams, listWords, TLS_MODES } from './connection-params.ts'
 
-/** One place to connect to: a name, an address, or the directory of a Unix socket. */
+/** A server's place: a host name, an address, or the directory of a Unix socket. */
 export interface Host {
   readonly host: string
-  /** The address to connect to in place of looking `host` up, which then only names the certificate. */
+  /** The address to connect to; `host` is then not resolved, and only names the certificate. */
   readonly address?: string | null
   readonly port: number
 }
 
-/** The parts of a Postgres URL, decoded; `host` and `port` are the first host's. */
+/** The decoded parts of a Postgres URL; `host` and `port` are the first host's. */
 export interface ConnectionParts extends Host {
   readonly user: string
   readonly password: string | null
-  /** Tried in this order where the first one does not answer. */
+  /** Tried in this order if the first host does not answer. */
   readonly otherHosts: readonly Host[]
   readonly database: string
-  /** libpq's parameters, checked, without the ones that are parts of their own, and ours. */
+  /** The checked parameters, libpq's and ours, except those that are parts of their own. */
   readonly params: ReadonlyMap<string, string>
 }
 
-/** A connection URL that can't be used; the message never holds its password. */
+/** An unusable connection URL; the message never contains its password. */
 export class ConnectionUrlError extends Error {
   override readonly name = 'ConnectionUrlError'
 }
@@ -29,9 +29,9 @@ const DEFAULT_PORT = 5432
 
 const PARTS = ['protocol', 'user', 'host', 'database']
 
-// Not WHATWG's parser: it can't tell which part is missing, and it reads a `#` or `/` in a password as the
-// end of the authority. Here a password ends at the first `@` that leaves a well-formed rest, in which every
-// other `@` is inside of a parameter's value.
+// WHATWG's parser does not work here: it can't tell which part is missing, and it ends the authority at a `#`
+// or `/` in a password. This pattern ends a password at the first `@` after which the rest is well formed and
+// has no `@` outside of parameter values.
 const HOST = String.raw`(?:\[[^\]]*\]|[^:/?#@,[\]]*)(?::\d*)?`
 const PROTOCOL = String.raw`(?<protocol>[a-z][\w+.-]*):\/\/`
 const HOSTS = `(?<hosts>${HOST}(?:,${HOST})*)`
@@ -39,19 +39,19 @@ const QUERY = String.raw`(?:\?(?<query>(?:\w+=[^&]*(?:&|$))*))?`
 const LOOSE = String.raw`(?<hosts>[^/?@]*)(?:\/(?<database>[^?]*))?(?:\?(?<query>.*))?`
 const SHAPES = [
   String.raw`(?:(?<user>[^:@/?#]*)(?::(?<password>.*?))?@)?${HOSTS}\/(?<database>[^?#@]*)${QUERY}`,
-  // As libpq reads it: the first `@` ends the credentials, and another one may be in the database's name.
+  // As in libpq, the first `@` ends the credentials, and the database's name may hold another one.
   `(?<user>[^:@/?#]*)(?::(?<password>[^@/]*))?@${LOOSE}`,
-  // What follows lacks a part, or has one that is wrong; the error says which.
+  // Matches the URLs with a missing or wrong part; the error says which.
   `(?:(?<user>[^:@/?#]*)(?::(?<password>.*?))?@)?${HOSTS}${QUERY}`,
   LOOSE,
 ].map(shape => new RegExp(`^${PROTOCOL}${shape}$`, 'is'))
 
-/** What the environment says where a URL is silent, by libpq's names of parameters. */
+/** The defaults of the environment, by libpq's names of parameters. */
 export type ConnectionDefaults = ReadonlyMap<string, string>
 
 /**
- * Reads a URL that names protocol, user, host and database; throws ConnectionUrlError that says which is
- * missing.
+ * Parses a URL with protocol, user, host and database; throws a ConnectionUrlError that names the missing
+ * part.
  */
 export function parseConnectionUrl(url: string, defaults: ConnectionDefaults = new Map()): ConnectionParts {
   const text = url.trim()
@@ -59,7 +59,7 @@ export function parseConnectionUrl(url: string, defaults: ConnectionDefaults = n
   const groups = SHAPES.map(shape => shape.exec(text)?.groups).find(found => found !== undefined)
   if (!groups) {
     throw new ConnectionUrlError(
-      `cannot be read as a Postgres URL in "${maskUrl(url)}"; write @ : / ? # % [ and ] in a user, password or ` +
+      `is not a valid Postgres URL: "${maskUrl(url)}"; write @ : / ? # % [ and ] in a user, password or ` +
         'database percent-encoded (@ is %40), and a port in digits',
     )
   }
@@ -78,7 +78,7 @@ export function parseConnectionUrl(url: string, defaults: ConnectionDefaults = n
   ]
   const params = new Map(defaults)
   for (const [name, value] of [...fromUrl, ...given]) {
-    // An empty value counts as absent, but for the mode of TLS: it may have been meant to be a strict one.
+    // An empty value counts as absent, except for sslmode, where a strict mode may have been intended.
     if (/[^,]/.test(value) || (name === 'sslmode' && value === '')) params.set(name, value)
   }
   const take = (name: string): string => {
@@ -108,15 +108,14 @@ function missing(parts: readonly string[], url: string): ConnectionUrlError {
   return new ConnectionUrlError(`names no ${listWords(parts)} in "${maskUrl(url)}"`)
 }
 
-// libpq's escapes are percent-encoding alone: a + is a plus sign. Of a name that comes twice the last value
-// counts.
+// As in libpq, only percent-encoding counts, so a + is a plus sign, and the last value of a repeated
+// parameter wins.
 function readQuery(query: string): Map<string, string> {
   const params = new Map<string, string>()
   for (const item of query.split('&')) {
     if (item === '') continue
     const [, name = '', value] = /^([^=]*)(?:=(.*))?$/s.exec(item) ?? []
-    if (value === undefined)
-      throw new ConnectionUrlError('has a parameter without a "=" in front of its value')
+    if (value === undefined) throw new ConnectionUrlError('has a parameter without "="')
     params.set(decode(name, 'parameters'), decode(value, `parameter ${name}`))
   }
   const [ssl, requireSsl] = [params.get('ssl'), params.get('requiressl')]
@@ -135,7 +134,7 @@ function splitHost(text: string): { host: string; port: string } {
   return { host: decode(host.replace(/^\[(.*)\]$/s, '$1'), 'host'), port }
 }
 
-/** Lists of one length, as libpq wants them; one port is everybody's. */
+/** As in libpq, the lists must have the same length; a single port applies to all hosts. */
 function toHosts(hosts: string, addresses: string, ports: string): [Host, ...Host[]] {
   const [names, numbers, portTexts] = [hosts.split(','), addresses.split(','), ports.split(',')]
   const count = Math.max(hosts === '' ? 0 : names.length, addresses === '' ? 0 : numbers.length)
@@ -145,14 +144,16 @@ function toHosts(hosts: string, addresses: string, ports: string): [Host, ...Hos
     ['port', portTexts.length > 1 && portTexts],
   ] as const) {
     if (list && list.length !== count) {
-      throw new ConnectionUrlError(`names ${list.length} in its ${part} where it names ${count} hosts`)
+      throw new ConnectionUrlError(`has ${list.length} entries in its ${part} for ${count} hosts`)
     }
   }
   const toHost = (index: number): Host => {
     const host = names[index] || numbers[index] || ''
-    if (host === '') throw new ConnectionUrlError('has an empty place in its list of hosts')
+    if (host === '') throw new ConnectionUrlError('has an empty entry in its list of hosts')
     if (host.startsWith('@')) {
-      throw new ConnectionUrlError('names a socket in the abstract namespace; name a directory or a host')
+      throw new ConnectionUrlError(
+        'has a socket in the abstract namespace, which is not supported; use a directory or a host',
+      )
     }
     return { host, address: numbers[index] || null, port: toPort(portTexts[index] ?? portTexts[0] ?? '') }
   }
@@ -163,12 +164,12 @@ function toHosts(hosts: string, addresses: string, ports: string): [Host, ...Hos
 function toPort(text: string): number {
   if (text === '') return DEFAULT_PORT
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0
-  // The text is left out: it may be a part of the password.
-  if (port < 1 || port > 65535) throw new ConnectionUrlError('has no port from 1 to 65535 behind its host')
+  // The message leaves out the text, which may be part of the password.
+  if (port < 1 || port > 65535) throw new ConnectionUrlError('has no port from 1 to 65535 after its host')
   return port
 }
 
-/** Writes the parts back as a URL that every client reads alike. */
+/** Formats the parts as a URL that every client parses in the same way. */
 export function formatConnectionUrl(parts: ConnectionParts): string {
   const { params } = parts
   const hosts = hostsOf(parts)
@@ -183,7 +184,7 @@ export function formatConnectionUrl(parts: ConnectionParts): string {
   return `postgres://${user}${password}@${authority}/${path}${query.length > 0 ? `?${query.join('&')}` : ''}`
 }
 
-/** Every host of a URL, in the order in which they are tried. */
+/** Every host of a URL, in the order of attempts. */
 export function hostsOf({ host, address, port, otherHosts }: ConnectionParts): [Host, ...Host[]] {
   return [{ host, address, port }, ...otherHosts]
 }
@@ -194,7 +195,7 @@ function formatHost(host: string): string {
     : encodeURIComponent(host)
 }
 
-/** How messages name the place of a host. */
+/** The name of a host in messages. */
 export function describeHost({ host, address, port }: Host): string {
   if (host.startsWith('/')) return `the socket ${socketPath(host, port)}`
   const name = `${host.includes(':') ? `[${host}]` : host}:${port}`
@@ -207,7 +208,7 @@ export function socketPath(directory: string, port: number): string {
 
 /**
  * The URL with its password replaced by `***`, for messages and logs. It masks too much rather than too
- * little: a URL that names no host may hold its password where the port would be.
+ * little: a URL without a host may have its password in the place of the port.
  */
 export function maskUrl(url: string): string {
   const [scheme = ''] = /^([a-z][\w+.-]*:)?\/\//i.exec(url.trim()) ?? []
@@ -224,7 +225,7 @@ export function withCredentials(url: string, user: string, password: string | nu
   return formatConnectionUrl({ ...parseConnectionUrl(url), user, password })
 }
 
-/** The URL with another host in place of all of its own: a proxy that leads there. */
+/** The URL with all of its hosts replaced by this one, such as a proxy. */
 export function withHost(url: string, host: string, port: number): string {
   return formatConnectionUrl({ ...parseConnectionUrl(url), host, port, address: null, otherHosts: [] })
 }
@@ -233,12 +234,12 @@ export function withDatabase(url: string, database: string): string {
   return formatConnectionUrl({ ...parseConnectionUrl(url), database })
 }
 
-/** True when the URL says `?pgbouncer=true`: a pooler that can't keep named statements. */
+/** True if the URL has `?pgbouncer=true`: a pooler that does not support named statements. */
 export function isPgbouncer(url: string): boolean {
   return parseConnectionUrl(url).params.get('pgbouncer') === 'true'
 }
 
-/** The URL with TLS made sure of: an unnamed sslmode becomes verify-full, a weaker one throws. */
+/** Requires TLS: a missing sslmode becomes verify-full, a mode that allows plain text throws. */
 export function insistOnTls(url: string, defaults?: ConnectionDefaults): string {
   const parts = parseConnectionUrl(url, defaults)
   const mode = parts.params.get('sslmode')
@@ -248,7 +249,7 @@ export function insistOnTls(url: string, defaults?: ConnectionDefaults): string 
   return withMode(parts, mode ?? 'verify-full')
 }
 
-/** The URL with TLS turned off, for a proxy on this machine. */
+/** The URL without TLS, for a proxy on this machine. */
 export function withoutTls(url: string, defaults?: ConnectionDefaults): string {
   return withMode(parseConnectionUrl(url, defaults), 'disable')
 }
@@ -263,6 +264,6 @@ function decode(text: string, part: string): string {
   try {
     return decodeURIComponent(text)
   } catch {
-    throw new ConnectionUrlError(`has a stray % in its ${part}; write it as %25`)
+    throw new ConnectionUrlError(`has an unencoded % in its ${part}; write it as %25`)
   }
 }

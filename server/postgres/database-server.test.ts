@@ -14,7 +14,7 @@ afterAll(() => rmSync(dataDir, { recursive: true, force: true }))
 
 const embedded = () => ({ database: { kind: 'embedded' as const }, dataDir })
 
-test('a command that shares uses the server that runs, and leaves it running', async () => {
+test('a sharing command uses the running server and leaves it running', async () => {
   const server = await openDatabaseServer(embedded())
   try {
     await expect(openDatabaseServer(embedded())).rejects.toThrow('is in use by process')
@@ -28,7 +28,7 @@ test('a command that shares uses the server that runs, and leaves it running', a
   expect(await testConnection(server.url ?? '')).toMatchObject({ ok: false })
 })
 
-test('where nothing runs, two that share start one server, which its starter stops', async () => {
+test('if no server runs, two sharing commands start one, and the one that started it stops it', async () => {
   const [first, second] = await Promise.all([
     openDatabaseServer(embedded(), { share: true }),
     openDatabaseServer(embedded(), { share: true }),
@@ -38,7 +38,7 @@ test('where nothing runs, two that share start one server, which its starter sto
   expect(await testConnection(first.url ?? '')).toMatchObject({ ok: false })
 })
 
-test('an external server is named and not started', async () => {
+test('an external server is only named, not started', async () => {
   const database = { kind: 'external', url: 'a', directUrl: null, method: null } as const
   expect(await openDatabaseServer({ database, dataDir })).toMatchObject({
     kind: 'external',

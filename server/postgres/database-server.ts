@@ -2,31 +2,28 @@ import type { Config } from '#server/app/config.ts'
 import { findRunningEmbeddedPostgres, startEmbeddedPostgres } from './embedded/postgres.ts'
 import { LockHeldError } from './embedded/process-lock.ts'
 
-/** The Postgres of this configuration, ready to be connected to. */
+/** The configured Postgres server, ready for connections. */
 export interface DatabaseServer {
   readonly kind: 'embedded' | 'external'
-  /** What the logins' URLs derive from, perhaps a pooler; null when each login has a URL of its own. */
+  /**
+   * The URL that the logins' URLs derive from, perhaps a pooler's; null if each login has a URL of its own.
+   */
   readonly url: string | null
-  /** The owner's, direct; null for a process that may not migrate. */
+  /** The owner's direct URL; null for a process that may not migrate. */
   readonly ownerUrl: string | null
-  /** Whether it was started here, so that no other process serves from it. */
+  /** True if this process started it, so that no other process serves from it. */
   readonly isStartedHere: boolean
-  /** Stops what was started here, and only that. */
+  /** Stops the server if this process started it. */
   close(): Promise<void>
 }
 
 export interface OpenDatabaseServerOptions {
   log?: (line: string) => void
-  /**
-   * Uses the embedded server that another process runs on the same directory, instead of refusing to start.
-   */
+  /** True to use the embedded server that another process runs on the same directory, instead of throwing. */
   share?: boolean
 }
 
-/**
- * Starts the embedded Postgres, or names the server that the configuration names; that one is not contacted
- * yet.
- */
+/** Starts the embedded Postgres, or returns the URLs of the configured server without contacting it. */
 export async function openDatabaseServer(
   config: Pick<Config, 'database' | 'dataDir'>,
   { log = () => {}, share = false }: OpenDatabaseServerOptions = {},
@@ -56,7 +53,7 @@ export async function openDatabaseServer(
       const { url, stop } = await startEmbeddedPostgres({ dataDir, log })
       return { kind: 'embedded', url, ownerUrl: url, isStartedHere: true, close: stop }
     } catch (error) {
-      // Another process was quicker: it is shared after all.
+      // Another process started the server first: share it.
       const wasOvertaken = error instanceof Error && error.cause instanceof LockHeldError
       if (!share || !wasOvertaken) throw error
     }

@@ -9,20 +9,20 @@ import { isPgbouncer } from './connection-url.ts'
 import { LoginPool } from './login-pool.ts'
 import { toPgConfig } from './postgres-client.ts'
 
-// A server whose link froze in the middle of a transaction, and what its locked row costs those who come by
-// another server.
+// A server's connection freezes in the middle of a transaction. These tests measure how long its locked row
+// delays callers of another server.
 
 vi.setConfig({ testTimeout: 60_000 })
 
 /**
- * What nobody waits for whose statements are none of the stuck ones. Without a bound it would be five
- * seconds, and an error.
+ * The longest wait of a caller with no stuck statement. Without a bound it would be five seconds, and an
+ * error.
  */
 const SOON_MS = 3_000
 
 /**
- * No more than what the suite's pooler lends: a process that asks for more waits for it in the pooler, which
- * knows no shares.
+ * No more than the suite's pooler lends: a process that asks for more waits in the pooler, which has no
+ * shares.
  */
 const POOL_SIZE = 4
 
@@ -38,10 +38,7 @@ beforeAll(async () => {
 })
 afterAll(() => house.close())
 
-/**
- * Locks a row of a task as a transaction of the server's does, over a link that then carries nothing any
- * more.
- */
+/** Locks a task's row in a transaction like the server's, over a connection that then stops carrying data. */
 async function lockOverFrozenLink(owner: Actor, taskId: string) {
   const url = house.database.directUrls.api
   const network = await startNetwork(url)
@@ -78,7 +75,7 @@ async function untilLocked(taskId: string): Promise<void> {
   while (!(await isLocked(taskId))) await sleep(5)
 }
 
-/** Nothing where the call was answered, or why it was refused. */
+/** Undefined if the call succeeded, else why it failed. */
 async function outcomeOf(call: Promise<unknown>): Promise<string | undefined> {
   const settled = await call.then(() => undefined).catch((error: unknown) => ({ error }))
   return settled && reasonOf(Promise.reject(settled.error))
@@ -95,7 +92,7 @@ async function timeListsOf(actor: Actor): Promise<number[]> {
   return times
 }
 
-test('the row is free again within seconds, and meanwhile thirty callers who wait for it hold nobody else up', async () => {
+test('the row is free again within seconds, and thirty callers that wait for it do not delay others', async () => {
   const { id } = await ada.caller().tasks.create({ prompt: 'contended' })
   const lockedAt = performance.now()
   await using _ = await lockOverFrozenLink(ada, id)
@@ -113,7 +110,7 @@ test('the row is free again within seconds, and meanwhile thirty callers who wai
   await ada.caller().tasks.logs.append({ taskId: id, entries })
 })
 
-test('callers of many users who each wait for a row leave connections to those who read', async () => {
+test('many users that each wait for a row leave connections to readers', async () => {
   const owners = await Promise.all(Array.from({ length: 12 }, () => createActor(house, { name: 'Owner' })))
   const blocker = await house.owner.connect()
   try {
@@ -134,7 +131,7 @@ test('callers of many users who each wait for a row leave connections to those w
   }
 })
 
-test('a caller who waits for a row of another transaction is told to come back, before their own deadline', async () => {
+test('a caller that waits for a locked row is told to retry before its own deadline', async () => {
   const { id } = await ada.caller().tasks.create({ prompt: 'locked' })
   const blocker = await house.owner.connect()
   try {

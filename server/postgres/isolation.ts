@@ -7,28 +7,31 @@ import { findRoleProblems } from './isolation/roles.ts'
 
 export type { CatalogReader, IsolationProblem } from './isolation/problem.ts'
 
-/** The database would show one user's rows to another. The message names every object and what mends it. */
+/**
+ * The database would show one user's rows to another. The message names every object and the command that
+ * repairs it.
+ */
 export class IsolationError extends Error {
   override readonly name = 'IsolationError'
   readonly problems: readonly IsolationProblem[]
 
   constructor(problems: readonly IsolationProblem[]) {
     const lines = problems.map(
-      ({ object, problem, command }) => `- ${object} ${problem}\n  mend it with: ${command}`,
+      ({ object, problem, command }) => `- ${object} ${problem}\n  repair it with: ${command}`,
     )
-    super(`the database does not keep its users apart:\n${lines.join('\n')}`)
+    super(`the database does not isolate its users:\n${lines.join('\n')}`)
     this.problems = problems
   }
 }
 
 /**
- * Looks for what would let a serving login see or change more than its caller may. Reads the system catalog
- * and nothing else, so that any login can run it; an empty answer says that row-level security stands between
- * users, not that policies are right.
+ * Finds objects that would let a serving login see or change more than its caller may. Reads only the system
+ * catalog, so any login can run it. An empty result means that row-level security is in force, not that the
+ * policies are right.
  */
 export async function findIsolationProblems(reader: CatalogReader): Promise<IsolationProblem[]> {
   const problems: IsolationProblem[] = []
-  // One after the other: they share a connection.
+  // One after the other, since they share a connection.
   problems.push(...(await findRoleProblems(reader)))
   problems.push(...(await findGrantProblems(reader)))
   problems.push(...(await findPolicyProblems(reader)))
@@ -51,13 +54,13 @@ interface ServerFacts {
   readonly version: number
   readonly database: string
   readonly encoding: string
-  /** The locale that says what a letter is, for the parser of full-text search. */
+  /** The locale that decides what a letter is for the parser of full-text search. */
   readonly ctype: string
-  /** Whether letters outside ASCII have a lower case here. */
+  /** Whether letters outside ASCII have a lower case in this locale. */
   readonly foldsCase: boolean
 }
 
-/** What an operator should know about this server and database. Nothing here keeps us from serving. */
+/** Warnings for the operator about this server and database; none prevents serving. */
 export async function describeServerWarnings(reader: CatalogReader): Promise<string[]> {
   const { rows } = await reader.query<ServerFacts>(
     `select
@@ -83,7 +86,7 @@ function releaseWarnings(version: number): string[] {
   if (fixed === undefined || minor >= fixed) return []
   return [
     `PostgreSQL ${major}.${minor} has CVE-2026-120154: "on conflict do update … where" reads rows that row-level security hides. ` +
-      `No statement of ours has that form; upgrade to ${major}.${fixed} before you add SQL of your own.`,
+      `No statement of Rowhouse has that form; upgrade to ${major}.${fixed} before you add your own SQL.`,
   ]
 }
 
@@ -94,7 +97,7 @@ function localeWarnings({ database, encoding, ctype, foldsCase }: Omit<ServerFac
   const isAsciiOnly = /^(C|POSIX)$/i.test(ctype)
   if (foldsCase && !isAsciiOnly) return []
   const effect = foldsCase
-    ? 'full-text search of your own with to_tsvector takes every sign outside ASCII for a letter'
+    ? 'your own full-text search with to_tsvector treats every character outside ASCII as a letter'
     : 'search does not find "école" for "École"'
   return [
     `database "${database}" has LC_CTYPE ${ctype}, which knows ASCII letters only: ${effect}. ${RECREATE}`,

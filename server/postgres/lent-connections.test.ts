@@ -35,9 +35,9 @@ async function keptBy({ userId }: Actor): Promise<number> {
   return rowCount ?? 0
 }
 
-describe('a caller who leaves in the middle of a transaction', () => {
+describe('a caller that aborts in the middle of a transaction', () => {
   it.each(['before it is committed', 'before it is rolled back'])(
-    'keeps nothing, and leaves none of it to the next on the connection: %s',
+    'keeps no change, and leaves no state on the connection for the next caller: %s',
     async moment => {
       const [leaving, next] = [await createActor(house), await createActor(house)]
       const controller = new AbortController()
@@ -55,7 +55,7 @@ describe('a caller who leaves in the middle of a transaction', () => {
   )
 })
 
-it('a transaction that ends as it should leaves its connection to the next', async () => {
+it('a transaction that ends normally returns its connection for the next one', async () => {
   const [first, next] = [await createActor(house), await createActor(house)]
   const [before] = (await backendPid.execute(databaseOf(first))).rows
   await databaseOf(first)
@@ -75,7 +75,7 @@ it.each([
   ['TimeZone', 'Asia/Tokyo'],
   ['DateStyle', 'German'],
   ['application_name', 'x'],
-])('a connection on which %s stays changed is not lent again', async (name, value) => {
+])('a connection on which %s stays changed is not reused', async (name, value) => {
   const signedIn = await createActor(house)
   const [before] = (await backendPid.execute(databaseOf(signedIn))).rows
   const connection = await pool.checkOut()

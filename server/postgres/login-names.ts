@@ -1,4 +1,4 @@
-/** The roles that serve. None owns anything; what each may do is in the migrations. */
+/** The roles that serve requests. None owns an object; the migrations grant their rights. */
 export const LOGINS = ['rowhouse_api', 'rowhouse_public', 'rowhouse_auth', 'rowhouse_system'] as const
 
 export type Login = (typeof LOGINS)[number]

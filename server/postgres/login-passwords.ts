@@ -6,22 +6,22 @@ import { withCredentials } from './connection-url.ts'
 import { LOGINS, type Login } from './login-names.ts'
 import { PostgresClient, toPgConfig } from './postgres-client.ts'
 
-/** The logins can't be set up, and what a database administrator can do about it. */
+/** The logins can't be set up; the message says what a database administrator can do. */
 export class LoginSetupError extends Error {
   override readonly name = 'LoginSetupError'
 }
 
 interface WantedPassword {
   readonly login: Login
-  /** Null: the operator sets it. */
+  /** Null if the operator sets it. */
   readonly password: string | null
-  /** Whether a password that is in use may be replaced. */
+  /** True if a password that is in use may be replaced. */
   readonly mayReplace?: boolean
 }
 
 /**
- * Gives the login its password if it has none that is in use: a role that may not log in yet, as migrations
- * create it, has none. Throws {@link LoginSetupError} where it has another one.
+ * Sets the login's password unless one is in use: a role without the right to log in, as migrations create
+ * it, has none. Throws {@link LoginSetupError} if it has another one.
  */
 export async function ensurePassword(owner: Client, ownerUrl: string, wanted: WantedPassword): Promise<void> {
   const { login, password } = wanted
@@ -50,35 +50,35 @@ export async function ensurePassword(owner: Client, ownerUrl: string, wanted: Wa
   if (failure) throw new LoginSetupError(`${login} can't log in with its new password: ${failure.reason}`)
 }
 
-/** Throws {@link LoginSetupError} where the login has a password that is in use and another one. */
+/** Throws {@link LoginSetupError} if the login has another password that is in use. */
 export async function checkPassword(
   owner: Client,
   ownerUrl: string,
   wanted: { login: Login; password: string },
 ): Promise<void> {
   const role = await readRole(owner, wanted.login).catch(error => {
-    // Migrating creates it.
+    // The role does not exist yet: migrating creates it.
     if (error instanceof LoginSetupError) return null
     throw error
   })
   if (role?.canLogIn) await hasPassword(ownerUrl, wanted)
 }
 
-/** Whether the login gets in with this password; false where it may replace the one that it has. */
+/** Returns whether the login works with this password; false if another password may be replaced. */
 async function hasPassword(
   ownerUrl: string,
   { login, password, mayReplace = false }: { login: Login; password: string; mayReplace?: boolean },
 ): Promise<boolean> {
   const failure = await tryLogin(withCredentials(ownerUrl, login, password))
-  // Postgres checks the password before the right to connect, which may come later.
+  // Postgres checks the password before the right to connect, which may be granted later.
   if (!failure || failure.code === '42501') return true
   if (mayReplace) return false
   if (failure.code !== '28P01') throw new LoginSetupError(`${login} can't log in: ${failure.reason}`)
   throw new LoginSetupError(
-    `${login} has another password than the one that derives from this AUTH_SECRET, and nothing was changed: all databases of a ` +
-      'Postgres server share their logins, and another installation, or servers that run, may use it. Set the AUTH_SECRET that ' +
-      `it derives from; or the URLs of all four logins (${variableOf(login)} and so on), with the passwords that are in use; or use ` +
-      'another Postgres server. If the secret was changed on purpose, stop whatever serves with the old one and run ' +
+    `${login} has another password than the one derived from this AUTH_SECRET; nothing was changed. All databases of a ` +
+      'Postgres server share their logins, so another installation or a running server may use that password. Either set its ' +
+      `AUTH_SECRET; or set the URLs of all four logins (${variableOf(login)} and so on) with the passwords in use; or use ` +
+      'another Postgres server. If you changed the secret on purpose, stop all servers with the old one and run ' +
       'npx kysely-migrate logins --reset',
   )
 }
@@ -99,8 +99,8 @@ async function readRole(owner: Client, login: Login): Promise<Role> {
 }
 
 /**
- * Two installations that start at once on a new server: the second one finds the password of the first in
- * use.
+ * Changes the password unless another installation that starts at the same time has set one: the second one
+ * then finds that password in use.
  */
 async function changeUnlessInUse(
   owner: Client,
@@ -115,7 +115,7 @@ async function changeUnlessInUse(
   await owner.query('begin')
   try {
     if (!mayReplace) {
-      // Changes nothing, and locks the role's row against other databases' owners until the end of the
+      // Changes nothing, but locks the role's row against the owners of other databases until the end of the
       // transaction.
       await owner.query(`alter role ${login} connection limit ${connectionLimit}`)
       const { canLogIn: isInUse } = await readRole(owner, login)
@@ -135,7 +135,7 @@ interface LoginFailure {
   readonly reason: string
 }
 
-/** Why the login fails; null when it succeeds. Throws when the server, and not the login, is at fault. */
+/** Returns why the login fails; null if it succeeds. Throws if the server is at fault, not the login. */
 async function tryLogin(url: string): Promise<LoginFailure | null> {
   const client = new PostgresClient({ ...toPgConfig(url), connectionTimeoutMillis: 10_000 })
   client.on('error', () => {})
@@ -144,7 +144,7 @@ async function tryLogin(url: string): Promise<LoginFailure | null> {
     return null
   } catch (error) {
     const reason = explainConnectionError(error, url, 10_000)
-    // Errors of the network, of too many connections and of a server that starts or stops.
+    // Errors of the network, too many connections, and a server that is starting or stopping.
     if (/^(E[A-Z]+|53...|57...)$/.test(codeOf(error))) {
       throw new LoginSetupError(`the logins can't be checked: ${reason}`, { cause: error })
     }
@@ -154,9 +154,7 @@ async function tryLogin(url: string): Promise<LoginFailure | null> {
   }
 }
 
-/**
- * What Postgres stores for a password under SCRAM-SHA-256 (RFC 5803); it takes it in place of the password.
- */
+/** The SCRAM-SHA-256 verifier (RFC 5803) that Postgres stores for a password and accepts in its place. */
 export function scramVerifier(password: string, salt = randomBytes(16), iterations = 4096): string {
   const salted = pbkdf2Sync(password, salt, iterations, 32, 'sha256')
   const keyOf = (name: string) => createHmac('sha256', salted).update(name).digest()
@@ -165,18 +163,18 @@ export function scramVerifier(password: string, salt = randomBytes(16), iteratio
   return `SCRAM-SHA-256$${iterations}:${salt.toString('base64')}$${storedKey}:${serverKey}`
 }
 
-/** Postgres's code for "tuple concurrently updated" or "deleted", in whatever language it says so. */
+/** Postgres's code for "tuple concurrently updated" or "deleted", whose text may be translated. */
 const RACE = 'XX000'
 
-// Several databases of a cluster may change the same role, or one database's grants, at once; Postgres lets
-// one win.
+// Retries a change of a role or of a database's grants: if two processes change one at once, Postgres fails
+// one of them.
 export async function retryConcurrent(change: () => Promise<unknown>): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       await change()
       return
     } catch (error) {
-      // Or rows of the catalog were made twice.
+      // Or both inserted the same row of the catalog.
       const isRace = hasCode(error, RACE) || hasCode(error, '23505')
       if (!isRace || attempt === 30) throw error
       await sleep(Math.random() * 20 * Math.min(attempt, 10))
@@ -186,7 +184,7 @@ export async function retryConcurrent(change: () => Promise<unknown>): Promise<v
 
 export function missingLogin(cause: unknown): LoginSetupError {
   const reason = cause instanceof Error ? cause.message : String(cause)
-  return new LoginSetupError(`${reason}; run npx kysely-migrate up --latest, which creates it`, { cause })
+  return new LoginSetupError(`${reason}: create it with npx kysely-migrate up --latest`, { cause })
 }
 
 function variableOf(login: Login): string {

@@ -23,7 +23,7 @@ beforeAll(async () => {
 afterEach(() => pooled.endPools())
 afterAll(() => pooled.close())
 
-/** A network between a pool and its server that can begin to swallow everything. */
+/** A network between a pool and its server that can start to drop all data. */
 async function openNetwork({ host = '', port = 0 }: pg.ClientConfig) {
   const sockets: Socket[] = []
   const callers: Socket[] = []
@@ -40,9 +40,9 @@ async function openNetwork({ host = '', port = 0 }: pg.ClientConfig) {
   return {
     through: (url: string) =>
       withHost(url, '127.0.0.1', typeof address === 'object' && address ? address.port : 0),
-    /** The pool's ends of the connections, in the order in which they were made. */
+    /** The pool's ends of the connections, in order of creation. */
     callers,
-    /** From now on new connections are not told that the server has ended them. */
+    /** From now on, connections do not forward the server's close to the pool. */
     holdEnds() {
       holdsEnds = true
     },
@@ -57,7 +57,7 @@ async function openNetwork({ host = '', port = 0 }: pg.ClientConfig) {
 }
 
 describe('a connection', () => {
-  it('serves the next statement after one that was refused', async () => {
+  it('serves the next statement after an error', async () => {
     const pool = onePool()
     const db = scopedDatabase(pool, scopeOf(ada))
     const { rows: before } = await backendPid.execute(db)
@@ -66,7 +66,7 @@ describe('a connection', () => {
     expect((await backendPid.execute(db)).rows).toEqual(before)
   })
 
-  it('is destroyed after a statement that ran out of time', async () => {
+  it('is destroyed after a statement timed out', async () => {
     const pool = onePool()
     const db = scopedDatabase(pool, scopeOf(ada))
     const hasty = scopedDatabase(pool, scopeOf(ada, { timeoutMs: 100 }))
@@ -76,7 +76,7 @@ describe('a connection', () => {
     expect((await backendPid.execute(db)).rows).not.toEqual(before)
   })
 
-  it('is destroyed, and its statement cancelled on the server, when the caller goes away', async () => {
+  it('is destroyed, and its statement cancelled on the server, when the caller aborts', async () => {
     const pool = onePool()
     const controller = new AbortController()
     const db = scopedDatabase(pool, scopeOf(ada, { signal: controller.signal }))
@@ -97,7 +97,7 @@ describe('a connection', () => {
     expect((await backendPid.execute(scopedDatabase(pool, scopeOf(ada)))).rows).toHaveLength(1)
   })
 
-  it('that is cancelled stays open until the request has been dealt with, and is then destroyed', async () => {
+  it('that is cancelled stays open until the server has processed the request, and is then destroyed', async () => {
     await using network = await openNetwork(toPgConfig(house.database.urls.api))
     const connection = toPgConfig(network.through(house.database.urls.api))
     const controller = new AbortController()
@@ -117,7 +117,7 @@ describe('a connection', () => {
       .toBe(1)
     controller.abort()
     await expect(sleeping).rejects.toThrow(StatementAbortedError)
-    // Time enough for a goodbye to arrive.
+    // Enough time for a close to arrive.
     await superuser.query('select pg_sleep(0.2)')
     const [statement, request] = network.callers
     expect([statement?.readableEnded, request?.readableEnded]).toEqual([false, false])
@@ -125,7 +125,7 @@ describe('a connection', () => {
     await expect.poll(() => statement?.readableEnded).toBe(true)
   })
 
-  it('is given up on when the server accepts and never answers', async () => {
+  it('times out when the server accepts and never answers', async () => {
     const sockets = new Set<Socket>()
     const silent = createServer(socket => sockets.add(socket))
     await new Promise<void>(resolve => silent.listen(0, '127.0.0.1', resolve))
@@ -140,7 +140,7 @@ describe('a connection', () => {
     silent.close()
   })
 
-  it('is replaced after the server ended it', async () => {
+  it('is replaced after the server closed it', async () => {
     const pool = onePool()
     const db = scopedDatabase(pool, scopeOf(ada))
     const [before] = (await backendPid.execute(db)).rows
@@ -150,7 +150,7 @@ describe('a connection', () => {
       .not.toBe(before?.pid)
   })
 
-  it('fails its statement and nothing else when the server ends it in the middle', async () => {
+  it('fails only its statement when the server closes it in the middle', async () => {
     const db = scopedDatabase(onePool(), scopeOf(ada))
     const sleeping = sql`select pg_sleep(30) /* ended */`.execute(db)
     const refused = expect(sleeping).rejects.toThrow(DatabaseUnavailableError)
@@ -166,7 +166,7 @@ describe('a connection', () => {
     expect((await backendPid.execute(db)).rows).toHaveLength(1)
   })
 
-  it('is given up on when the server stops answering in the middle', async () => {
+  it('times out when the server stops answering in the middle', async () => {
     await using network = await openNetwork(toPgConfig(house.database.urls.api))
     const pool = onePool({ connection: toPgConfig(network.through(house.database.urls.api)) })
     await backendPid.execute(scopedDatabase(pool, scopeOf(ada)))
@@ -175,7 +175,7 @@ describe('a connection', () => {
     await expect(backendPid.execute(hasty)).rejects.toThrow(DatabaseUnavailableError)
   })
 
-  it('keeps no more prepared statements than it may, and the ones in use stay', async () => {
+  it('keeps a limited number of prepared statements, the most recently used ones', async () => {
     const pool = onePool()
     const db = scopedDatabase(pool, scopeOf(ada))
     for (let i = 0; i < 250; i++) await sql`select ${sql.lit(i)}::int as n`.execute(db)

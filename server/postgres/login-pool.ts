@@ -14,9 +14,9 @@ export interface LoginPoolOptions {
   readonly isNamed: boolean
   readonly maxConnections?: number
   readonly connectTimeoutMs?: number
-  /** Called for a connection that failed while idle. */
+  /** Called if an idle connection fails. */
   readonly onIdleError?: (error: Error) => void
-  /** Called after every statement, without its values. */
+  /** Called after every statement with its SQL, without its values. */
   readonly onStatement?: ((sql: string, durationMs: number) => void) | undefined
 }
 
@@ -24,25 +24,25 @@ export interface PipelineBounds extends WaitBounds {
   readonly timeoutMs: number
 }
 
-/** How much longer than the server's own deadline we wait before we give up on a connection. */
+/** Extra time beyond the server's own deadline before the connection counts as dead. */
 const GRACE_MS = 2_000
-/** What a statement is given at least that is sent at all. */
+/** The minimum timeout of a statement. */
 const MIN_TIMEOUT_MS = 100
 
-/** How long the server may work on a statement of this scope, so that its answer comes within the budget. */
+/** The server's timeout for a statement of this scope, so that its answer arrives within the budget. */
 export function statementTimeoutMs({ timeoutMs, budget }: PipelineBounds): number {
   if (!budget) return timeoutMs
   return Math.max(MIN_TIMEOUT_MS, Math.min(timeoutMs, Math.floor(budget.leftMs - GRACE_MS)))
 }
 
 const DEFAULT_MAX_CONNECTIONS = 10
-/** How long a pool waits for a connection where its URL names no connect_timeout. */
+/** How long a pool waits for a connection if its URL has no connect_timeout. */
 export const CONNECT_TIMEOUT_MS = 5_000
 
-/** SQLSTATE classes and codes after which the server is known to be ready for the next statement. */
+/** SQLSTATE classes and codes after which the server is ready for the next statement. */
 const CLEAN_ERRORS = /^(22|23|28|40|42|RH|P0)|^(25006|54|55P03)/
 
-/** The connections of one login. The first is made when the first statement comes. */
+/** The connections of one login. The first statement opens the first connection. */
 export class LoginPool {
   readonly #pool: pg.Pool
   readonly #options: LoginPoolOptions
@@ -66,9 +66,9 @@ export class LoginPool {
   }
 
   /**
-   * Checks a connection out, within the share of its caller. It must be released. Throws {@link
-   * CallerBusyError} where the caller's own statements are in the way, and {@link StatementAbortedError}
-   * where the caller leaves meanwhile.
+   * Checks a connection out, within the share of its caller. The caller must release it. Throws {@link
+   * CallerBusyError} if the caller's own statements hold the connections, and {@link StatementAbortedError}
+   * if the caller aborts while waiting.
    */
   async checkOut(claimant: Claimant = {}): Promise<LoginConnection> {
     const { budget, signal } = claimant
@@ -103,13 +103,13 @@ export class LoginPool {
 
   #connect(bounds: WaitBounds): Promise<pg.PoolClient> {
     const connecting = this.#pool.connect()
-    // One that is idle comes at once.
+    // An idle connection is available at once.
     return this.#pool.idleCount >= this.#pool.waitingCount && this.#pool.waitingCount > 0
       ? connecting
       : waitForConnection(connecting, bounds)
   }
 
-  /** Connections in use, idle, and callers waiting for one. */
+  /** Numbers of open connections, of idle ones, and of callers waiting for one. */
   get usage(): { total: number; idle: number; waiting: number } {
     return { total: this.#pool.totalCount, idle: this.#pool.idleCount, waiting: this.#shares.waiting }
   }
@@ -120,17 +120,17 @@ export class LoginPool {
 }
 
 /**
- * A connection that breaks while it is checked out fails its statement; without a listener of its own pg
- * would end the process as well.
+ * A connection that breaks while checked out fails its statement; without this listener, pg would also end
+ * the process.
  */
 export function outliveBreaks(client: pg.PoolClient): void {
   client.on('error', () => {})
 }
 
-/** What we know of a physical connection, however often it is checked out. */
+/** The state of a physical connection across checkouts. */
 interface Tracked {
   readonly prepared: PreparedStatements | null
-  /** Settings that the server says are not what they were when the connection was made. */
+  /** Settings that differ from their values at connection time, as the server reports them. */
   readonly changed: ReadonlySet<string>
 }
 
@@ -139,8 +139,8 @@ interface TrackedClient extends pg.PoolClient {
 }
 
 /**
- * Keeps what the server reports of its settings. What sign_in sets for a transaction is reported as well, and
- * reported as it was when the transaction ends; of what is still changed by then, nothing is ours.
+ * Tracks the settings that the server reports. It reports what sign_in sets for a transaction, and again when
+ * the transaction ends; a setting that is still changed then was changed by something else.
  */
 class ReportingClient extends PostgresClient {
   readonly changed = new Set<string>()
@@ -182,11 +182,11 @@ function internals(client: pg.ClientBase): ClientInternals {
 interface Loan {
   readonly tracked: Tracked
   readonly options: LoginPoolOptions
-  /** Lets the next claimant have it. */
+  /** Returns the share to the pool. */
   readonly giveBack: () => void
 }
 
-/** A checked-out connection. One whose pipeline did not end cleanly is destroyed on release. */
+/** A checked-out connection. Releasing it destroys it if its pipeline did not end cleanly. */
 export class LoginConnection {
   readonly #client: pg.PoolClient
   readonly #tracked: Tracked
@@ -205,8 +205,8 @@ export class LoginConnection {
 
   /**
    * Sends `steps` in one packet and waits for their replies. Throws pg's DatabaseError as the server sent it
-   * ({@link failedStep} tells which statement it refused); {@link DatabaseUnavailableError} where the
-   * connection broke or no answer came in time; {@link StatementAbortedError} where the signal fired.
+   * ({@link failedStep} is the statement that failed); {@link DatabaseUnavailableError} if the connection
+   * broke or no answer came in time; {@link StatementAbortedError} if the signal fired.
    */
   async pipeline(steps: readonly Step[], bounds: PipelineBounds): Promise<StepResult[]> {
     const { signal, budget } = bounds
@@ -244,15 +244,15 @@ export class LoginConnection {
     }
   }
 
-  /** Which step the server refused last; -1 for none. */
+  /** The step that failed last; -1 for none. */
   get failedStep(): number {
     return this.#failedStep
   }
 
   release(): void {
     if (this.#cancelling) {
-      // Not before the request is dealt with. A pooler keeps the server of who leaves earlier, and PgBouncer
-      // 1.18 ends over it: https://github.com/pgbouncer/pgbouncer/issues/822
+      // Only after the server has processed the request. A pooler keeps the server connection of a client
+      // that closes earlier, and PgBouncer 1.18 crashes: https://github.com/pgbouncer/pgbouncer/issues/822
       void this.#cancelling.then(() => this.#return(true))
     } else {
       this.#return(this.#isBroken || this.#tracked.changed.size > 0)
@@ -264,7 +264,7 @@ export class LoginConnection {
     this.#giveBack()
   }
 
-  /** Marks the connection as one that must not be used again. */
+  /** Marks the connection as unusable, so that releasing it destroys it. */
   condemn(): void {
     this.#isBroken = true
   }
@@ -280,8 +280,8 @@ export class LoginConnection {
       this.#client as unknown as Cancellable,
       this.#options.connection.plan,
     )
-    // The server answers a cancelled statement at once; a network that swallows the request must not keep the
-    // caller.
+    // The server answers a cancelled statement at once; if the network drops the request, the caller must not
+    // wait.
     setTimeout(() => this.#giveUp(), GRACE_MS).unref()
   }
 }

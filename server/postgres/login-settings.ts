@@ -4,12 +4,12 @@ import { assignment, settingsOf } from './session-settings.ts'
 
 type Queryable = Pick<ClientBase, 'query'>
 
-/** A login would read or write something else than our code means. */
+/** A login's settings would change the values that it reads or writes. */
 class LoginSettingsError extends Error {
   override readonly name = 'LoginSettingsError'
 }
 
-/** Postgres refuses a value that the server's platform can't keep. */
+/** Postgres refuses this setting on platforms that do not support it. */
 const PLATFORM_DEPENDENT = 'client_connection_check_interval'
 
 interface StoredSettings {
@@ -20,9 +20,9 @@ interface StoredSettings {
 }
 
 /**
- * Gives each login its settings in this database, where no setting of the database, the role or the server
- * comes after them. Writes only what is not there yet. Leaves out what the owner may not set: {@link
- * checkLoginSettings} tells whether it matters.
+ * Sets each login's settings in this database, which override those of the database, the role and the server.
+ * Writes only settings that differ. Skips those that the owner may not set: {@link checkLoginSettings}
+ * reports the ones that matter.
  */
 export async function ensureLoginSettings(
   owner: Queryable,
@@ -81,13 +81,13 @@ interface Effective {
   readonly database: string
 }
 
-/** The bounds without which a forgotten transaction keeps its rows. */
+/** The limits without which a forgotten transaction keeps its row locks. */
 const ESSENTIAL_BOUNDS = ['idle_in_transaction_session_timeout', 'lock_timeout']
 
 /**
- * Compares what the session of a login really has with what it must have. Throws {@link LoginSettingsError},
- * which names every setting and the statement that mends it; returns a warning for each bound that is
- * missing.
+ * Compares the actual settings of a login's session with the required ones. Throws {@link
+ * LoginSettingsError}, which names every wrong setting and the statement that repairs it; returns a warning
+ * for each missing limit.
  */
 export async function checkLoginSettings(client: Queryable, login: Login): Promise<string[]> {
   const { required, anyone } = settingsOf(login)
@@ -102,7 +102,7 @@ export async function checkLoginSettings(client: Queryable, login: Login): Promi
     [Object.keys(wanted), Object.values(wanted)],
   )
   const lineOf = ({ name, actual, source, database }: Effective) =>
-    `${login} has ${name} = ${actual}, and needs ${wanted[name]}: ${mendingOf({
+    `${login} has ${name} = ${actual}, but needs ${wanted[name]}: ${mendingOf({
       source,
       statement: alterRole({ login, database, name, value: wanted[name] ?? '' }),
     })}`
@@ -113,6 +113,6 @@ export async function checkLoginSettings(client: Queryable, login: Login): Promi
 
 function mendingOf({ source, statement }: { source: string | null; statement: string }): string {
   return source === 'client'
-    ? 'take it out of the options of the URL, or of PGOPTIONS'
-    : `run npx kysely-migrate up --latest, or as a superuser: ${statement}; and reconnect the pooler, where there is one`
+    ? 'remove it from the options of the URL, or from PGOPTIONS'
+    : `run npx kysely-migrate up --latest, or as a superuser: ${statement}; then reconnect the pooler, if there is one`
 }

@@ -15,7 +15,7 @@ const SECRET = 'a secret of this file alone'
 const BASE = 'postgres://owner:s3cret@db.example.com:6432/shop?pgbouncer=true'
 
 describe('the URLs', () => {
-  test('each login has a password of its own that derives from the secret', () => {
+  test('each login has its own password, derived from the secret', () => {
     const passwords = LOGINS.map(login => loginPassword(SECRET, login))
     expect(new Set(passwords).size).toBe(4)
     expect(LOGINS.map(login => loginPassword(SECRET, login))).toEqual(passwords)
@@ -29,7 +29,7 @@ describe('the URLs', () => {
     expect(Object.values(urls).join()).not.toMatch(/owner|s3cret/)
   })
 
-  test('an override takes the place of a derived one, and without a base all four are needed', () => {
+  test('an override replaces a derived URL, and without a base all four are needed', () => {
     const overrides = { api: BASE, public: BASE, auth: BASE, system: BASE }
     expect(loginUrls({ baseUrl: BASE, authSecret: SECRET, overrides: { auth: 'x' } }).auth).toBe('x')
     expect(loginUrls({ baseUrl: null, authSecret: SECRET, overrides })).toEqual({
@@ -42,7 +42,7 @@ describe('the URLs', () => {
   })
 })
 
-// Logins belong to a whole cluster, so what changes them has a cluster of its own.
+// Logins belong to a whole cluster, so these tests have their own.
 describe('setting them up', () => {
   let dataDir: string
   let server: EmbeddedPostgres
@@ -62,19 +62,19 @@ describe('setting them up', () => {
     rmSync(dataDir, { recursive: true, force: true })
   })
 
-  test('before migrating, the missing role and the command that creates it are named', async () => {
+  test('before migrating, the error names the missing role and the command that creates it', async () => {
     await expect(ensureLogins(ownerUrl, SECRET)).rejects.toThrow(
-      /role "rowhouse_api" does not exist; run npx kysely-migrate up --latest/,
+      /role "rowhouse_api" does not exist: create it with npx kysely-migrate up --latest/,
     )
   })
 
-  describe('by an owner that is no superuser', () => {
+  describe('by an owner that is not a superuser', () => {
     beforeAll(async () => {
       for (const login of LOGINS) await run(ownerUrl, `create role ${login} nologin`)
       await ensureLogins(ownerUrl, SECRET)
     })
 
-    test('the four can log in, everybody else is kept out, and nobody may make temporary tables', async () => {
+    test('only the four logins can connect, and none may create temporary tables', async () => {
       const urls = loginUrls({ baseUrl: server.url, authSecret: SECRET })
       for (const url of Object.values(urls)) {
         expect(await testConnection(url)).toMatchObject({ ok: true })
@@ -88,7 +88,7 @@ describe('setting them up', () => {
       })
     })
 
-    test('the password itself reaches neither the catalog nor the log of the server', async () => {
+    test('the password appears neither in the catalog nor in the log of the server', async () => {
       const [row] = await run(server.url, `select rolpassword from pg_authid where rolname = 'rowhouse_api'`)
       expect(row).toEqual({ rolpassword: expect.stringMatching(/^SCRAM-SHA-256\$4096:/) })
       const log = readFileSync(join(dataDir, 'postgres.log'), 'utf8')
@@ -96,7 +96,7 @@ describe('setting them up', () => {
       for (const login of LOGINS) expect(log).not.toContain(loginPassword(SECRET, login))
     })
 
-    test('what is already so is left alone', async () => {
+    test('settings that are already right are not written again', async () => {
       const passwords = () =>
         run(server.url, `select rolpassword from pg_authid where rolname like 'rowhouse%'`)
       const before = await passwords()
@@ -119,7 +119,7 @@ describe('setting them up', () => {
       await ensureLogins(withDatabase(ownerUrl, 'second'), SECRET)
     })
 
-    test('a password that the operator has set is left alone', async () => {
+    test('a password that the operator has set is not changed', async () => {
       await run(server.url, `alter role rowhouse_api password 'set by hand'`)
       await expect(ensureLogins(ownerUrl, SECRET)).rejects.toThrow('rowhouse_api has another password')
       const byHand = withCredentials(server.url, 'rowhouse_api', 'set by hand')
@@ -128,7 +128,7 @@ describe('setting them up', () => {
       await ensureLogins(ownerUrl, SECRET, { mayReplace: true })
     })
 
-    test('of two installations that start at once on a new server, one is refused', async () => {
+    test('if two installations start at once on a new server, one is refused', async () => {
       for (const login of LOGINS) await run(server.url, `alter role ${login} nologin`)
       const secrets = ['one secret', 'two secrets']
       const outcomes = await Promise.allSettled(secrets.map(secret => ensureLogins(ownerUrl, secret)))
@@ -143,7 +143,7 @@ describe('setting them up', () => {
       await ensureLogins(ownerUrl, SECRET, { mayReplace: true })
     })
 
-    test('another secret changes the passwords where it may, and an overridden login keeps its own', async () => {
+    test('another secret replaces the passwords if allowed, and an overridden login keeps its own', async () => {
       const old = loginUrls({ baseUrl: server.url, authSecret: SECRET })
       await ensureLogins(ownerUrl, 'another secret', { overrides: { auth: BASE }, mayReplace: true })
       expect(await testConnection(old.api)).toMatchObject({ ok: false })
@@ -152,7 +152,7 @@ describe('setting them up', () => {
       expect(await testConnection(old.api)).toMatchObject({ ok: true })
     })
 
-    test('two databases of a cluster, and two processes on one, may do it at once', async () => {
+    test('two databases of a cluster, and two processes on one database, may set up the logins at once', async () => {
       const names = ['one', 'two', 'three']
       for (const name of names) await run(server.url, `create database ${name} owner owner`)
       for (const login of LOGINS) await run(server.url, `alter role ${login} nologin`)
@@ -164,7 +164,7 @@ describe('setting them up', () => {
       }
     })
 
-    test('an owner without the right is told which statement a superuser should run', async () => {
+    test('the error for an owner without the right names the statement that a superuser should run', async () => {
       await run(server.url, `create role weak login password 'weak'`)
       await run(server.url, 'create database weak owner weak')
       const weakUrl = withDatabase(withCredentials(server.url, 'weak', 'weak'), 'weak')
@@ -175,12 +175,12 @@ describe('setting them up', () => {
       await run(server.url, 'alter database weak owner to owner')
       await run(server.url, 'grant all on database weak to public')
       await expect(ensureLogins(weakUrl, SECRET)).rejects.toThrow(
-        /may not decide who connects .* run: revoke all on database "weak" from public;/,
+        /may not grant the right to connect .* run: revoke all on database "weak" from public;/,
       )
     })
   })
 
-  test('the verifier is the one that Postgres makes of the password itself', async () => {
+  test('the verifier equals the one that Postgres computes from the password', async () => {
     await run(server.url, `create role sample password 'pencil'`)
     const [row] = await run(
       server.url,

@@ -16,15 +16,15 @@ import type { LoginUrls } from './pools.ts'
 import { PostgresClient, toPgConfig } from './postgres-client.ts'
 import { settleOwnerSession } from './session-settings.ts'
 
-/** The login's password, the same in every process that knows the secret. */
+/** Derives the login's password from the secret, so that every process with the secret knows it. */
 export function loginPassword(authSecret: string, login: Login): string {
   return createHmac('sha256', authSecret).update(`database login ${login}`).digest('base64url')
 }
 
 export interface LoginUrlOptions {
-  /** Any URL of the database; its credentials are replaced. Null when every login has an override. */
+  /** Any URL of the database; its credentials are replaced. Null if every login has an override. */
   baseUrl: string | null
-  /** A URL that leads past the pooler, where `baseUrl` may not. */
+  /** A direct URL, if `baseUrl` may be a pooler's. */
   directUrl?: string | null
   authSecret: string
   overrides?: LoginOverrides
@@ -32,12 +32,13 @@ export interface LoginUrlOptions {
 
 export type LoginOverrides = Partial<Omit<LoginUrls, 'listen'>>
 
-/** The URL that each login serves from. */
+/** The URL with which each login serves. */
 export function loginUrls(options: LoginUrlOptions): LoginUrls {
   const { baseUrl, directUrl = null, authSecret, overrides = {} } = options
   const urlOf = (login: Login, override: string | undefined): string => {
     if (override !== undefined) return override
-    if (baseUrl === null) throw new LoginSetupError(`there is no URL that ${login} could log in at`)
+    if (baseUrl === null)
+      throw new LoginSetupError(`there is no URL for ${login}: set DATABASE_URL or ${login}'s own URL`)
     return withCredentials(baseUrl, login, loginPassword(authSecret, login))
   }
   const urls = {
@@ -56,17 +57,19 @@ function withCredentialsOf(url: string, other: string): string {
 
 export interface EnsureLoginsOptions {
   overrides?: LoginOverrides
-  /** Whether a password that is in use may be replaced: everything that serves with it fails from then on. */
+  /**
+   * True if a password that is in use may be replaced: every server with the old one then fails to log in.
+   */
   mayReplace?: boolean
 }
 
 /**
- * After migrating: lets the four logins, and nobody else, connect to this database, closes what Postgres
- * opens to everyone where the owner may, and gives the logins their settings here and the passwords that
- * derive from the secret. A login whose URL is overridden keeps its password. What is already so is left
- * alone, so an owner without the right to change it succeeds too. Logins are shared by all databases of a
- * cluster: a password that derives from another secret is another installation's, and throws {@link
- * LoginSetupError} unless it may be replaced.
+ * Runs after migrating: lets only the four logins and the owner connect to this database, revokes the
+ * Postgres functions that everyone may execute (if the owner may), and sets the logins' settings here and
+ * their passwords, which derive from the secret. A login with an overridden URL keeps its password. Changes
+ * nothing that is already right, so that an owner without the right to change it succeeds too. All databases
+ * of a cluster share the logins: a password that derives from another secret belongs to another installation
+ * and throws {@link LoginSetupError}, unless it may be replaced.
  */
 export async function ensureLogins(
   ownerUrl: string,
@@ -93,7 +96,7 @@ export async function ensureLogins(
 }
 
 /**
- * Before migrating: throws {@link LoginSetupError} where {@link ensureLogins} would find a password that is
+ * Runs before migrating: throws {@link LoginSetupError} if {@link ensureLogins} would find a password that is
  * in use and derives from another secret. Changes nothing.
  */
 export async function checkLogins(
@@ -141,12 +144,12 @@ async function closeDatabaseToOthers(owner: Client): Promise<void> {
     if (hasCode(error, '42704')) throw missingLogin(error)
     if (!hasCode(error, '42501')) throw error
   }
-  // Postgres answers a grant by someone who may not grant with a warning and no error.
+  // Postgres only warns about a grant by a role that may not grant, so this reads the result.
   const after = statements.length > 0 ? await readAccess(owner) : before
   const left = accessStatements(after)
   if (left.length > 0) {
     throw new LoginSetupError(
-      `"${after.owner}" may not decide who connects to the database "${after.database}". As its owner or a superuser run: ${left.join('; ')};`,
+      `"${after.owner}" may not grant the right to connect to the database "${after.database}". As its owner or a superuser run: ${left.join('; ')};`,
     )
   }
 }

@@ -13,10 +13,10 @@ afterAll(async () => {
   await database.drop()
 })
 
-test('idle connections that the database ends are told of, but not while the pools are being closed', async () => {
+test('onIdleError receives idle connections that the database closes, but not while the pools are being closed', async () => {
   const told: string[] = []
   const first = Promise.withResolvers<void>()
-  // Past any pooler, which ends no idle client and may serve both of these by one connection of the database.
+  // Direct URLs: a pooler closes no idle client, and may serve both pools by one connection of the database.
   const pools = openPools(database.directUrls, {
     onIdleError: error => {
       told.push(error.message)
@@ -34,7 +34,7 @@ test('idle connections that the database ends are told of, but not while the poo
   client.release()
 
   const closing = pools.close()
-  // What pg's pool tells when the server stops before the goodbye has arrived there.
+  // The error that pg's pool emits if the server stops before the client's close has arrived.
   pools.auth.emit('error', new Error('the server stops'), client)
   await closing
 

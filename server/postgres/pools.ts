@@ -9,37 +9,37 @@ export interface LoginUrls {
   readonly public: string
   readonly auth: string
   readonly system: string
-  /** The system's login again, past any pooler where such a way is known: to listen for news. */
+  /** The system login's direct URL, if known, for LISTEN. */
   readonly listen: string
 }
 
-/** The connections of a serving process: one pool a login, each made when it is first used. */
+/** The connections of a serving process: one pool per login, opened on first use. */
 export interface Pools {
   readonly api: LoginPool
-  /** What everyone may read. */
+  /** The public login: content that everyone may read. */
   readonly public: LoginPool
   readonly system: SystemDatabase
-  /** Better Auth's. It makes its own statements. */
+  /** Better Auth's login. The library builds its own statements. */
   readonly auth: pg.Pool
-  /** Connections by login: open, idle, and callers waiting for one. */
+  /** Open and idle connections by login, and callers waiting for one. */
   usage(): Record<'api' | 'public' | 'system' | 'auth', { total: number; idle: number; waiting: number }>
-  /** Safe to call twice. */
+  /** Idempotent. */
   close(): Promise<void>
 }
 
 export interface PoolOptions {
   readonly maxConnections?: number
-  /** Not called once the pools are being closed: what ends then was meant to. */
+  /** Not called once the pools are being closed: connections then end on purpose. */
   readonly onIdleError?: (error: Error) => void
-  /** Called after every statement of the API's, the public and the system's login, without its values. */
+  /** Called after every statement of the api, public and system logins, without its values. */
   readonly onStatement?: ((sql: string, durationMs: number) => void) | undefined
 }
 
-/** Reloading a module (Next.js in development) must not open the pools again, so they outlive it here. */
+/** Stored globally, so that reloading a module (Next.js in development) does not open the pools again. */
 const REGISTRY = Symbol.for('rowhouse.pools')
 const registry = globalThis as { [REGISTRY]?: Map<string, Pools> }
 
-/** Opens the pools of these logins, or returns the ones that this process has open for them. */
+/** Opens the pools of these logins, or returns those that this process has already opened for them. */
 export function openPools(urls: LoginUrls, { onIdleError, ...rest }: PoolOptions = {}): Pools {
   registry[REGISTRY] ??= new Map()
   const open = registry[REGISTRY]

@@ -2,15 +2,15 @@ import pg from 'pg'
 import { type ConnectionPlan, planConnection } from './connection-plan.ts'
 import { Wire } from './wire.ts'
 
-/** What a {@link PostgresClient} connects with, and a pool whose `Client` it is. */
+/** The options of a {@link PostgresClient}, and of a pool of them. */
 export interface PostgresConfig extends pg.ClientConfig {
   readonly plan: ConnectionPlan
 }
 
 /**
- * Everything that a URL says about connecting. A plain `pg.Client` takes it, too, and then connects to the
- * first host only, without TLS where the URL does not insist on it. Throws ConnectionUrlError, also for files
- * that can't be read.
+ * Everything that a URL says about connecting. A plain `pg.Client` accepts it too, but connects only to the
+ * first host, and without TLS unless the URL requires it. Throws ConnectionUrlError, also for unreadable
+ * files.
  */
 export function toPgConfig(url: string): PostgresConfig {
   const plan = planConnection(url)
@@ -37,7 +37,7 @@ function countHosts(plan: ConnectionPlan): number {
   return new Set(plan.order().map(({ host }) => host)).size
 }
 
-/** The same for a pool of {@link PostgresClient}s. */
+/** The same options for a pool of {@link PostgresClient}s. */
 export function poolConfig(url: string): pg.PoolConfig {
   return { ...toPgConfig(url), Client: PostgresClient as unknown as new () => pg.Client }
 }
@@ -46,13 +46,13 @@ interface ClientInternals {
   readonly connectionParameters: Record<string, unknown>
 }
 
-/** A client of `pg` that connects as libpq would. */
+/** A client of `pg` that connects as libpq does. */
 export class PostgresClient extends pg.Client {
   readonly wire: Wire
 
   constructor(config: PostgresConfig) {
     const { plan, connectionTimeoutMillis = 0 } = config
-    // A host that swallows packets must leave time for the next one.
+    // A host that drops packets must leave time for the next one.
     const shareMs = connectionTimeoutMillis > 0 ? connectionTimeoutMillis / countHosts(plan) : Infinity
     const attemptMs = Math.min(plan.timeoutMs ?? Infinity, shareMs)
     const wire = new Wire(plan, attemptMs === Infinity ? null : attemptMs)
@@ -65,7 +65,7 @@ export class PostgresClient extends pg.Client {
       connection: wire,
     } as pg.ClientConfig)
     this.wire = wire
-    // pg reads libpq's variables behind our back, also for the embedded server.
+    // pg also reads libpq's variables by itself, even for the embedded server.
     const { connectionParameters } = this as unknown as ClientInternals
     const { application_name: name, options, replication } = { replication: undefined, ...config }
     Object.assign(connectionParameters, {

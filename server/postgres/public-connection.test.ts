@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(() => house.close())
 
-// A pooler lends one connection to other programs as well, which may not be as careful.
+// A pooler lends the same connection to other programs, which may leave changed settings.
 it.each([
   ['search_path', 'app', 'pg_catalog, pg_temp'],
   ['row_security', 'off', 'on'],
@@ -25,7 +25,7 @@ it.each([
   ['TimeZone', 'Asia/Tokyo', 'UTC'],
   ['statement_timeout', '4000', '10s'],
   ['transaction_read_only', 'off', 'on'],
-])('a statement that needs no credential finds %s put right', async (name, left, expected) => {
+])('a statement without a credential resets %s', async (name, left, expected) => {
   const connection = { ...toPgConfig(house.database.directUrls.public), options: `-c ${name}=${left}` }
   const pool = new LoginPool({ connection, isNamed: true, maxConnections: 1 })
   try {

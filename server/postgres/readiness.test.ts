@@ -27,11 +27,11 @@ it.each<[string, (all: ExpectedMigration[]) => ExpectedMigration[], object]>([
     ([first, ...rest]) => [{ name: first?.name ?? '', checksum: 'x' }, ...rest],
     isBehind,
   ],
-])('a database that holds %s', async (_, expectedOf, answer) => {
+])('a database with %s', async (_, expectedOf, answer) => {
   expect(await checkReadiness(house.services.pools.api, expectedOf(applied))).toEqual(answer)
 })
 
-it('is not ready with a migration that was begun and not finished', async () => {
+it('is not ready with a migration that was started and not finished', async () => {
   const last = applied.at(-1)?.name
   await house.owner.query(`update public.rowhouse_migrations set state = 'applying' where name = $1`, [last])
   expect(await checkReadiness(house.services.pools.api, applied)).toEqual(isBehind)

@@ -2,22 +2,22 @@ import { TimeBudget } from '#server/db/time-budget.ts'
 import type { LoginPool } from './login-pool.ts'
 import type { ExpectedMigration } from './migrations/runner.ts'
 
-/** Balancers ask every few seconds, and take a late answer for none. */
+/** Balancers ask every few seconds, and treat a late answer as a failure. */
 const DEADLINE_MS = 3_000
 const APPLIED = `select name, checksum from public.rowhouse_migrations where state = 'applied'`
 const WRITES = `select pg_catalog.pg_is_in_recovery() as standby,
   pg_catalog.current_setting('transaction_read_only') as readonly`
 
-/** Whether the database answers, takes writes and holds exactly the migrations that this code comes with. */
+/** Checks that the database answers, accepts writes and has exactly the migrations of this code. */
 export async function checkReadiness(
   pool: LoginPool,
   expected: readonly ExpectedMigration[],
 ): Promise<{ ok: boolean; reason?: string }> {
   try {
     const { applied, isStandby, isReadOnly } = await readState(pool)
-    if (isStandby) return { ok: false, reason: 'the database takes no writes: it is a standby' }
+    if (isStandby) return { ok: false, reason: 'the database accepts no writes: it is a standby' }
     if (isReadOnly) {
-      return { ok: false, reason: 'the database takes no writes: default_transaction_read_only is on' }
+      return { ok: false, reason: 'the database accepts no writes: default_transaction_read_only is on' }
     }
     const isCurrent =
       applied.size === expected.length &&

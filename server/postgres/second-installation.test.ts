@@ -18,7 +18,7 @@ const SCRIPT = fileURLToPath(new URL('../../scripts/kysely-migrate.ts', import.m
 const OTHER_SECRET = 'of-another-installation-4b7c1d9ab2e84635'
 const OTHER_KEYS = `test:${'0123456789abcdef'.repeat(4)}`
 
-// Logins belong to a whole cluster, so what two installations do to them has a cluster of its own.
+// Logins belong to a whole cluster, so these tests have their own.
 let dataDir: string
 let postgres: EmbeddedPostgres
 let ownerUrl: string
@@ -74,25 +74,24 @@ async function canStillLogIn(): Promise<boolean> {
   return outcomes.every(({ ok }) => ok)
 }
 
-describe('beside an installation that serves', () => {
+describe('beside a serving installation', () => {
   let first: RunningServer
 
   beforeAll(async () => {
-    // A check that builds the migrations in a scratch database creates the logins, too, and gives them no
-    // password.
+    // A check that builds the migrations in a scratch database also creates the logins, without a password.
     expect(await migrate(['verify'], environment('rowhouse'))).toMatchObject({ code: 0 })
     first = await start('rowhouse')
   }, 120_000)
   afterAll(() => first?.stop())
 
-  it('one with another AUTH_SECRET is refused before it changes anything', async () => {
+  it('an installation with another AUTH_SECRET is refused before it changes anything', async () => {
     const { code, output } = await migrate(
       ['up', '--latest'],
       environment('second', { AUTH_SECRET: OTHER_SECRET }),
     )
     expect({ code, output }).toMatchObject({ code: 1, output: expect.stringMatching(/nothing was changed/) })
     await expect(start('second', { AUTH_SECRET: OTHER_SECRET })).rejects.toThrow(
-      /rowhouse_api has another password than the one that derives from this AUTH_SECRET/,
+      /rowhouse_api has another password than the one derived from this AUTH_SECRET/,
     )
     expect(
       await query(withDatabase(ownerUrl, 'second'), `select to_regclass('app.tasks')::text as tasks`),
@@ -101,7 +100,7 @@ describe('beside an installation that serves', () => {
     expect(await isReady(first)).toBe(200)
   })
 
-  it('one with the same AUTH_SECRET serves from another database', async () => {
+  it('an installation with the same AUTH_SECRET serves from another database', async () => {
     const second = await start('second', { ENCRYPTION_KEYS: OTHER_KEYS })
     expect([await isReady(first), await isReady(second)]).toEqual([200, 200])
     await second.stop()
@@ -123,7 +122,7 @@ describe('beside an installation that serves', () => {
     expect(await migrate(['up', '--latest'], environment('rowhouse'))).toMatchObject({ code: 0 })
   })
 
-  it('the secret is changed on purpose by a command of its own', async () => {
+  it('logins --reset changes the secret on purpose', async () => {
     const env = environment('third', { AUTH_SECRET: OTHER_SECRET })
     expect(await migrate(['logins'], env)).toMatchObject({ code: 1 })
     expect(await canStillLogIn()).toBe(true)
@@ -140,7 +139,7 @@ describe('readiness', () => {
     return [answer.status, await answer.json()]
   }
 
-  it('asks that the database takes writes, and says why it does not', async () => {
+  it('readiness requires a writable database, and says why it is not', async () => {
     const server = await start('rowhouse', { MIGRATE_ON_START: 'false' })
     try {
       expect(await problem(server)).toEqual([200, { ok: true }])
@@ -155,18 +154,18 @@ describe('readiness', () => {
         .poll(() => problem(server))
         .toEqual([
           503,
-          { ok: false, reason: 'the database takes no writes: default_transaction_read_only is on' },
+          { ok: false, reason: 'the database accepts no writes: default_transaction_read_only is on' },
         ])
       await setReadOnly('off')
       await expect.poll(() => problem(server)).toEqual([200, { ok: true }])
 
-      // A cluster that was stopped cleanly and finds this file is a standby that nobody feeds.
+      // A cleanly stopped cluster with this file starts as a standby without a primary.
       await postgres.stop()
       writeFileSync(join(dataDir, 'postgres', 'data', 'standby.signal'), '')
       postgres = await startEmbeddedPostgres({ dataDir, isDurable: false })
       await expect
         .poll(() => problem(server))
-        .toEqual([503, { ok: false, reason: 'the database takes no writes: it is a standby' }])
+        .toEqual([503, { ok: false, reason: 'the database accepts no writes: it is a standby' }])
     } finally {
       await server.stop()
     }

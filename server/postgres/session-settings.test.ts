@@ -17,7 +17,7 @@ import { connectOwner } from './migrations/connect.ts'
 import { toPgConfig } from './postgres-client.ts'
 import { settingsOf, settleOwnerSession } from './session-settings.ts'
 
-// Settings of a server, a database and a role belong to a whole cluster, so these have one of their own.
+// Settings of a server, a database and a role belong to a whole cluster, so these tests have their own.
 
 const WORKER_KEY = 'the-worker-key-of-this-file-alone-61b0'
 const PASSWORD = 'correct horse battery staple'
@@ -91,12 +91,12 @@ async function effectiveSettings(url: string): Promise<Map<string, string>> {
   return new Map(rows.map(({ name, value }) => [name, value]))
 }
 
-describe('where server, database and roles are set to everything else', () => {
+describe('if server, database and roles have other settings', () => {
   let server: RunningServer
 
   beforeAll(async () => {
     await setAll('database rowhouse', { ...HOSTILE, ...IMPATIENT })
-    // Once, so that the roles exist; the second start finds what was set in between.
+    // The first start creates the roles; the second one finds the settings made in between.
     await (await startServer(configOf({ DATABASE_URL: postgres.url, MIGRATE_ON_START: 'true' }), log)).stop()
     for (const login of LOGINS) {
       await setAll(`role ${login}`, { ...HOSTILE, ...IMPATIENT })
@@ -137,20 +137,20 @@ describe('where server, database and roles are set to everything else', () => {
     return answer.headers.get('set-auth-token') ?? ''
   }
 
-  test('every login has the settings that it must have, and no other', async () => {
+  test('every login has exactly the required settings', async () => {
     const { listen: _, ...byLogin } = urls()
     for (const url of Object.values(byLogin)) {
       const login = LOGINS.find(name => url.includes(name)) ?? 'rowhouse_api'
       const effective = await effectiveSettings(url)
       const { required, anyone, superusers } = settingsOf(login)
       for (const [name, value] of Object.entries({ ...required, ...anyone, ...superusers })) {
-        // Of a language that this session has not loaded.
+        // A setting of a language that this session has not loaded.
         if (!name.includes('.')) expect([login, name, effective.get(name)]).toEqual([login, name, value])
       }
     }
   })
 
-  test('a session is found, lasts, and ends when it should', async () => {
+  test('a session is found, lasts, and expires in time', async () => {
     const token = await signUp('session@example.com')
     const session = await (await call('/api/auth/get-session', { token })).json()
     expect(Date.parse(session.session.expiresAt) - Date.now()).toBeGreaterThan(6 * 86_400_000)
@@ -180,7 +180,7 @@ describe('where server, database and roles are set to everything else', () => {
     expect((await call('/api/auth/sign-in/email', { body: signIn })).status).toBe(200)
   })
 
-  test('the operator’s worker is told when its lease ends', async () => {
+  test('the operator’s worker learns when its lease ends', async () => {
     const token = await signUp('worker@example.com')
     await rpc('tasks.create', { prompt: 'work' }, { token })
     const claimed = await rpc('tasks.claim', { worker: 'w', leaseSeconds: 60 }, { token: WORKER_KEY })
@@ -189,7 +189,7 @@ describe('where server, database and roles are set to everything else', () => {
     expect(until).toBeLessThan(90_000)
   })
 
-  test('a user reads what they wrote, finds it, and nobody else’s', async () => {
+  test('a user reads and finds exactly their own rows', async () => {
     const [ada, bob] = [await signUp('ada@example.com'), await signUp('bob@example.com')]
     const prompt = `a \\ backslash, a 'quote', a "double one", null and a snow\u2603man`
     const task = await rpc('tasks.create', { prompt }, { token: ada })
@@ -235,7 +235,7 @@ describe('where server, database and roles are set to everything else', () => {
     expect(Date.parse(changed.updatedAt)).toBeGreaterThan(Date.parse(task.updatedAt))
   })
 
-  test('the owner reads the catalog without quotes where none are needed', async () => {
+  test('the owner reads the catalog without unneeded quotes', async () => {
     const owner = await connectOwner(postgres.url)
     const catalog = await readCatalog(owner).finally(() => owner.end())
     expect(catalog.length).toBeGreaterThan(50)
@@ -243,7 +243,7 @@ describe('where server, database and roles are set to everything else', () => {
   })
 })
 
-describe('a process that may not mend it', () => {
+describe('a process that may not repair the settings', () => {
   test.each([
     ['DateStyle', 'German', 'rowhouse_auth'],
     ['bytea_output', 'escape', 'rowhouse_api'],
@@ -251,35 +251,40 @@ describe('a process that may not mend it', () => {
     ['row_security', 'off', 'rowhouse_public'],
     ['session_replication_role', 'replica', 'rowhouse_auth'],
     ['plpgsql.variable_conflict', 'use_column', 'rowhouse_system'],
-  ] as const)('refuses to start with another %s, and says what to run', async (name, value, login) => {
-    await setAll(`role ${login} in database rowhouse`, { [name]: value })
-    const { listen: _, ...each } = urls()
-    const environment = Object.fromEntries(
-      Object.entries(each).map(([key, url]) => [`${key.toUpperCase()}_DATABASE_URL`, url]),
-    )
-    const starting = startServer(configOf(environment), log)
-    await expect(starting).rejects.toThrow(
-      new RegExp(
-        `^${login} has ${name} = ${value}.*, and needs [^]*alter role ${login} in database "rowhouse" set ${name} to`,
-      ),
-    )
-    await (await startServer(configOf({ DATABASE_URL: postgres.url, MIGRATE_ON_START: 'true' }), log)).stop()
-    await (await startServer(configOf(environment), log)).stop()
-  })
+  ] as const)(
+    'refuses to start with another %s, and names the command to run',
+    async (name, value, login) => {
+      await setAll(`role ${login} in database rowhouse`, { [name]: value })
+      const { listen: _, ...each } = urls()
+      const environment = Object.fromEntries(
+        Object.entries(each).map(([key, url]) => [`${key.toUpperCase()}_DATABASE_URL`, url]),
+      )
+      const starting = startServer(configOf(environment), log)
+      await expect(starting).rejects.toThrow(
+        new RegExp(
+          `^${login} has ${name} = ${value}.*, but needs [^]*alter role ${login} in database "rowhouse" set ${name} to`,
+        ),
+      )
+      await (
+        await startServer(configOf({ DATABASE_URL: postgres.url, MIGRATE_ON_START: 'true' }), log)
+      ).stop()
+      await (await startServer(configOf(environment), log)).stop()
+    },
+  )
 
-  test('names the URL where its options are at fault', async () => {
+  test('names the URL if its options are the cause', async () => {
     const url = `${urls().api}?options=${encodeURIComponent('-c DateStyle=German')}`
     await expect(connected(url, client => checkLoginSettings(client, 'rowhouse_api'))).rejects.toThrow(
-      /DateStyle = German, DMY.*: take it out of the options of the URL/,
+      /DateStyle = German, DMY.*: remove it from the options of the URL/,
     )
   })
 
-  test('warns where a bound is missing', async () => {
+  test('warns if a limit is missing', async () => {
     await setAll('role rowhouse_api in database rowhouse', { lock_timeout: '0' })
     const [warning, ...others] = await connected(urls().api, client =>
       checkLoginSettings(client, 'rowhouse_api'),
     )
     expect(others).toEqual([])
-    expect(warning).toMatch(/^rowhouse_api has lock_timeout = 0, and needs 6s: run npx kysely-migrate up/)
+    expect(warning).toMatch(/^rowhouse_api has lock_timeout = 0, but needs 6s: run npx kysely-migrate up/)
   })
 })

@@ -1,13 +1,16 @@
 import type { ClientBase } from 'pg'
 import type { Login } from './login-names.ts'
 
-// Settings of the server, a database or a role change what a statement means: how a date is written, whether
-// `= null` is `is null`, whether triggers fire. A setting of a role in one database beats all of those, so
-// each login has ours there.
+// Settings of the server, a database or a role change the meaning of a statement: the format of a date,
+// whether `= null` means `is null`, whether triggers fire. A setting of a role in one database overrides the
+// others, so each login has ours there.
 
 type Settings = Readonly<Record<string, string>>
 
-/** As Postgres comes. A login with another value reads or writes something else, and so does not serve. */
+/**
+ * Postgres's defaults. With another value a login reads or writes different values, and the server refuses to
+ * start.
+ */
 const REQUIRED: Settings = {
   DateStyle: 'ISO, MDY',
   IntervalStyle: 'postgres',
@@ -28,7 +31,8 @@ const REQUIRED: Settings = {
 }
 
 /**
- * Required as well, but only a superuser may set them. A name with a dot exists once its language is loaded.
+ * Also required, but only a superuser may set them. A setting with a dot exists only once its language is
+ * loaded.
  */
 const REQUIRED_OF_SUPERUSERS: Settings = {
   session_replication_role: 'origin',
@@ -36,8 +40,8 @@ const REQUIRED_OF_SUPERUSERS: Settings = {
 }
 
 /**
- * Differ from server to server. No statement of ours depends on them; one that comes to does so everywhere
- * alike.
+ * Differ between servers. No statement of ours depends on them; if one does by mistake, it behaves alike
+ * everywhere.
  */
 const ALIKE_EVERYWHERE: Settings = {
   TimeZone: 'UTC',
@@ -49,27 +53,29 @@ const ALIKE_EVERYWHERE: Settings = {
   synchronous_commit: 'on',
 }
 
-/** How long a transaction stays open with nothing to do, before Postgres ends it and frees its rows. */
+/** How long a transaction may be idle before Postgres ends it and releases its locks. */
 const IDLE_TRANSACTION_TIMEOUT = '5s'
-/** Longer than a forgotten transaction lasts, shorter than a statement's deadline. */
+/** Longer than an idle transaction lasts, shorter than a statement's deadline. */
 const LOCK_TIMEOUT = '6s'
 
-/** In place of the bounds of other transactions, for one that holds no lock and feeds a slow reader. */
+/** Relaxed limits for a transaction that holds no lock and feeds a slow reader. */
 export const UNHURRIED = `select
   pg_catalog.set_config('idle_in_transaction_session_timeout', '5min', true),
   case when pg_catalog.current_setting('transaction_timeout', true) is not null
     then pg_catalog.set_config('transaction_timeout', '1h', true)
   end`
 
-/** What one call may take from the others, however it ends. Not every server knows or allows each of them. */
+/**
+ * Limits on what one call may use, even if its client is lost. Some servers do not know or allow all of them.
+ */
 const BOUNDS: Settings = {
   statement_timeout: '10s',
   lock_timeout: LOCK_TIMEOUT,
   idle_in_transaction_session_timeout: IDLE_TRANSACTION_TIMEOUT,
   transaction_timeout: '1min',
   idle_session_timeout: '0',
-  // A host that is gone is noticed within half a minute, and a client that closed while its statement waits
-  // in two seconds.
+  // Detects a lost host within half a minute, and a client that closed during its statement within two
+  // seconds.
   tcp_keepalives_idle: '10',
   tcp_keepalives_interval: '5',
   tcp_keepalives_count: '3',
@@ -77,16 +83,17 @@ const BOUNDS: Settings = {
   client_connection_check_interval: '2s',
 }
 
-/** Bounds that only a superuser may set. */
+/** Limits that only a superuser may set. */
 const BOUNDS_OF_SUPERUSERS: Settings = { temp_file_limit: '2GB' }
 
-/** Better Auth does more between two statements of a transaction than we do. */
+/** Better Auth works longer between two statements of a transaction than our code does. */
 const LOGIN_BOUNDS: Partial<Record<Login, Settings>> = {
   rowhouse_auth: { idle_in_transaction_session_timeout: '10s' },
 }
 
 /**
- * What an owner's session may not inherit from its role or database while it migrates or reads the catalog.
+ * Settings that an owner's session must not inherit from its role or database while it migrates or reads the
+ * catalog.
  */
 const OWNERS: Settings = {
   ...REQUIRED,
@@ -101,19 +108,16 @@ const OWNERS: Settings = {
   idle_session_timeout: '0',
 }
 
-/** A setting as SQL writes it. A search path is a list of names; everything else is one value. */
+/** A setting as SQL. A search path is a list of names; any other setting is one value. */
 export function assignment(name: string, value: string): string {
   return `${name} to ${name === 'search_path' ? value : `'${value}'`}`
 }
 
-/**
- * Makes a session of the owner's, past any pooler, independent of what its role, database and server are set
- * to.
- */
+/** Makes a direct session of the owner independent of the settings of its role, database and server. */
 export async function settleOwnerSession(owner: Pick<ClientBase, 'query'>): Promise<void> {
   const statements = Object.entries(OWNERS).map(([name, value]) => `set ${assignment(name, value)}`)
   await owner.query(statements.join('; '))
-  // Setting it takes a superuser, even to what it is.
+  // Only a superuser may set it, even to its current value.
   await owner.query(
     `select pg_catalog.set_config('session_replication_role', 'origin', false)
      where pg_catalog.current_setting('session_replication_role') operator(pg_catalog.<>) 'origin'`,
@@ -137,8 +141,8 @@ const ENTER = `select
     .join(',\n  ')}`
 
 /**
- * In front of a statement that carries no sign-in: what a statement before may have left on a shared
- * connection goes. `$1` is the deadline.
+ * Precedes a statement without a sign-in: resets what an earlier statement may have left on a shared
+ * connection. `$1` is the deadline.
  */
 export const ENTER_SYSTEM = `${ENTER},
   pg_catalog.set_config('app.credential', '', true),
@@ -147,7 +151,7 @@ export const ENTER_SYSTEM = `${ENTER},
 export const ENTER_PUBLIC = `${ENTER},
   pg_catalog.set_config('transaction_read_only', 'on', true)`
 
-/** What a login is to have, by who may set it. */
+/** The settings of a login, by the role that may set them. */
 export function settingsOf(login: Login): { required: Settings; anyone: Settings; superusers: Settings } {
   return {
     required: { ...REQUIRED, ...REQUIRED_OF_SUPERUSERS },

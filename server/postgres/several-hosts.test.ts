@@ -28,7 +28,7 @@ describe('several hosts', () => {
   }
   const both = () => [`127.0.0.1:${servers.securePort}`, `127.0.0.1:${servers.readOnlyPort}`]
 
-  test('the first one that answers is taken', async () => {
+  test('the first host that answers is used', async () => {
     const [one, two] = both()
     expect(await portOf('', `${user()}@127.0.0.1:1,${two}`)).toBe(servers.readOnlyPort)
     expect(await portOf('', `${user()}@no.such.host.invalid,${one}`)).toBe(servers.securePort)
@@ -56,23 +56,23 @@ describe('several hosts', () => {
     }
   })
 
-  test('none of the kind asked for is a reason that names each', async () => {
+  test('if no host is of the wanted kind, the reason names each host', async () => {
     const outcome = await testConnection(
       `postgres://${user()}@${both().join(',')}/rowhouse?target_session_attrs=standby`,
     )
     expect(outcome).toEqual({
       ok: false,
-      reason: `127.0.0.1:${servers.securePort}: the server is a primary that takes writes, and target_session_attrs=standby; 127.0.0.1:${servers.readOnlyPort}: the server is read-only, and target_session_attrs=standby`,
+      reason: `127.0.0.1:${servers.securePort}: the server is a primary that accepts writes, and target_session_attrs=standby; 127.0.0.1:${servers.readOnlyPort}: the server is read-only, and target_session_attrs=standby`,
     })
   })
 
-  test('load_balance_hosts=random uses them all', async () => {
+  test('load_balance_hosts=random uses all hosts', async () => {
     const seen = new Set<unknown>()
     const url = `${user()}@${both().join(',')}`
     await expect.poll(async () => seen.add(await portOf('load_balance_hosts=random', url)).size).toBe(2)
   })
 
-  test('a pool goes to the next host when the first one swallows everything', async () => {
+  test('a pool tries the next host if the first one drops all packets', async () => {
     const silent = createServer(() => {})
     await new Promise<void>(resolve => silent.listen(0, '127.0.0.1', resolve))
     const address = silent.address()
@@ -88,7 +88,7 @@ describe('several hosts', () => {
         `postgres://ann:x@127.0.0.1:${port}/shop?sslmode=disable&connect_timeout=1`,
       )
       expect(outcome).toMatchObject({
-        reason: expect.stringMatching(/took the connection and did not answer the login/),
+        reason: expect.stringMatching(/accepted the connection but did not answer the login/),
       })
     } finally {
       await pool.end()
@@ -96,15 +96,15 @@ describe('several hosts', () => {
     }
   })
 
-  test('a wrong password is not tried at the next host', async () => {
+  test('a wrong password is not tried on the next host', async () => {
     expect(await testConnection(`postgres://postgres:x@${both().join(',')}/rowhouse`)).toEqual({
       ok: false,
-      reason: `127.0.0.1:${servers.securePort}: the password for user "postgres" is wrong, or there is no such user`,
+      reason: `127.0.0.1:${servers.securePort}: the password for user "postgres" is wrong, or the user does not exist`,
     })
   })
 })
 
-test('a socket is named by its directory, and the password may be in a file', async () => {
+test('a URL names a socket by its directory, and the password may be in a file', async () => {
   const directory = throwawayDirectory('sockets')
   chmodSync(directory, 0o777)
   const server = await startEmbeddedPostgres({
@@ -131,10 +131,10 @@ test('a socket is named by its directory, and the password may be in a file', as
     chmodSync(passfile, 0o644)
     expect(
       await testConnection(`postgres://postgres@${escaped}:${port}/rowhouse?passfile=${passfile}`),
-    ).toEqual({ ok: false, reason: 'the server asks for a password, and the URL has none' })
+    ).toEqual({ ok: false, reason: 'the server asks for a password, but the URL has none' })
     expect(await testConnection(`postgres://ann@${escaped}:1/rowhouse`)).toEqual({
       ok: false,
-      reason: `there is no socket ${directory}/.s.PGSQL.1`,
+      reason: `the socket ${directory}/.s.PGSQL.1 does not exist`,
     })
   } finally {
     await server.stop()

@@ -3,8 +3,8 @@ import { DatabaseUnavailableError, StatementAbortedError } from '#server/db/erro
 import type { WaitBounds } from '#server/db/time-budget.ts'
 
 /**
- * Waits for a pool's connection until the budget ends or the caller leaves. A connection that comes later
- * goes back to the pool at once. Throws {@link DatabaseUnavailableError} and {@link StatementAbortedError}.
+ * Waits for a pool's connection until the budget ends or the caller aborts. A connection that arrives later
+ * returns to the pool at once. Throws {@link DatabaseUnavailableError} and {@link StatementAbortedError}.
  */
 export function waitForConnection(
   connecting: Promise<pg.PoolClient>,
@@ -40,5 +40,5 @@ export function waitForConnection(
 }
 
 export function outOfTime(): DatabaseUnavailableError {
-  return new DatabaseUnavailableError('the request has waited for the database for as long as it may')
+  return new DatabaseUnavailableError('the request has used its whole time budget waiting for the database')
 }

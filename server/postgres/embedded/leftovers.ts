@@ -5,18 +5,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isProcessAlive, readText } from './process-lock.ts'
 
 /**
- * Ends what a crash left running on a cluster that nobody owns any more, and removes its stale pid file: the
- * server when our process was killed, its backends when the server was.
+ * Stops the Postgres processes that a crash left on a cluster without an owner, and removes the stale pid
+ * file. After a crash of our process the server is left; after a crash of the server, its backends are.
  */
 export async function stopLeftovers(data: string, log: (line: string) => void): Promise<void> {
   const server = findServer(data)
   if (server !== null) {
-    log(`stopping the Postgres that an earlier run left behind (process ${server})`)
+    log(`stopping the Postgres of an earlier run, process ${server}`)
     await end(server, ['SIGINT', 'SIGQUIT', 'SIGKILL'])
   }
   for (const backend of findBackends(data)) await end(backend, ['SIGQUIT', 'SIGKILL'])
-  // Postgres would take any living process with the same id, which may be anyone's by now, for a running
-  // server.
+  // Postgres would mistake any living process with the same id for a running server.
   rmSync(join(data, 'postmaster.pid'), { force: true })
 }
 
@@ -25,8 +24,8 @@ function findServer(data: string): number | null {
   return pid > 0 && isProcessAlive(pid) && commandLine(pid).includes(data) ? pid : null
 }
 
-// A backend's command line is its title, so its working directory, the cluster's, tells it. Without /proc
-// Postgres's own check of its shared memory has to do.
+// A backend's command line is its title, so this recognises it by its working directory, the cluster's.
+// Without /proc, Postgres's own check of its shared memory must suffice.
 function findBackends(data: string): number[] {
   if (process.platform !== 'linux') return []
   return readdirSync('/proc')

@@ -15,7 +15,7 @@ import { isProcessAlive } from './process-lock.ts'
 
 const HOLDER = fileURLToPath(new URL('../../testing/embedded-holder.ts', import.meta.url))
 
-// One directory for the file: initialising is what takes time, and each test leaves a stopped server.
+// All tests share one directory, since initialising is slow; each test leaves a stopped server.
 let dataDir: string
 let server: EmbeddedPostgres | undefined
 let holder: Holder | undefined
@@ -36,7 +36,7 @@ afterEach(async () => {
 
 afterAll(() => rmSync(dataDir, { recursive: true, force: true }))
 
-test('data is there again after a stop and a start, on the same port', async () => {
+test('data survives a stop and a start, on the same port', async () => {
   server = await start()
   const firstUrl = server.url
   await query(server.url, 'create table kept (line text)')
@@ -48,7 +48,7 @@ test('data is there again after a stop and a start, on the same port', async () 
   expect(await query(server.url, 'select line from kept')).toEqual([{ line: 'one' }])
 })
 
-test('text is UTF-8 in one order everywhere, and time is UTC', async () => {
+test('text is UTF-8 with the same order on every machine, and time is UTC', async () => {
   server = await start()
   const [row] = await query(
     server.url,
@@ -59,7 +59,7 @@ test('text is UTF-8 in one order everywhere, and time is UTC', async () => {
   expect(row).toEqual({ encoding: 'UTF8', zone: 'UTC', upper: 'É', words: "'é':1", ordered: 'Babä' })
 })
 
-test('the server listens on this machine only, wants its password and keeps it to itself', async () => {
+test('the server listens on this machine only, requires its password and does not expose it', async () => {
   server = await start()
   const [row] = await query(server.url, `select current_setting('listen_addresses') as addresses`)
   expect(row).toEqual({ addresses: '127.0.0.1' })
@@ -70,14 +70,14 @@ test('the server listens on this machine only, wants its password and keeps it t
   expect(readFileSync(join(dataDir, 'postgres.log'), 'utf8')).not.toContain(password)
 })
 
-test('a server in a process group of its own is not reached by Ctrl-C', async () => {
+test('Ctrl-C does not reach the server, which has its own process group', async () => {
   server = await start()
   const group = readFileSync(`/proc/${server.pid()}/stat`, 'utf8').split(') ')[1]?.split(' ')[2]
   expect(Number(group)).toBe(server.pid())
 })
 
 describe('a second start', () => {
-  test('is refused with the directory and the process that holds it', async () => {
+  test('is refused; the error names the directory and the process that holds it', async () => {
     server = await start()
     await expect(start()).rejects.toThrow(
       `The embedded Postgres in ${join(dataDir, 'postgres')} is in use by process ${process.pid}.`,
@@ -90,7 +90,7 @@ describe('a second start', () => {
     expect(await findRunningEmbeddedPostgres(dataDir)).toBe(holder.url)
   })
 
-  test('finds nothing to share where nothing runs', async () => {
+  test('finds no server to share if none runs', async () => {
     expect(await findRunningEmbeddedPostgres(dataDir)).toBeNull()
   })
 
@@ -108,7 +108,7 @@ describe('a second start', () => {
 })
 
 describe('after a crash', () => {
-  test('a killed owner leaves a server that the next start stops and replaces, with every committed row', async () => {
+  test('the next start stops and replaces the server of a killed owner, and keeps every committed row', async () => {
     holder = await startHolder()
     await query(holder.url, 'create table if not exists survived (line text)')
     await query(holder.url, `insert into survived values ('owner')`)
@@ -121,7 +121,7 @@ describe('after a crash', () => {
     expect(await query(server.url, 'select line from survived')).toEqual([{ line: 'owner' }])
   })
 
-  test('a killed owner and a killed server with a busy backend are recovered from', async () => {
+  test('the next start recovers from a killed owner and a killed server with a busy backend', async () => {
     holder = await startHolder()
     const busy = query(holder.url, 'select count(*) from generate_series(1, 1e10)').catch(() => 'ended')
     await sleep(100)
@@ -134,14 +134,14 @@ describe('after a crash', () => {
     expect((await testConnection(server.url)).ok).toBe(true)
   })
 
-  test('a stale pid file that names a living stranger does not stand in the way', async () => {
+  test('a stale pid file that names an unrelated process does not prevent a start', async () => {
     writeFileSync(join(dataDir, 'postgres', 'data', 'postmaster.pid'), `${process.ppid}\n`)
     server = await start()
     expect((await testConnection(server.url)).ok).toBe(true)
     expect(isProcessAlive(process.ppid)).toBe(true)
   })
 
-  test('a server killed under a living owner is started again on the same port', async () => {
+  test('a server that is killed under a living owner is restarted on the same port', async () => {
     const lines: string[] = []
     server = await start(line => lines.push(line))
     const killed = server.pid() ?? 0
@@ -152,10 +152,10 @@ describe('after a crash', () => {
       await sleep(20)
     expect(await testConnection(server.url)).toMatchObject({ ok: true })
     expect(server.pid()).not.toBe(killed)
-    expect(lines).toContain('the embedded Postgres died and is started again')
+    expect(lines).toContain('the embedded Postgres died; restarting it')
   })
 
-  test('an interrupted initialisation is begun anew', async () => {
+  test('an interrupted initialisation starts again', async () => {
     const fresh = throwawayDirectory('embedded')
     mkdirSync(join(fresh, 'postgres', 'data.new', 'base'), { recursive: true })
     try {
@@ -168,7 +168,7 @@ describe('after a crash', () => {
   })
 })
 
-test('it runs in a directory that is closed to everyone else', async () => {
+test('it runs in a directory that no other user may enter', async () => {
   chmodSync(dataDir, 0o700)
   server = await start()
   expect((await testConnection(server.url)).ok).toBe(true)
@@ -185,7 +185,7 @@ test('a cluster of another major version is refused by name', async () => {
   }
 })
 
-test('a server that can not start says so with the end of its log', async () => {
+test('the error of a server that can not start has the end of its log', async () => {
   const attempt = startEmbeddedPostgres({ dataDir, settings: { shared_buffers: 'plenty' } })
   await expect(attempt).rejects.toThrow(/did not start\..*invalid value for parameter "shared_buffers"/s)
 })
@@ -217,5 +217,5 @@ async function startHolder(): Promise<Holder> {
     const { url, serverPid } = JSON.parse(line)
     return { child, url, serverPid }
   }
-  throw new Error('the holder ended before its server was ready')
+  throw new Error('the holder exited before its server was ready')
 }

@@ -24,22 +24,22 @@ import { hasExited, launchServer, START_TIMEOUT_MS, stopServer, waitUntilReady }
 import { acquireLock, LockHeldError, lockHolder } from './process-lock.ts'
 
 export interface EmbeddedPostgresOptions {
-  /** Rowhouse's data directory; Postgres keeps its files in `postgres` below it. */
+  /** Rowhouse's data directory; Postgres keeps its files in its subdirectory `postgres`. */
   dataDir: string
-  /** Server settings, as `postgres -c` takes them. */
+  /** Server settings, in the form of `postgres -c`. */
   settings?: Readonly<Record<string, string>>
-  /** False leaves out every wait for the disk: for tests, whose data may be lost with the machine. */
+  /** False skips all waits for the disk: for tests, whose data may be lost with the machine. */
   isDurable?: boolean
   log?: (line: string) => void
 }
 
 export interface EmbeddedPostgres {
-  /** As the superuser, to the database `rowhouse`. */
+  /** The superuser's URL of the database `rowhouse`. */
   readonly url: string
   readonly version: string
   /** The server's process id; null between a crash and the restart that follows it. */
   pid(): number | null
-  /** Ends all connections, writes everything out and gives the directory back. Safe to call twice. */
+  /** Shuts the server down cleanly and releases the directory. Idempotent. */
   stop(): Promise<void>
 }
 
@@ -48,10 +48,9 @@ const RESTARTS_PER_MINUTE = 5
 const FAST_AND_LOSSY = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }
 
 /**
- * Starts the Postgres that comes with the npm package, initialising its directory on first use. What a crash
- * left behind is cleaned up first; a directory that is in use is refused with the id of the process that
- * holds it. A server that dies is started again until `stop()`. No exit hook is installed: who starts it
- * stops it.
+ * Starts the Postgres of the npm package, and initialises its directory on first use. Cleans up after a
+ * crash; throws if another process holds the directory, and names that process. Restarts a server that dies
+ * until `stop()`. Installs no exit hook: the caller must stop it.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const { dataDir, isDurable = true, log = () => {} } = options
@@ -75,7 +74,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 }
 
 /**
- * The URL of the embedded server that another process runs on this directory, once it answers; null when none
+ * The URL of the embedded server that another process runs on this directory, once it answers; null if none
  * runs.
  */
 export async function findRunningEmbeddedPostgres(dataDir: string): Promise<string | null> {
@@ -92,7 +91,7 @@ export async function findRunningEmbeddedPostgres(dataDir: string): Promise<stri
     }
     if (Date.now() > deadline) {
       throw new EmbeddedPostgresError(
-        `The embedded Postgres in ${paths.home}, which process ${holder.pid} runs, does not answer: ${reason}.`,
+        `The embedded Postgres in ${paths.home}, run by process ${holder.pid}, does not answer: ${reason}.`,
       )
     }
     await sleep(50)
@@ -157,10 +156,10 @@ async function superviseServer(options: Supervision): Promise<EmbeddedPostgres> 
     const minuteAgo = Date.now() - 60_000
     crashes.push(Date.now())
     if (crashes.filter(at => at > minuteAgo).length > RESTARTS_PER_MINUTE) {
-      log(`the embedded Postgres ${reason} too often and is left stopped; see ${paths.log}`)
+      log(`the embedded Postgres ${reason} too often and is not restarted; see ${paths.log}`)
       return
     }
-    log(`the embedded Postgres ${reason} and is started again`)
+    log(`the embedded Postgres ${reason}; restarting it`)
     try {
       await stopLeftovers(paths.data, log)
       if (!isStopping) await launch()
@@ -213,7 +212,7 @@ async function ensureDatabase(url: string): Promise<void> {
 }
 
 /**
- * Keeps the serving logins out of the databases that come with a cluster, where they could make tables of
+ * Revokes access to the databases that come with a cluster, where the serving logins could create tables of
  * their own.
  */
 async function closeOtherDatabases(client: PostgresClient): Promise<void> {
@@ -254,7 +253,7 @@ function urlOf({ port, password }: ClusterConnection): string {
 
 function missingConnection({ home, connection }: ClusterPaths): never {
   throw new EmbeddedPostgresError(
-    `${connection}, which holds the password of the embedded Postgres, is missing. Restore it, or move ${home} away to start afresh.`,
+    `${connection}, which holds the password of the embedded Postgres, is missing. Restore it, or move ${home} away to start with an empty database.`,
   )
 }
 
@@ -262,9 +261,7 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-/**
- * Where the embedded server of this directory was last reached, running or not; null before its first start.
- */
+/** The last URL of the embedded server of this directory, running or not; null before its first start. */
 export function lastKnownEmbeddedUrl(dataDir: string): string | null {
   const connection = readConnection(clusterPaths(dataDir))
   return connection && connection.port > 0 ? urlOf(connection) : null

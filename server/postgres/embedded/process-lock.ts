@@ -1,13 +1,13 @@
 import { execFileSync } from 'node:child_process'
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 
-/** Who holds a lock. The start time tells a process from a later one that was given the same id. */
+/** The process that holds a lock. The start time distinguishes it from a later process with the same id. */
 export interface LockHolder {
   readonly pid: number
   readonly startedAt: string
 }
 
-/** The lock is held by a process that lives. */
+/** A living process holds the lock. */
 export class LockHeldError extends Error {
   override readonly name = 'LockHeldError'
   readonly holder: LockHolder
@@ -19,15 +19,15 @@ export class LockHeldError extends Error {
 }
 
 /**
- * Takes the lock file, or throws LockHeldError. A lock whose process is gone is taken over, so that a crash
- * leaves nothing to clean up. Returns the function that gives it back.
+ * Takes the lock file, or throws LockHeldError. Takes over the lock of a dead process, so that a crash needs
+ * no cleanup. Returns a function that releases the lock.
  */
 export function acquireLock(path: string): () => void {
   const own = JSON.stringify({ pid: process.pid, startedAt: processStartTime(process.pid) })
   const draft = `${path}.${process.pid}`
   writeFileSync(draft, own, { mode: 0o644, flush: true })
   try {
-    // A link, unlike a write, appears complete or not at all, and only where nothing stands.
+    // A link, unlike a write, is atomic and fails if the file exists.
     while (!tryLink(draft, path)) {
       const holder = lockHolder(path)
       if (holder) throw new LockHeldError(path, holder)
@@ -41,20 +41,17 @@ export function acquireLock(path: string): () => void {
   }
 }
 
-/** The living process that holds the lock, if any. */
+/** The living process that holds the lock, or null. */
 export function lockHolder(path: string): LockHolder | null {
   const holder = parseHolder(readText(path))
   return holder && processStartTime(holder.pid) === holder.startedAt ? holder : null
 }
 
-/**
- * When a living process was started, in a form that only compares; null when it is gone or only waits to be
- * reaped.
- */
+/** A living process's start time, only for comparing; null if it is gone or a zombie. */
 function processStartTime(pid: number): string | null {
   if (process.platform === 'linux') {
     const stat = readText(`/proc/${pid}/stat`)
-    // The command's name may hold spaces and parentheses; the fields behind its last parenthesis are plain.
+    // The command's name may contain spaces and parentheses; parse the fields after its last parenthesis.
     const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')
     const [state, startedAt] = [fields?.[0], fields?.[19]]
     return state === undefined || state === 'Z' || state === 'X' ? null : (startedAt ?? null)
@@ -76,8 +73,8 @@ export function isProcessAlive(pid: number): boolean {
   return processStartTime(pid) !== null
 }
 
-// Two processes may find the same stale lock: each moves what it finds aside, and puts back what turns out to
-// be the other's fresh one.
+// Two processes may find the same stale lock: each renames the file, and restores it if it turns out to be
+// the other's new lock.
 function removeStaleLock(path: string): void {
   const aside = `${path}.stale.${process.pid}`
   try {
@@ -111,7 +108,7 @@ function parseHolder(text: string | null): LockHolder | null {
   }
 }
 
-/** The file's text; null where there is no such file, or it can't be read. */
+/** The file's text; null if it does not exist or can't be read. */
 export function readText(path: string): string | null {
   try {
     return readFileSync(path, 'utf8')

@@ -9,7 +9,7 @@ import { EmbeddedPostgresError } from './error.ts'
 export const START_TIMEOUT_MS = 60_000
 
 const LOG_SIZE_BYTES = 10_000_000
-// In turn: roll back and write everything out; leave the rest to recovery; kill.
+// In this order: roll back and shut down cleanly; exit and leave recovery to the next start; kill.
 const STOP_SIGNALS = [
   { signal: 'SIGINT', timeoutMs: 15_000 },
   { signal: 'SIGQUIT', timeoutMs: 5000 },
@@ -19,15 +19,15 @@ const STOP_SIGNALS = [
 export interface ServerLaunch {
   paths: ClusterPaths
   launcher: Launcher
-  /** As `postgres -c` takes them. */
+  /** In the form of `postgres -c`. */
   settings: Readonly<Record<string, string>>
 }
 
-/** Starts the server process without waiting for it. */
+/** Starts the server process; does not wait for it. */
 export function launchServer({ paths, launcher, settings }: ServerLaunch): ChildProcess {
   const flags = Object.entries({
     listen_addresses: '127.0.0.1',
-    // No socket: its path may be too long, or in a directory that Postgres's user can't write to.
+    // No socket: its path may be too long, or its directory not writable for Postgres's user.
     unix_socket_directories: '',
     timezone: 'UTC',
     log_timezone: 'UTC',
@@ -37,8 +37,8 @@ export function launchServer({ paths, launcher, settings }: ServerLaunch): Child
   const sizeBytes = statSync(paths.log, { throwIfNoEntry: false })?.size ?? 0
   if (sizeBytes > LOG_SIZE_BYTES) renameSync(paths.log, `${paths.log}.1`)
   const logFile = openSync(paths.log, 'a', 0o600)
-  // In a process group of its own: Ctrl-C in a terminal reaches the whole group, and our server needs its
-  // database until the last call is answered.
+  // In its own process group: Ctrl-C in a terminal signals the whole group, but our server needs its database
+  // until it has answered the last call.
   const child = spawn(file, args, { ...options, detached: true, stdio: ['ignore', logFile, logFile] })
   child.on('error', () => {})
   closeSync(logFile)
@@ -46,8 +46,7 @@ export function launchServer({ paths, launcher, settings }: ServerLaunch): Child
 }
 
 /**
- * Returns once the server answers at this URL; throws with the end of its log when it exits or takes too
- * long.
+ * Resolves once the server answers at this URL; throws with the end of its log if it exits or takes too long.
  */
 export async function waitUntilReady(child: ChildProcess, url: string, { log }: ClusterPaths): Promise<void> {
   const deadline = Date.now() + START_TIMEOUT_MS
@@ -62,7 +61,7 @@ export async function waitUntilReady(child: ChildProcess, url: string, { log }: 
   }
 }
 
-/** Stops the server with everything written out; one that hangs is cut short. */
+/** Shuts the server down cleanly, or harder if it takes too long. */
 export async function stopServer(child: ChildProcess): Promise<void> {
   const exited = new Promise<void>(done => child.once('exit', () => done()))
   for (const { signal, timeoutMs } of STOP_SIGNALS) {

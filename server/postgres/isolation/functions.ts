@@ -1,8 +1,8 @@
 import { LOGINS } from '../login-names.ts'
 import type { CatalogReader, IsolationProblem } from './problem.ts'
 
-// Security definer functions act as the owner, whom no policy binds: who may call them and what their names
-// resolve to.
+// Security definer functions act as the owner and bypass policies: checks who may call them, and how their
+// names resolve.
 
 const SQL = `
 with func as (

@@ -1,12 +1,9 @@
 import { LOGINS } from '../login-names.ts'
 import { type CatalogReader, type IsolationProblem, RIGHTS } from './problem.ts'
 
-// Which tables a login reaches, and whether row-level security is in the way.
+// Checks which tables a login reaches, and whether row-level security is enabled on them.
 
-/**
- * All that the API may read of `auth`: what its caller may know of themselves, of fellow members and of
- * organizations.
- */
+/** The columns of `auth` that the API may read: about its caller, fellow members and organizations. */
 const READABLE_AUTH_COLUMNS = [
   'users.id',
   'users.name',

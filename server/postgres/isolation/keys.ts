@@ -1,8 +1,8 @@
 import { LOGINS } from '../login-names.ts'
 import { type CatalogReader, type IsolationProblem, RIGHTS } from './problem.ts'
 
-// Unique and foreign keys are checked past row-level security. One that does not hold the owner tells a
-// caller that another user's row exists, lets them hang a row of theirs on it, or block its removal.
+// Unique and foreign keys bypass row-level security. A key without the owner lets a caller learn that another
+// user's row exists, reference it, or block its removal.
 
 const SQL = `
 with ${RIGHTS},

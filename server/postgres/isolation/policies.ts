@@ -1,6 +1,7 @@
 import type { CatalogReader, IsolationProblem } from './problem.ts'
 
-// What the policies say. Postgres takes many that protect nothing, or slow every statement down.
+// Checks the expressions of policies: Postgres accepts many that protect nothing or slow every statement
+// down.
 
 const SQL = `
 select
@@ -34,7 +35,7 @@ interface Policy {
   roles: string[]
   using: string | null
   withCheck: string | null
-  /** Whether the table's rows belong to a user or an organization. */
+  /** True if the table's rows belong to a user or an organization. */
   isOwned: boolean
 }
 
@@ -59,7 +60,7 @@ function* problemsOf(policy: Policy): Generator<IsolationProblem> {
     const check = policy.using ?? '…'
     yield { object, problem: `does not spell out "with check"`, command: `${alter} with check (${check})` }
   }
-  // Better Auth's login reads and writes all of its tables.
+  // Better Auth's login may read and write all of its tables.
   if (policy.schema === 'auth' && roles.every(role => role === 'rowhouse_auth')) return
 
   for (const [clause, expression] of [
@@ -80,7 +81,7 @@ function* problemsOf(policy: Policy): Generator<IsolationProblem> {
     if (/\bIS NULL\)*\s+OR\b|\bOR\s+\(*[\w.():\s]*?\bIS NULL\b/.test(expression)) {
       yield {
         object,
-        problem: `has a "${clause}" with "is null or", and so opens where something is missing`,
+        problem: `has a "${clause}" with "is null or", which opens the rows if a value is missing`,
         command: mend,
       }
     }
@@ -88,14 +89,14 @@ function* problemsOf(policy: Policy): Generator<IsolationProblem> {
     if (bare !== undefined) {
       yield {
         object,
-        problem: `calls ${bare}() for every row: wrapped in a select it is called once`,
+        problem: `calls ${bare}() for every row: wrap it in a select to call it once`,
         command: `${alter} ${clause} (… (select ${bare}()) …)`,
       }
     }
   }
 }
 
-/** `true`, alone or as one side of an `or`, as Postgres prints expressions. */
+/** True for `true`, alone or as one side of an `or`, in the form that Postgres prints. */
 function isAlwaysTrue(expression: string): boolean {
   return (
     /^\(*true\)*$/i.test(expression) ||
@@ -110,7 +111,7 @@ function callsFunction(expression: string): boolean {
   return expression.search(CALL) !== -1
 }
 
-/** The first of our functions that is called outside a sub-select. */
+/** The first of our functions that is called outside of a sub-select. */
 function bareCall(expression: string): string | undefined {
   for (const [, select, name] of expression.matchAll(CALL)) {
     if (select === undefined) return name

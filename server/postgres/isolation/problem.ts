@@ -1,20 +1,20 @@
 import type { ClientBase } from 'pg'
 
-/** Where the system catalog is read: a client or a pool, of any login. */
+/** A client or a pool of any login, to read the system catalog. */
 export type CatalogReader = Pick<ClientBase, 'query'>
 
 export interface IsolationProblem {
-  /** What is at fault, as Postgres names it: `policy select_owner on app.tasks`. */
+  /** The faulty object, as Postgres names it: `policy select_owner on app.tasks`. */
   readonly object: string
-  /** What is wrong with it; reads on from the object. */
+  /** What is wrong, as the rest of a sentence that starts with the object. */
   readonly problem: string
-  /** The SQL or the command that mends it. */
+  /** The SQL or the command that repairs it. */
   readonly command: string
 }
 
 /**
- * Every right to a table or to some of its columns that a login or PUBLIC (whose `login` is null) was
- * granted, as a CTE named `rights`. Takes the logins as $1.
+ * A CTE named `rights`: every right to a table or to some of its columns that a login or PUBLIC (`login` is
+ * null) was granted. Takes the logins as $1.
  */
 export const RIGHTS = `
   rights as (

@@ -1,7 +1,7 @@
 import { LOGINS } from '../login-names.ts'
 import type { CatalogReader, IsolationProblem } from './problem.ts'
 
-// What a login is by itself: powers that no policy can take away again.
+// Checks the attributes of a login: rights that no policy can take away.
 
 const SQL = `
 with login as (

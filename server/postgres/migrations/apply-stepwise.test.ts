@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { emptyDatabase, migrationsOf, rowsOf, tablesOf, writeMigration } from './harness.ts'
 import { type MigrateOptions, migrate, migrateToLatest } from './runner.ts'
 
-/** Starts a run and ends its connection, as a kill does, once `sql` gives a row. */
+/** Starts a run and ends its connection, as a kill does, once the query `sql` returns a row. */
 async function interruptWhen(options: MigrateOptions, sql: string): Promise<void> {
   const abort = new AbortController()
   const run = migrateToLatest({ ...options, signal: abort.signal }).catch(String)
@@ -14,7 +14,7 @@ async function interruptWhen(options: MigrateOptions, sql: string): Promise<void
 const isSleeping =
   "select from pg_stat_activity where datname = current_database() and query like '%pg_sleep%' and pid <> pg_backend_pid() and state = 'active'"
 
-test('a file without a transaction runs statements that refuse one, and is undone', async () => {
+test('a file without a transaction runs statements that refuse one, and can be undone', async () => {
   const directory = await migrationsOf({
     '!0001_a': [
       'create table a (id int);\ncreate index concurrently a_id_idx on a (id);\nvacuum a;',
@@ -27,7 +27,7 @@ test('a file without a transaction runs statements that refuse one, and is undon
   expect(await tablesOf(url)).toEqual([])
 })
 
-test('a failure half way says what stays, and a mended file goes on from there', async () => {
+test('a failure in the middle says which statements stay, and a repaired file continues from there', async () => {
   const directory = await migrationsOf({
     '!0001_a': [
       'create table a (id int);\nselect nosuch;\ncreate table b (id int);',
@@ -37,7 +37,7 @@ test('a failure half way says what stays, and a mended file goes on from there',
   })
   const url = await emptyDatabase()
   await expect(migrateToLatest({ url, directory })).rejects.toThrow(
-    /0001_a\.sql:6: (.|\n)*1 of its 3 statements are applied and stay; mend the cause and run up again, it goes on with statement 2/,
+    /0001_a\.sql:6: (.|\n)*1 of its 3 statements are applied and stay; repair the cause and run up again: it continues with statement 2/,
   )
   expect(await tablesOf(url)).toEqual(['a'])
 
@@ -52,11 +52,11 @@ test('a failure half way says what stays, and a mended file goes on from there',
     'drop table b; drop table a;',
   ])
   await migrateToLatest({ url, directory, log: line => lines.push(line) })
-  expect(lines[0]).toBe('0001_a was left half applied: going on with statement 2')
+  expect(lines[0]).toBe('0001_a was only partly applied: continuing with statement 2')
   expect(await tablesOf(url)).toEqual(['a', 'b', 'c'])
 })
 
-test('a half applied file can be undone instead', async () => {
+test('a partly applied file can be undone instead', async () => {
   const directory = await migrationsOf({
     '!0001_a': ['create table a (id int);\nselect nosuch;', 'drop table if exists b;\ndrop table a;'],
   })
@@ -66,7 +66,7 @@ test('a half applied file can be undone instead', async () => {
   expect(await tablesOf(url)).toEqual([])
 })
 
-test('a half undone file refuses to go up until it is undone', async () => {
+test('a partly undone file can not be applied until it is undone', async () => {
   const down = (last: string) => `drop table a;\n${last}`
   const directory = await migrationsOf({ '!0001_a': ['create table a (id int);', down('select nosuch;')] })
   const url = await emptyDatabase()
@@ -74,13 +74,13 @@ test('a half undone file refuses to go up until it is undone', async () => {
   await expect(migrate({ url, directory }, { kind: 'previous' })).rejects.toThrow(
     '1 of its 2 statements are undone',
   )
-  await expect(migrateToLatest({ url, directory })).rejects.toThrow('0001_a is half undone')
+  await expect(migrateToLatest({ url, directory })).rejects.toThrow('0001_a is partly undone')
   await writeMigration(directory, '!0001_a', ['create table a (id int);', down('select 1;')])
   expect((await migrate({ url, directory }, { kind: 'previous' })).undone).toEqual(['0001_a'])
   expect((await migrateToLatest({ url, directory })).applied).toEqual(['0001_a'])
 })
 
-test('a run killed inside a statement repeats that statement and no other', async () => {
+test('after a kill inside a statement, the next run repeats only that statement', async () => {
   const directory = await migrationsOf({
     '!0001_a': [
       `create table a (id int);\ninsert into a values (1);\ndo 'begin perform pg_sleep((select 1 - count(*) from b) * 60); end';`,
@@ -95,7 +95,7 @@ test('a run killed inside a statement repeats that statement and no other', asyn
   expect(await rowsOf(url, 'select id from a')).toEqual([{ id: 1 }])
 })
 
-test('an index that a killed run left invalid is built again', async () => {
+test('the next run rebuilds an index that a killed run left invalid', async () => {
   const directory = await migrationsOf({
     '!0001_a': ['create index concurrently if not exists a_slow_idx on a (slow(id));', ''],
   })
@@ -113,13 +113,13 @@ test('an index that a killed run left invalid is built again', async () => {
   await rowsOf(url, 'update pace set seconds = 0')
   const lines: string[] = []
   await migrateToLatest({ url, directory, log: line => lines.push(line) })
-  expect(lines).toContain('dropped public.a_slow_idx, which an interrupted run had left invalid')
+  expect(lines).toContain('dropped public.a_slow_idx, which an interrupted run left invalid')
   expect(
     await rowsOf(url, "select indisvalid from pg_index where indexrelid = 'a_slow_idx'::regclass"),
   ).toEqual([{ indisvalid: true }])
 })
 
-test('a statement that a killed run had done without telling counts as done', async () => {
+test('a statement that a killed run completed without recording it counts as done', async () => {
   const directory = await migrationsOf({
     '!0001_a': ['create index concurrently a_id_idx on a (id);\nselect nosuch;', ''],
   })

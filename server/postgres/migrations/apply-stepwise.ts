@@ -8,8 +8,8 @@ import type { Step } from './plan.ts'
 import type { Statement } from './statements.ts'
 
 /**
- * Applies or undoes a file that opts out of the transaction, one statement after the other. After each the
- * ledger says how far it came, so that a run that failed or was killed goes on from there.
+ * Applies or undoes a file that opts out of the transaction, one statement after the other. After each
+ * statement the ledger records the progress, so that a run that failed or was killed continues from there.
  */
 export async function runStepwise(run: Run, step: Step, row: AppliedMigration | undefined): Promise<void> {
   const { client } = run
@@ -34,7 +34,7 @@ export async function runStepwise(run: Run, step: Step, row: AppliedMigration | 
     })
   try {
     if (isResumed) {
-      run.log(`${file.name} was left half ${participle(direction)}: going on with statement ${done + 1}`)
+      run.log(`${file.name} was only partly ${participle(direction)}: continuing with statement ${done + 1}`)
       await dropInvalidIndexes(run, statements.slice(done))
     } else await record(0)
     for (const [index, statement] of statements.entries()) {
@@ -57,7 +57,7 @@ export async function runStepwise(run: Run, step: Step, row: AppliedMigration | 
     await client.query('rollback').catch(() => undefined)
     const leftBehind =
       `${file.name} has no transaction: ${done} of its ${statements.length} statements are ${participle(direction)} and stay; ` +
-      `mend the cause and run ${direction} again, it goes on with statement ${done + 1}`
+      `repair the cause and run ${direction} again: it continues with statement ${done + 1}`
     throw explainStatementFailure(error, { file, statement: progress.statement, leftBehind })
   } finally {
     stopWatching()
@@ -67,7 +67,7 @@ export async function runStepwise(run: Run, step: Step, row: AppliedMigration | 
 
 const participle = (direction: 'up' | 'down') => (direction === 'up' ? 'applied' : 'undone')
 
-/** How many statements an earlier run has done; null when none has begun. */
+/** How many statements an earlier run completed; null if none was started. */
 function resumeAt(
   file: MigrationFile,
   direction: 'up' | 'down',
@@ -80,7 +80,7 @@ function resumeAt(
   throw new MigrationError(
     'edited',
     `${file.path}: ${row.statementsDone} of its statements are ${participle(direction)} already and were edited since: ` +
-      `restore those, and change what comes after them`,
+      `restore them, and change only later statements`,
     { file: file.path },
   )
 }
@@ -91,7 +91,7 @@ function checksumOf(statements: Statement[]): string {
     .digest('hex')
 }
 
-/** Statements that Postgres refuses inside a transaction, or that may commit on their own. */
+/** True for statements that Postgres refuses inside a transaction, or that may commit on their own. */
 function runsAlone(text: string): boolean {
   const stripped = text.replace(/'(?:[^']|'')*'/g, "''")
   return (
@@ -103,8 +103,8 @@ function runsAlone(text: string): boolean {
 }
 
 /**
- * A killed run may have finished the statement it was in without telling: then its object exists (or is gone)
- * already, and that is what the statement is for.
+ * A killed run may have completed its last statement without recording it: its object then already exists (or
+ * is gone), and the error of a repeated statement is ignored.
  */
 async function runAlone(run: Run, statement: Statement, mayBeDone: boolean): Promise<void> {
   try {
@@ -114,11 +114,11 @@ async function runAlone(run: Run, statement: Statement, mayBeDone: boolean): Pro
     const isThere = /^(create|alter)\b/i.test(statement.text) && ['42P07', '42710', '42701'].includes(code)
     const isGone = /^drop\b/i.test(statement.text) && ['42704', '42P01'].includes(code)
     if (!mayBeDone || !(isThere || isGone)) throw error
-    run.log(`statement on line ${statement.line} had been done before the last run ended`)
+    run.log(`statement on line ${statement.line} was completed by an earlier run`)
   }
 }
 
-/** `create index concurrently` that is interrupted leaves an index that is never used and blocks its name. */
+/** An interrupted `create index concurrently` leaves an invalid index that blocks its name: drops it. */
 async function dropInvalidIndexes(run: Run, statements: Statement[]): Promise<void> {
   const names = statements.flatMap(statement => {
     const match =
@@ -138,6 +138,6 @@ async function dropInvalidIndexes(run: Run, statements: Statement[]): Promise<vo
   )
   for (const { index } of rows) {
     await run.client.query(`drop index concurrently ${index}`)
-    run.log(`dropped ${index}, which an interrupted run had left invalid`)
+    run.log(`dropped ${index}, which an interrupted run left invalid`)
   }
 }

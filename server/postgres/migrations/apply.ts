@@ -9,19 +9,18 @@ import { grantLedger, removeEntry, writeEntry } from './ledger.ts'
 import type { Step } from './plan.ts'
 import type { Statement } from './statements.ts'
 
-/** What a run lends to each of its files. */
+/** The context of a run, shared by its files. */
 export interface Run {
   client: Client
-  /** The database again, to ask from outside what a statement waits for. */
+  /** The database's URL, to ask on another connection what a statement waits for. */
   url: string
   log: (line: string) => void
   batch: number
 }
 
 /**
- * Every file starts from the same session: what the file before it set, or what the owner's role presets,
- * would change what unqualified names mean. A server without the caller sees so within a second and rolls
- * back.
+ * Resets the session before each file: settings of an earlier file or of the owner's role would change the
+ * meaning of unqualified names. If the client is gone, the server notices within a second and rolls back.
  */
 export async function prepareSession(client: Client): Promise<void> {
   await client.query(`
@@ -32,11 +31,11 @@ export async function prepareSession(client: Client): Promise<void> {
     set client_min_messages = warning;
   `)
   await settleOwnerSession(client)
-  // Not every platform's server can watch its connections.
+  // Not every platform supports this setting.
   await client.query("set client_connection_check_interval = '1s'").catch(() => undefined)
 }
 
-/** Applies or undoes one file in one transaction together with its row in the ledger. */
+/** Applies or undoes one file and its row in the ledger, in one transaction. */
 export function runInTransaction(run: Run, step: Step): Promise<void> {
   return retryDeadlocks(run, () => tryInTransaction(run, step))
 }
@@ -44,8 +43,8 @@ export function runInTransaction(run: Run, step: Step): Promise<void> {
 const MAX_ATTEMPTS = 5
 
 /**
- * Does the work again when Postgres ended it for a deadlock: servers that run lock what they touch in an
- * order of their own. The work is a transaction, so nothing of it was kept.
+ * Repeats the work if Postgres ended it for a deadlock: running servers take locks in another order. The work
+ * is a transaction, so a failed attempt changed nothing.
  */
 export async function retryDeadlocks(run: Pick<Run, 'log'>, work: () => Promise<void>): Promise<void> {
   for (let attempt = 1; ; attempt++) {
@@ -55,7 +54,7 @@ export async function retryDeadlocks(run: Pick<Run, 'log'>, work: () => Promise<
       const cause = error instanceof MigrationError ? error.cause : error
       if (asPostgresFailure(cause)?.code !== '40P01' || attempt === MAX_ATTEMPTS) throw error
       run.log(
-        `${error instanceof Error ? error.message : error}\ntrying again, ${attempt + 1} of ${MAX_ATTEMPTS}`,
+        `${error instanceof Error ? error.message : error}\nretrying, attempt ${attempt + 1} of ${MAX_ATTEMPTS}`,
       )
       await sleep(attempt * (100 + Math.random() * 200))
     }
@@ -69,7 +68,7 @@ async function tryInTransaction(run: Run, step: Step): Promise<void> {
   const startedAt = performance.now()
   const progress = { statement: { text: '', line: 1 } as Statement }
   const stopWatching = reportProgress(run, step, progress)
-  const leftBehind = `nothing of ${file.name} was kept, its transaction was rolled back`
+  const leftBehind = `the transaction of ${file.name} was rolled back`
   try {
     await client.query('begin')
     await runStatements(run, step, progress)
@@ -84,7 +83,7 @@ async function tryInTransaction(run: Run, step: Step): Promise<void> {
   logDone(run, direction, file.name, performance.now() - startedAt)
 }
 
-/** Runs the statements of one part in a transaction that the caller began. */
+/** Runs the statements of one part in the caller's transaction. */
 export async function runStatements(
   run: Run,
   { file, direction }: Step,
@@ -96,8 +95,7 @@ export async function runStatements(
     await run.client.query(statement.text)
   }
   if (before.length === LOGINS.length) return
-  // A login without a password and one whose password is in use look alike, but for this: the first one may
-  // not log in yet.
+  // A login without a password may not log in yet, which distinguishes it from one whose password is in use.
   for (const login of await loginsOf(run.client)) {
     if (!before.includes(login)) await run.client.query(`alter role ${login} nologin`)
   }
@@ -111,7 +109,7 @@ async function loginsOf(client: Client): Promise<string[]> {
   return rows.map(({ name }) => name)
 }
 
-/** Writes or removes the ledger's row, whatever role and settings the file has left. */
+/** Writes or deletes the ledger's row, whatever role and settings the file has left. */
 export async function recordStep(run: Run, { file, direction }: Step, durationMs: number): Promise<void> {
   await run.client.query(
     'reset session authorization; reset role; set search_path = public; set statement_timeout = 0',
@@ -140,7 +138,7 @@ function formatDuration(durationMs: number): string {
 const PROGRESS_INTERVAL_MS = 5_000
 
 /**
- * Says every few seconds which statement a long file is at, and which sessions hold the lock that it waits
+ * Prints every few seconds which statement a long file is at, and which sessions hold the lock that it waits
  * for.
  */
 export function reportProgress(run: Run, step: Step, progress: { statement: Statement }): () => void {
@@ -157,8 +155,8 @@ export function reportProgress(run: Run, step: Step, progress: { statement: Stat
 }
 
 /**
- * What a statement waits for, in words that follow where it is; nothing where it works, or that can't be
- * asked.
+ * Describes what the statement waits for, to follow its place in a message; empty if it does not wait or if
+ * that is unknown.
  */
 async function describeBlockers({ client, url }: Run): Promise<string> {
   try {
@@ -170,7 +168,7 @@ async function describeBlockers({ client, url }: Run): Promise<string> {
         [(client as Client & { processID: number }).processID],
       )
       const sessions = rows.map(({ pid, role }) => `pid ${pid} of ${role}`)
-      return sessions.length === 0 ? '' : `: waits for a lock that ${sessions.join(', ')} holds`
+      return sessions.length === 0 ? '' : `: waiting for a lock held by ${sessions.join(', ')}`
     } finally {
       await watcher.end()
     }

@@ -1,4 +1,4 @@
-/** One item of an access control list, as `aclexplode` gives it; the grantee `public` is everyone. */
+/** One item of an access control list, as `aclexplode` returns it; the grantee `public` means everyone. */
 export interface Grant {
   grantee: string
   privilege: string
@@ -7,7 +7,7 @@ export interface Grant {
   column?: string
 }
 
-/** SQL for a JSON array of what an ACL gives to others than the owner. */
+/** SQL for a JSON array of the rights that an ACL grants to others than the owner. */
 export function grantsSql(acl: string, kind: string, owner: string): string {
   return `(
     select coalesce(json_agg(json_build_object(
@@ -23,8 +23,8 @@ export function grantsSql(acl: string, kind: string, owner: string): string {
 const everyTablePrivilege = ['delete', 'insert', 'references', 'select', 'trigger', 'truncate', 'update']
 
 /**
- * Statements that lead from a fresh object to these grants. `publicDefault` is what everyone may do by
- * default (execute a function, use a type): its absence is a revoke, its presence says nothing.
+ * Statements that create these grants on a new object. `publicDefault` is the right that everyone has by
+ * default (execute a function, use a type): if it is missing, a revoke is written; if present, nothing.
  */
 export function renderGrants(target: string, grants: Grant[], publicDefault?: string): string[] {
   const lines: string[] = []
@@ -45,7 +45,7 @@ export function renderGrants(target: string, grants: Grant[], publicDefault?: st
 
 function privilegeList(grants: Grant[]): string {
   const whole = new Set(grants.filter(grant => grant.column === undefined).map(grant => grant.privilege))
-  // Postgres 17 added maintain to what "all" means on a table.
+  // Since Postgres 17, "all" on a table includes maintain.
   if (everyTablePrivilege.every(privilege => whole.has(privilege))) {
     for (const privilege of [...everyTablePrivilege, 'maintain']) whole.delete(privilege)
     whole.add('all')

@@ -33,7 +33,7 @@ export async function readSchemas(client: Client, schemas: string[]): Promise<Ca
   })
 }
 
-/** The schema public comes with the database, as does what everyone and the database's owner may do in it. */
+/** The schema public comes with the database, with rights for everyone and for the database's owner. */
 function publicSchema(grants: Grant[]): CatalogEntry[] {
   const ours = grants.filter(({ grantee }) => grantee.startsWith('rowhouse_'))
   if (ours.length === 0) return []
@@ -49,7 +49,7 @@ const objectKinds: Record<string, { plural: string; publicDefault?: string }> = 
   n: { plural: 'schemas' },
 }
 
-/** What the owner's future objects give to others. */
+/** The rights that the owner's future objects grant to others. */
 export async function readDefaultPrivileges(client: Client, schemas: string[]): Promise<CatalogEntry[]> {
   const { rows } = await client.query<{ schema: string | null; kind: string; grants: Grant[] }>(
     `select quote_ident(nspname) as schema, defaclobjtype as kind, ${grantsSql('defaclacl', 'r', 'defaclrole')} as grants
@@ -61,7 +61,7 @@ export async function readDefaultPrivileges(client: Client, schemas: string[]): 
   return rows.flatMap(({ schema, kind, grants }): CatalogEntry[] => {
     const { plural = kind, publicDefault } = objectKinds[kind] ?? {}
     const scope = schema === null ? '' : ` in schema ${schema}`
-    // A schema's defaults only add to the database's.
+    // A schema's default privileges only add to the database's.
     const lines = renderGrants(plural, grants, schema === null ? publicDefault : undefined)
     if (lines.length === 0) return []
     const sql = lines.map(line => `alter default privileges${scope} ${line}`).join('\n')

@@ -25,7 +25,7 @@ interface TableRow {
   column_grants: Grant[]
 }
 
-/** A JSON array of rows, ordered by name as the C collation does unless told otherwise. */
+/** SQL for a JSON array of rows, by default ordered by name in the C collation. */
 const list = (select: string, order = 'name collate "C"') =>
   `(select coalesce(json_agg(x order by ${order}), '[]') from (${select}) x)`
 
@@ -51,7 +51,7 @@ const columns = list(
   'attnum',
 )
 
-// Postgres 18 lists "not null" here too; it is the columns' to tell.
+// Postgres 18 also lists "not null" here, which the columns already show.
 const constraints = list(
   `select quote_ident(conname) as name, contype as type, pg_get_constraintdef(oid) as definition,
      obj_description(oid, 'pg_constraint') as comment

@@ -2,7 +2,7 @@ import type { Client } from 'pg'
 import type { CatalogEntry } from './catalog.ts'
 import { type Grant, grantsSql, quoteLiteral, renderComment, renderGrants } from './catalog-grants.ts'
 
-/** SQL that leaves out what an extension brought. */
+/** SQL that excludes the objects of extensions. */
 export const notOfExtension = (catalog: string, oid: string) => `not exists (
   select from pg_catalog.pg_depend d
   where d.classid = 'pg_catalog.${catalog}'::regclass and d.objid = ${oid} and d.deptype = 'e'
@@ -55,7 +55,7 @@ function typeBody(row: TypeRow): string {
   return ' as range'
 }
 
-/** Sequences that are no identity column's. */
+/** Sequences that do not belong to an identity column. */
 export async function readSequences(client: Client, schemas: string[]): Promise<CatalogEntry[]> {
   const { rows } = await client.query<{
     name: string

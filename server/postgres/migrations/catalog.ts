@@ -3,7 +3,7 @@ import { readDefaultPrivileges, readExtensions, readSchemas } from './catalog-sc
 import { readTables } from './catalog-tables.ts'
 import { readFunctions, readSequences, readTypes, readViews } from './catalog-types.ts'
 
-/** Where an entry stands in `schema.sql`; the order lets psql load the file into an empty database. */
+/** The sections of `schema.sql`, in an order that lets psql load the file into an empty database. */
 const sections = [
   'extensions',
   'schemas',
@@ -15,16 +15,16 @@ const sections = [
   'views',
   'foreign keys',
   'policies that read other tables',
-  // Last, or what is made above would be given to others by them.
+  // Last, because default privileges would otherwise apply to the objects above.
   'default privileges',
 ] as const
 
-/** One object of the database and the statement that makes it. */
+/** One object of the database and the statement that creates it. */
 export interface CatalogEntry {
   section: (typeof sections)[number]
-  /** What entries are gathered under within their section: a table with all that hangs on it. */
+  /** Groups entries within their section: a table with its dependent objects. */
   group: string
-  /** The object as messages name it: `policy select_owner on app.tasks`. */
+  /** The object's name in messages: `policy select_owner on app.tasks`. */
   object: string
   sql: string
 }
@@ -41,9 +41,9 @@ const neutralSession = `
 `
 
 /**
- * Reads every object of ours, in a form that does not depend on the server's version (15 to 18), on the
- * owner's name, or on the way that led there. Without `schemas` it reads all that are not the system's.
- * Starts a transaction of its own.
+ * Reads every object of ours, in a form that does not depend on the server's version (15 to 18), the owner's
+ * name, or the history of the database. Without `schemas` it reads all schemas except the system's. Starts
+ * its own transaction.
  */
 export async function readCatalog(client: Client, schemas?: string[]): Promise<CatalogEntry[]> {
   await client.query(neutralSession)
@@ -64,7 +64,7 @@ export async function readCatalog(client: Client, schemas?: string[]): Promise<C
   }
 }
 
-/** The schemas that are neither the system's nor an extension's. */
+/** The schemas of neither the system nor an extension. */
 async function userSchemas(client: Client): Promise<string[]> {
   const { rows } = await client.query<{ name: string }>(`
     select nspname::text as name
@@ -78,7 +78,7 @@ async function userSchemas(client: Client): Promise<string[]> {
   return rows.map(row => row.name)
 }
 
-/** The schemas that entries live in, besides `public`. */
+/** The schemas of the entries, except `public`. */
 export function schemasOf(entries: CatalogEntry[]): string[] {
   const names = entries.filter(entry => entry.object.startsWith('schema ')).map(entry => entry.group)
   return [...new Set([...names, 'public'])]
@@ -90,7 +90,7 @@ const header = `-- What the migrations add up to, read from the catalog of a dat
 set check_function_bodies = off;
 `
 
-/** Writes the entries as one SQL file, grouped by table. */
+/** Renders the entries as one SQL file, grouped by table. */
 export function renderCatalog(entries: CatalogEntry[]): string {
   const parts = [header]
   for (const section of sections) {
@@ -108,11 +108,11 @@ export function renderCatalog(entries: CatalogEntry[]): string {
 export interface CatalogDifference {
   object: string
   kind: 'missing' | 'unexpected' | 'different'
-  /** The lines that differ, marked - (expected) and + (found). */
+  /** The differing lines, marked - (expected) and + (found). */
   lines: string[]
 }
 
-/** Names each object that is not as expected. An extension more than expected is no difference. */
+/** Returns each object that differs from the expected one. An additional extension is no difference. */
 export function compareCatalogs(expected: CatalogEntry[], found: CatalogEntry[]): CatalogDifference[] {
   const expectedSql = new Map(expected.map(entry => [entry.object, entry.sql]))
   const foundSql = new Map(found.map(entry => [entry.object, entry.sql]))
@@ -129,7 +129,7 @@ export function compareCatalogs(expected: CatalogEntry[], found: CatalogEntry[])
   return differences
 }
 
-/** The lines that one text has and the other has not. */
+/** The lines that only one of the texts has. */
 export function lineDifference(expected: string, found: string): string[] {
   const expectedLines = expected.split('\n')
   const foundLines = found.split('\n')
@@ -141,7 +141,7 @@ export function lineDifference(expected: string, found: string): string[] {
   ]
 }
 
-/** The order of the C collation, whatever the server's or the machine's. */
+/** Compares in the order of the C collation, whatever the locale of the server or the machine. */
 function byCodePoint(left: string, right: string): number {
   return left < right ? -1 : left > right ? 1 : 0
 }

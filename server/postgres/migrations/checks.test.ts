@@ -31,6 +31,6 @@ it.each([
   [`CHECK ((jsonb_typeof(settings) = 'object'::text))`, 'settings'],
   [`CHECK ((name ~ 'length\\(name\\) <= 3'::text))`, 'name'],
   [`CHECK ((other = ANY (ARRAY['a'::text])))`, 'status'],
-])('says nothing of %s', (definition, column) => {
+])('returns no rule for %s', (definition, column) => {
   expect(ruleOf(definition, column)).toEqual({})
 })

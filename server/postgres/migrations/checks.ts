@@ -1,20 +1,20 @@
-/** What a check constraint says about one column's values, as far as a schema can say the same. */
+/** The part of a check constraint on one column's values that a schema can express. */
 export interface ColumnRule {
-  /** The only values there may be; of an array, its members'. */
+  /** The only allowed values; for an array, its elements'. */
   readonly values?: readonly string[]
   readonly min?: number
   readonly max?: number
-  /** In characters, as Postgres counts them. */
+  /** In characters, as Postgres counts. */
   readonly minLength?: number
   readonly maxLength?: number
 }
 
 /**
- * Reads a check over one column, as `pg_get_constraintdef` writes it. What it does not understand it leaves
- * out: the database keeps the whole rule.
+ * Parses a check on one column, in the form of `pg_get_constraintdef`. Ignores the parts that it does not
+ * understand: the database enforces the whole rule.
  */
 export function ruleOf(definition: string, column: string): ColumnRule {
-  // A disjunction excludes nothing by one of its parts.
+  // One part of a disjunction excludes nothing by itself.
   if (/ OR | = \(|IS (NOT )?NULL/.test(withoutTexts(definition))) return {}
   const escaped = column.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
   const name = `(?:${escaped}|\\(${escaped}\\))(?:::text)?`
@@ -43,7 +43,7 @@ function valuesOf(definition: string, name: string): string[] | undefined {
   return list?.match(new RegExp(TEXT, 'g'))?.map(text => text.slice(1, -1).replaceAll("''", "'"))
 }
 
-/** Bounds that may be reached: a whole number above 0 is 1 or more. */
+/** Inclusive bounds: a whole number above 0 is at least 1. */
 function boundsOf(definition: string, operand: string): { min?: number; max?: number } {
   const bounds: { min?: number; max?: number } = {}
   const comparison = new RegExp(`${operand} (>=|>|<=|<) [('(]*(-?\\d+)(?![\\d.])`, 'g')

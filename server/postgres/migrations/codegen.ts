@@ -16,11 +16,14 @@ import { type MigrateOptions, migrateToLatest } from './runner.ts'
 import { withScratchDatabase } from './scratch.ts'
 
 export interface CodegenOptions extends MigrateOptions {
-  /** Where the types go, and rows, values and triggers beside them; `server/db/types.ts` by default. */
+  /**
+   * The path of the generated types, with rows, values and triggers beside it; `server/db/types.ts` by
+   * default.
+   */
   typesFile?: string
 }
 
-/** A file that is written from the migrations, and what it should hold. */
+/** A generated file and its expected text. */
 export interface GeneratedFile {
   path: string
   content: string
@@ -30,7 +33,7 @@ const SCHEMAS = ['app', 'auth']
 
 const defaultTypesFile = fileURLToPath(new URL('../../db/types.ts', import.meta.url))
 
-/** Builds the migrations in a scratch database and says what the generated files should hold. */
+/** Builds the migrations in a scratch database and returns the expected generated files. */
 export async function generateFiles(options: CodegenOptions): Promise<GeneratedFile[]> {
   return withScratchDatabase(options.url, async url => {
     await migrateToLatest({ ...options, url, log: undefined })
@@ -39,7 +42,7 @@ export async function generateFiles(options: CodegenOptions): Promise<GeneratedF
 }
 
 /**
- * What the generated files should hold for the database at this URL. `schema.sql` goes into the directory of
+ * The expected generated files for the database at this URL. `schema.sql` belongs to the directory of
  * migrations.
  */
 export async function filesFrom(url: string, options: CodegenOptions): Promise<GeneratedFile[]> {
@@ -60,7 +63,7 @@ export async function filesFrom(url: string, options: CodegenOptions): Promise<G
   }
 }
 
-/** Writes what is not current and returns the paths of what it wrote. */
+/** Writes the files that are not current and returns their paths. */
 export async function writeFiles(files: GeneratedFile[]): Promise<string[]> {
   const written: string[] = []
   for (const file of files) {
@@ -73,7 +76,7 @@ export async function writeFiles(files: GeneratedFile[]): Promise<string[]> {
 
 export interface StaleFile {
   path: string
-  /** The lines that differ, marked - (should be) and + (is). */
+  /** The differing lines, marked - (expected) and + (found). */
   lines: string[]
 }
 
@@ -82,7 +85,7 @@ export async function staleFiles(files: GeneratedFile[]): Promise<StaleFile[]> {
   for (const file of files) {
     const current = await readOrNothing(file.path)
     if (current === file.content) continue
-    const lines = current === '' ? ['it is not there'] : lineDifference(file.content, current)
+    const lines = current === '' ? ['the file does not exist'] : lineDifference(file.content, current)
     stale.push({ path: shownPath(file.path), lines })
   }
   return stale
@@ -104,10 +107,12 @@ async function generateTypes(url: string, tables: readonly Table[]): Promise<str
       cause,
     })
   })
-  // Tables of a default schema lose their prefix; naming one that does not exist keeps it everywhere.
+  // kysely-codegen omits the prefix for tables of a default schema; a schema that does not exist keeps all
+  // prefixes.
   const defaultSchemas = ['none']
   const pool = new Pool({ ...poolConfig(url), max: 1 })
-  // A pool is done with a connection before the server is: dropping the scratch database may still end it.
+  // A pool forgets a connection before the server does: dropping the scratch database may still end it, with
+  // an error here.
   pool.on('error', () => undefined)
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) })
   try {
@@ -117,9 +122,9 @@ async function generateTypes(url: string, tables: readonly Table[]): Promise<str
       defaultSchemas,
       includePattern: '(app|auth).*',
       camelCase: true,
-      // The scoped database reads bigint as a number, and refuses one that does not fit.
+      // The scoped database parses bigint as a number, and throws if it does not fit.
       typeMapping: { int8: 'number' },
-      // As nodes: kysely-codegen parses text with an interface that TypeScript 7 no longer has.
+      // Passed as nodes: kysely-codegen parses text with an interface that TypeScript 7 no longer has.
       overrides: {
         columns: Object.fromEntries(
           tables.flatMap(narrowedTypes).map(([path, type]) => [path, new codegen.RawExpressionNode(type)]),
@@ -132,7 +137,7 @@ async function generateTypes(url: string, tables: readonly Table[]): Promise<str
   }
 }
 
-/** The types of columns that a check or an expression tells more of than their type does. */
+/** The columns whose check or expression narrows their type. */
 function narrowedTypes({ schema, name, columns }: Table): [column: string, type: string][] {
   return columns.flatMap(column => {
     const type = narrowedType(column)
@@ -140,7 +145,7 @@ function narrowedTypes({ schema, name, columns }: Table): [column: string, type:
   })
 }
 
-/** Without null, which kysely-codegen adds. */
+/** The type without null, which kysely-codegen adds. */
 function narrowedType({ rule, isArray, hasDefault, isGenerated }: Column): string | null {
   if (isGenerated) return 'ColumnType<string, never, never>'
   if (!rule.values) return null

@@ -1,17 +1,17 @@
 import type { Client } from 'pg'
 import { type ColumnRule, ruleOf } from './checks.ts'
 
-/** A column as generated code needs it. */
+/** The facts about a column that generated code needs. */
 export interface Column {
   readonly name: string
-  /** Without the brackets of an array and the name of a domain: `text`, `timestamp with time zone`. */
+  /** Without the brackets of an array or the name of a domain: `text`, `timestamp with time zone`. */
   readonly type: string
   readonly isArray: boolean
-  /** `app.envelope`; null for a type of Postgres's own. */
+  /** Such as `app.envelope`; null for a built-in type. */
   readonly domain: string | null
   readonly isNullable: boolean
   readonly hasDefault: boolean
-  /** Computed by the database, which refuses to be told. */
+  /** The database computes the value and refuses a written one. */
   readonly isGenerated: boolean
   readonly comment: string | null
   readonly rule: ColumnRule
@@ -30,7 +30,7 @@ interface ColumnRow extends Omit<Column, 'rule'> {
   readonly tableComment: string | null
   readonly checks: readonly string[]
   readonly domainChecks: readonly string[]
-  /** As expressions write it. */
+  /** The name as it appears in expressions. */
   readonly quotedName: string
 }
 
@@ -65,7 +65,7 @@ join pg_namespace en on en.oid = e.typnamespace
 where n.nspname = any ($1) and c.relkind in ('r', 'p')
 order by n.nspname collate "C", c.relname collate "C", a.attnum`
 
-/** The tables of these schemas, columns in the order of the table. */
+/** Reads the tables of these schemas, with columns in table order. */
 export async function readColumns(client: Client, schemas: readonly string[]): Promise<Table[]> {
   const { rows } = await client.query<ColumnRow>(SQL, [schemas])
   const byTable = Map.groupBy(rows, ({ schema, table }) => `${schema}.${table}`)

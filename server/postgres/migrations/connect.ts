@@ -11,14 +11,14 @@ import { PostgresClient, toPgConfig } from '../postgres-client.ts'
 import { settleOwnerSession } from '../session-settings.ts'
 import { MigrationError } from './errors.ts'
 
-/** What the readers of this folder need of a connection: a `pg` client or pool will do. */
+/** The methods of a `pg` client or pool that this folder needs. */
 export interface Queryable {
   query(text: string, values?: unknown[]): Promise<{ rows: Record<string, unknown>[] }>
 }
 
 const connectTimeoutMs = 10_000
 
-/** Opens one connection for migrations; what can go wrong is explained without the password. */
+/** Opens one connection for migrations; the error says why it failed, without the password. */
 export async function connectOwner(url: string, applicationName = 'kysely-migrate'): Promise<Client> {
   refuseBadUrl(url)
   const client = new PostgresClient({
@@ -26,7 +26,7 @@ export async function connectOwner(url: string, applicationName = 'kysely-migrat
     application_name: applicationName,
     ...toPgConfig(url),
   })
-  // A connection that is lost between two statements is reported by the next statement.
+  // The next statement reports a connection that is lost between two statements.
   client.on('error', () => undefined)
   try {
     await client.connect()
@@ -35,7 +35,7 @@ export async function connectOwner(url: string, applicationName = 'kysely-migrat
     const { params, password } = parseConnectionUrl(url)
     const waitedMs = Number(params.get('connect_timeout')) * 1000 || connectTimeoutMs
     const reason = /password must be a string/.test(String(error))
-      ? `the server asks for a password${password === null ? ', and the URL has none' : ''}`
+      ? `the server asks for a password${password === null ? ', but the URL has none' : ''}`
       : explainConnectionError(error, url, waitedMs)
     throw new MigrationError(codeOf(error), `can not connect to ${maskUrl(url)}: ${reason}`, { cause: error })
   }
@@ -43,7 +43,7 @@ export async function connectOwner(url: string, applicationName = 'kysely-migrat
   return client
 }
 
-/** Checks a URL before anything is connected. */
+/** Throws for an unusable URL, before anything is connected. */
 export function refuseBadUrl(url: string): void {
   try {
     if (!isPgbouncer(url)) return
@@ -57,11 +57,11 @@ export function refuseBadUrl(url: string): void {
   }
   throw new MigrationError(
     'pooler',
-    `${maskUrl(url)} goes through a pooler, and migrations need a connection of their own: set DIRECT_URL`,
+    `${maskUrl(url)} goes through a pooler, but migrations need a direct connection: set DIRECT_URL`,
   )
 }
 
-/** The stable word of a connection's failure. */
+/** The stable code of a connection error. */
 function codeOf(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   if (code === '28P01' || /password must be a string/.test(String(error))) return 'wrong_password'

@@ -2,7 +2,7 @@ import { connectOwner } from './connect.ts'
 
 export interface ServerStatus {
   version: string
-  /** The time of one round trip; the median of five. */
+  /** The median of five round trips. */
   latencyMs: number
   maxConnections: number
   connections: RoleConnections[]
@@ -14,7 +14,7 @@ interface RoleConnections {
   idle: number
 }
 
-/** Asks the server for its version, and who is connected to this database. */
+/** Reads the server's version, and the connections to this database. */
 export async function readServerStatus(url: string): Promise<ServerStatus> {
   const client = await connectOwner(url, 'db-status')
   try {

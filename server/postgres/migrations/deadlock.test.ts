@@ -6,9 +6,9 @@ import { dryRun, migrate } from './runner.ts'
 type Work = (options: { url: string; directory: string; log: (line: string) => void }) => Promise<unknown>
 
 /**
- * Undoing locks a and then b; a session locks b, and asks for a once the runner waits for b. Postgres ends
- * whichever has waited for a second when it looks: mostly the runner, which began to wait first. False where
- * it was the session.
+ * Undoing locks a and then b; a session locks b, and then asks for a once the runner waits for b. Postgres
+ * ends the one that has waited for a second first: mostly the runner, which started to wait earlier. Returns
+ * false if it was the session.
  */
 async function isEndedByDeadlock(work: Work, url: string): Promise<boolean> {
   const directory = await migrationsOf({
@@ -36,7 +36,7 @@ async function isEndedByDeadlock(work: Work, url: string): Promise<boolean> {
   await working
   if (isSession) return false
   expect(lines.join('\n')).toMatch(/0001_a\.sql:\d+: deadlock detected \(40P01\)/)
-  expect(lines.join('\n')).toContain('trying again, 2 of 5')
+  expect(lines.join('\n')).toContain('retrying, attempt 2 of 5')
   return true
 }
 
@@ -47,17 +47,17 @@ async function runInto(work: Work): Promise<string> {
   }
 }
 
-test('a dry run that meets a deadlock names the statement and tries again', async () => {
+test('a dry run that hits a deadlock names the statement and retries', async () => {
   const url = await runInto(options => dryRun(options, { kind: 'previous' }))
   expect(await tablesOf(url)).toEqual(expect.arrayContaining(['a', 'b']))
 })
 
-test('undoing that meets a deadlock keeps nothing of the file and tries again', async () => {
+test('undoing that hits a deadlock rolls back the file and retries', async () => {
   const url = await runInto(options => migrate(options, { kind: 'previous' }))
   expect(await tablesOf(url)).toEqual([])
 })
 
-test('a statement that waits for a lock is named with who holds it', async () => {
+test('progress names a waiting statement and the session that holds the lock', async () => {
   const directory = await migrationsOf({ '0001_a': ['create table a (id int);', 'drop table a;'] })
   const url = await emptyDatabase()
   await migrate({ url, directory }, { kind: 'latest' })
@@ -69,7 +69,7 @@ test('a statement that waits for a lock is named with who holds it', async () =>
   const working = dryRun({ url, directory, log: line => lines.push(line) }, { kind: 'previous' })
   await expect
     .poll(() => lines.join('\n'))
-    .toMatch(/still at .*0001_a\.sql:\d+, .* so far: waits for a lock that pid \d+ of \w+ holds/)
+    .toMatch(/still at .*0001_a\.sql:\d+, .* so far: waiting for a lock held by pid \d+ of \w+/)
   await other.query('rollback')
   await working
 })

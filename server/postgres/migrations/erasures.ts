@@ -18,7 +18,7 @@ export interface ErasureStatus {
   finished: number
 }
 
-/** How far removals are; nothing where the database is older than they are. */
+/** Reads the progress of removals; returns nothing if the database is older than this feature. */
 export async function readErasures(url: string): Promise<ErasureStatus> {
   const client = await connectOwner(url, 'db-status')
   try {
@@ -44,10 +44,10 @@ export async function readErasures(url: string): Promise<ErasureStatus> {
 
 export function erasureLines({ open, finished }: ErasureStatus): string[] {
   return [
-    `erasures  ${open.length} under way, ${finished} finished in the last 30 days`,
+    `erasures  ${open.length} in progress, ${finished} finished in the last 30 days`,
     ...open.map(({ parent, key, step, rows, createdAt, lastError }) => {
       const names = Object.values(key).join(' ')
-      const failure = lastError === null ? '' : `; failed last: ${lastError}`
+      const failure = lastError === null ? '' : `; last error: ${lastError}`
       return `          ${parent} ${names}: ${rows} rows since ${createdAt.toISOString()}, at ${step ?? 'its beginning'}${failure}`
     }),
   ]

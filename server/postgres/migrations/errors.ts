@@ -1,9 +1,7 @@
-/**
- * A failure of a migration command that is explained in full by its message: what, where, and what mends it.
- */
+/** An expected failure of a command: the message says what happened, to which object, and what to do. */
 export class MigrationError extends Error {
   override name = 'MigrationError'
-  /** A stable word for scripts (`--json`). */
+  /** A stable code for scripts (`--json`). */
   readonly code: string
   readonly file: string | undefined
   readonly line: number | undefined
@@ -20,7 +18,7 @@ export class MigrationError extends Error {
   }
 }
 
-/** The fields of a Postgres error that are worth telling. */
+/** The fields of a Postgres error that are printed. */
 export interface PostgresFailure {
   code: string
   message: string
@@ -45,7 +43,7 @@ export function asPostgresFailure(error: unknown): PostgresFailure | null {
   }
 }
 
-/** Blanks password literals, so that an excerpt of a failing statement can be printed. */
+/** Replaces password literals, so that an excerpt of a failing statement can be printed. */
 export function withoutPasswords(text: string): string {
   return text
     .replace(/(\bpassword\s+)e?'(?:[^'\\]|''|\\.)*'?/gi, "$1'…'")

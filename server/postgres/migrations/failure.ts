@@ -2,10 +2,7 @@ import { asPostgresFailure, MigrationError, withoutPasswords } from './errors.ts
 import type { MigrationFile } from './file.ts'
 import { countLines, type Statement } from './statements.ts'
 
-/**
- * Explains why a statement of a file failed: file, line, the line itself, and what state the database is left
- * in.
- */
+/** Explains why a statement failed: file, line, the line itself, and the state of the database afterwards. */
 export function explainStatementFailure(
   error: unknown,
   at: { file: MigrationFile; statement: Statement; leftBehind: string },

@@ -5,16 +5,16 @@ import { fileURLToPath } from 'node:url'
 import { MigrationError } from './errors.ts'
 import { type Statement, splitStatements } from './statements.ts'
 
-/** A file `migrations/NNNN_name.sql`, read and split. */
+/** A parsed file `migrations/NNNN_name.sql`. */
 export interface MigrationFile {
   /** The file's name without `.sql`. */
   name: string
-  /** The file's path as messages show it. */
+  /** The file's path in messages. */
   path: string
   source: string
-  /** SHA-256 of the source, in hex; line endings do not count. */
+  /** SHA-256 of the source in hex, with line endings normalised. */
   checksum: string
-  /** False when the file says `-- rowhouse: no transaction`. */
+  /** False if the file has the line `-- rowhouse: no transaction`. */
   isTransactional: boolean
   up: Section
   down: Section
@@ -28,10 +28,10 @@ interface Section {
 export const defaultDirectory = fileURLToPath(new URL('../../../migrations/', import.meta.url))
 
 const namePattern = /^(\d{4,})_[a-z0-9][a-z0-9_]*$/
-/** Files in the directory that are no migrations. */
+/** SQL files in the directory that are not migrations. */
 const otherFiles = new Set(['schema.sql'])
 
-/** Reads every migration of a directory, in the order in which they apply. */
+/** Reads all migrations of a directory, in the order in which they apply. */
 export async function readMigrationFiles(directory = defaultDirectory): Promise<MigrationFile[]> {
   const names = await readdir(directory).catch((cause: unknown) => {
     throw new MigrationError(
@@ -50,7 +50,7 @@ export async function readMigrationFiles(directory = defaultDirectory): Promise<
       const file = shownPath(join(directory, `${stem}.sql`))
       throw new MigrationError(
         'bad_file_name',
-        `${file}: a migration is named like 0007_add_labels.sql (digits, lower case, underscores)`,
+        `${file}: rename the file like 0007_add_labels.sql (digits, lower case, underscores)`,
         { file },
       )
     }
@@ -61,7 +61,7 @@ export async function readMigrationFiles(directory = defaultDirectory): Promise<
     if (previous !== undefined && numberOf(previous) === numberOf(stem)) {
       throw new MigrationError(
         'same_number',
-        `${previous}.sql and ${stem}.sql carry the same number: rename the one that has not been applied`,
+        `${previous}.sql and ${stem}.sql have the same number: rename the one that has not been applied`,
       )
     }
   })
@@ -73,7 +73,7 @@ export async function readMigrationFiles(directory = defaultDirectory): Promise<
   )
 }
 
-/** Splits a migration's source into its parts; errors name file and line. */
+/** Splits a migration's source into its parts; errors have the file and the line. */
 export function parseMigration(name: string, rawSource: string, path = `${name}.sql`): MigrationFile {
   const source = rawSource.replace(/^\uFEFF/, '').replace(/\r\n/g, '\n')
   const fail = (line: number, message: string): never => {
@@ -88,28 +88,38 @@ export function parseMigration(name: string, rawSource: string, path = `${name}.
     const directive = /^--\s*rowhouse:\s*(.*?)\s*$/.exec(line)
     if (!directive) return
     if (directive[1] !== 'no transaction') {
-      fail(index + 1, `"${line.trim()}" is not known; the one directive is "-- rowhouse: no transaction"`)
+      fail(index + 1, `"${line.trim()}" is unknown; the only directive is "-- rowhouse: no transaction"`)
     }
     isTransactional = false
   })
   const [up, down, extra] = markers
   if (up?.part !== 'up')
-    return fail((up?.index ?? 0) + 1, 'the first part starts with a line "-- migrate:up"')
+    return fail((up?.index ?? 0) + 1, 'the first part must start with a line "-- migrate:up"')
   if (down?.part !== 'down') {
-    return fail((down?.index ?? lines.length - 1) + 1, 'the second part starts with a line "-- migrate:down"')
+    return fail(
+      (down?.index ?? lines.length - 1) + 1,
+      'the second part must start with a line "-- migrate:down"',
+    )
   }
   if (extra)
-    return fail(extra.index + 1, `a third part, "migrate:${extra.part}": a file has one up and one down`)
+    return fail(
+      extra.index + 1,
+      `a third part, "migrate:${extra.part}": a file has only one up and one down part`,
+    )
 
   const prose = splitStatements(lines.slice(0, up.index).join('\n'))
-  if (prose[0]) return fail(prose[0].line, 'SQL in front of "-- migrate:up": it would never run')
+  if (prose[0])
+    return fail(prose[0].line, 'SQL before "-- migrate:up" would never run: move it after that line')
 
   const section = (from: number, to: number): Section => {
     const text = lines.slice(from + 1, to).join('\n')
     const statements = splitStatements(text, from + 2)
     for (const statement of statements) {
       if (controlsTransaction(statement.text)) {
-        fail(statement.line, `"${firstWords(statement.text)}": beginning and committing is the runner's`)
+        fail(
+          statement.line,
+          `"${firstWords(statement.text)}": remove it, since the runner begins and commits the transaction`,
+        )
       }
     }
     return { text: text.trim(), statements }
@@ -156,7 +166,7 @@ const template = (title: string) => `-- ${title}
 
 `
 
-/** Orders migration names by their number. */
+/** Compares migration names by their number. */
 export function byNumber(left: string, right: string): number {
   return numberOf(left) - numberOf(right) || (left < right ? -1 : left > right ? 1 : 0)
 }

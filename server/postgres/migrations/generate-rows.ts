@@ -69,7 +69,7 @@ const SCHEMAS_BY_TYPE: Readonly<Record<string, string>> = {
 }
 const INTEGERS: readonly string[] = ['smallint', 'integer', 'bigint']
 
-/** Domains that a schema of their own describes. */
+/** Domains that have their own schema. */
 const SCHEMAS_BY_DOMAIN: Readonly<Record<string, string>> = { 'app.envelope': 'c.envelope' }
 
 function valueSchema(table: Table, column: Column): string {

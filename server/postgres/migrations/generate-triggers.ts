@@ -38,8 +38,8 @@ export const TRIGGERS: readonly TriggerMetadata[] = [
 `
 
 /**
- * The triggers of these schemas. A comment's first paragraph is the description, what follows the business
- * reason.
+ * Reads the triggers of these schemas. The first paragraph of a comment is the description, the rest the
+ * business reason.
  */
 export async function generateTriggers(client: Client, schemas: readonly string[]): Promise<string> {
   const { rows } = await client.query<TriggerRow>(SQL, [schemas])

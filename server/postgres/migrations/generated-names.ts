@@ -9,13 +9,13 @@ export function rowName(table: string): string {
   return name.slice(0, 1).toUpperCase() + name.slice(1)
 }
 
-/** The name of a table in statements: `app.agentRuns`. */
+/** The name of a table in Kysely statements: `app.agentRuns`. */
 export function tableKey({ schema, name }: Table): string {
   return `${camelCase(schema)}.${camelCase(name)}`
 }
 
 /**
- * What the values of a checked column are called: `AGENT_RUN_STATUS`; those of a domain by the domain:
+ * The name of a checked column's values: `AGENT_RUN_STATUS`; a domain's values are named after the domain:
  * `PROVIDER`.
  */
 export function valuesName(table: Table, { name, domain }: Column): string {
@@ -23,7 +23,7 @@ export function valuesName(table: Table, { name, domain }: Column): string {
   return words.replace(/(?<=[a-z0-9])(?=[A-Z])/g, '_').toUpperCase()
 }
 
-/** As Kysely's CamelCasePlugin does. */
+/** The same rule as Kysely's CamelCasePlugin. */
 export function camelCase(name: string): string {
   return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
 }

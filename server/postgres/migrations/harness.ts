@@ -5,7 +5,7 @@ import { Client } from 'pg'
 import { onTestFinished } from 'vitest'
 import { createEmptyDatabase } from '#server/testing/database.ts'
 
-/** Writes migrations into a directory of its own: name → [up, down]. */
+/** Writes migrations into a new directory: name → [up, down]. */
 export async function migrationsOf(files: Record<string, [string, string]>): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'rowhouse-migrations-'))
   onTestFinished(() => rm(directory, { recursive: true, force: true }))
@@ -13,7 +13,7 @@ export async function migrationsOf(files: Record<string, [string, string]>): Pro
   return directory
 }
 
-/** A name that starts with `!` makes a file without a transaction. */
+/** A leading `!` in the name writes a file without a transaction. */
 export async function writeMigration(
   directory: string,
   name: string,
@@ -24,7 +24,7 @@ export async function writeMigration(
   await writeFile(join(directory, `${name.replace('!', '')}.sql`), source)
 }
 
-/** Runs one query on a connection of its own. */
+/** Runs one query on a new connection. */
 export async function rowsOf(url: string, sql: string): Promise<Record<string, unknown>[]> {
   const client = new Client(url)
   await client.connect()
@@ -36,7 +36,7 @@ export async function rowsOf(url: string, sql: string): Promise<Record<string, u
   }
 }
 
-/** The owner's URL of a database of this test's own. */
+/** Creates a database for this test and returns its owner's URL. */
 export async function emptyDatabase(): Promise<string> {
   const database = await createEmptyDatabase()
   onTestFinished(() => database.drop())

@@ -8,7 +8,7 @@ export interface HistoryProblem {
   message: string
 }
 
-/** Everything about the files that does not fit what the database says was applied. */
+/** Returns every difference between the files and the applied migrations. */
 export function historyProblems(files: MigrationFile[], applied: AppliedMigration[]): HistoryProblem[] {
   const foreign = madeByOthers(files, applied)
   if (foreign) return [foreign]
@@ -21,7 +21,7 @@ export function historyProblems(files: MigrationFile[], applied: AppliedMigratio
       problems.push({
         code: 'missing',
         name: row.name,
-        message: `${row.name} is applied and its file ${row.name}.sql is missing: restore the file`,
+        message: `${row.name} is applied, but its file ${row.name}.sql is missing: restore the file`,
       })
     } else if (row.state === 'applied' && row.checksum !== file.checksum) {
       problems.push({
@@ -44,7 +44,7 @@ export function historyProblems(files: MigrationFile[], applied: AppliedMigratio
   return problems
 }
 
-/** The one problem of a database whose schema was made before the files were rewritten. */
+/** The problem of a database that was migrated before the files were rewritten. */
 function madeByOthers(
   files: readonly ExpectedMigration[],
   applied: AppliedMigration[],
@@ -56,13 +56,13 @@ function madeByOthers(
     code: 'other_migrations',
     name: newest.name,
     message:
-      `the database was made by ${applied.length} migrations that are not among the files, the last of them ${newest.name}: ` +
-      'make a new database with npx kysely-migrate up --latest, and copy the rows into it with pg_dump --data-only, ' +
+      `the database has ${applied.length} applied migrations that are not among the files, the last one ${newest.name}: ` +
+      'create a new database with npx kysely-migrate up --latest, and copy the rows into it with pg_dump --data-only, ' +
       'as docs/operating.md says under "Migrations"',
   }
 }
 
-/** Throws one error that names every file that does not fit. */
+/** Throws one error that names every mismatched file. */
 export function refuseBadHistory(files: MigrationFile[], applied: AppliedMigration[]): void {
   const problems = historyProblems(files, applied)
   const [first] = problems
@@ -72,13 +72,15 @@ export function refuseBadHistory(files: MigrationFile[], applied: AppliedMigrati
   })
 }
 
-/** What a serving process compares the database with. */
+/** A migration that a serving process expects in the database. */
 export interface ExpectedMigration {
   name: string
   checksum: string
 }
 
-/** Why this code must not serve from that database, with the command that mends it; null when it may. */
+/**
+ * Returns why this code must not serve from that database, and the command that repairs it; null if it may.
+ */
 export function schemaProblem(applied: AppliedMigration[], expected: ExpectedMigration[]): string | null {
   const foreign = madeByOthers(expected, applied)
   if (foreign) return foreign.message
@@ -89,7 +91,7 @@ export function schemaProblem(applied: AppliedMigration[], expected: ExpectedMig
   const byName = new Map(done.map(row => [row.name, row.checksum]))
   const pending = expected.filter(migration => !byName.has(migration.name))
   if (half) {
-    return `the database is half way through ${half.name} (${half.state}); run npx kysely-migrate ${half.state === 'applying' ? 'up --latest' : 'down'}`
+    return `migration ${half.name} is incomplete (${half.state}); run npx kysely-migrate ${half.state === 'applying' ? 'up --latest' : 'down'}`
   }
   if (pending.length > 0) {
     return `the database is at ${at}, the code expects ${wanted}; run npx kysely-migrate up --latest`
@@ -101,7 +103,7 @@ export function schemaProblem(applied: AppliedMigration[], expected: ExpectedMig
   }
   const edited = expected.find(migration => byName.get(migration.name) !== migration.checksum)
   if (edited) {
-    return `${edited.name}.sql is not the file that was applied to the database; restore it, then see npx kysely-migrate status`
+    return `${edited.name}.sql differs from the file that was applied to the database; restore it, then run npx kysely-migrate status`
   }
   return null
 }

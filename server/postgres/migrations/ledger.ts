@@ -4,15 +4,16 @@ import { asPostgresFailure, MigrationError } from './errors.ts'
 import { byNumber } from './file.ts'
 
 /**
- * A row of `public.rowhouse_migrations`. Only a file without a transaction is ever seen `applying` or
- * `reverting`: then `statementsDone` of its statements are in the database, and `checksum` is theirs.
+ * A row of `public.rowhouse_migrations`. Only a file without a transaction is ever visible as `applying` or
+ * `reverting`: then the first `statementsDone` of its statements are in the database, and `checksum` covers
+ * those.
  */
 export interface AppliedMigration {
   name: string
   checksum: string
   appliedAt: Date
   durationMs: number
-  /** Migrations that one run applied share a batch; `rollback` undoes the newest. */
+  /** All migrations of one run have the same batch; `rollback` undoes the newest batch. */
   batch: number
   state: 'applied' | 'applying' | 'reverting'
   statementsDone: number
@@ -60,7 +61,7 @@ async function hasLedger(client: Queryable): Promise<boolean> {
   return rows[0]?.present === true
 }
 
-/** What the database says was applied, in order; nothing when no migration ever ran. */
+/** Reads the applied migrations in order; empty if none was ever applied. */
 export async function readAppliedMigrations(client: Queryable): Promise<AppliedMigration[]> {
   if (!(await hasLedger(client))) return []
   const { rows } = await client.query(`
@@ -82,7 +83,7 @@ export async function readAppliedMigrations(client: Queryable): Promise<AppliedM
     .sort((left, right) => byNumber(left.name, right.name))
 }
 
-/** The source of a migration as it was when it was applied. */
+/** The source of a migration at the time it was applied. */
 export async function readAppliedSource(client: Client, name: string): Promise<string | null> {
   const { rows } = await client.query<{ source: string }>(
     'select source from public.rowhouse_migrations where name = $1',
@@ -130,7 +131,7 @@ export async function removeEntry(client: Client, name: string): Promise<void> {
   await client.query('delete from public.rowhouse_migrations where name = $1', [name])
 }
 
-/** Lets the API's login read at which version the database is, once that login exists. */
+/** Lets the API's login read the applied migrations, once that login exists. */
 export async function grantLedger(client: Client): Promise<void> {
   const { rows } = await client.query(`
     select 1 as missing

@@ -1,14 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
 
-/** Advisory locks are a database's own; the key is "rowhouse" in ASCII. */
+/** Advisory locks are per database; the key is "rowhouse" in ASCII. */
 const lockKey = '8245937404618568549'
 
 /**
- * Takes the lock that lets one runner at a time change a database, and says whom it waits for. The lock
- * belongs to the session: Postgres releases it when the connection ends, however it ends. It is polled, since
- * a session that waits inside a statement holds a snapshot, for which `create index concurrently` of the
- * lock's holder would wait.
+ * Takes the lock that lets only one runner at a time change a database, and prints the pid that it waits for.
+ * Postgres releases the lock when the session ends. This polls, because a waiting statement holds a snapshot,
+ * for which `create index concurrently` of the lock's holder would wait.
  */
 export async function takeMigrationLock(client: Client, log: (line: string) => void): Promise<void> {
   let saidPid: number | null = null

@@ -2,7 +2,7 @@ import { MigrationError } from './errors.ts'
 import type { MigrationFile } from './file.ts'
 import type { AppliedMigration } from './ledger.ts'
 
-/** Where a run shall lead. */
+/** The target of a run. */
 export type Target =
   | { kind: 'next' }
   | { kind: 'latest' }
@@ -16,7 +16,7 @@ export interface Step {
   file: MigrationFile
 }
 
-/** The steps that lead from what is applied to the target. Expects a history without problems. */
+/** Plans the steps from the applied migrations to the target. Expects a history without problems. */
 export function planSteps(files: MigrationFile[], applied: AppliedMigration[], target: Target): Step[] {
   const rows = new Map(applied.map(row => [row.name, row]))
   const half = applied.find(row => row.state === 'reverting')
@@ -30,7 +30,7 @@ export function planSteps(files: MigrationFile[], applied: AppliedMigration[], t
     if (half && steps.length > 0) {
       throw new MigrationError(
         'half_reverted',
-        `${half.name} is half undone (${half.statementsDone} statements of its down part are done): run down first`,
+        `${half.name} is partly undone (${half.statementsDone} statements of its down part are done): run down first`,
       )
     }
     return steps
@@ -57,7 +57,7 @@ export function planSteps(files: MigrationFile[], applied: AppliedMigration[], t
   }
 }
 
-/** A migration is named in full, with or without `.sql`, or by its number. */
+/** Finds a migration by its full name, with or without `.sql`, or by its number. */
 function findFile(files: MigrationFile[], name: string): number {
   const stem = name.replace(/^.*[/\\]/, '').replace(/\.sql$/, '')
   const index = files.findIndex(

@@ -18,7 +18,7 @@ const prepared = async () => {
   return options
 }
 
-test('a push undoes the newest migration as it was applied and applies it as it is', async () => {
+test('a push undoes the newest migration as it was applied and applies its current file', async () => {
   const options = await prepared()
   await writeMigration(options.directory, '0002_b', ['create table bb (id int);', 'drop table bb;'])
   expect(await pushNewest(options)).toEqual({ undone: ['0002_b'], applied: ['0002_b'] })
@@ -27,14 +27,14 @@ test('a push undoes the newest migration as it was applied and applies it as it 
   expect(await pushNewest(options)).toEqual({ undone: ['0002_b'], applied: ['0002_renamed'] })
 })
 
-test('a push applies what is pending and undoes nothing for it', async () => {
+test('a push only applies pending migrations if there are any', async () => {
   const options = await prepared()
   await writeMigration(options.directory, '0003_c', ['create table c (id int);', 'drop table c;'])
   expect(await pushNewest(options)).toEqual({ undone: [], applied: ['0003_c'] })
   expect(await pushNewest(options)).toEqual({ undone: ['0003_c'], applied: ['0003_c'] })
 })
 
-test('a push refuses an edit of an older migration, and a released one', async () => {
+test('a push refuses an edited older migration and a released one', async () => {
   const options = await prepared()
   const git = (...args: string[]) =>
     execFileSync('git', ['-C', options.directory, ...args], { stdio: 'pipe' })
@@ -46,11 +46,11 @@ test('a push refuses an edit of an older migration, and a released one', async (
   await expect(pushNewest(options)).rejects.toThrow('0002_b is released (v1 has it)')
   await writeMigration(options.directory, '0001_a', ['create table aa (id int);', ''])
   await expect(pushNewest(options)).rejects.toThrow(
-    /only the newest migration can be pushed again:\n.*0001_a\.sql was edited/,
+    /db:push can only replace the newest migration:\n.*0001_a\.sql was edited/,
   )
 })
 
-test('a rebuild drops everything, whatever the files and the database have become', async () => {
+test('a rebuild drops everything, in whatever state the files and the database are', async () => {
   const options = await prepared()
   await rowsOf(
     options.url,

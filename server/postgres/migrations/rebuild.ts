@@ -15,9 +15,9 @@ import {
 } from './runner.ts'
 
 /**
- * For development: undoes the newest migration as it was when it was applied and applies it as it is now, or
- * only applies what is pending. What its tables hold is gone. Refuses a migration that a tag of the
- * repository has released.
+ * For development: undoes the newest migration as it was applied and applies its file as it is now, or only
+ * applies pending migrations. Deletes the data in its tables. Refuses a migration that is released, i.e. in a
+ * tag of the repository.
  */
 export async function pushNewest(options: MigrateOptions): Promise<MigrateResult> {
   const files = await readMigrationFiles(options.directory)
@@ -39,13 +39,13 @@ export async function pushNewest(options: MigrateOptions): Promise<MigrateResult
   return { applied, undone }
 }
 
-/** The newest migration may be edited or renamed; the ones before it may not. */
+/** Only the newest migration may be edited or renamed. */
 function refuseOtherProblems(files: MigrationFile[], applied: AppliedMigration[]): void {
   const others = historyProblems(files, applied.slice(0, -1))
   if (others.length === 0) return
   throw new MigrationError(
     others[0]?.code ?? 'edited',
-    `only the newest migration can be pushed again:\n${others.map(problem => problem.message).join('\n')}`,
+    `db:push can only replace the newest migration:\n${others.map(problem => problem.message).join('\n')}`,
   )
 }
 
@@ -57,11 +57,11 @@ async function refuseReleased(name: string, directory = defaultDirectory): Promi
   if (!listed?.stdout.trim()) return
   throw new MigrationError(
     'released',
-    `${name} is released (${tag} has it): leave it as it is and put the change in a new migration`,
+    `${name} is released (${tag} has it): restore it and put the change in a new migration`,
   )
 }
 
-/** For development: drops everything in the database and builds it again. Needs no down parts. */
+/** For development: drops everything in the database and applies all migrations. Needs no down parts. */
 export async function rebuild(options: MigrateOptions): Promise<{ applied: string[] }> {
   await readMigrationFiles(options.directory)
   await withMigrationLock(options, async client => {
@@ -74,7 +74,7 @@ export async function rebuild(options: MigrateOptions): Promise<{ applied: strin
   return migrateToLatest(options)
 }
 
-/** Statements that drop what is the owner's; the schema public stays, emptied. */
+/** Drops everything that the owner owns; empties the schema public but keeps it. */
 const dropEverything = `
   select 'drop extension if exists ' || quote_ident(extname) || ' cascade' as statement
   from pg_catalog.pg_extension

@@ -29,7 +29,7 @@ const appliedOf = async (url: string) => {
   }
 }
 
-test('a database goes up by one, to the latest, down by one and to nothing', async () => {
+test('a database migrates up by one, to the latest, down by one and to nothing', async () => {
   const options = { url: await emptyDatabase(), directory: await three() }
   expect(await migrate(options, { kind: 'next' })).toEqual({ applied: ['0001_a'], undone: [] })
   expect(await migrateToLatest(options)).toEqual({ applied: ['0002_b', '0003_c'] })
@@ -52,7 +52,7 @@ test('a database goes to a named migration from below and from above', async () 
   )
 })
 
-test('a rollback undoes what the last run applied, and the one before on the next call', async () => {
+test('a rollback undoes the last run, and the next rollback the run before', async () => {
   const options = { url: await emptyDatabase(), directory: await three() }
   await migrate(options, { kind: 'next' })
   await migrateToLatest(options)
@@ -61,7 +61,7 @@ test('a rollback undoes what the last run applied, and the one before on the nex
   expect((await migrate(options, { kind: 'batch' })).undone).toEqual([])
 })
 
-test('a dry run tries the statements and leaves nothing, not even its own table', async () => {
+test('a dry run runs the statements and leaves nothing, not even its own table', async () => {
   const options = { url: await emptyDatabase(), directory: await three() }
   const steps = await dryRun(options, { kind: 'latest' })
   expect(steps[1]).toEqual({ direction: 'up', name: '0002_b', sql: 'create table b (id int);' })
@@ -70,12 +70,12 @@ test('a dry run tries the statements and leaves nothing, not even its own table'
   ])
   await writeMigration(options.directory, '0004_bad', ['insert into nowhere values (1);', ''])
   await expect(dryRun(options, { kind: 'latest' })).rejects.toThrow(
-    /0004_bad\.sql:4: .*nowhere(.|\n)*nothing was kept/,
+    /0004_bad\.sql:4: .*nowhere(.|\n)*the dry run was rolled back/,
   )
   expect(await tablesOf(options.url)).toEqual([])
 })
 
-test('a dry run finds what only a commit would find', async () => {
+test('a dry run finds errors that otherwise only a commit finds', async () => {
   const directory = await migrationsOf({
     '0001_a': [
       'create table a (id int primary key);\ncreate table b (id int references a deferrable initially deferred);\ninsert into b values (1);',
@@ -85,10 +85,10 @@ test('a dry run finds what only a commit would find', async () => {
   await expect(dryRun({ url: await emptyDatabase(), directory }, { kind: 'latest' })).rejects.toThrow('23503')
 })
 
-test('a file without a transaction is refused by a dry run before anything is tried', async () => {
+test('a dry run refuses a file without a transaction before it runs anything', async () => {
   const directory = await migrationsOf({ '0001_a': ['select 1;', ''], '!0002_b': ['select 2;', ''] })
   await expect(dryRun({ url: await emptyDatabase(), directory }, { kind: 'latest' })).rejects.toThrow(
-    '0002_b.sql says "-- rowhouse: no transaction", so it can not be dry run',
+    '0002_b.sql has "-- rowhouse: no transaction", so it can not be dry run',
   )
 })
 
@@ -99,7 +99,7 @@ test('an edited file and a missing file are refused by name, up and down', async
   await rm(join(options.directory, '0002_b.sql'))
   for (const kind of ['latest', 'previous', 'nothing'] as const) {
     await expect(migrate(options, { kind })).rejects.toThrow(
-      /0001_a\.sql was edited after it was applied(.|\n)*0002_b is applied and its file 0002_b\.sql is missing/,
+      /0001_a\.sql was edited after it was applied(.|\n)*0002_b is applied, but its file 0002_b\.sql is missing/,
     )
   }
   expect(await tablesOf(options.url)).toEqual(['a', 'b'])
@@ -115,7 +115,7 @@ test('a new file that sorts before an applied one is refused by name', async () 
   )
 })
 
-test('a database that other migrations made is refused in one sentence that says how to move its rows', async () => {
+test('a database with other migrations is refused in one sentence that says how to move its rows', async () => {
   const url = await emptyDatabase()
   await migrateToLatest({ url, directory: await three() })
   const directory = await migrationsOf({
@@ -123,7 +123,7 @@ test('a database that other migrations made is refused in one sentence that says
     '0004_y': ['create table y (id int);', 'drop table y;'],
   })
   const sentence =
-    'the database was made by 3 migrations that are not among the files, the last of them 0003_c: make a new database with ' +
+    'the database has 3 applied migrations that are not among the files, the last one 0003_c: create a new database with ' +
     'npx kysely-migrate up --latest, and copy the rows into it with pg_dump --data-only, as docs/operating.md says under "Migrations"'
   for (const kind of ['latest', 'previous', 'nothing'] as const) {
     await expect(migrate({ url, directory }, { kind })).rejects.toMatchObject({
@@ -136,7 +136,7 @@ test('a database that other migrations made is refused in one sentence that says
   expect(await tablesOf(url)).toEqual(['a', 'b', 'c'])
 })
 
-test('a failing statement is told with file, line, excerpt and caret, and its file leaves nothing', async () => {
+test('an error has file, line, excerpt and caret of the failing statement, and its file is rolled back', async () => {
   const directory = await migrationsOf({
     '0001_a': ['create table a (id int);', 'drop table a;'],
     '0002_b': ['create table b (id int);\n\ninsert into b (\n  -- ü€𝄞\n  id, nosuch\n) values (1, 2);', ''],
@@ -147,7 +147,7 @@ test('a failing statement is told with file, line, excerpt and caret, and its fi
   expect(String(error)).toContain(
     `0002_b.sql:8: column "nosuch" of relation "b" does not exist (42703)\n  8 |   id, nosuch\n    |       ^`,
   )
-  expect(String(error)).toContain('nothing of 0002_b was kept')
+  expect(String(error)).toContain('the transaction of 0002_b was rolled back')
   expect(await tablesOf(url)).toEqual(['a'])
   expect((await appliedOf(url)).map(row => row.name)).toEqual(['0001_a'])
 })
@@ -159,7 +159,7 @@ test('a password in a failing statement is not printed', async () => {
   expect(error).not.toContain('hunter2')
 })
 
-test('what one file sets does not reach the next', async () => {
+test('settings of one file do not affect the next', async () => {
   const directory = await migrationsOf({
     '0001_a': ["create schema other; set search_path = other; set statement_timeout = '1ms';", ''],
     '0002_b': ['select pg_sleep(0.05); create table b (id int);', 'drop table b;'],
@@ -169,7 +169,7 @@ test('what one file sets does not reach the next', async () => {
   expect(await tablesOf(url)).toEqual(['b'])
 })
 
-test('two runners at once both succeed, everything is applied once, and who waits says for whom', async () => {
+test('two runners at once both succeed, each migration is applied once, and the waiting one prints the pid', async () => {
   const directory = await migrationsOf({
     '0001_a': ['create table a (id int); select pg_sleep(0.5);', ''],
     '!0002_b': ['create index concurrently b on a (id);', ''],
@@ -186,12 +186,12 @@ test('two runners at once both succeed, everything is applied once, and who wait
   expect(lines.filter(line => /^another migration is running, pid \d+/.test(line))).not.toHaveLength(0)
 })
 
-test('a run that is aborted leaves nothing of its open file and frees the lock', async () => {
+test('an aborted run rolls back its open file and releases the lock', async () => {
   const directory = await migrationsOf({ '0001_a': ['create table a (id int); select pg_sleep(60);', ''] })
   const url = await emptyDatabase()
   const abort = new AbortController()
   const refused = expect(migrateToLatest({ url, directory, signal: abort.signal })).rejects.toThrow(
-    /^interrupted; nothing of 0001_a/,
+    /^interrupted; the transaction of 0001_a/,
   )
   const sleeping = `select 1 from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid() and state = 'active' and query ~ 'pg_sleep'`
@@ -203,7 +203,7 @@ test('a run that is aborted leaves nothing of its open file and frees the lock',
   expect(await tablesOf(url)).toEqual(['b'])
 })
 
-test('the code says what stands between it and the schema it expects, and which command mends that', async () => {
+test('schemaProblem says how the schema differs from the expected one, and which command repairs it', async () => {
   const options = { url: await emptyDatabase(), directory: await three() }
   const expected = await expectedMigrations(options.directory)
   expect(schemaProblem([], expected)).toBe(
@@ -214,5 +214,5 @@ test('the code says what stands between it and the schema it expects, and which 
   expect(schemaProblem(applied, expected)).toBeNull()
   expect(schemaProblem(applied, expected.slice(0, 2))).toContain('deploy the code that has 0003_c.sql')
   const edited = expected.map(migration => ({ ...migration, checksum: 'other' }))
-  expect(schemaProblem(applied, edited)).toContain('0001_a.sql is not the file that was applied')
+  expect(schemaProblem(applied, edited)).toContain('0001_a.sql differs from the file that was applied')
 })

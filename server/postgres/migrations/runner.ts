@@ -21,11 +21,11 @@ import { planSteps, type Step, type Target } from './plan.ts'
 export { type AppliedMigration, type ExpectedMigration, readAppliedMigrations, schemaProblem }
 
 export interface MigrateOptions {
-  /** The owner's URL, direct: a pooler would share the lock's session. */
+  /** The owner's direct URL: a pooler would share the session that holds the lock. */
   url: string
   directory?: string
   log?: (line: string) => void
-  /** Ends the run by closing its connection; Postgres then rolls the open file back. */
+  /** Aborting it closes the connection; Postgres then rolls back the open file. */
   signal?: AbortSignal
 }
 
@@ -34,19 +34,22 @@ export interface MigrateResult {
   undone: string[]
 }
 
-/** Applies whatever is pending. Waits while another runner is at it; two at once apply everything once. */
+/**
+ * Applies all pending migrations. Waits for another runner; if two run at once, each migration is applied
+ * once.
+ */
 export async function migrateToLatest(options: MigrateOptions): Promise<{ applied: string[] }> {
   const { applied } = await migrate(options, { kind: 'latest' })
   return { applied }
 }
 
-/** The migrations that this code comes with. */
+/** The migrations that come with this code. */
 export async function expectedMigrations(directory = defaultDirectory): Promise<ExpectedMigration[]> {
   const files = await readMigrationFiles(directory)
   return files.map(({ name, checksum }) => ({ name, checksum }))
 }
 
-/** Leads the database to the target, a file at a time; what was done before a failing file stays. */
+/** Migrates the database to the target, one file at a time; files before a failing one stay applied. */
 export async function migrate(options: MigrateOptions, target: Target): Promise<MigrateResult> {
   const files = await readMigrationFiles(options.directory)
   return withMigrationLock(options, async (client, log) => {
@@ -76,9 +79,8 @@ export interface DryRun {
 }
 
 /**
- * Runs the steps in one transaction that is rolled back, and returns their SQL. Holds the locks that the
- * statements take for as long as it runs. Refuses a file that opts out of the transaction, before anything
- * runs.
+ * Runs the steps in one transaction, rolls it back, and returns their SQL. Holds the statements' locks while
+ * it runs. Throws before anything runs if a file opts out of the transaction.
  */
 export async function dryRun(options: MigrateOptions, target: Target): Promise<DryRun[]> {
   const files = await readMigrationFiles(options.directory)
@@ -90,7 +92,7 @@ export async function dryRun(options: MigrateOptions, target: Target): Promise<D
     if (alone) {
       throw new MigrationError(
         'no_dry_run',
-        `${alone.file.path} says "-- rowhouse: no transaction", so it can not be dry run; nothing was tried`,
+        `${alone.file.path} has "-- rowhouse: no transaction", so it can not be dry run; nothing was run`,
         { file: alone.file.path },
       )
     }
@@ -114,11 +116,11 @@ async function tryStep(run: Run, step: Step): Promise<void> {
   const stopWatching = reportProgress(run, step, progress)
   try {
     await runStatements(run, step, progress)
-    // A commit would check what is deferred; so does this.
+    // Checks deferred constraints, as a commit would.
     await run.client.query('set constraints all immediate; set search_path = public')
     await recordStep(run, step, 0)
   } catch (error) {
-    const leftBehind = 'this was a dry run: nothing was kept'
+    const leftBehind = 'the dry run was rolled back'
     throw explainStatementFailure(error, { file: step.file, statement: progress.statement, leftBehind })
   } finally {
     stopWatching()
@@ -129,7 +131,7 @@ export function nextBatch(applied: AppliedMigration[]): number {
   return Math.max(0, ...applied.map(row => row.batch)) + 1
 }
 
-/** Runs `work` on a connection of its own that holds the lock of migrations. */
+/** Runs `work` on a connection that holds the lock of migrations. */
 export async function withMigrationLock<Result>(
   options: MigrateOptions,
   work: (client: Client, log: (line: string) => void) => Promise<Result>,
@@ -156,7 +158,7 @@ export async function withMigrationLock<Result>(
 function firstLineAfter(error: unknown): string {
   return error instanceof MigrationError
     ? (error.message.split('; ').at(-1) ?? error.message)
-    : 'no file was half applied'
+    : 'no file was partly applied'
 }
 
 export type { Target }

@@ -7,7 +7,7 @@ import { asPostgresFailure, MigrationError } from './errors.ts'
 const prefix = 'rowhouse_scratch_'
 const staleAfterMs = 60 * 60 * 1000
 
-/** Lends an empty database on the same server, and drops it whatever happens to `work`. */
+/** Creates an empty database on the same server, and drops it after `work` returns or throws. */
 export async function withScratchDatabase<Result>(
   ownerUrl: string,
   work: (url: string) => Promise<Result>,
@@ -36,14 +36,14 @@ async function createDatabase(owner: Client, name: string): Promise<void> {
     const role = rows[0]?.role ?? ''
     throw new MigrationError(
       'no_permission',
-      `role ${role} may not create databases, and this builds the migrations in a scratch database: ` +
+      `role ${role} may not create databases, but this command builds the migrations in a scratch database: ` +
         `run "alter role ${role} createdb" as a superuser, or leave DATABASE_URL and DIRECT_URL unset to use the embedded server`,
       { cause: error },
     )
   }
 }
 
-/** A run that was killed leaves its scratch database behind; an hour later it is nobody's. */
+/** Drops the scratch databases of killed runs, once they are an hour old. */
 async function dropStale(owner: Client): Promise<void> {
   const { rows } = await owner.query<{ name: string }>(
     `select d.datname::text as name

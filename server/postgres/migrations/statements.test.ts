@@ -3,7 +3,7 @@ import { splitStatements } from './statements.ts'
 
 const texts = (script: string) => splitStatements(script).map(statement => statement.text)
 
-test('statements end at semicolons, and comments between them belong to none', () => {
+test('statements end at semicolons, without the comments between them', () => {
   const script = '-- one\nselect 1;\n\n/* two; /* nested; */ */ select 2 -- end;\n;;\nselect 3'
   expect(splitStatements(script)).toEqual([
     { text: 'select 1', line: 2 },
@@ -12,7 +12,7 @@ test('statements end at semicolons, and comments between them belong to none', (
   ])
 })
 
-test('a semicolon in quotes, dollar quotes or parentheses ends nothing', () => {
+test('a semicolon in quotes, dollar quotes or parentheses ends no statement', () => {
   const script = `select ';', "a;""b", 'it''s; one', e'\\';', $$;$$, $a$ $$;$$ $a$, (1);
     create rule r as on insert to t do also (select 1; select 2); select $1 + a$b;`
   expect(texts(script)).toEqual([
@@ -28,7 +28,7 @@ test('a routine with a begin atomic body is one statement', () => {
   expect(texts(`${body}; select 1`)).toEqual([body, 'select 1'])
 })
 
-test('a quote that never closes makes one statement, which Postgres then refuses', () => {
+test('an unclosed quote gives one statement, which Postgres then refuses', () => {
   expect(texts("select 'open; select 2")).toEqual(["select 'open; select 2"])
   expect(texts('select $x$ open; select 2')).toEqual(['select $x$ open; select 2'])
 })

@@ -1,13 +1,13 @@
 /** One statement of a script, from its first word to its last, without the semicolon. */
 export interface Statement {
   text: string
-  /** The line of the file on which the statement starts, counted from 1. */
+  /** The line of the file on which the statement starts, from 1. */
   line: number
 }
 
 /**
- * Splits a script into statements as psql does: quotes, dollar quotes, nested comments, parentheses and
- * `begin atomic … end` bodies hold their semicolons. Expects `standard_conforming_strings`.
+ * Splits a script into statements as psql does: a semicolon inside quotes, dollar quotes, nested comments,
+ * parentheses or a `begin atomic … end` body ends none. Expects `standard_conforming_strings`.
  */
 export function splitStatements(script: string, firstLine = 1): Statement[] {
   const statements: Statement[] = []
@@ -66,7 +66,7 @@ function isRoutine(words: string[]): boolean {
   return head[0] === 'create' && (head.includes('function') || head.includes('procedure'))
 }
 
-/** Where the white space or the comment that starts here ends; `at` itself when there is none. */
+/** Returns the end of the white space or comment that starts at `at`; `at` itself if there is none. */
 function spaceOrCommentEnd(script: string, at: number): number {
   if (/\s/.test(script.charAt(at))) return at + 1
   if (script.startsWith('--', at)) {
@@ -89,7 +89,7 @@ function spaceOrCommentEnd(script: string, at: number): number {
   return cursor
 }
 
-/** Where the token that starts here ends: a word, a quoted thing, or a single character. */
+/** Returns the end of the token that starts here: a word, a quoted string, or a single character. */
 function tokenEnd(script: string, at: number): number {
   const character = script.charAt(at)
   if (character === "'") return quotedEnd(script, at, false)

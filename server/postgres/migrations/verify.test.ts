@@ -60,7 +60,7 @@ const dump = async (url: string) => {
   }
 }
 
-test('up, down to nothing and up again gives an identical dump, and nothing leaves an empty one', async () => {
+test('up, down to nothing and up again gives an identical dump, and nothing gives an empty one', async () => {
   const options = await prepared()
   const empty = await dump(options.url)
   await migrateToLatest(options)
@@ -83,7 +83,7 @@ test('the dump names no owner and builds an identical database', async () => {
   expect(await dump(copy)).toBe(text)
 })
 
-test('what is generated is written once, and is current from then on', async () => {
+test('generated files are written once, and are current from then on', async () => {
   const options = await prepared()
   const written = await writeFiles(await generateFiles(options))
   const { directory, typesFile } = options
@@ -99,7 +99,7 @@ test('what is generated is written once, and is current from then on', async () 
   expect(types).toMatch(/\bid: number\b/)
 })
 
-test('verify is content with a current checkout, with and without a migrated database', async () => {
+test('verify passes for a current checkout, with and without a migrated database', async () => {
   const options = await prepared()
   await writeFiles(await generateFiles(options))
   const names = async () => (await verify(options)).map(check => [check.name, check.ok, check.problems])
@@ -113,7 +113,7 @@ test('verify is content with a current checkout, with and without a migrated dat
   expect(await names()).toEqual([...always, ['database', true, []]])
 })
 
-test('verify names each object in which the database has drifted', async () => {
+test('verify names each object of the database that differs', async () => {
   const options = await prepared()
   await migrateToLatest(options)
   await rowsOf(
@@ -138,7 +138,7 @@ test('verify names each object in which the database has drifted', async () => {
   expect(drift?.problems).toContain('  + note text,')
 })
 
-test('verify names what a down part leaves behind, and what is generated and not current', async () => {
+test('verify names the objects that a down part leaves, and the generated files that are not current', async () => {
   const url = await emptyDatabase()
   const directory = await migrationsOf({
     '0001_a': ['create table a (id int); create table b (id int);', 'drop table a;'],
@@ -154,7 +154,7 @@ test('verify names what a down part leaves behind, and what is generated and not
   )
 })
 
-test('verify names the down part that puts back something else, though an earlier one drops it', async () => {
+test('verify names the down part that restores an object wrongly, though an earlier one drops it', async () => {
   const url = await emptyDatabase()
   const me = (id: number) =>
     `create or replace function public.me() returns int language sql as 'select ${id}';`
@@ -170,7 +170,7 @@ test('verify names the down part that puts back something else, though an earlie
   ])
 })
 
-test('verify names the down part that an earlier one fails because of', async () => {
+test('verify names the down part that makes an earlier one fail', async () => {
   const url = await emptyDatabase()
   const directory = await migrationsOf({
     '0001_a': ['create table a (id int);', 'drop table a;'],
@@ -185,7 +185,7 @@ test('verify names the down part that an earlier one fails because of', async ()
   ])
 })
 
-test('a scratch database is gone afterwards, also when the work in it fails', async () => {
+test('a scratch database is dropped, even if the work in it fails', async () => {
   const url = await emptyDatabase()
   const names: string[] = []
   const work = async (scratch: string) => {
@@ -199,7 +199,7 @@ test('a scratch database is gone afterwards, also when the work in it fails', as
   expect(await rowsOf(url, `select from pg_database where datname in ('${names.join("', '")}')`)).toEqual([])
 })
 
-test('a file that is missing is named, even where the others do not build without it', async () => {
+test('a missing file is named, even if the others do not build without it', async () => {
   const directory = await migrationsOf({
     '0001_a': ['create table a (id int primary key);', 'drop table a;'],
     '0002_b': ['create table b (id int references a);', 'drop table b;'],

@@ -18,13 +18,13 @@ export interface Check {
   name: 'files' | 'undo' | 'generated' | 'database'
   ok: boolean
   message: string
-  /** One line a thing that is wrong, named. */
+  /** One line per problem, with the object's name. */
   problems: string[]
 }
 
 /**
- * Builds the migrations in a scratch database and checks that every down part undoes its up part, that what
- * is generated is current, and that the live database, as far as it is migrated, is what the migrations make.
+ * Builds the migrations in a scratch database and checks that every down part undoes its up part, that the
+ * generated files are current, and that the live database matches its applied migrations.
  */
 export async function verify(options: CodegenOptions): Promise<Check[]> {
   const files = await readMigrationFiles(options.directory)
@@ -34,9 +34,7 @@ export async function verify(options: CodegenOptions): Promise<Check[]> {
     name: 'files',
     ok: problems.length === 0,
     message:
-      problems.length === 0
-        ? 'the files are those that were applied'
-        : 'the files are not those that were applied',
+      problems.length === 0 ? 'the files are the applied ones' : 'the files differ from the applied ones',
     problems: problems.map(problem => problem.message),
   }
   return withScratchDatabase(options.url, async url => {
@@ -47,7 +45,7 @@ export async function verify(options: CodegenOptions): Promise<Check[]> {
     try {
       stages = await buildStages(scratch)
     } catch (error) {
-      // A missing file can keep those behind it from building: it is what to mend, and is named first.
+      // A missing file can prevent later ones from building: report only the missing file.
       if (history.ok || !(error instanceof MigrationError)) throw error
       return [{ ...history, problems: [...history.problems, error.message] }]
     }
@@ -60,7 +58,7 @@ export async function verify(options: CodegenOptions): Promise<Check[]> {
       message:
         stale.length === 0
           ? 'the generated files are current'
-          : 'what is generated is not current: run npm run db:generate',
+          : 'the generated files are not current: run npm run db:generate',
       problems: stale.flatMap(({ path, lines }) => [
         `${path} is not current`,
         ...lines.slice(0, 6).map(line => `  ${line}`),
@@ -71,8 +69,8 @@ export async function verify(options: CodegenOptions): Promise<Check[]> {
 }
 
 /**
- * The check of the live database alone; null when no migration is applied, or when the files are not those
- * applied.
+ * Checks only the live database; null if no migration is applied, or if the files differ from the applied
+ * ones.
  */
 export async function checkDrift(options: CodegenOptions): Promise<Check | null> {
   const files = await readMigrationFiles(options.directory)
@@ -108,7 +106,7 @@ async function catalogAt(url: string, schemas?: string[]): Promise<CatalogEntry[
   }
 }
 
-/** Compares the live database with the migrations up to the one it is at. */
+/** Compares the live database with its newest applied migration. */
 async function checkLive(live: Live, newest: AppliedMigration, expected: CatalogEntry[]): Promise<Check> {
   const differences = compareCatalogs(expected, await live.read(schemasOf(expected)))
   return {
@@ -116,13 +114,16 @@ async function checkLive(live: Live, newest: AppliedMigration, expected: Catalog
     ok: differences.length === 0,
     message:
       differences.length === 0
-        ? `the database is what the migrations up to ${newest.name} make`
-        : `the database has drifted from what the migrations up to ${newest.name} make`,
+        ? `the database matches the migrations up to ${newest.name}`
+        : `the database differs from the migrations up to ${newest.name}`,
     problems: differences.flatMap(describeDifference),
   }
 }
 
-/** Applies the migrations one by one. What the scratch database is before each of them, and at the end. */
+/**
+ * Applies the migrations one by one; returns the scratch database's catalog before each of them and at the
+ * end.
+ */
 async function buildStages(scratch: CodegenOptions): Promise<CatalogEntry[][]> {
   const stages: CatalogEntry[][] = []
   let applied: string[]
@@ -133,7 +134,7 @@ async function buildStages(scratch: CodegenOptions): Promise<CatalogEntry[][]> {
   return stages
 }
 
-/** Undoes everything in the scratch database, one by one, and builds it again. */
+/** Undoes all migrations in the scratch database one by one, and applies them again. */
 async function checkUndo(
   scratch: CodegenOptions,
   files: MigrationFile[],
@@ -157,14 +158,16 @@ async function checkUndo(
   return {
     name: 'undo',
     ok,
-    message: ok ? `${count}: up, down one by one and up again gives the same` : 'down does not undo up',
+    message: ok
+      ? `${count}: up, down one by one and up again gives the same schema`
+      : 'down does not undo up',
     problems,
   }
 }
 
 /**
- * Undoes everything, and tells what the newest down part that is wrong does not put back. What is left at the
- * end does not show that: the down parts before it drop what was put back as something else.
+ * Undoes all migrations, and yields the objects that the newest wrong down part does not restore. The final
+ * state does not show them: earlier down parts drop what was restored wrongly.
  */
 async function* undoStages(
   scratch: CodegenOptions,

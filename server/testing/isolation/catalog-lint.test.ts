@@ -59,7 +59,7 @@ describe('the lint', () => {
     await superuser.query('rollback')
     expect(error).toBeInstanceOf(IsolationError)
     expect(error.message).toContain('app.tasks has row-level security off')
-    expect(error.message).toContain('mend it with: alter table app.tasks enable row level security')
+    expect(error.message).toContain('repair it with: alter table app.tasks enable row level security')
     expect(error.message).toContain(
       'app.settings lets rowhouse_api select, and no policy for select names it',
     )
