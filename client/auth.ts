@@ -1,6 +1,6 @@
-// Signing up, in and out by mail address and password, for callers that keep a token. Browsers that keep a
-// cookie pass `cookies: true` and need no token. Everything else about accounts is at /api/auth, as Better
-// Auth serves it.
+// Sign-up, sign-in and sign-out with mail address and password, for callers that keep a token. A browser that
+// keeps a cookie passes `cookies: true` and needs no token. Better Auth serves all other account endpoints at
+// /api/auth.
 import { type Connection, type ConnectionOptions, connect, originOf, readJson } from './connection.ts'
 import {
   type ErrorDetails,
@@ -24,8 +24,8 @@ export interface Account {
 }
 
 /**
- * Makes an account and signs it in. Throws a {@link ConfirmationNeededError} where the server
- * (SIGN_UP=private) asks for a confirmed address first, whether the address has an account or not.
+ * Creates an account and signs it in. Throws a {@link ConfirmationNeededError} if the server
+ * (SIGN_UP=private) requires a confirmed address first, whether or not the address has an account.
  */
 export async function signUp(options: Credentials & { readonly name: string }): Promise<Account> {
   const { email, password, name } = options
@@ -35,7 +35,7 @@ export async function signUp(options: Credentials & { readonly name: string }): 
   return accountOf(answer)
 }
 
-/** The server has sent a mail to the address; what it says leads on. */
+/** The server has sent a mail to the address, which says how to continue. */
 export class ConfirmationNeededError extends Error {
   constructor() {
     super('confirm your mail address with the link that was mailed to it, then sign in')
@@ -44,9 +44,9 @@ export class ConfirmationNeededError extends Error {
 }
 
 /**
- * Signs in; throws a RowhouseError with the reason `unauthenticated` for a wrong password and an unknown
- * address alike, and a {@link SecondFactorNeededError} for a user with a second factor: `verifySecondFactor`
- * goes on from there.
+ * Signs in. Throws a RowhouseError with the reason `unauthenticated` for a wrong password and an unknown
+ * address alike, and a {@link SecondFactorNeededError} for a user with a second factor: pass it to
+ * `verifySecondFactor`.
  */
 export async function signIn(options: Credentials): Promise<Account> {
   const { email, password } = options
@@ -56,13 +56,13 @@ export async function signIn(options: Credentials): Promise<Account> {
   return accountOf(answer)
 }
 
-/** The password was right, and the account asks for a code as well. */
+/** The password was right, and the account requires a second factor. */
 export class SecondFactorNeededError extends Error {
-  /** For `verifySecondFactor`, within ten minutes. */
+  /** Pass it to `verifySecondFactor` within ten minutes. */
   readonly challenge: string
 
   constructor(challenge: string) {
-    super('this account asks for a second factor')
+    super('this account requires a second factor: call verifySecondFactor')
     this.name = 'SecondFactorNeededError'
     this.challenge = challenge
   }
@@ -70,14 +70,14 @@ export class SecondFactorNeededError extends Error {
 
 export interface SecondFactor extends Pick<ConnectionOptions, 'url' | 'cookies' | 'fetch'> {
   readonly challenge: string
-  /** Six digits of the authenticator app, or a backup code. */
+  /** Six digits from the authenticator app, or a backup code. */
   readonly code: string
-  /** Not to be asked again in this browser for 30 days. Needs cookies. */
+  /** True to skip the second factor in this browser for 30 days. Needs cookies. */
   readonly trustDevice?: boolean
 }
 
 /**
- * Finishes a sign-in with a code, which is then spent; throws `unauthenticated` for a wrong one and
+ * Completes a sign-in with a code, which is valid once; throws `unauthenticated` for a wrong code and
  * `rate_limited` after ten.
  */
 export async function verifySecondFactor(options: SecondFactor): Promise<Account> {
@@ -88,7 +88,7 @@ export async function verifySecondFactor(options: SecondFactor): Promise<Account
   return accountOf(await post({ ...connection, headers }, path, { code, trustDevice }))
 }
 
-/** Ends the session: its token signs nobody in any more. */
+/** Ends the session and invalidates its token. */
 export async function signOut(options: ConnectionOptions): Promise<void> {
   await post(connect(options), '/sign-out', {})
 }
@@ -135,7 +135,7 @@ const BY_STATUS: Record<number, Pick<ErrorDetails, 'code' | 'reason'>> = {
   503: { code: 'SERVICE_UNAVAILABLE', reason: 'database_unavailable' },
 }
 
-/** Says a refusal of Better Auth's in the words of this client. */
+/** Turns a refusal of Better Auth into an error of this client. */
 function refusal({ path, response, body }: Answer): Error {
   const { code, message, reason } = readRefusal(body)
   const words = code.startsWith('USER_ALREADY_EXISTS')
@@ -148,7 +148,7 @@ function refusal({ path, response, body }: Answer): Error {
   }
   return new RowhouseError(message, {
     ...words,
-    // What is refused in front of the library says why by itself.
+    // A refusal by our own code, before Better Auth, has its own reason.
     reason: reason ?? words.reason,
     path,
     httpStatus: response.status,
@@ -157,7 +157,7 @@ function refusal({ path, response, body }: Answer): Error {
   })
 }
 
-/** More callers at once than the server can serve; the database is there. */
+/** True if the server is overloaded, as opposed to a database failure. */
 function isOverloaded(body: unknown): boolean {
   return typeof body === 'object' && body !== null && 'reason' in body && body.reason === 'overloaded'
 }

@@ -1,6 +1,5 @@
-// `fetch` as a browser's page has it, for tests: asks before what needs a preflight, sends cookies only where
-// it is told to, and withholds answers that the page may not read.
-// https://fetch.spec.whatwg.org/#http-cors-protocol
+// A `fetch` for tests that behaves as in a browser's page: sends preflights, sends cookies only if asked to,
+// and hides answers that the page may not read. https://fetch.spec.whatwg.org/#http-cors-protocol
 
 const SIMPLE_METHODS = new Set(['GET', 'HEAD', 'POST'])
 const SIMPLE_HEADERS = new Set(['accept', 'accept-language', 'content-language'])
@@ -8,7 +7,7 @@ const SIMPLE_TYPES = /^(application\/x-www-form-urlencoded|multipart\/form-data|
 
 interface Page {
   readonly origin: string
-  /** The cookies of the server that is called. */
+  /** The cookies of the called server. */
   readonly cookie?: string
 }
 

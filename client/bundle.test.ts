@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** What of the server a browser may have: schemas, and the tables of words that they are made of. */
+/** The server's modules that a browser may load: schemas and the constants that they use. */
 const SHARED =
   /^server\/(rooms\/[\w-]+\/(schema|state|file-types)|db\/(values|rows|column-schemas)|rpc\/(inputs|lifecycle|scopes))\.ts$/
 const LIBRARIES = new Set([
@@ -20,7 +20,9 @@ const LIBRARIES = new Set([
   'zod',
 ])
 
-/** Bundles an entry for a browser, where an import of Node's own modules fails; returns what went in. */
+/**
+ * Bundles an entry for a browser, which fails for imports of Node's own modules; returns the bundled modules.
+ */
 async function bundle(entry: string) {
   const { metafile, outputFiles } = await build({
     absWorkingDir: root,
@@ -45,7 +47,7 @@ async function bundle(entry: string) {
 }
 
 for (const entry of ['client/index.ts', 'client/react.tsx', 'client/schema.ts', 'client/worker.ts']) {
-  test(`${entry} brings no code of the server into a browser`, async () => {
+  test(`${entry} bundles no server code for a browser`, async () => {
     const { own, libraries, code } = await bundle(entry)
     expect(own).toContain(entry)
     expect(own.filter(path => path.startsWith('server/') && !SHARED.test(path))).toEqual([])
@@ -54,13 +56,13 @@ for (const entry of ['client/index.ts', 'client/react.tsx', 'client/schema.ts', 
   })
 }
 
-test('the client alone brings no schema, and less than 50 kB', async () => {
+test('the client alone bundles no schema and is smaller than 50 kB', async () => {
   const { own, libraries, code } = await bundle('client/index.ts')
   expect(own.filter(path => path.startsWith('server/'))).toEqual([])
   expect([...libraries]).not.toContain('zod')
   expect(code.length).toBeLessThan(50_000)
 })
 
-test('a bundle with code of the server in it would not pass', async () => {
+test('a bundle with server code would fail', async () => {
   await expect(bundle('client/next.ts')).rejects.toThrow(/Could not resolve "node:/)
 })

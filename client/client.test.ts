@@ -21,7 +21,7 @@ beforeAll(async () => {
 })
 afterAll(() => server.close())
 
-/** A client and the requests that it makes. */
+/** A client, and the requests that it sends. */
 function watchedClient(options: Partial<Parameters<typeof createClient>[0]> = {}) {
   const requests: { url: string; init: RequestInit; headers: Headers }[] = []
   const client = createClient({
@@ -46,7 +46,7 @@ async function failureOf(call: Promise<unknown>): Promise<RowhouseError> {
 }
 
 describe('calls', () => {
-  test('who signs up can create a task and list it', async () => {
+  test('a new user can create a task and list it', async () => {
     const { url } = server
     const account = await signUp({ url, email: 'ada@example.com', password: PASSWORD, name: 'Ada' })
     expect(account.user).toMatchObject({ name: 'Ada', email: 'ada@example.com' })
@@ -58,14 +58,14 @@ describe('calls', () => {
     expect(task.createdAt).toBeInstanceOf(Date)
   })
 
-  test('the address may end in a slash, or name the procedures themselves', async () => {
+  test('the URL may end in a slash or in /trpc', async () => {
     for (const url of [`${server.url}/`, `${server.url}/trpc`, new URL(server.url)]) {
       const client = createClient({ url, token })
       expect((await client.usage.today.query()).messages.limit).toBe(1)
     }
   })
 
-  test('an input may hold one object twice, and members without a value', async () => {
+  test('an input may contain one object twice, and undefined members', async () => {
     const { client } = watchedClient({ token: await server.newToken() })
     const task = await client.tasks.create.mutate({ prompt: 'x', title: undefined })
     const entry = { type: 'info', message: 'again' } as const
@@ -74,14 +74,14 @@ describe('calls', () => {
     expect(items.map(({ message }) => message)).toEqual(['again', 'again'])
   })
 
-  test('calls of one tick share a request, at most twenty of them', async () => {
+  test('at most twenty calls of one tick share a request', async () => {
     const { client, requests } = watchedClient()
     await Promise.all(Array.from({ length: 25 }, () => client.usage.today.query()))
     const batches = requests.map(({ url }) => new URL(url).pathname.split(',').length)
     expect(batches).toEqual([20, 5])
   })
 
-  test('calls that would make an address too long go in several requests', async () => {
+  test('calls that would make a URL too long are split over several requests', async () => {
     const { client, requests } = watchedClient()
     const search = 'ü'.repeat(200)
     await Promise.all(Array.from({ length: 12 }, () => client.tasks.list.query({ search })))
@@ -89,7 +89,7 @@ describe('calls', () => {
     for (const { url } of requests) expect(url.length).toBeLessThanOrEqual(7_500)
   })
 
-  test('a call that fails leaves the others of its batch alone', async () => {
+  test('a failed call does not affect the others of its batch', async () => {
     const { client, requests } = watchedClient()
     const [failure, usage] = await Promise.all([
       failureOf(client.tasks.get.query({ id: randomUUID() })),
@@ -102,7 +102,7 @@ describe('calls', () => {
 })
 
 describe('credentials', () => {
-  test('a token goes in a header, never in an address, and the browser adds no cookie of its own', async () => {
+  test('a token is sent in a header, never in a URL, and without the browser’s cookies', async () => {
     const { client, requests } = watchedClient({ token: async () => token })
     await client.usage.today.query()
     const [request] = requests
@@ -111,7 +111,7 @@ describe('credentials', () => {
     expect(request?.init.credentials).toBe('omit')
   })
 
-  test('a token that a function gives is asked for again with every request', async () => {
+  test('a token function is called again for every request', async () => {
     const tokens = [token, 'not-a-token']
     const client = createClient({ url: server.url, token: () => tokens.shift() })
     await client.usage.today.query()
@@ -119,7 +119,7 @@ describe('credentials', () => {
     expect((await failureOf(client.usage.today.query())).reason).toBe('unauthenticated')
   })
 
-  test('with cookies, the browser is told to send its own', async () => {
+  test('with cookies: true, the browser sends its cookies', async () => {
     const { client, requests } = watchedClient({ token: undefined, cookies: true })
     await failureOf(client.usage.today.query())
     expect(requests[0]?.init.credentials).toBe('include')
@@ -134,7 +134,7 @@ describe('credentials', () => {
     })
   })
 
-  test('a token signs nobody in after signing out', async () => {
+  test('a token is invalid after signing out', async () => {
     const { url } = server
     const token = await server.newToken()
     await signOut({ url, token })
@@ -142,7 +142,7 @@ describe('credentials', () => {
     expect(failure.reason).toBe('unauthenticated')
   })
 
-  test('signing in takes the password of the account', async () => {
+  test('signing in requires the password of the account', async () => {
     const { url } = server
     const email = 'grace@example.com'
     await signUp({ url, email, password: PASSWORD, name: 'Grace' })
@@ -155,7 +155,7 @@ describe('credentials', () => {
     })
   })
 
-  test('an address signs up once, and a short password not at all', async () => {
+  test('an address can sign up only once, and not with a short password', async () => {
     const { url } = server
     const input = { url, email: 'joan@example.com', password: PASSWORD, name: 'Joan' }
     await signUp(input)
@@ -165,8 +165,8 @@ describe('credentials', () => {
   })
 })
 
-describe('a server that tells nobody who has an account', () => {
-  test('asks whoever signs up to confirm their address, new or not', async () => {
+describe('a server that hides which addresses have an account', () => {
+  test('asks every sign-up to confirm the address, new or not', async () => {
     const discreet = await startServer({ SIGN_UP: 'private' })
     try {
       const input = { url: discreet.url, email: 'joan@example.com', password: PASSWORD, name: 'Joan' }
@@ -180,7 +180,7 @@ describe('a server that tells nobody who has an account', () => {
 })
 
 describe('failures', () => {
-  test('a refusal says what, why, where, and how the log knows it', async () => {
+  test('a refusal has message, reason, path and request id', async () => {
     const failure = await failureOf(createClient({ url: server.url }).tasks.list.query())
     expect(failure).toMatchObject({
       name: 'RowhouseError',
@@ -195,7 +195,7 @@ describe('failures', () => {
     expect(failure).toBeInstanceOf(Error)
   })
 
-  test('an invalid input comes with its issues by field', async () => {
+  test('the error for an invalid input has the issues by field', async () => {
     const failure = await failureOf(
       createClient({ url: server.url, token }).tasks.create.mutate({ prompt: ' ' }),
     )
@@ -203,7 +203,7 @@ describe('failures', () => {
     expect(failure.issues?.fieldErrors).toEqual({ prompt: ['must not be empty'] })
   })
 
-  test('a used-up quota says when to come back', async () => {
+  test('the error for a used-up quota says when to retry', async () => {
     const client = createClient({ url: server.url, token })
     const { id: taskId } = await client.tasks.create.mutate({ prompt: 'Talk to me' })
     await client.tasks.messages.send.mutate({ taskId, content: 'Hello' })
@@ -212,7 +212,7 @@ describe('failures', () => {
     expect(failure.retryAt?.getTime()).toBeGreaterThan(Date.now())
   })
 
-  test('a server that is not there is unreachable', async () => {
+  test('a server that does not answer is unreachable', async () => {
     const failure = await failureOf(createClient({ url: 'http://127.0.0.1:9', token }).tasks.list.query())
     expect(failure).toMatchObject({ code: 'UNREACHABLE', reason: 'unreachable', path: 'tasks.list' })
     expect(failure.message).toBe('http://127.0.0.1:9 is unreachable')
@@ -232,14 +232,14 @@ describe('failures', () => {
     proxy.close()
   })
 
-  test('JSON that is not an answer is unreachable, too', async () => {
+  test('JSON that is not a tRPC answer is unreachable, too', async () => {
     const proxy = await startProxy(res => res.writeHead(200).end('{"hello":"world"}'))
     const failure = await failureOf(createClient({ url: proxy.url, token }).tasks.list.query())
     expect(failure).toMatchObject({ reason: 'unreachable', httpStatus: 200 })
     proxy.close()
   })
 
-  test('an answer that is cut off is unreachable', async () => {
+  test('an incomplete answer is unreachable', async () => {
     const proxy = await startProxy(res => {
       res.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' }).write('[{"result"')
       setTimeout(() => res.destroy(), 20)
@@ -249,7 +249,7 @@ describe('failures', () => {
     proxy.close()
   })
 
-  test('who aborts does not wait for the rest of the batch', async () => {
+  test('an aborted call does not wait for the rest of its batch', async () => {
     const proxy = await startProxy(() => {})
     const client = createClient({ url: proxy.url, token })
     const abort = new AbortController()
@@ -264,7 +264,7 @@ describe('failures', () => {
     proxy.close()
   })
 
-  test('a token that cannot be had is a call that was not sent', async () => {
+  test('if the token function fails, the call is not sent', async () => {
     const cause = new Error('the keychain is locked')
     const { client, requests } = watchedClient({ token: () => Promise.reject(cause) })
     expect(await failureOf(client.tasks.list.query())).toMatchObject({

@@ -1,30 +1,25 @@
 import { NoAnswerError } from './errors.ts'
 
 export interface ConnectionOptions {
-  /** Where the server answers, such as `https://api.example.com`. */
+  /** The server's URL, such as `https://api.example.com`. */
   readonly url: string | URL
-  /** A session's or an API token, or what fetches one; asked before every request. */
+  /** A session token or API token, or a function that returns one, called before every request. */
   readonly token?: string | (() => Token | Promise<Token>)
-  /**
-   * Sends the browser's session cookie instead of a token. The page's origin must be one the server allows.
-   */
+  /** Sends the browser's session cookie instead of a token. The server must allow the page's origin. */
   readonly cookies?: boolean
-  /** The organization to act in; the caller must be a member. Without it, the session's active one counts. */
+  /** The organization to act in; the caller must be a member. Defaults to the session's active one. */
   readonly organizationId?: string
-  /** Stands in for the global `fetch`. */
+  /** Replaces the global `fetch`. */
   readonly fetch?: (url: string, init: RequestInit) => Promise<Response>
 }
 
 type Token = string | null | undefined
 
-/**
- * How requests reach one server with one credential. The credential travels in headers or the cookie, never
- * in a URL.
- */
+/** Sends requests to one server with one credential, in headers or the cookie, never in a URL. */
 export interface Connection {
   readonly baseUrl: string
   headers(): Promise<Record<string, string>>
-  /** Throws {@link NoAnswerError} when nothing answers; an abort stays what it is. */
+  /** Throws {@link NoAnswerError} if nothing answers; rethrows an abort unchanged. */
   fetch(url: string, init: RequestInit): Promise<Response>
 }
 
@@ -56,8 +51,8 @@ export function connect(options: ConnectionOptions): Connection {
 const PROBE_MS = 5_000
 
 /**
- * The server's refusal of this page's origin, if that is why a call failed. A browser withholds answers to
- * calls with a credential from a page that is not allowed, so this asks again without one, by a request that
+ * Returns the server's refusal of this page's origin, if that is why a call failed. A browser hides answers
+ * to calls with a credential from a page that is not allowed, so this sends a request without one, which
  * changes nothing.
  */
 async function withheldRefusal(
@@ -82,10 +77,7 @@ async function withheldRefusal(
   }
 }
 
-/**
- * An answer whose JSON body has arrived. Throws {@link NoAnswerError} for a body that is cut off or is not
- * JSON.
- */
+/** Reads an answer's JSON body. Throws {@link NoAnswerError} if it is incomplete or not JSON. */
 export async function readJson(response: Response): Promise<unknown> {
   const answered = `${originOf(response.url)} answered ${response.status}`
   let body: string
@@ -97,18 +89,18 @@ export async function readJson(response: Response): Promise<unknown> {
   try {
     return JSON.parse(body)
   } catch (cause) {
-    throw new NoAnswerError(`${answered}, but not as a Rowhouse server does`, { response, cause })
+    throw new NoAnswerError(`${answered}, but not like a Rowhouse server: check the URL`, { response, cause })
   }
 }
 
-/** The server's address, also where the procedures' own was given. */
+/** The server's URL, even if the URL of the procedures was given. */
 function baseUrlOf(url: string | URL): string {
   return String(url)
     .replace(/\/+$/, '')
     .replace(/\/trpc$/, '')
 }
 
-/** Where a request went, without what it asked for: inputs are in the query. */
+/** The origin of a request's URL, without the query, which contains inputs. */
 export function originOf(url: string): string {
   return URL.canParse(url) ? new URL(url).origin : 'the server'
 }

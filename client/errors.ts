@@ -4,8 +4,8 @@ import type { AppRouter } from '#server/rpc/router.ts'
 type ErrorData = AppRouter['_def']['_config']['$types']['errorShape']['data']
 
 /**
- * What a caller meets without the server's doing: no answer, or none of ours; a call that was aborted; one
- * never sent.
+ * The reasons of failures that no server reported: no valid answer, an aborted call, a call that was not
+ * sent.
  */
 type LocalReason = 'unreachable' | 'aborted' | 'unsent'
 
@@ -14,29 +14,27 @@ export type ErrorCode = ErrorData['code'] | Uppercase<LocalReason>
 
 export interface ErrorDetails {
   readonly code: ErrorCode
-  /** A stable word, or undefined for the few failures that tRPC itself answers without one. */
+  /** A stable code; undefined for the few failures that tRPC itself answers without one. */
   readonly reason?: ErrorReason | undefined
-  /** What is wrong with the input: zod's issues, flattened. */
+  /** The errors of the input: zod's issues, flattened. */
   readonly issues?: ErrorData['issues']
-  /** The violated constraint's name. */
+  /** The name of the violated constraint. */
   readonly constraint?: string | undefined
-  /** When trying again makes sense. */
+  /** When to retry. */
   readonly retryAt?: Date | undefined
-  /** How long the message is, where a delta did not fit behind it. */
+  /** The length of the message, if a delta's offset did not match it. */
   readonly length?: number | undefined
-  /** What would be free, where something is taken: a slug. */
+  /** A free value, if a value (a slug) is taken. */
   readonly suggestion?: string | undefined
-  /** Undefined when no answer came. */
+  /** Undefined if no answer came. */
   readonly httpStatus?: number | undefined
   /** The procedure, such as `tasks.create`. */
   readonly path?: string | undefined
-  /** What the server's log knows the request by. */
+  /** The request's id in the server's log. */
   readonly requestId?: string | undefined
 }
 
-/**
- * Every failure of a client's call. `reason` is the word to decide on; `message` is a sentence for people.
- */
+/** Any failure of a client's call. Programs decide by `reason`; `message` is a sentence for people. */
 export class RowhouseError extends TRPCClientError<AppRouter> implements ErrorDetails {
   readonly code: ErrorCode
   readonly reason: ErrorReason | undefined
@@ -51,7 +49,7 @@ export class RowhouseError extends TRPCClientError<AppRouter> implements ErrorDe
 
   constructor(message: string, details: ErrorDetails, options: RowhouseErrorOptions = {}) {
     super(message, options)
-    // tRPC's constructor makes every instance a plain TRPCClientError.
+    // tRPC's constructor resets the prototype of every instance to TRPCClientError's.
     Object.setPrototypeOf(this, new.target.prototype)
     this.name = 'RowhouseError'
     this.code = details.code
@@ -73,7 +71,9 @@ export function isRowhouseError(error: unknown): error is RowhouseError {
   return error instanceof RowhouseError
 }
 
-/** No answer came, or one that is not the server's: from a proxy, from another application, or cut off. */
+/**
+ * No answer came, or one that is not the server's: a proxy's, another application's, or an incomplete one.
+ */
 export class NoAnswerError extends Error {
   readonly httpStatus: number | undefined
   readonly retryAt: Date | undefined
@@ -88,7 +88,7 @@ export class NoAnswerError extends Error {
   }
 }
 
-/** When an answer's `retry-after` says to come back. */
+/** The time that an answer's `retry-after` names. */
 export function retryTime(response: Answered): Date | undefined {
   const value = response.headers.get('retry-after')
   if (value === null) return undefined
@@ -96,20 +96,20 @@ export function retryTime(response: Answered): Date | undefined {
   return Number.isNaN(time) ? undefined : new Date(time)
 }
 
-/** The id under which the server's log has this request. */
+/** The request's id in the server's log. */
 export function requestIdOf(response: Answered): string | undefined {
   return response.headers.get('x-request-id') ?? undefined
 }
 
-/** What is left of a response once its body was read. */
+/** The parts of a response that remain after its body was read. */
 type Answered = Pick<Response, 'status' | 'headers'>
 
-/** The links of this client are the only ones that write `meta`. */
+/** Only the links of this client write `meta`. */
 function responseOf(error: TRPCClientError<AppRouter>): Answered | undefined {
   return (error.meta as { response?: Answered } | undefined)?.response
 }
 
-/** Says in one error class what became of a call, whatever tRPC's links threw. */
+/** Turns whatever tRPC's links throw into a RowhouseError. */
 export function toRowhouseError(
   error: unknown,
   call: { path: string; signal?: AbortSignal | null },
@@ -141,12 +141,12 @@ function answeredError(error: TRPCClientError<AppRouter>, path: string): Rowhous
   const { message, data, shape, meta, cause } = error
   const code = data?.code ?? 'INTERNAL_SERVER_ERROR'
   const response = responseOf(error)
-  // The call's own path: a refused batch names all of its procedures.
+  // The call's own path: the error of a refused batch names all of its procedures.
   const details = { ...data, code, path, requestId: response && requestIdOf(response) }
   return new RowhouseError(message, details, { result: shape && { error: shape }, meta, cause })
 }
 
-/** What is below tRPC's wrapping: the failure that a link met. */
+/** The original error below tRPC's wrapping. */
 function causeOf(error: unknown): Error {
   if (error instanceof TRPCClientError) {
     const response = responseOf(error)

@@ -1,6 +1,6 @@
 // Server-sent events over fetch. The browser's own EventSource sends no headers, so a credential would have
-// to go into the URL; Node has none. Reconnects with the last event's id, so that a subscription resumes
-// where it was cut off.
+// to be in the URL, and Node has none. Reconnects with the last event's id, so that a subscription resumes
+// where it was interrupted.
 import { TRPCClientError } from '@trpc/client'
 import superjson from 'superjson'
 import type { AppRouter } from '#server/rpc/router.ts'
@@ -26,11 +26,11 @@ class FailureEvent extends Event {
   }
 }
 
-/** What went wrong, where tRPC wrapped this module's `error` event; anything else as it is. */
+/** The original failure, if tRPC wrapped this module's `error` event; any other error unchanged. */
 export function unwrapFailure(error: unknown): unknown {
   if (!(error instanceof TRPCClientError)) return error
   let cause: unknown = error.cause
-  // tRPC also cancels the stream that has failed, which fails in the same way.
+  // tRPC also cancels the failed stream, which fails with the same error.
   if (cause instanceof Error && 'suppressed' in cause) cause = cause.suppressed
   return cause instanceof FailureEvent ? cause.failure : error
 }
@@ -106,13 +106,13 @@ export class FetchEventSource extends EventTarget {
         this.dispatchEvent(new MessageEvent(event.type, { data: event.data, lastEventId: this.#lastEventId }))
       }
     } catch (cause) {
-      throw new NoAnswerError(`${originOf(this.#url)} broke the stream off`, { cause })
+      throw new NoAnswerError(`${originOf(this.#url)} interrupted the stream`, { cause })
     }
   }
 
   /**
-   * Doubles with every failure in a row, and differs between callers, who all lost a restarted server at
-   * once.
+   * Doubles with each failure in a row, and is random, so that callers do not all reconnect to a restarted
+   * server at once.
    */
   #delayMs(failures: number, failure: Error): number {
     const asked = failure instanceof NoAnswerError ? failure.retryAt : undefined
@@ -122,7 +122,7 @@ export class FetchEventSource extends EventTarget {
 }
 
 /**
- * Whether trying again may help: nothing answered, or something in front of the server did, or it is
+ * True if a retry may succeed: nothing answered, something in front of the server answered, or the server is
  * overloaded.
  */
 function isPassing(failure: Error): boolean {
@@ -135,7 +135,7 @@ function isPassing(failure: Error): boolean {
   return httpStatus === undefined || httpStatus === 429 || httpStatus >= 500
 }
 
-/** What an answer that is no stream says: the server's own error where it is one. */
+/** The error of an answer that is not a stream: the server's own error, if it contains one. */
 async function refusal(response: Response): Promise<Error> {
   const answered = `${originOf(response.url)} answered ${response.status} instead of a stream`
   try {
@@ -144,7 +144,7 @@ async function refusal(response: Response): Promise<Error> {
     const failure = TRPCClientError.from<AppRouter>({ error }, { meta: { response } })
     if (failure.data) return failure
   } catch {
-    // Not the server's answer, then.
+    // The answer is not the server's.
   }
   return new NoAnswerError(answered, { response })
 }

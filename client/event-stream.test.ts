@@ -29,7 +29,7 @@ const EVENTS: StreamEvent[] = [
   { type: 'restore-id', data: '', id: '8', retryMs: undefined },
 ]
 
-test('events are the same however the network cuts them, and whichever way lines end', async () => {
+test('events are the same for every split into chunks and every kind of line break', async () => {
   const lineEnd = fc.constantFrom('\n', '\r\n', '\r')
   const cuts = fc.array(fc.nat(200), { maxLength: 20 })
   await fc.assert(

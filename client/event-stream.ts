@@ -3,13 +3,13 @@
 
 export interface StreamEvent {
   readonly type: string
-  /** Undefined for a block that only sets the id or the time to wait before a reconnect. */
+  /** Undefined for a block that only sets the id or the reconnection time. */
   readonly data: string | undefined
   readonly id: string | undefined
   readonly retryMs: number | undefined
 }
 
-/** The events of a stream, in order. An event that the stream's end cuts off is dropped. */
+/** Yields the events of a stream, in order. Drops an incomplete event at the stream's end. */
 export async function* readEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<StreamEvent, void> {
   let block: string[] = []
   for await (const line of readLines(body)) {
@@ -31,7 +31,7 @@ async function* readLines(body: ReadableStream<Uint8Array>): AsyncGenerator<stri
       const { done, value } = await reader.read()
       if (done) return
       rest += decoder.decode(value, { stream: true })
-      // A carriage return at the end may be the first half of a line's end.
+      // A carriage return at the end of a chunk may be the first half of a line break.
       const lines = rest.split(/\r\n|\n|\r(?!$)/)
       rest = lines.pop() ?? ''
       yield* lines

@@ -1,5 +1,5 @@
-// A worker in a process of its own, for tests of what becomes of the tasks of one that is killed or frozen.
-// Says on stdout what it does, one JSON object a line.
+// A worker in its own process, for tests that kill or freeze it. Prints its actions on stdout, one JSON
+// object per line.
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isRowhouseError } from './index.ts'
@@ -7,9 +7,9 @@ import { persist } from './retries.ts'
 import { type TaskContext, work } from './worker.ts'
 
 export type FleetEvent =
-  /** It holds on to this task, writing to it until it is refused. */
+  /** The worker keeps this task and writes to it until a write is refused. */
   | { readonly kind: 'held'; readonly taskId: string }
-  /** What the server said to each of the writes that came too late. */
+  /** The server's answer to each of the writes that came too late. */
   | { readonly kind: 'refused'; readonly taskId: string; readonly reasons: string[] }
 
 const [url = '', token = '', worker = '', holdAt = '0'] = process.argv.slice(2)
@@ -19,7 +19,7 @@ function tell(event: FleetEvent): void {
   process.stdout.write(`${JSON.stringify(event)}\n`)
 }
 
-/** Every line names the run that wrote it. */
+/** Every line has the id of the run that wrote it. */
 function linesOf(run: string) {
   let line = 0
   return () => `${run} ${line++}`
@@ -58,7 +58,7 @@ async function hold({ task, client }: TaskContext, nextLine: () => string): Prom
   throw new Error(outcome)
 }
 
-/** What became of a write, however busy the server is at first. */
+/** Returns the outcome of a write; retries while the server is busy. */
 function outcomeOf(write: () => Promise<unknown>): Promise<string> {
   return persist(new AbortController().signal, write).then(
     () => 'written',

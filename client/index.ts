@@ -6,14 +6,14 @@ import { createLinks } from './links.ts'
 
 export type ClientOptions = ConnectionOptions
 export type RowhouseClient = TRPCClient<AppRouter>
-/** What each procedure takes: `Inputs['tasks']['create']`. */
+/** The inputs of each procedure: `Inputs['tasks']['create']`. */
 export type Inputs = inferRouterInputs<AppRouter>
-/** What each procedure answers: `Outputs['tasks']['get']`. */
+/** The outputs of each procedure: `Outputs['tasks']['get']`. */
 export type Outputs = inferRouterOutputs<AppRouter>
 
 /**
- * The typed client of one server under one credential. Calls of the same tick share a request, at most 20 of
- * them; every failure is a RowhouseError.
+ * The typed client of one server under one credential. At most 20 calls of the same tick share a request;
+ * every failure is a RowhouseError.
  */
 export function createClient(options: ClientOptions): RowhouseClient {
   return createTRPCClient<AppRouter>({ links: createLinks(connect(options)) })

@@ -15,7 +15,7 @@ import { createHousehold, type Household } from '#server/testing/isolation/datas
 import { bearer, casesOf } from '#server/testing/isolation/matrix.ts'
 import { createClient } from './index.ts'
 
-// Every list that is read page by page, as TanStack's infinite queries ask for it.
+// Tests every paginated list with the requests of TanStack's infinite queries.
 
 interface Items {
   readonly items: readonly { readonly id: string }[]
@@ -23,7 +23,7 @@ interface Items {
 }
 const definitions = appRouter._def.procedures as unknown as Record<string, { _def: { inputs: z.ZodType[] } }>
 
-/** Whether a schema, or one of a union's, has a member of this name. */
+/** True if a schema, or a member of a union, has a member of this name. */
 function takes(input: z.ZodType | undefined, name: string): boolean {
   if (!input) return false
   const schema = z.toJSONSchema(input, { io: 'input', unrepresentable: 'any' })
@@ -48,25 +48,25 @@ afterAll(async () => {
   await house.close()
 })
 
-test('the lists that are read page by page are found', () => {
+test('all paginated lists are found', () => {
   expect(lists).toEqual(expect.arrayContaining(['tasks.list', 'tasks.messages.list', 'content.published']))
 })
 
-/** The cases of a list, from the beginning. */
+/** The cases of a list that start at its first page. */
 const inputsOf = (path: string) =>
   casesOf(path).map(({ input }) => {
     const { cursor: _, ...made } = Object(input(owner)) as Record<string, unknown>
     return made
   })
 
-describe('a direction and an empty cursor change no answer of', () => {
+describe('a direction and an empty cursor do not change the answer of', () => {
   test.for(lists)('%s', async path => {
     for (const input of inputsOf(path)) {
       const call = (more: object) =>
         callProcedure(house.services, { path, input: { ...input, ...more }, headers: bearer(owner) })
       const plain = await call({})
       expect(outcomeOf(plain)).toBe('OK')
-      // By id: the signed URLs of media items differ from call to call.
+      // Compares ids, since the signed URLs of media items differ between calls.
       const { items, ...rest } = JSON.parse(plain.body).json as Items
       const expected = { ...rest, items: items.map(({ id }) => ({ id })) }
       for (const more of [
@@ -81,7 +81,7 @@ describe('a direction and an empty cursor change no answer of', () => {
   })
 })
 
-/** What every such list has in common; which one it is, is chosen while running. */
+/** The common type of these lists; the list is chosen at run time. */
 interface List {
   infiniteQueryOptions(
     input: object,
@@ -89,7 +89,7 @@ interface List {
   ): InfiniteQueryObserverOptions<Items, Error, InfiniteData<Items>>
 }
 
-describe('an infinite query reads all pages, and all of them again when it is refetched, of', () => {
+describe('an infinite query reads all pages, and reads them again on a refetch, of', () => {
   test.for(lists)('%s', async path => {
     const client = createClient({ url: `http://127.0.0.1:${server.port}`, token: owner.token })
     const queryClient = new QueryClient({ defaultOptions: { queries: { retry: false } } })
@@ -98,7 +98,7 @@ describe('an infinite query reads all pages, and all of them again when it is re
       .split('.')
       .reduce<unknown>((at, name) => Reflect.get(Object(at), name), rowhouse) as List
     let total = 0
-    // `content.list` reads by number as well, which is no infinite query.
+    // `content.list` can also read by page number, which is not an infinite query.
     for (const input of inputsOf(path).filter(made => !('page' in made))) {
       const { body } = await callProcedure(house.services, { path, input, headers: bearer(owner) })
       const { items } = JSON.parse(body).json as Items

@@ -1,5 +1,5 @@
-// One claimed task's lease, from a worker's side: kept alive by heartbeats until its task is over, or given
-// up.
+// The lease of one claimed task, on a worker's side: heartbeats renew it until its task is over or the lease
+// is released.
 import { isRowhouseError, RowhouseError } from './errors.ts'
 import type { Outputs, RowhouseClient } from './index.ts'
 import { delayMs, pause } from './retries.ts'
@@ -7,16 +7,15 @@ import { delayMs, pause } from './retries.ts'
 export type Claim = NonNullable<Outputs['tasks']['claim']>
 
 export interface Lease {
-  /**
-   * Aborted once nothing can be written any more; the reason is a RowhouseError with the reason `lease_lost`.
-   */
+  /** Aborted once no write can succeed; the reason is a RowhouseError with the reason `lease_lost`. */
   readonly lost: AbortSignal
-  /** Aborted a little before the task's maximum duration is over, while its end can still be told. */
+  /** Aborted shortly before the task's maximum duration is over, while its end can still be reported. */
   readonly closing: AbortSignal
-  /** From now on the end of the lease is expected: it comes with the task's. */
+  /** Expects the end of the lease from now on, because the task is being ended. */
   settle(): void
   /**
-   * Ends the heartbeats; what was not completed or failed goes to another worker when the lease has lapsed.
+   * Stops the heartbeats; a task that was not completed or failed goes to another worker once the lease
+   * expires.
    */
   release(): void
 }
@@ -25,11 +24,11 @@ export interface LeaseOptions {
   readonly client: RowhouseClient
   readonly claim: Claim
   readonly leaseSeconds: number
-  /** When the claim was sent, by `performance.now()`: the server counts from later. */
+  /** When the claim was sent, by `performance.now()`; the server's lease starts later. */
   readonly claimedAtMs: number
 }
 
-/** Of what is left before the task's maximum duration, this much is for telling how it ended. */
+/** The share of the time left before the task's maximum duration that is reserved for reporting its end. */
 const CLOSING_SHARE = 0.2
 const LONGEST_CLOSING_MS = 5_000
 
@@ -62,7 +61,7 @@ export function keepLease({ client, claim, leaseSeconds, claimedAtMs }: LeaseOpt
 
   async function beat(): Promise<void> {
     const sentAtMs = performance.now()
-    // Two attempts fit between a heartbeat that got no answer and the lease's end.
+    // Two attempts fit between an unanswered heartbeat and the lease's end.
     const signal = AbortSignal.any([released.signal, AbortSignal.timeout(Math.ceil(leaseMs / 6))])
     const { expiresAt, stop } = await client.tasks.heartbeat.mutate(undefined, { signal })
     expiresAtMs = sentAtMs + leaseMs
@@ -70,7 +69,7 @@ export function keepLease({ client, claim, leaseSeconds, claimedAtMs }: LeaseOpt
   }
 
   async function run(): Promise<void> {
-    // The server cuts a lease at the task's maximum duration, and says so with the first heartbeat.
+    // The server limits a lease to the task's maximum duration; the first heartbeat's answer says so.
     const firstMs = Math.min(leaseMs, Math.max(claim.expiresAt.getTime() - Date.now(), 1_000)) / 3
     for (let waitMs = firstMs, failures = 0; ; ) {
       await pause(waitMs, released.signal)
@@ -81,7 +80,7 @@ export function keepLease({ client, claim, leaseSeconds, claimedAtMs }: LeaseOpt
         waitMs = leaseMs / 3
       } catch (error) {
         if (released.signal.aborted) return
-        // The task's end ended the lease, then; the answer that says so is on its way.
+        // The task's end ended the lease; the answer that reports it is still to come.
         if (isLeaseLost(error) && isSettling) return
         const leftMs = expiresAtMs - performance.now()
         if (isLeaseLost(error) || leftMs <= 0) return lose(error)
@@ -107,6 +106,6 @@ export function isLeaseLost(error: unknown): boolean {
 
 function leaseLost(cause: unknown): RowhouseError {
   const error = cause instanceof Error ? cause : undefined
-  const message = 'the lease has lapsed: no heartbeat got through'
+  const message = 'the lease has expired: no heartbeat reached the server'
   return new RowhouseError(message, { code: 'CONFLICT', reason: 'lease_lost' }, { cause: error })
 }

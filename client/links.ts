@@ -8,10 +8,13 @@ import { FetchEventSource, unwrapFailure } from './event-source.ts'
 
 /** The server refuses longer batches. */
 const MAX_BATCH_SIZE = 20
-/** Proxies commonly take request lines of 8 kB. */
+/** Most proxies accept request lines of 8 kB. */
 const MAX_URL_LENGTH = 7_500
 
-/** Calls in batches, subscriptions by server-sent events, and every failure as a RowhouseError. */
+/**
+ * Sends calls in batches and subscriptions by server-sent events, and turns every failure into a
+ * RowhouseError.
+ */
 export function createLinks(connection: Connection): TRPCLink<AppRouter>[] {
   const url = `${connection.baseUrl}/trpc`
   return [
@@ -36,14 +39,12 @@ export function createLinks(connection: Connection): TRPCLink<AppRouter>[] {
   ]
 }
 
-/**
- * Reads the whole answer at once, so that what goes wrong on the way is told apart from what the server says.
- */
+/** Reads the whole answer at once, to distinguish a failed transfer from an error of the server. */
 async function answerOf(connection: Connection, url: string, init: RequestInit) {
   const response = await connection.fetch(url, init)
   const body = await readJson(response)
   if (!(Array.isArray(body) ? body : [body]).every(isAnswer)) {
-    const message = `${originOf(url)} answered ${response.status}, but not as a Rowhouse server does`
+    const message = `${originOf(url)} answered ${response.status}, but not like a Rowhouse server: check the URL`
     throw new NoAnswerError(message, { response })
   }
   const { ok, status, headers } = response
@@ -60,7 +61,7 @@ const errorLink: TRPCLink<AppRouter> = () => {
       const { path, signal } = op
       const translate = (error: unknown) => toRowhouseError(unwrapFailure(error), { path, signal })
       const fail = (error: unknown) => observer.error(translate(error))
-      // A batch goes on for the others' sake; who has left does not wait for it.
+      // The batch continues for its other calls; an aborted call does not wait for it.
       const leave = () => fail(signal?.reason)
       if (signal?.aborted) {
         leave()

@@ -6,14 +6,14 @@ type Entry = Inputs['tasks']['logs']['append']['entries'][number]
 export type LogType = Entry['type']
 
 export interface LogWriter {
-  /** Resolves once there is room for more, which does not mean that the line is written. */
+  /** Resolves once the buffer has room, possibly before the line is written. */
   write(type: LogType, message: string): Promise<void>
-  /** Writes what is left. Throws what writing failed with. */
+  /** Writes the remaining lines. Throws the error of a failed write. */
   settle(): Promise<void>
 }
 
 export interface WriterOptions {
-  /** Acts under the lease. */
+  /** The client with the lease as its credential. */
   readonly client: RowhouseClient
   readonly task: { readonly id: string; readonly lastLogSeq: number }
   /** Aborted when the lease is over. */
@@ -23,11 +23,11 @@ export interface WriterOptions {
 const DELAY_MS = 50
 const MAX_ENTRIES = 500
 const MAX_MESSAGE = 64 * 1024
-/** A character takes at most six bytes of a request, which may have 1 MiB. */
+/** A character takes at most six bytes of a request, which is limited to 1 MiB. */
 const MAX_BATCH_CHARACTERS = 150_000
 const CAPACITY = 2 * MAX_ENTRIES
 
-/** Writes lines to a task's log in the order they were said, many at a time, each once. */
+/** Writes lines to a task's log in order and in batches, each line once. */
 export function openLog({ client, task, signal }: WriterOptions): LogWriter {
   const entries: Entry[] = []
   let lastSeq = task.lastLogSeq
@@ -35,7 +35,7 @@ export function openLog({ client, task, signal }: WriterOptions): LogWriter {
   async function send(): Promise<void> {
     const batch = entries.slice(0, batchSize(entries))
     const appended = await persist(signal, async attempt => {
-      // Whether an attempt without an answer was carried out is in the log itself.
+      // After an attempt without an answer, the log itself shows whether it was written.
       const found = attempt.number > 1 ? await find(batch, attempt.signal) : undefined
       if (found !== undefined) return { lastSeq: found }
       return client.tasks.logs.append.mutate({ taskId: task.id, entries: batch }, { signal: attempt.signal })
@@ -44,7 +44,7 @@ export function openLog({ client, task, signal }: WriterOptions): LogWriter {
     entries.splice(0, batch.length)
   }
 
-  /** The last number of these entries, where they follow each other after what is known to be written. */
+  /** Finds these entries right after the last known one; returns the last number. */
   async function find(batch: readonly Entry[], attempt: AbortSignal): Promise<number | undefined> {
     const written: (Entry & { seq: number })[] = []
     const limit = 1_000

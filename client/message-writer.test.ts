@@ -13,7 +13,10 @@ afterAll(() => server.close())
 
 type Fetch = NonNullable<WorkOptions['fetch']>
 
-/** Does a task of a new user's with a handler that writes one message, and gives what is there afterwards. */
+/**
+ * Runs a task of a new user with a handler that writes one message, and returns the resulting task and
+ * messages.
+ */
 async function written(
   write: (message: MessageWriter) => Promise<void>,
   wrapFetch: (send: Fetch) => Fetch = send => send,
@@ -51,7 +54,7 @@ async function written(
   }
 }
 
-/** What somebody saw who followed the message from its beginning. */
+/** The deltas that a reader of the message receives from its beginning. */
 async function deltasOf(client: RowhouseClient, taskId: string): Promise<string[]> {
   const deltas: string[] = []
   await new Promise<void>((resolve, reject) => {
@@ -70,8 +73,7 @@ async function deltasOf(client: RowhouseClient, taskId: string): Promise<string[
 }
 
 /**
- * A fetch that loses the answer to every other request of these procedures, after changing the request
- * perhaps.
+ * A fetch that loses the answer to every other request of these procedures, and may change the request first.
  */
 function losing(path: string, change: (body: string) => string = body => body) {
   let calls = 0
@@ -87,9 +89,9 @@ const HOUSE = '🏠'
 const TEXT = `Rowhouses ${HOUSE} stand wall to wall: ${'naïve café — '.repeat(40)}${HOUSE.repeat(30)}`
 
 describe.concurrent('a message', () => {
-  test('grows as it is written, small pieces together and no surrogate pair torn apart', async () => {
+  test('grows as it is written, in combined pieces and without split surrogate pairs', async () => {
     const { messages, appends, deltas, errors } = await written(async message => {
-      // One UTF-16 unit at a time, as no model would.
+      // One UTF-16 unit at a time, which no model does.
       for (let i = 0; i < TEXT.length; i++) {
         void message.write(TEXT[i] ?? '')
         if (i % 100 === 0) await new Promise(resolve => setTimeout(resolve, 30))
@@ -105,7 +107,7 @@ describe.concurrent('a message', () => {
   })
 
   test.each(['tasks.messages.append', 'tasks.messages.finish', 'tasks.complete'])(
-    'is written once where answers to %s are lost',
+    'is written once if answers to %s are lost',
     async path => {
       const { task, messages, deltas, errors } = await written(async message => {
         for (const piece of TEXT.match(/.{1,60}/gu) ?? []) {
@@ -121,7 +123,7 @@ describe.concurrent('a message', () => {
     },
   )
 
-  test('goes on where the server is, when only a part of what was sent arrived', async () => {
+  test('continues at the server’s length if only a part of the text arrived', async () => {
     const halve = (body: string) => {
       const sent = JSON.parse(body)
       for (const { json } of Object.values<{ json: { delta?: string } }>(sent)) {
@@ -141,7 +143,7 @@ describe.concurrent('a message', () => {
     expect(errors).toEqual([])
   })
 
-  test('may be long, and holds a fast writer back', async () => {
+  test('may be long, and slows down a fast writer', async () => {
     const long = `${HOUSE}x`.repeat(50_000)
     const { messages, appends } = await written(async message => {
       for (let i = 0; i < long.length; i += 1_000) await message.write(long.slice(i, i + 1_000))
@@ -151,7 +153,7 @@ describe.concurrent('a message', () => {
     expect(appends.length).toBeLessThan(30)
   })
 
-  test('is made into what the server takes', async () => {
+  test('is cleaned of characters that the server refuses', async () => {
     const { messages } = await written(async message => {
       await message.write('NUL \0, half a pair \udfe0, and another at the end \ud83c')
       await message.finish()
@@ -162,7 +164,7 @@ describe.concurrent('a message', () => {
     ])
   })
 
-  test('is finished with its task, also where the handler forgot', async () => {
+  test('is finished with its task, even if the handler forgets it', async () => {
     const { messages } = await written(async message => {
       void message.write('that is all')
     })
@@ -178,7 +180,7 @@ describe.concurrent('a message', () => {
     expect(messages).toMatchObject([{ status: 'failed', content: 'I think that' }])
   })
 
-  test('that says nothing is empty', async () => {
+  test('without text is empty', async () => {
     const { messages, appends } = await written(message => message.finish())
     expect(messages).toMatchObject([{ status: 'complete', content: '' }])
     expect(appends).toEqual([])

@@ -3,16 +3,16 @@ import type { RowhouseClient } from './index.ts'
 import { cleanText, createPump, cutAt, isHighSurrogate, quietly } from './pump.ts'
 import { persist } from './retries.ts'
 
-/** An agent's message, which its readers see grow. */
+/** An agent's message, which readers see as it is written. */
 export interface MessageWriter {
-  /** Resolves once there is room for more, which does not mean that the text is written. */
+  /** Resolves once the buffer has room, possibly before the text is written. */
   write(text: string): Promise<void>
-  /** Writes what is left and ends the message. Throws what writing failed with. */
+  /** Writes the remaining text and finishes the message. Throws the error of a failed write. */
   finish(): Promise<void>
 }
 
 export interface MessageOptions {
-  /** Acts under the lease. */
+  /** The client with the lease as its credential. */
   readonly client: RowhouseClient
   readonly task: { readonly id: string }
   /** Aborted when the lease is over. */
@@ -20,7 +20,7 @@ export interface MessageOptions {
 }
 
 export interface TaskMessage extends MessageWriter {
-  /** Writes what is left, and leaves the message unfinished. */
+  /** Writes the remaining text, and leaves the message unfinished. */
   settle(): Promise<void>
 }
 
@@ -28,13 +28,11 @@ const DELAY_MS = 50
 const MAX_DELTA = 16 * 1024
 const CAPACITY = 4 * MAX_DELTA
 
-/**
- * Starts a message. Small pieces travel together, and no surrogate pair is torn apart, wherever a piece ends.
- */
+/** Starts a message. Sends small pieces together, and never splits a surrogate pair. */
 export function openMessage({ client, task, signal }: MessageOptions): TaskMessage {
-  // All of it is kept: the server says how much of it it has, and gets the rest.
+  // The whole text is kept: the server reports its length, and receives the rest.
   let text = ''
-  /** The first half of a pair whose second half is still to come. */
+  /** The first half of a surrogate pair whose second half is still to come. */
   let held = ''
   let written = 0
   let finishing: Promise<void> | undefined
@@ -75,7 +73,7 @@ export function openMessage({ client, task, signal }: MessageOptions): TaskMessa
   }
 
   async function settle(): Promise<void> {
-    // Half a pair at the very end has no second half.
+    // Half a pair at the end of the message has no second half.
     if (held !== '') {
       text += cleanText(held)
       held = ''
@@ -92,7 +90,7 @@ export function openMessage({ client, task, signal }: MessageOptions): TaskMessa
       try {
         await client.tasks.messages.finish.mutate({ id }, { signal: attempt.signal })
       } catch (error) {
-        // An earlier attempt, whose answer was lost, has finished it.
+        // An earlier attempt, whose answer was lost, has finished the message.
         const isFinished =
           attempt.number > 1 && isRowhouseError(error) && error.reason === 'illegal_transition'
         if (!isFinished) throw error

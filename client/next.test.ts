@@ -34,7 +34,7 @@ function requestOf(actor: Actor, init: RequestInit = {}): Request {
   })
 }
 
-test('a route handler calls as whoever sent its request', async () => {
+test('a route handler calls as the sender of its request', async () => {
   const { services } = house
   const task = await createCaller(requestOf(ada), { services }).tasks.create({ prompt: 'Mend the roof' })
   expect((await createCaller(requestOf(ada), { services }).tasks.list()).items).toEqual([task])
@@ -56,8 +56,8 @@ test("a server component calls with the visitor's headers", async () => {
   expect(me.organization).toEqual({ id: organization.id, role: 'owner' })
 })
 
-describe('a call is made as the sender, whose headers are', () => {
-  /** What Next's `headers()` gives: a sealed view that claims to have everything. */
+describe('a call is made as the sender, with headers of the form', () => {
+  /** The result of Next's `headers()`: a sealed proxy whose `in` is always true. */
   function sealed(headers: Headers): Headers {
     return new Proxy(headers, {
       has: () => true,
@@ -83,10 +83,10 @@ describe('a call is made as the sender, whose headers are', () => {
         return new Proxy(request, { get: (target, name) => Reflect.get(target, name, target) })
       },
     ],
-    ['of an object that can only get', cookie => ({ get: name => (name === 'cookie' ? cookie : null) })],
+    ['an object with only get', cookie => ({ get: name => (name === 'cookie' ? cookie : null) })],
     ["Node's", cookie => ({ host: 'localhost', cookie })],
     ["Node's message", cookie => incoming({ cookie })],
-    ['named with capitals', cookie => ({ Host: 'localhost', Cookie: cookie })],
+    ['an object with capital letters', cookie => ({ Host: 'localhost', Cookie: cookie })],
     ['pairs', cookie => [['Cookie', cookie]]],
     [
       'pairs with several cookies',
@@ -95,9 +95,9 @@ describe('a call is made as the sender, whose headers are', () => {
         ['cookie', cookie],
       ],
     ],
-    ['lists of values', cookie => ({ cookie: ['theme=dark', cookie] })],
+    ['an object with lists of values', cookie => ({ cookie: ['theme=dark', cookie] })],
     ['a map', cookie => new Map([['cookie', cookie]])],
-    ['of no prototype', cookie => Object.assign(Object.create(null), { cookie })],
+    ['an object without a prototype', cookie => Object.assign(Object.create(null), { cookie })],
   ])('%s', async (_what, make) => {
     const cookie = `${COOKIE}=${encodeURIComponent(ada.token)}`
     const caller = createCaller(make(cookie), { services: house.services })
@@ -114,12 +114,12 @@ describe('a call is made as the sender, whose headers are', () => {
   })
 })
 
-test("the server's own caller takes headers in the same forms", async () => {
+test("the server's own caller accepts headers in the same forms", async () => {
   const headers = new Headers({ authorization: ada.authorization })
   expect((await createCallerOf(house.services, { headers }).account.me()).user.id).toBe(ada.userId)
 })
 
-test('a caller opens nothing before its first call, and reads the headers at once', async () => {
+test('a caller reads the headers at once, and opens nothing before its first call', async () => {
   let isRead = false
   const request = {
     get headers(): Headers {
@@ -178,7 +178,7 @@ describe('a route handler', () => {
     }
   })
 
-  test('throws on what is no refusal of a call', async () => {
+  test('rethrows errors that are not refusals of a call', async () => {
     const redirect = Object.assign(new Error('NEXT_REDIRECT'), { digest: 'NEXT_REDIRECT;replace;/;307;' })
     await expect(respond(() => Promise.reject(redirect))).rejects.toBe(redirect)
     expect(reasonOf(redirect)).toBeUndefined()
@@ -186,7 +186,7 @@ describe('a route handler', () => {
   })
 })
 
-test('a visitor without a credential is refused with the reason', async () => {
+test('a visitor without a credential is refused with a reason', async () => {
   const { services } = house
   const error = await createCaller(new Headers(), { services })
     .tasks.list()
@@ -196,7 +196,7 @@ test('a visitor without a credential is refused with the reason', async () => {
   expect((error as TRPCError).cause).toBeInstanceOf(AppError)
 })
 
-test('a request that was aborted asks the database nothing', async () => {
+test('an aborted request sends nothing to the database', async () => {
   const abort = new AbortController()
   const request = requestOf(ada, { signal: abort.signal })
   abort.abort()
@@ -204,7 +204,7 @@ test('a request that was aborted asks the database nothing', async () => {
   await expect(call).rejects.toMatchObject({ code: 'CLIENT_CLOSED_REQUEST' })
 })
 
-test('a call that prolongs the session gives the cookie again', async () => {
+test('a call that prolongs the session sends the cookie again', async () => {
   const { services } = house
   const cookies: string[] = []
   const call = () =>

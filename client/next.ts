@@ -1,7 +1,7 @@
-// Next.js route handlers and server components call the router in their own process: no request to oneself,
-// and the same procedures under the visitor's own credential. Next bundles this module, and nothing of the
-// server: that is loaded from node_modules at the first call, native modules and all, when the visitor's
-// headers are there.
+// Calls the router in the process of Next.js route handlers and server components: no HTTP request to itself,
+// and the same procedures with the visitor's own credential. Next bundles this module but no server code: the
+// server, with its native modules, is loaded from node_modules at the first call, once the visitor's headers
+// are known.
 import { createTRPCRecursiveProxy } from '@trpc/server'
 import type { Services } from '#server/app/services.ts'
 import { type HeadersLike, headersOf, type RequestLike, signalOf } from '#server/http/request-headers.ts'
@@ -10,24 +10,25 @@ import type { Reason } from '#server/rpc/errors.ts'
 
 export interface CallerOptions {
   /**
-   * What the procedures work with; by default what this process opens from its environment at the first call.
+   * The services for the procedures; by default this process creates them from its environment at the first
+   * call.
    */
   readonly services?: Services
-  /** Given the session's cookie again, as a `set-cookie` value, where a call prolonged the session. */
+  /** Called with a `set-cookie` value if a call prolonged the session. */
   readonly onSetCookie?: (value: string) => void
 }
 
 /**
  * Calls procedures as the sender of `request`: `createCaller(request)` in a route handler,
- * `createCaller(await headers())` in a server component or action. A request that is aborted cancels its
+ * `createCaller(await headers())` in a server component or action. Aborting the request cancels its
  * statements.
  *
  * Expected failures are thrown as TRPCError, with an AppError, which has the reason, as their cause. Next
- * answers those that are UNAUTHORIZED, FORBIDDEN and NOT_FOUND with 401, 403 and 404, as if its own functions
- * had thrown them; {@link respond} gives every failure its status.
+ * answers UNAUTHORIZED, FORBIDDEN and NOT_FOUND with 401, 403 and 404, as if its own functions had thrown
+ * them; {@link respond} gives every failure its status.
  */
 export function createCaller(request: RequestLike | HeadersLike, options: CallerOptions = {}): Caller {
-  // At once: Next learns from it that the answer depends on its visitor, and ends a prerender here.
+  // Read at once: this tells Next that the answer depends on its visitor, and ends a prerender here.
   const input = { headers: headersOf(request), signal: signalOf(request), onSetCookie: options.onSetCookie }
   let opening: Promise<Opened> | undefined
   async function open(): Promise<Opened> {
@@ -49,7 +50,7 @@ export function createCaller(request: RequestLike | HeadersLike, options: Caller
 }
 
 const NOT_COPIED =
-  'a part of rowhouse is missing where this app runs: for a build that is copied away from node_modules, add ' +
+  'a part of rowhouse is missing in this app: if the build is copied away from node_modules, add ' +
   "serverExternalPackages: ['rowhouse'] to next.config, and import 'rowhouse/server' in instrumentation.ts"
 
 type Server = typeof import('#server/index.ts')
@@ -66,17 +67,17 @@ async function loadServer(): Promise<Server> {
   }
 }
 
-/** By name: Next bundles another copy of tRPC than the one that throws. */
+/** Compared by name, because Next bundles another copy of tRPC than the one that throws. */
 function isCallError(error: unknown): error is CallError {
   return error instanceof Error && error.name === 'TRPCError'
 }
 
 const SHAPE = Symbol.for('rowhouse.errorShape')
-/** The failures that Next has pages for. */
+/** The statuses for which Next has error pages. */
 const NEXT_STATUSES = new Set<unknown>([401, 403, 404])
 
 /**
- * Adds what callers are told, and the mark of the errors that Next's `unauthorized`, `forbidden` and
+ * Adds the data for callers, and the mark of the errors that Next's `unauthorized`, `forbidden` and
  * `notFound` throw.
  */
 function describe(error: CallError, shape: ErrorShape): void {
@@ -92,17 +93,17 @@ function shapeOf(error: unknown): ErrorShape | undefined {
 }
 
 /**
- * The stable word for why a call of {@link createCaller} failed, such as `unauthenticated`; undefined for any
- * other error.
+ * The reason why a call of {@link createCaller} failed, such as `unauthenticated`; undefined for any other
+ * error.
  */
 export function reasonOf(error: unknown): Reason | undefined {
   return shapeOf(error)?.data.reason
 }
 
 /**
- * Answers a route handler's request with what `work` returns, as JSON, or with the failure of its call: the
- * status, and `{ error: { message, code, data } }` as over HTTP. What nobody expects is thrown on, for Next
- * to log and to answer with 500.
+ * Answers a route handler's request with the result of `work` as JSON, or with the failure of its call: the
+ * status, and `{ error: { message, code, data } }` as over HTTP. Rethrows unexpected errors, which Next logs
+ * and answers with 500.
  */
 export async function respond(work: () => unknown): Promise<Response> {
   try {

@@ -7,7 +7,7 @@ import { type ClientOptions, createClient, isRowhouseError, signIn, signOut, sig
 import { createQueryClient } from './react.tsx'
 import { PASSWORD, type ServerFixture, startServer } from './server-fixture.ts'
 
-// Pages of origins that the server allows, and of others.
+// Tests calls from pages of allowed origins and of others.
 
 const STRANGER = 'https://stranger.example.com'
 const FRIEND = 'https://friend.example.com'
@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(() => server.close())
 afterEach(() => vi.unstubAllGlobals())
 
-/** What a page of an origin has: its location, and its browser's fetch. */
+/** A page of an origin: its location, and its browser's fetch. */
 function pageAt(origin: string) {
   vi.stubGlobal('location', { origin })
   const urls: string[] = []
@@ -52,7 +52,7 @@ describe('a page of a foreign origin', () => {
     ['a cookie', { cookies: true }],
     ['a token', { token: 'a token' }],
     ['nothing', {}],
-  ])('hears so from every call with %s', async (_what, credential) => {
+  ])('receives the refusal from every call with %s', async (_what, credential) => {
     const { fetch } = pageAt(STRANGER)
     const client = createClient({ url: server.url, fetch, ...credential })
     const failures = await Promise.all([
@@ -69,7 +69,7 @@ describe('a page of a foreign origin', () => {
     expect((await createClient({ url: server.url, token }).tasks.list.query()).items).toEqual([])
   })
 
-  test('hears so when it signs up, in or out', async () => {
+  test('receives the refusal when it signs up, in or out', async () => {
     const { fetch } = pageAt(STRANGER)
     const account = { url: server.url, email: 'page@example.com', password: PASSWORD, fetch }
     for (const cookies of [true, false]) {
@@ -87,7 +87,7 @@ describe('a page of a foreign origin', () => {
   test.each<[string, Partial<ClientOptions>]>([
     ['a cookie', { cookies: true }],
     ['a token', { token: 'a token' }],
-  ])('hears so from a stream with %s, which is not tried again', async (_what, credential) => {
+  ])('receives the refusal from a stream with %s, which is not retried', async (_what, credential) => {
     const { fetch } = pageAt(STRANGER)
     const client = createClient({ url: server.url, fetch, ...credential })
     const error = await new Promise((resolve, reject) => {
@@ -96,7 +96,7 @@ describe('a page of a foreign origin', () => {
     expect(error).toMatchObject({ ...REFUSED, path: 'approvals.stream' })
   })
 
-  test('is not tried again by TanStack Query', async () => {
+  test('is not retried by TanStack Query', async () => {
     const { fetch, urls } = pageAt(STRANGER)
     const client = createClient({ url: server.url, fetch, cookies: true })
     const queryClient = createQueryClient()
@@ -104,7 +104,7 @@ describe('a page of a foreign origin', () => {
     const observer = new QueryObserver(queryClient, rowhouse.tasks.list.queryOptions())
     const { error } = await observer.refetch()
     expect(error).toMatchObject(REFUSED)
-    // The call, and the question why it failed.
+    // The call, and the request that asks why it failed.
     expect(urls).toHaveLength(2)
   })
 })
@@ -126,7 +126,7 @@ describe('a page of an allowed origin', () => {
     expect((await signIn({ ...account, email })).user.email).toBe(email)
   })
 
-  test('hears that the server is unreachable when it is', async () => {
+  test('receives unreachable if the server does not answer', async () => {
     const { fetch } = pageAt(FRIEND)
     const client = createClient({ url: 'http://127.0.0.1:1', fetch, cookies: true })
     expect((await failureOf(client.tasks.list.query())).reason).toBe('unreachable')

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { signIn } from './auth.ts'
 
-it('a sign-in that is refused because of load says so, and when to come back', async () => {
+it('a sign-in that is refused because of load says so, and when to retry', async () => {
   const refused = async () =>
     Response.json(
       { code: 'SERVICE_UNAVAILABLE', message: 'too many sign-ins at once', reason: 'overloaded' },

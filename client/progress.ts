@@ -9,7 +9,7 @@ export interface Progress {
   settle(): Promise<void>
 }
 
-/** Keeps a task's progress; of values that come faster than they are written, the last one counts. */
+/** Writes a task's progress; if values come faster than they are written, only the last one is sent. */
 export function openProgress({ client, task, signal }: WriterOptions): Progress {
   let wanted: number | undefined
   async function send(): Promise<void> {

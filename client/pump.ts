@@ -1,25 +1,25 @@
-/** Sends what has gathered, one call at a time. */
+/** Sends buffered pieces, one call at a time. */
 export interface Pump {
-  /** Says that there is something to send. */
+  /** Starts sending if there is something to send. */
   poke(): void
-  /** Resolves when there is room for more. Throws what sending failed with. */
+  /** Resolves once the buffer has room. Throws the error of a failed send. */
   room(): Promise<void>
-  /** Sends what is left without waiting for more, and throws what sending failed with. */
+  /** Sends the remaining pieces at once, and throws the error of a failed send. */
   settle(): Promise<void>
 }
 
 export interface PumpOptions {
-  /** How long small pieces are given to gather. */
+  /** How long to wait for more small pieces before sending. */
   readonly delayMs: number
-  /** Sends a part; called until nothing is left. */
+  /** Sends a part; called until the backlog is empty. */
   readonly send: () => Promise<void>
-  /** How much is left, in any unit. */
+  /** The size of the unsent pieces, in any unit. */
   readonly backlog: () => number
-  /** The backlog that `room` lets pass. */
+  /** The backlog up to which `room` resolves at once. */
   readonly capacity: number
 }
 
-/** A failure of `send` is final: later pieces are not sent, and whoever waits is told. */
+/** A failure of `send` is final: later pieces are not sent, and all waiting callers receive the error. */
 export function createPump({ delayMs, send, backlog, capacity }: PumpOptions): Pump {
   let running: Promise<void> | undefined
   let failure: { readonly error: unknown } | undefined
@@ -88,20 +88,24 @@ export function createPump({ delayMs, send, backlog, capacity }: PumpOptions): P
   }
 }
 
-/** The same promise, which nobody has to await: what it rejects with is told elsewhere, too. */
+/** Returns the same promise without an unhandled rejection, since its error is also reported elsewhere. */
 export function quietly<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {})
   return promise
 }
 
 /**
- * Text as the server takes it: well-formed, and without NUL. As long as before, so that offsets stay true.
+ * Makes text acceptable to the server: well-formed and without NUL. Keeps its length, so that offsets stay
+ * valid.
  */
 export function cleanText(text: string): string {
   return text.toWellFormed().replaceAll('\0', '\ufffd')
 }
 
-/** Where to cut `text` so that at most `max` UTF-16 units come before and no surrogate pair is split. */
+/**
+ * The index at which to cut `text` so that at most `max` UTF-16 units come before it and no surrogate pair is
+ * split.
+ */
 export function cutAt(text: string, max: number): number {
   if (text.length <= max) return text.length
   const isPair = isHighSurrogate(text.charCodeAt(max - 1))

@@ -8,7 +8,7 @@ import { createQueryClient } from './react.tsx'
 beforeEach(() => vi.useFakeTimers())
 afterEach(() => vi.useRealTimers())
 
-/** Runs a query against answers that come in turn, the last one again and again. */
+/** Runs a query against these answers in order; the last one repeats. */
 async function query(...answers: (() => Response | Promise<Response>)[]) {
   let calls = 0
   const client = createClient({
@@ -35,7 +35,7 @@ const refused = (code: string, httpStatus: number) => () =>
     status: httpStatus,
   })
 
-test('what the server refuses is not asked again', async () => {
+test('a refused query is not retried', async () => {
   for (const [code, status] of [
     ['UNAUTHORIZED', 401],
     ['NOT_FOUND', 404],
@@ -46,7 +46,7 @@ test('what the server refuses is not asked again', async () => {
   }
 })
 
-test('what may end differently is asked again', async () => {
+test('a query that failed for a passing reason is retried', async () => {
   const unreachable = () => Promise.reject(new TypeError('fetch failed'))
   const { calls, data, error } = await query(unreachable, refused('SERVICE_UNAVAILABLE', 503), answered)
   expect(error).toBeNull()
@@ -54,7 +54,7 @@ test('what may end differently is asked again', async () => {
   expect(calls).toBe(3)
 })
 
-test('asking again has an end', async () => {
+test('retries are limited', async () => {
   const { calls, error } = await query(() => Promise.reject(new TypeError('fetch failed')))
   expect(calls).toBe(4)
   expect(error).toMatchObject({ name: 'RowhouseError', reason: 'unreachable' })

@@ -11,18 +11,18 @@ const { TRPCProvider, useTRPC, useTRPCClient } = createTRPCContext<AppRouter>()
 
 /** Options, keys and filters of every procedure, for TanStack Query's hooks. */
 export const useRowhouse: () => TRPCOptionsProxy<AppRouter> = useTRPC
-/** The client itself, for calls outside of TanStack Query. */
+/** The plain client, for calls without TanStack Query. */
 export const useRowhouseClient: () => RowhouseClient = useTRPCClient
 
 export interface RowhouseProviderProps {
-  /** One client is one credential: give another user another client, and clear the query client. */
+  /** A client has one credential: for another user pass another client, and clear the query client. */
   readonly client: RowhouseClient
-  /** The application's own; without it the provider makes one. */
+  /** The application's own query client; by default the provider creates one. */
   readonly queryClient?: QueryClient
   readonly children?: ReactNode
 }
 
-/** Gives the tree below a client and a query cache. */
+/** Provides a client and a query cache to its children. */
 export function RowhouseProvider({ client, queryClient, children }: RowhouseProviderProps): ReactNode {
   const [ownQueryClient] = useState(createQueryClient)
   const usedQueryClient = queryClient ?? ownQueryClient
@@ -38,10 +38,7 @@ export function RowhouseProvider({ client, queryClient, children }: RowhouseProv
 const MAX_RETRIES = 3
 const STALE_MS = 5_000
 
-/**
- * A query client that tries again only what may end differently: what the server refused, it would refuse
- * again.
- */
+/** A query client that retries only failures that may pass: the server would refuse a refused call again. */
 export function createQueryClient(): QueryClient {
   return new QueryClient({
     defaultOptions: {

@@ -1,4 +1,4 @@
-// When to try again, and when not to: for callers that outlive a server's restart, such as workers.
+// When to retry, for callers that outlive a server's restart, such as workers.
 import { isRowhouseError } from './errors.ts'
 
 const FIRST_DELAY_MS = 250
@@ -6,8 +6,8 @@ const LAST_DELAY_MS = 5_000
 const ATTEMPT_MS = 30_000
 
 /**
- * Whether the same call may succeed later: nothing answered, or the server or its database has no room at the
- * moment.
+ * True if the same call may succeed later: nothing answered, or the server or its database has no capacity
+ * now.
  */
 function isPassing(error: unknown): boolean {
   if (!isRowhouseError(error)) return false
@@ -16,10 +16,7 @@ function isPassing(error: unknown): boolean {
   return reason === 'overloaded' || reason === 'database_unavailable' || reason === 'rate_limited'
 }
 
-/**
- * Doubles with every failure in a row, differs between callers, and is never shorter than the server asked
- * for.
- */
+/** Doubles with each failure in a row, is random, and is at least as long as the server asked for. */
 export function delayMs(failures: number, error?: unknown): number {
   const backoff = Math.min(FIRST_DELAY_MS * 2 ** Math.min(failures, 10), LAST_DELAY_MS)
   const retryAt = isRowhouseError(error) ? error.retryAt : undefined
@@ -40,13 +37,13 @@ export function pause(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 export interface Attempt {
-  /** Ends this attempt: its time is up, or nobody wants the answer any more. */
+  /** Aborted when this attempt times out or its caller no longer wants the answer. */
   readonly signal: AbortSignal
-  /** From 1. A later one can't know what became of those before it, whose answers were lost. */
+  /** Counts from 1. A later attempt can't know whether earlier ones, whose answers were lost, succeeded. */
   readonly number: number
 }
 
-/** Tries until the call succeeds or fails for good. Throws `signal`'s reason once that is aborted. */
+/** Retries until the call succeeds or fails permanently. Throws `signal`'s reason once it is aborted. */
 export async function persist<T>(
   signal: AbortSignal,
   call: (attempt: Attempt) => Promise<T>,

@@ -1,5 +1,5 @@
-// What a form or a button needs to know before it calls: the input schemas that the server holds callers to,
-// and the tables of what a row's status and a member's role allow. Zod and plain data only.
+// The rules that a form or a button needs before a call: the server's input schemas, and the tables of what a
+// row's status and a member's role allow. Contains only zod and plain data.
 
 export * as account from '#server/rooms/account/schema.ts'
 export * as aiProviders from '#server/rooms/ai-providers/schema.ts'

@@ -42,7 +42,7 @@ afterAll(async () => {
 })
 
 /**
- * Writes without pause, and remembers what the server acknowledged. A write that fails is not tried again.
+ * Writes without pause, and records the writes that the server acknowledged. Does not retry a failed write.
  */
 function writeOn(client: RowhouseClient, taskId: string) {
   const created: string[] = []
@@ -93,14 +93,14 @@ async function signUpAt(url: string, name: string): Promise<RowhouseClient> {
   return createClient({ url, token })
 }
 
-test('a server killed under load loses nothing that it acknowledged, and its workers go on', async () => {
+test('a server killed under load loses no acknowledged write, and its workers continue', async () => {
   const { url } = server
   const [writer, boss] = [await signUpAt(url, 'Writer'), await signUpAt(url, 'Boss')]
   const { token } = await boss.apiTokens.create.mutate({ name: 'worker', scopes: ['tasks:work'] })
   const ids = await Promise.all(
     Array.from({ length: WORK }, async (_, i) => (await boss.tasks.create.mutate({ prompt: `${i}` })).id),
   )
-  // The worker that has this one is never heard of again.
+  // The worker of this lease never calls again.
   const lost = await createClient({ url, token }).tasks.claim.mutate({ worker: 'lost', leaseSeconds: 10 })
   expect(ids).toContain(lost?.task.id)
 
@@ -111,7 +111,7 @@ test('a server killed under load loses nothing that it acknowledged, and its wor
     url,
     token,
     concurrency: 3,
-    // A claim whose answer the crash took is nobody's until its lease lapses.
+    // A claim whose answer the crash lost keeps its task unavailable until the lease expires.
     leaseSeconds: 10,
     stopOnSignals: false,
     onError: (error, task) => task && errors.push(error),
@@ -126,7 +126,7 @@ test('a server killed under load loses nothing that it acknowledged, and its wor
   })
 
   for (let crash = 0; crash < CRASHES; crash++) {
-    // At any moment, once enough was going on to be lost.
+    // At a random moment, once enough work is in progress.
     await vi.waitFor(
       () => {
         expect(load.lines.size).toBeGreaterThan(100 * (crash + 1))
@@ -148,7 +148,8 @@ test('a server killed under load loses nothing that it acknowledged, and its wor
   )
   await worker.stop()
 
-  // Where a restart takes longer than a lease, a task is begun anew; else each is done in one go.
+  // If a restart takes longer than a lease, another worker starts the task again; otherwise each task is done
+  // in one run.
   for (const error of errors) expect(error).toMatchObject({ reason: 'lease_lost' })
   for (const id of ids) {
     const { result } = await boss.tasks.get.query({ id })

@@ -1,4 +1,4 @@
-// A whole server over a database of its own, listening, for the tests of this folder.
+// A complete, listening server with its own database, for the tests of this folder.
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type AppOptions, buildApp } from '#server/app/app.ts'
@@ -17,7 +17,7 @@ export interface ServerFixture {
   readonly url: string
   readonly services: ServingServices
   readonly database: TestDatabase
-  /** Signs a new user up and gives their token. */
+  /** Signs up a new user and returns their token. */
   newToken(): Promise<string>
   close(): Promise<void>
 }
@@ -64,7 +64,7 @@ export async function startServer(environment: Record<string, string> = {}): Pro
   }
 }
 
-/** The HTTP surface in front of another router, without a database. */
+/** The HTTP surface with another router, without a database. */
 export function buildAppAround(router: AppOptions['router'], createContext: AppOptions['createContext']) {
   return buildApp({
     config: {
@@ -82,7 +82,7 @@ export function buildAppAround(router: AppOptions['router'], createContext: AppO
   })
 }
 
-/** Something in front of a server that answers everything the same way. */
+/** A proxy that gives every request the same answer. */
 export async function startProxy(answer: (res: import('node:http').ServerResponse) => void) {
   const server = createServer((_req, res) => answer(res))
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))

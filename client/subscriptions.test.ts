@@ -10,7 +10,7 @@ import { isRowhouseError, type RowhouseError } from './errors.ts'
 import { createLinks } from './links.ts'
 import { buildAppAround } from './server-fixture.ts'
 
-// The rooms have no subscription yet: this router stands in for theirs.
+// A test router, whose subscription the test controls.
 interface Visit {
   readonly url: string
   readonly authorization: string | undefined
@@ -70,7 +70,7 @@ async function start(token: string) {
 
 type Client = Awaited<ReturnType<typeof start>>
 
-/** Subscribes, and resolves when it has ended. */
+/** Subscribes, and resolves when the subscription ends. */
 function follow(client: Client, input: { to: number; breakAfter: number }) {
   const values: number[] = []
   const interruptions: unknown[] = []
@@ -92,27 +92,27 @@ function follow(client: Client, input: { to: number; breakAfter: number }) {
   )
 }
 
-test('a subscription ends when the server has no more to say', async () => {
+test('a subscription ends when the server has no more events', async () => {
   const { values, failure } = await follow(await start('secret'), { to: 3, breakAfter: 0 })
   expect(values).toEqual([1, 2, 3])
   expect(failure).toBeUndefined()
   expect(visits).toHaveLength(1)
 })
 
-test('the credential goes in a header, never in the address', async () => {
+test('the credential is sent in a header, never in the URL', async () => {
   await follow(await start('secret'), { to: 1, breakAfter: 0 })
   expect(visits[0]?.authorization).toBe('Bearer secret')
   expect(visits[0]?.url).not.toContain('secret')
 })
 
-test('a subscription that is cut off resumes behind the last event, and says that it was interrupted', async () => {
+test('an interrupted subscription resumes after the last event, and reports the interruption', async () => {
   const { values, interruptions } = await follow(await start('secret'), { to: 5, breakAfter: 3 })
   expect(values).toEqual([1, 2, 3, 4, 5])
   expect(visits.map(visit => visit.lastEventId)).toEqual([undefined, '3'])
   expect(interruptions).toEqual([expect.objectContaining({ reason: 'unreachable', path: 'count' })])
 })
 
-test('a refused subscription is over, with the reason', async () => {
+test('a refused subscription ends with the reason', async () => {
   const { values, failure } = await follow(await start('wrong'), { to: 5, breakAfter: 0 })
   expect(values).toEqual([])
   expect(failure).toMatchObject({
@@ -124,7 +124,7 @@ test('a refused subscription is over, with the reason', async () => {
   expect(visits).toHaveLength(1)
 })
 
-test('who leaves a subscription is not connected again', async () => {
+test('a closed subscription does not reconnect', async () => {
   const client = await start('secret')
   const subscription = await new Promise<{ unsubscribe(): void }>(resolve => {
     const started = client.count.subscribe(

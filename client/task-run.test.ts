@@ -11,7 +11,7 @@ beforeAll(async () => {
 afterAll(() => workshop.close())
 
 describe.concurrent('a task', () => {
-  test('is done by the handler, under the lease, and completed with what the handler returns', async () => {
+  test('is run by the handler under the lease, and completed with its return value', async () => {
     const setting = await workshop.newOwner()
     const id = await create(setting, 'Mend the roof')
     workshop.startWorker(setting.token, async ({ task, client }) => {
@@ -25,14 +25,14 @@ describe.concurrent('a task', () => {
     })
   })
 
-  test('may come back with nothing', async () => {
+  test('may return nothing', async () => {
     const setting = await workshop.newOwner()
     const id = await create(setting)
     workshop.startWorker(setting.token, () => undefined)
     expect(await ended(setting, id)).toMatchObject({ status: 'completed', result: null })
   })
 
-  test('is given the secrets that it names, and keeps them out of how it failed', async () => {
+  test('receives the secrets that it names, and its error does not contain them', async () => {
     const { client } = await workshop.newOwner()
     const key = `sk-ant-${'k'.repeat(40)}`
     await client.keys.set.mutate({ provider: 'anthropic', value: key })
@@ -63,7 +63,7 @@ describe.concurrent('a task', () => {
     ])
   })
 
-  test('is told that its worker may not have secrets', async () => {
+  test('receives an error if its worker may not have secrets', async () => {
     const setting = await workshop.newOwner()
     const id = await create(setting)
     workshop.startWorker(setting.token, ({ secrets }) =>
@@ -72,7 +72,7 @@ describe.concurrent('a task', () => {
     expect(await ended(setting, id)).toMatchObject({ status: 'completed', result: 'missing_scope' })
   })
 
-  test('fails with what the handler says, and with neither its stack nor a secret', async () => {
+  test('fails with the message of the handler’s error, without stack and secrets', async () => {
     const setting = await workshop.newOwner()
     const id = await create(setting)
     const other = `rhl_${'s'.repeat(49)}`
@@ -89,8 +89,8 @@ describe.concurrent('a task', () => {
   })
 
   test.each([
-    ['can not be said in JSON', 10n, /BigInt/],
-    ['is more than the server takes', 'x'.repeat(2 ** 21), /large/],
+    ['can not be represented in JSON', 10n, /BigInt/],
+    ['is larger than the server accepts', 'x'.repeat(2 ** 21), /large/],
   ])('fails when its result %s', async (_, result, error) => {
     const setting = await workshop.newOwner()
     const id = await create(setting)
@@ -98,7 +98,7 @@ describe.concurrent('a task', () => {
     expect(await ended(setting, id)).toMatchObject({ status: 'error', error: expect.stringMatching(error) })
   })
 
-  test('is told that its maximum duration is over while that can still be said', async () => {
+  test('is aborted before its maximum duration is over, while the failure can still be reported', async () => {
     const setting = await workshop.newOwner()
     const id = await create(setting, 'x', { maxDurationSeconds: 6 })
     workshop.startWorker(
@@ -113,8 +113,8 @@ describe.concurrent('a task', () => {
   })
 })
 
-describe.concurrent('what a handler reports', () => {
-  test('arrives in order and many lines at a time', async () => {
+describe.concurrent('a handler’s log', () => {
+  test('arrives in order and in batches', async () => {
     const setting = await workshop.newOwner()
     const id = await create(setting)
     let appends = 0
@@ -146,7 +146,7 @@ describe.concurrent('what a handler reports', () => {
     expect(errors).toEqual([])
   })
 
-  test('is made into what the server takes', async () => {
+  test('is cleaned of characters that the server refuses', async () => {
     const setting = await workshop.newOwner()
     const id = await create(setting)
     const long = `${'a'.repeat(64 * 1024 - 1)}🏠`
@@ -161,10 +161,10 @@ describe.concurrent('what a handler reports', () => {
     expect(log.slice(2)).toEqual([long.slice(0, -2), '🏠'])
   })
 
-  test('arrives once where answers are lost', async () => {
+  test('arrives once if answers are lost', async () => {
     const setting = await workshop.newOwner()
     const id = await create(setting)
-    // By procedure, so that no call loses its answer twice.
+    // Counted by procedure, so that no call loses its answer twice.
     const calls = new Map<string, number>()
     const { errors } = workshop.startWorker(
       setting.token,

@@ -1,5 +1,5 @@
-// One task's way through a worker: the handler works under the lease, and what became of it is told to the
-// server once.
+// Runs one task in a worker: the handler works under the lease, and the task's end is reported to the server
+// once.
 import type { ConnectionOptions } from './connection.ts'
 import { isRowhouseError } from './errors.ts'
 import { createClient, type Inputs, type Outputs, type RowhouseClient } from './index.ts'
@@ -15,30 +15,27 @@ export type TaskSecrets = Outputs['tasks']['secrets']
 
 export interface TaskContext {
   readonly task: Task
-  /** Acts as the task's owner, on this task alone, until the lease is over. */
+  /** Acts as the task's owner, but only on this task, until the lease is over. */
   readonly client: RowhouseClient
-  /** Aborted when the handler should come to an end; its reason says why. */
+  /** Aborted when the handler must stop; its reason says why. */
   readonly signal: AbortSignal
-  /**
-   * Adds a line to the task's log. Lines travel together; awaiting it keeps a fast handler from running
-   * ahead.
-   */
+  /** Adds a line to the task's log. Lines are sent in batches; awaiting it limits a fast handler. */
   log(type: LogType, message: string): Promise<void>
-  /** Says how far the task is, from 0 to 100. Of values in quick succession, the last one counts. */
+  /** Sets the task's progress, from 0 to 100. If values come quickly, only the last one is sent. */
   progress(percent: number): void
   /**
-   * The keys and connectors that the task names. Refused with `missing_scope` where the worker's token lacks
-   * `keys:reveal`. What they hold is left out of the error that a failing task is given; keeping it out of
-   * logs and messages is the handler's.
+   * The keys and connectors that the task names. Refused with `missing_scope` if the worker's token lacks
+   * `keys:reveal`. Their secret values are removed from the error of a failing task; the handler must keep
+   * them out of logs and messages.
    */
   secrets(): Promise<TaskSecrets>
-  /** Starts an agent's message, which its readers see grow with every `write`. */
+  /** Starts an agent's message, which readers see grow with every `write`. */
   message(): MessageWriter
 }
 
 /**
- * Does a task. What it returns, as JSON, is the task's result; the message of what it throws is the task's
- * error.
+ * Works on a task. Its return value, as JSON, becomes the task's result; the message of an error that it
+ * throws becomes the task's error.
  */
 export type Handler = (context: TaskContext) => unknown
 
@@ -48,16 +45,16 @@ export interface RunOptions {
   readonly claim: Claim
   readonly leaseSeconds: number
   readonly claimedAtMs: number
-  /** Aborted when the worker has no more time. */
+  /** Aborted when the worker's drain time is over. */
   readonly cutOff: AbortSignal
   readonly onError: (error: unknown, task: Task) => void
 }
 
-/** How long a handler may take to come to an end once the worker has no more time. */
+/** How long a handler may take to return after `cutOff`. */
 const CUT_OFF_GRACE_MS = 2_000
 const MAX_ERROR = 10_000
 
-/** Resolves when the task is over for this worker, however it ended; failures go to `onError`. */
+/** Resolves when this worker is done with the task, whether it succeeded or not; failures go to `onError`. */
 export async function runTask(options: RunOptions): Promise<void> {
   const { claim, cutOff, onError } = options
   const { task, lease: token } = claim
@@ -112,14 +109,14 @@ export async function runTask(options: RunOptions): Promise<void> {
   }
 
   async function fail(error: unknown): Promise<void> {
-    // What was said before the failure explains it.
+    // Lines written before the failure explain it.
     await Promise.allSettled([log.settle(), progress.settle(), ...messages.map(message => message.settle())])
     await settle(attempt => client.tasks.fail.mutate({ error: publicMessage(error, given) }, attempt))
   }
 
   /**
-   * Ends the task. An attempt whose answer was lost may have ended it, and the lease with it: that is no
-   * failure.
+   * Ends the task. An earlier attempt whose answer was lost may have ended the task and its lease: that is
+   * not a failure.
    */
   async function settle(end: (attempt: { signal: AbortSignal }) => Promise<unknown>): Promise<void> {
     lease.settle()
@@ -143,13 +140,13 @@ export async function runTask(options: RunOptions): Promise<void> {
   }
 }
 
-/** Rejects when a handler goes on although the worker has no more time. */
+/** Rejects if a handler continues after `cutOff` and its grace. */
 function abandonment(cutOff: AbortSignal): { promise: Promise<never>; cancel(): void } {
   let timer: ReturnType<typeof setTimeout> | undefined
   let start = () => {}
   const promise = new Promise<never>((_, reject) => {
     start = () => {
-      const error = new Error('the worker stopped, and the handler did not come to an end')
+      const error = new Error('the worker stopped, but the handler did not return')
       timer = setTimeout(() => reject(error), CUT_OFF_GRACE_MS)
     }
   })
@@ -164,14 +161,14 @@ function abandonment(cutOff: AbortSignal): { promise: Promise<never>; cancel(): 
   }
 }
 
-/** Whether the server objects to what it was given. */
+/** True if the server refused the value itself. */
 function isRefusal(error: unknown): boolean {
   return isRowhouseError(error) && (error.reason === 'invalid_input' || error.reason === 'too_large')
 }
 
 type Result = Extract<Inputs['tasks']['complete'], object>['result']
 
-/** What JSON keeps of a value; undefined for nothing. Throws for what JSON can't say. */
+/** The value after a round trip through JSON; undefined for nothing. Throws if JSON can't represent it. */
 function asJson(value: unknown): Result {
   const text: string | undefined = JSON.stringify(value)
   return text === undefined ? undefined : JSON.parse(text)
@@ -180,10 +177,10 @@ function asJson(value: unknown): Result {
 const SECRETS = /rh[tl]_[\w-]{20,}/g
 const STACK_LINES = /^\s+at .*(\n|$)/gm
 
-/** Shorter ones occur in sentences that have nothing to do with them. */
+/** Shorter values may occur in a sentence by chance. */
 const MIN_SECRET = 8
 
-/** What is secret of what a worker was given, also without what stands in front of it, as in "Bearer …". */
+/** The secret values among a worker's secrets, also without a prefix such as "Bearer". */
 function* valuesOf({ keys, connectors }: TaskSecrets): Generator<string> {
   for (const { value } of keys) if (value !== null) yield value
   for (const { env, headers, oauthClientSecret } of connectors) {
@@ -194,17 +191,14 @@ function* valuesOf({ keys, connectors }: TaskSecrets): Generator<string> {
   }
 }
 
-/**
- * A failure in words that the task's owner may read: no stack, and nothing that the worker was given in
- * confidence.
- */
+/** An error message that the task's owner may read: no stack, and none of the worker's secrets. */
 function publicMessage(error: unknown, given: ReadonlySet<string>): string {
   let message = error instanceof Error ? error.message : typeof error === 'string' ? error : ''
-  // The longest first: a part of it would leave the rest.
+  // The longest first: replacing a part of it first would leave the rest.
   for (const secret of [...given].sort((a, b) => b.length - a.length)) {
     if (secret.length >= MIN_SECRET) message = message.replaceAll(secret, '[secret]')
   }
   message = cleanText(message.replace(SECRETS, '[secret]').replace(STACK_LINES, '')).slice(0, MAX_ERROR)
   message = message.toWellFormed().trim()
-  return message === '' ? 'the task failed without saying why' : message
+  return message === '' ? 'the task failed without an error message' : message
 }

@@ -78,7 +78,7 @@ async function reasonOf(call: Promise<unknown>) {
   return isRowhouseError(error) ? error.reason : error
 }
 
-test('a user enrols, signs in with a password and a code, and calls procedures', async () => {
+test('a user enrolls, signs in with a password and a code, and calls procedures', async () => {
   const email = 'ada@example.com'
   const enrolled = await enrol(email)
   expect(await reasonOf(me(enrolled.before))).toBe('unauthenticated')
@@ -90,7 +90,7 @@ test('a user enrols, signs in with a password and a code, and calls procedures',
   expect((await me(token)).user.id).toBe(enrolled.userId)
 })
 
-test('a code that was used is refused, and a backup code is good once', async () => {
+test('a used code is refused, and a backup code is valid once', async () => {
   const email = 'grace@example.com'
   const { code, backupCodes } = await enrol(email)
   const { url } = server

@@ -1,4 +1,4 @@
-// Nothing here runs. tsc holds it: a line that should not compile and does is an error of its own.
+// Nothing here runs: tsc checks this file, and fails if a line marked as an error compiles.
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { createClient, type ErrorReason, type Inputs, isRowhouseError, type Outputs } from './index.ts'
 import { createCaller } from './next.ts'

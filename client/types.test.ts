@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** What tsc says about some files of this project; nothing when they compile. */
+/** Runs tsc on some files of this project; returns its errors, or an empty string. */
 async function diagnose(...files: string[]): Promise<string> {
   const directory = await mkdtemp(join(root, 'node_modules', '.types-'))
   try {
@@ -24,6 +24,6 @@ async function diagnose(...files: string[]): Promise<string> {
 
 const ambient = join(root, 'server/db/pg-internals.d.ts')
 
-test('a right call compiles; a wrong input, a wrong output field and a missing procedure do not', async () => {
+test('a correct call compiles; a wrong input, a wrong output field and a missing procedure do not', async () => {
   expect(await diagnose(join(root, 'client/types.test-d.ts'), ambient)).toBe('')
 })

@@ -1,4 +1,4 @@
-// A server with workers at work, for the tests of this folder.
+// A server with running workers, for the tests of this folder.
 import pg from 'pg'
 import { expect, vi } from 'vitest'
 import { createClient, isRowhouseError, type RowhouseClient } from './index.ts'
@@ -8,15 +8,15 @@ import { type Handler, type Worker, type WorkOptions, work } from './worker.ts'
 export interface Setting {
   /** Calls as the tasks' owner. */
   readonly client: RowhouseClient
-  /** An API token of the owner's with tasks:work. */
+  /** The owner's API token with tasks:work. */
   readonly token: string
 }
 
 export interface Workshop {
   readonly owner: pg.Pool
-  /** A user of a test's own, since a worker takes whatever waits. */
+  /** Creates a user for one test, since a worker claims any pending task of its user. */
   newOwner(): Promise<Setting>
-  /** A worker that ends with these tests, and what went wrong for it. */
+  /** Starts a worker that stops with these tests, and collects its errors. */
   startWorker(
     token: string,
     handler: Handler,
@@ -90,7 +90,7 @@ export function sleep(ms: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, ms))
 }
 
-/** Resolves when told to. */
+/** A promise with its resolve function. */
 export function gate() {
   let open = () => {}
   const opened = new Promise<void>(resolve => {

@@ -37,11 +37,11 @@ afterAll(async () => {
 interface FleetMember {
   readonly child: ChildProcess
   readonly exited: Promise<number | null>
-  /** The event of this kind, once it has been told. */
+  /** Resolves with the first event of this kind. */
   event<K extends FleetEvent['kind']>(kind: K): Promise<Extract<FleetEvent, { kind: K }>>
 }
 
-/** Starts a worker process; `holdAt` is the task, counted from 1, that it will not let go of. */
+/** Starts a worker process; it keeps the task number `holdAt`, counted from 1, and does not finish it. */
 function enlist(server: ServerProcess, token: string, holdAt: number): FleetMember {
   const script = join(import.meta.dirname, 'fleet-worker-fixture.ts')
   const args = [script, server.url, token, `worker-${fleet.length}`, String(holdAt)]
@@ -91,7 +91,7 @@ interface WrittenTask {
   readonly lines: string[] | null
 }
 
-test('every task ends once, and no stale lease writes, when workers are killed and frozen', async () => {
+test('if workers are killed and frozen, every task ends once and no stale lease writes', async () => {
   const [first, second] = servers
   if (!first || !second) throw new Error('there are no servers')
   const { url } = first
@@ -117,7 +117,7 @@ test('every task ends once, and no stale lease writes, when workers are killed a
       return taskId
     }),
   )
-  // They come back when others have taken over all that was held.
+  // The frozen workers resume once others have claimed all of their tasks.
   await eventually(
     'select count(*)::int as n from app.task_leases where task_id = any ($1)',
     [held],
@@ -149,8 +149,8 @@ test('every task ends once, and no stale lease writes, when workers are killed a
     const { lastLogSeq, seqs, lines } = task
     expect(task).toMatchObject({ status: 'completed', leases: held.includes(task.id) ? 2 : 1 })
     expect(seqs).toEqual(Array.from({ length: lastLogSeq }, (_, i) => i + 1))
-    // One run after the other, each line of a run once and in order, and the last run is the one that
-    // completed the task.
+    // The runs follow each other, each line of a run is there once and in order, and the last run completed
+    // the task.
     const runs = [...new Set(lines?.map(line => line.split(' ')[0]))]
     expect(runs).toHaveLength(task.leases)
     expect(runs.at(-1)).toBe(task.result?.run)

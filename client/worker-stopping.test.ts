@@ -46,7 +46,7 @@ describe.concurrent('stopping', () => {
     expect(await ended(setting, id)).toMatchObject({ status: 'completed', result: 'by the second' })
   })
 
-  test('does not wait for a handler that heeds nothing', async () => {
+  test('does not wait for a handler that ignores its signal', async () => {
     const setting = await workshop.newOwner()
     await create(setting)
     const begun = gate()
@@ -56,10 +56,10 @@ describe.concurrent('stopping', () => {
     })
     await begun.opened
     await worker.stop()
-    expect(errors).toMatchObject([{ message: expect.stringContaining('did not come to an end') }])
+    expect(errors).toMatchObject([{ message: expect.stringContaining('did not return') }])
   })
 
-  test('works while there is nothing to do, by a signal too', async () => {
+  test('works without pending tasks, also by a signal', async () => {
     const { token } = await workshop.newOwner()
     const stopping = new AbortController()
     const { worker } = workshop.startWorker(token, () => {}, { signal: stopping.signal })

@@ -20,19 +20,19 @@ beforeAll(async () => {
 })
 afterAll(() => workshop.close())
 
-test('a task of anybody is claimed with the operator’s key', async () => {
+test('the operator’s key claims a task of any user', async () => {
   const settings = [await workshop.newOwner(), await workshop.newOwner()]
   const ids = await Promise.all(settings.map(setting => create(setting)))
   const { worker } = workshop.startWorker(WORKER_KEY, ({ task }) => task.id)
   for (const [i, setting] of settings.entries()) {
     expect(await ended(setting, ids[i] ?? '')).toMatchObject({ status: 'completed', result: ids[i] })
   }
-  // It takes what other tests mean for their own workers.
+  // It would claim the tasks of other tests.
   await worker.stop()
 })
 
 describe.concurrent('a worker', () => {
-  test('works on as many tasks at once as it may, and on no more', async () => {
+  test('works on exactly as many tasks at once as configured', async () => {
     const setting = await workshop.newOwner()
     const ids = await Promise.all(Array.from({ length: 9 }, () => create(setting)))
     let running = 0
@@ -42,7 +42,7 @@ describe.concurrent('a worker', () => {
       setting.token,
       async () => {
         most = Math.max(most, ++running)
-        // The first wait for each other, and then for a fourth, who must not come.
+        // The first three wait for each other, and then for a fourth, which must not start.
         if (running === 3) sleep(200).then(full.resolve)
         await full.promise
         running--
@@ -53,7 +53,7 @@ describe.concurrent('a worker', () => {
     expect(most).toBe(3)
   })
 
-  test('asks ever less often while there is nothing to do, and at once again when there is', async () => {
+  test('polls less and less often without tasks, and at once after a task', async () => {
     const setting = await workshop.newOwner()
     const claims: number[] = []
     const done = vi.fn()
@@ -71,8 +71,8 @@ describe.concurrent('a worker', () => {
     const delays = vi.spyOn(globalThis, 'setTimeout')
     const ids = await Promise.all([create(setting), create(setting), create(setting)])
     await Promise.all(ids.map(id => ended(setting, id)))
-    // Behind the first pause, whose length the last empty claim had decided, it starts again from the
-    // shortest one.
+    // After the first pause, whose length the last empty claim decided, it starts again with the shortest
+    // pause.
     const isShortest = (ms: unknown) =>
       typeof ms === 'number' && ms >= 125 && ms <= 250 && !Number.isInteger(ms)
     await vi.waitFor(
@@ -84,7 +84,7 @@ describe.concurrent('a worker', () => {
     delays.mockRestore()
   })
 
-  test('outlives an overloaded server, and comes back when it was asked to', async () => {
+  test('survives an overloaded server, and retries at the requested time', async () => {
     const setting = await workshop.newOwner()
     const id = await create(setting)
     const claims: number[] = []
@@ -105,19 +105,19 @@ describe.concurrent('a worker', () => {
   })
 
   test.each([
-    ['that nobody made', () => 'rht_nonsense', 'unauthenticated'],
+    ['that does not exist', () => 'rht_nonsense', 'unauthenticated'],
     [
       'that may not work',
       async ({ client }: Setting) =>
         (await client.apiTokens.create.mutate({ name: 'reader', scopes: ['tasks:write'] })).token,
       'missing_scope',
     ],
-  ])('gives up with a token %s', async (_, tokenOf, reason) => {
+  ])('stops with a token %s', async (_, tokenOf, reason) => {
     const { worker } = workshop.startWorker(await tokenOf(await workshop.newOwner()), () => {})
     await expect(worker.done).rejects.toMatchObject({ reason })
   })
 
-  test('aborts the handler when its task is stopped, and says nothing about the task any more', async () => {
+  test('aborts the handler when its task is stopped, and reports nothing more about the task', async () => {
     const setting = await workshop.newOwner()
     const id = await create(setting)
     const begun = gate()
@@ -138,7 +138,7 @@ describe.concurrent('a worker', () => {
     expect(await logOf(setting, id)).toEqual([])
   })
 
-  test('aborts the handler when no heartbeat gets through for as long as the lease lasts', async () => {
+  test('aborts the handler if no heartbeat succeeds for the length of the lease', async () => {
     const setting = await workshop.newOwner()
     const id = await create(setting)
     let isCutOff = false

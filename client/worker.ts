@@ -1,6 +1,6 @@
-// Works on tasks: claims them, calls a handler under the lease of each, and tells the server how they ended.
-// Runs wherever `fetch` does. A task that a worker can't bring to its end goes to another one when its lease
-// has lapsed.
+// Works on tasks: claims them, calls a handler under the lease of each, and reports their ends to the server.
+// Runs in every runtime with `fetch`. A task that a worker can't finish goes to another worker once its lease
+// expires.
 import type { ConnectionOptions } from './connection.ts'
 import { isRowhouseError } from './errors.ts'
 import { createClient } from './index.ts'
@@ -15,39 +15,37 @@ export interface WorkOptions extends Pick<ConnectionOptions, 'url' | 'fetch'> {
    */
   readonly token: NonNullable<ConnectionOptions['token']>
   readonly handler: Handler
-  /** How many tasks are worked on at once; 1 by default. */
+  /** The number of tasks to work on at once; 1 by default. */
   readonly concurrency?: number
-  /** What the worker is called in the list of leases. */
+  /** The worker's name in the list of leases. */
   readonly worker?: string
-  /** How long a task stays this worker's without a heartbeat, from 10 to 600; 60 by default. */
+  /** How long a lease lasts without a heartbeat, from 10 to 600; 60 by default. */
   readonly leaseSeconds?: number
-  /** How long running handlers are given when the worker stops; 30 seconds by default. */
+  /** How long running handlers may continue after the worker stops; 30 seconds by default. */
   readonly drainMs?: number
-  /** Stops the worker. */
+  /** Aborting it stops the worker. */
   readonly signal?: AbortSignal
   /**
-   * Whether SIGTERM and SIGINT stop the worker, where there are such signals; yes by default. A second one
+   * True (the default) to stop the worker on SIGTERM and SIGINT, if the runtime has signals. A second signal
    * ends the process.
    */
   readonly stopOnSignals?: boolean
-  /**
-   * Told of everything that goes wrong, with the task that it happened to; by default it goes to the console.
-   */
+  /** Called with every error and the task that it concerns; by default errors go to the console. */
   readonly onError?: (error: unknown, task?: Task) => void
 }
 
 export interface Worker {
   /**
-   * Claims no more, lets running handlers finish for `drainMs`, then aborts their signals; resolves when all
-   * is done.
+   * Stops claiming, lets running handlers finish for `drainMs`, then aborts their signals; resolves when all
+   * are done.
    */
   stop(): Promise<void>
-  /** Resolves when the worker has stopped. Rejects when the server refuses its credential or its address. */
+  /** Resolves when the worker has stopped. Rejects if the server refuses its credential or its URL. */
   readonly done: Promise<void>
 }
 
 const CLAIM_MS = 30_000
-/** Trying again changes nothing about these. */
+/** A retry can not succeed after these. */
 const FINAL = new Set(['unauthenticated', 'missing_scope', 'not_a_member', 'invalid_input', 'not_found'])
 
 export function work(options: WorkOptions): Worker {
@@ -67,8 +65,8 @@ export function work(options: WorkOptions): Worker {
   const stop = () => stopping.abort()
 
   async function claim(): Promise<Claim | null> {
-    // A claim that has been sent is waited for also when the worker stops: the task would be nobody's until
-    // its lease lapses.
+    // Waits for a sent claim even if the worker stops: the claimed task would be stuck until its lease
+    // expires.
     return client.tasks.claim.mutate({ worker, leaseSeconds }, { signal: AbortSignal.timeout(CLAIM_MS) })
   }
 
@@ -140,7 +138,7 @@ export function work(options: WorkOptions): Worker {
 }
 
 function onProcessSignals(stop: () => void): () => void {
-  // Not in every runtime there is a process.
+  // Some runtimes have no process.
   const host = (globalThis as { process?: NodeJS.Process }).process
   if (typeof host?.once !== 'function') return () => {}
   const names = ['SIGTERM', 'SIGINT'] as const
