@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import type { Json } from './types.ts'
 
-// What the generated row schemas are made of.
+// The building blocks of the generated row schemas.
 
-/** How one column is read, and how an insert names it. */
+/** The schemas of one column: for a read value and for an inserted one. */
 interface Column {
   readonly select: z.core.SomeType
   readonly insert: z.core.SomeType
@@ -32,12 +32,12 @@ function side<C extends Columns, K extends keyof Column>(columns: C, key: K): Sh
   >
 }
 
-/** A value that every row has and every insert names. */
+/** A column that is never null and that every insert sets. */
 export function required<S extends z.core.SomeType, I extends z.core.SomeType>(value: Value<S, I>) {
   return value
 }
 
-/** A value that every row has, from a default where an insert leaves it out. */
+/** A column that is never null and has a default if an insert omits it. */
 export function defaulted<S extends z.core.SomeType, I extends z.core.SomeType>({
   select,
   insert,
@@ -45,7 +45,7 @@ export function defaulted<S extends z.core.SomeType, I extends z.core.SomeType>(
   return { select, insert: z.optional(insert) }
 }
 
-/** A value that a row may lack. */
+/** A nullable column. */
 export function nullable<S extends z.core.SomeType, I extends z.core.SomeType>({
   select,
   insert,
@@ -62,11 +62,11 @@ interface Bounds {
   readonly max?: number
 }
 
-/** Text whose length is counted in characters, as Postgres counts it, and not in UTF-16 code units. */
+/** Text whose length counts characters, as Postgres does, not UTF-16 code units. */
 export function text({ min = 0, max }: Bounds = {}) {
   if (max === undefined) return same(min > 0 ? z.string().min(min) : z.string())
   const fits = (value: string) => {
-    // Code units are never fewer than characters.
+    // A text never has fewer code units than characters.
     if (value.length >= min && value.length <= max && min <= 1) return true
     const length = [...value].length
     return length >= min && length <= max
@@ -99,10 +99,10 @@ export const json = same(z.custom<Json>(value => z.json().safeParse(value).succe
 export const bytes = same(z.custom<Buffer>(value => Buffer.isBuffer(value)))
 /** A timestamptz; an insert may write it as text. */
 export const instant = { select: z.date(), insert: z.union([z.date(), z.string()]) }
-/** What a column of the domain app.envelope holds. */
+/** A value of the domain app.envelope. */
 export const envelope = same(z.string().startsWith('rh1.'))
 
-/** The names of a schema's members: what a statement selects to return it. */
+/** The names of a schema's members: the columns that a statement selects to return them. */
 export function namesIn<Shape extends z.core.$ZodShape>(
   schema: z.ZodObject<Shape>,
 ): (keyof Shape & string)[] {
@@ -110,8 +110,8 @@ export function namesIn<Shape extends z.core.$ZodShape>(
 }
 
 /**
- * These members of an object; null in place of what it lacks, so that a statement made of them always reads
- * the same.
+ * Picks these members of an object, with null for missing ones, so that the resulting statement always has
+ * the same text.
  */
 export function pick<T extends object, Name extends keyof T>(
   object: T,

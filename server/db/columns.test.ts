@@ -6,7 +6,7 @@ import { parseTimestamp } from './columns.ts'
 const TIMESTAMPTZ = 1184
 const parseAny = pg.types.getTypeParser(TIMESTAMPTZ, 'text')
 
-/** As Postgres writes a moment in UTC: a fraction without zeros at its end, or none. */
+/** Formats a time as Postgres does in UTC: a fraction without trailing zeros, or none. */
 function written(date: Date, micros: number): string {
   const [day, time = ''] = date.toISOString().slice(0, -1).split('T')
   const fraction = `${time.slice(9)}${String(micros).padStart(3, '0')}`.replace(/0+$/, '')
@@ -14,7 +14,7 @@ function written(date: Date, micros: number): string {
 }
 
 describe('a timestamp', () => {
-  test('of any four-digit year is read to the millisecond', () => {
+  test('of any four-digit year is parsed to the millisecond', () => {
     const dates = fc.date({
       min: new Date('0000-01-01T00:00:00Z'),
       max: new Date('9999-12-31T23:59:59.999Z'),
@@ -34,7 +34,7 @@ describe('a timestamp', () => {
     '0044-03-15 12:00:00+00 BC',
     '12026-01-01 00:00:00+00',
     '2026-01-01 00:00:00+02',
-  ])('such as %s is left to the general parser', text => {
+  ])('such as %s is parsed by the general parser', text => {
     expect(parseTimestamp(text)).toEqual(parseAny(text))
   })
 })

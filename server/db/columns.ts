@@ -5,10 +5,7 @@ const INT8 = 20
 const DATE = 1082
 const TIMESTAMPTZ = 1184
 
-/**
- * Kysely's own mapping of names, without the rest of its plugin: that copies every statement's tree and every
- * row.
- */
+/** Only Kysely's mapping of names: the rest of its plugin copies every statement's tree and every row. */
 class Names extends CamelCasePlugin {
   toSnakeCase(name: string): string {
     return this.snakeCase(name)
@@ -22,8 +19,8 @@ class Names extends CamelCasePlugin {
 const names = new Names()
 
 /**
- * Writes camelCase identifiers in snake_case. What comes back is renamed once a statement and connection
- * ({@link columnsOf}).
+ * Compiles camelCase identifiers to snake_case. {@link columnsOf} maps the result's columns back, once per
+ * statement and connection.
  */
 export class SnakeCaseCompiler extends PostgresQueryCompiler {
   protected override sanitizeIdentifier(identifier: string): string {
@@ -51,7 +48,7 @@ function parserOf(dataTypeId: number): (text: string) => unknown {
     case INT8:
       return parseInt8
     case DATE:
-      // A calendar day has no time zone; a Date would give it one.
+      // A date stays text: a Date would give the calendar day a time zone.
       return text => text
     case TIMESTAMPTZ:
       return parseTimestamp
@@ -71,12 +68,12 @@ const OFFSET_LENGTH = '+00'.length
 const parseAnyTimestamp = pg.types.getTypeParser(TIMESTAMPTZ, 'text')
 
 /**
- * Reads `2026-11-21 08:22:57.123456+00`, which sign_in makes sure of, and leaves anything else to the general
- * parser.
+ * Parses `2026-11-21 08:22:57.123456+00`, the format that sign_in sets, and leaves any other text to the
+ * general parser.
  */
 export function parseTimestamp(text: string): unknown {
   const year = digitsAt(text, 0) * 100 + digitsAt(text, 2)
-  // Date.UTC takes years below 100 for those of the twentieth century.
+  // Date.UTC maps years below 100 to the twentieth century.
   if (text[4] !== '-' || text[10] !== ' ' || !text.endsWith('+00') || year < 100)
     return parseAnyTimestamp(text)
   const time = Date.UTC(
@@ -89,12 +86,12 @@ export function parseTimestamp(text: string): unknown {
   return new Date(time + digitsAt(text, 17) * 1_000 + millisecondsAt(text, 19))
 }
 
-/** The number that two digits make. */
+/** The value of two digits. */
 function digitsAt(text: string, index: number): number {
   return (text.charCodeAt(index) - ZERO) * 10 + text.charCodeAt(index + 1) - ZERO
 }
 
-/** Of a fraction with its dot and one to six digits, or none at all. The rest is cut off, as Date would. */
+/** Milliseconds of an optional fraction of one to six digits. Truncates further digits, as Date does. */
 function millisecondsAt(text: string, index: number): number {
   let milliseconds = 0
   for (let unit = 100, at = index + 1; unit >= 1 && at < text.length - OFFSET_LENGTH; unit /= 10, at++) {

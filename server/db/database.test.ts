@@ -20,7 +20,7 @@ afterEach(() => pooled.endPools())
 afterAll(() => pooled.close())
 
 describe('a scoped statement', () => {
-  it('runs as whoever holds the credential, on one connection in turns', async () => {
+  it('runs as the holder of its credential, on one connection that callers use in turn', async () => {
     const pool = onePool()
     for (const actor of [ada, bob, ada]) {
       const { rows } = await sql<{ id: string }>`select app.current_user_id() as id`.execute(
@@ -36,7 +36,7 @@ describe('a scoped statement', () => {
     await expect(backendPid.execute(db)).rejects.toThrow(/withScope/)
   })
 
-  it('finds its scope through everything that is awaited inside withScope', async () => {
+  it('finds its scope in everything awaited inside withScope', async () => {
     const db = ambientDatabase(onePool())
     const whoami = async () => {
       await new Promise(resolve => setTimeout(resolve, 5))
@@ -47,7 +47,7 @@ describe('a scoped statement', () => {
     expect(found).toEqual([ada.userId, bob.userId])
   })
 
-  it('returns rows with the types that the generated types promise', async () => {
+  it('returns rows with the generated types', async () => {
     const db = scopedDatabase(onePool(), scopeOf(ada))
     const { rows } = await sql`
       select 9007199254740991::bigint as big_number, date '2026-02-28' as a_day, null::text as nothing,
@@ -68,14 +68,14 @@ describe('a scoped statement', () => {
     ])
   })
 
-  it('fails, and leaves its connection usable, where a number would lose digits', async () => {
+  it('fails, and leaves its connection usable, if a number would lose digits', async () => {
     const pool = onePool()
     const db = scopedDatabase(pool, scopeOf(ada))
     await expect(sql`select 9007199254740993::bigint as n`.execute(db)).rejects.toThrow(RangeError)
     expect((await backendPid.execute(db)).rows).toHaveLength(1)
   })
 
-  it('fails before anything is sent where a value cannot be sent', async () => {
+  it('fails before anything is sent if a value cannot be sent', async () => {
     const pool = onePool()
     const db = scopedDatabase(pool, scopeOf(ada))
     const { rows: before } = await backendPid.execute(db)
@@ -85,14 +85,14 @@ describe('a scoped statement', () => {
     expect((await backendPid.execute(db)).rows).toEqual(before)
   })
 
-  it('cannot write where its scope is read-only', async () => {
+  it('cannot write if its scope is read-only', async () => {
     const db = scopedDatabase(onePool(), scopeOf(ada, { isReadOnly: true }))
     await expect(
       db.insertInto('app.settings').values({ key: 'theme', value: '"dark"' }).execute(),
     ).rejects.toMatchObject({ code: '25006' })
   })
 
-  it('tells who asks, without a statement of its own', async () => {
+  it('signIn returns the caller without another statement', async () => {
     const identity = await signIn(onePool(), scopeOf(ada))
     expect(identity).toMatchObject({
       userId: ada.userId,
@@ -105,7 +105,7 @@ describe('a scoped statement', () => {
 })
 
 describe('a transaction', () => {
-  it('keeps what was done in it, or nothing', async () => {
+  it('keeps all of its changes or none', async () => {
     const db = scopedDatabase(onePool(), scopeOf(ada))
     await expect(
       db.transaction().execute(async trx => {
@@ -121,7 +121,7 @@ describe('a transaction', () => {
     expect(rows.map(row => row.key)).toEqual(['b', 'c'])
   })
 
-  it('is rolled back as a whole after a failed statement, even where the failure was caught', async () => {
+  it('is rolled back as a whole after a failed statement, even if the error was caught', async () => {
     const db = scopedDatabase(onePool(), scopeOf(bob))
     await expect(
       db.transaction().execute(async trx => {
@@ -136,7 +136,7 @@ describe('a transaction', () => {
     expect(await db.selectFrom('app.settings').select('key').execute()).toEqual([])
   })
 
-  it('goes on from a savepoint', async () => {
+  it('continues from a savepoint', async () => {
     const db = scopedDatabase(onePool(), scopeOf(bob))
     const trx = await db.startTransaction().execute()
     await trx.insertInto('app.settings').values({ key: 'e', value: '1' }).execute()
@@ -150,7 +150,7 @@ describe('a transaction', () => {
     await db.deleteFrom('app.settings').execute()
   })
 
-  it('costs nothing when it asks nothing', async () => {
+  it('without statements sends nothing', async () => {
     const pool = onePool()
     expect(
       await scopedDatabase(pool, scopeOf(ada))
@@ -159,7 +159,7 @@ describe('a transaction', () => {
     ).toBe(7)
   })
 
-  it('loses its caller as soon as the session ends, between two statements', async () => {
+  it('fails at the next statement once its session has ended', async () => {
     const eve = await createActor(house)
     const db = scopedDatabase(onePool(), scopeOf(eve))
     await db.transaction().execute(async trx => {

@@ -19,7 +19,7 @@ import { currentScope, type PublicScope, type StatementScope } from './scope.ts'
 import { ScopedConnection } from './scoped-connection.ts'
 import type { DB } from './types.ts'
 
-/** The database as its caller may see it. A transaction is one, too. */
+/** The database under its caller's scope, or a transaction on it. */
 export type Database = Kysely<DB> | Transaction<DB>
 
 const compiler = new SnakeCaseCompiler()
@@ -82,7 +82,7 @@ const dialect: Dialect = {
 }
 const config = { dialect }
 
-/** Lends connections to a scope of its own or, without one, to the ambient scope of {@link withScope}. */
+/** Provides connections with a given scope or, without one, with the ambient scope of {@link withScope}. */
 class ScopedConnections implements ConnectionProvider {
   readonly #pool: LoginPool
   readonly #scope: StatementScope | PublicScope | null
@@ -115,27 +115,28 @@ function kysely(pool: LoginPool, scope: StatementScope | PublicScope | null): Ky
   return new Kysely<DB>(props)
 }
 
-/** A database whose every statement travels with `scope`. Cheap: no pool, dialect or compiler is made. */
+/** A database that sends `scope` with every statement. Cheap: creates no pool, dialect or compiler. */
 export function scopedDatabase(pool: LoginPool, scope: StatementScope): Kysely<DB> {
   return kysely(pool, scope)
 }
 
-/** What everyone may read, for whom no credential is needed. The pool is the public login's. */
+/** The database that everyone may read without a credential, through the public login's pool. */
 export function publicDatabase(pool: LoginPool, scope: Omit<PublicScope, 'credential'>): Kysely<DB> {
   return kysely(pool, { ...scope, credential: null })
 }
 
 /**
- * A database whose statements travel with the scope of the surrounding {@link withScope}, and throw without
- * one.
+ * A database that sends the scope of the surrounding {@link withScope} with every statement, and throws
+ * without one.
  */
 export function ambientDatabase(pool: LoginPool): Kysely<DB> {
   return kysely(pool, null)
 }
 
-/** Asks the database who holds the scope's credential. Throws {@link SignInError} as any statement would. */
+/** Returns the identity of the scope's credential. Throws {@link SignInError} as any statement would. */
 export async function signIn(pool: LoginPool, scope: StatementScope): Promise<Identity> {
-  // Nobody's share: who holds a transaction and asks again must not wait for themselves.
+  // Outside of the caller's share: a caller that holds a transaction and signs in again must not wait for
+  // itself.
   const connection = await pool.checkOut({ signal: scope.signal, budget: scope.budget })
   try {
     return identityOf(await new ScopedConnection(connection, scope).signIn())
@@ -145,7 +146,7 @@ export async function signIn(pool: LoginPool, scope: StatementScope): Promise<Id
 }
 
 /**
- * Notes that the scope's credential was used. Not part of the statement it was used for, which may be
+ * Records that the scope's credential was used. Not part of the statement that used it, which may be
  * read-only.
  */
 export async function touchCredential(db: Database): Promise<void> {

@@ -33,13 +33,13 @@ describe('error predicates', () => {
     return statement.execute(scopedDatabase(onePool(), scopeOf(bob))).catch((error: unknown) => error)
   }
 
-  it('tell the violations apart, with the constraint’s name and detail', async () => {
+  it('distinguish the violations, with the constraint’s name and detail', async () => {
     await sql`insert into app.settings (key, value) values ('twice', '1')`.execute(
       scopedDatabase(onePool(), scopeOf(bob)),
     )
     const unique = await failure(sql`insert into app.settings (key, value) values ('twice', '1')`)
     expect([isUniqueViolation(unique), getConstraintName(unique)]).toEqual([true, 'settings_user_id_key_key'])
-    // Behind row-level security Postgres leaves the detail out.
+    // Under row-level security Postgres omits the detail.
     expect(getErrorDetail(unique)).toBeUndefined()
     const asOwner = await superuser
       .query(`insert into app.settings (user_id, key, value) values ($1, 'twice', '1')`, [bob.userId])
@@ -63,7 +63,7 @@ describe('error predicates', () => {
     expect(isUniqueViolation(new Error('23505'))).toBe(false)
   })
 
-  it('recognise a serialization failure', async () => {
+  it('recognize a serialization failure', async () => {
     const [first, second] = [scopedDatabase(onePool(), scopeOf(bob)), scopedDatabase(onePool(), scopeOf(bob))]
     await first.insertInto('app.settings').values({ key: 'contended', value: '0' }).execute()
     const error = await first
@@ -79,7 +79,7 @@ describe('error predicates', () => {
   })
 })
 
-describe('a server in trouble', () => {
+describe('a failing server', () => {
   it.each([
     ['53100', 'database_unavailable', true],
     ['53000', 'database_unavailable', true],
@@ -94,7 +94,7 @@ describe('a server in trouble', () => {
     ['53200', 'overloaded', false],
     ['53400', 'overloaded', false],
     ['55P03', 'overloaded', false],
-  ])('that answers with %s is %s, to come back for', async (code, reason, isFault) => {
+  ])('that answers with %s is %s, with a time to retry', async (code, reason, isFault) => {
     const error = await superuser
       .query(`do $$ begin raise exception 'trouble' using errcode = '${code}'; end $$`)
       .catch((thrown: unknown) => thrown)
@@ -103,7 +103,7 @@ describe('a server in trouble', () => {
     expect(expected?.retryAt?.getTime()).toBeGreaterThan(Date.now())
   })
 
-  it('is not one whose data is broken', async () => {
+  it('does not include one with corrupt data', async () => {
     const error = await superuser
       .query(`do $$ begin raise exception 'trouble' using errcode = 'XX001'; end $$`)
       .catch((thrown: unknown) => thrown)

@@ -13,23 +13,23 @@ export function isUniqueViolation(error: unknown): boolean {
   return hasCode(error, '23505')
 }
 
-/** True where a referenced row is missing, or a row is still referenced (23503). */
+/** True if a referenced row is missing, or a row is still referenced (23503). */
 export function isForeignKeyViolation(error: unknown): boolean {
   return hasCode(error, '23503')
 }
 
-/** True where a required column was given no value (23502). */
+/** True if a required column was given no value (23502). */
 export function isNotNullViolation(error: unknown): boolean {
   return hasCode(error, '23502')
 }
 
-/** True for a violated check constraint, and for the rules that our triggers keep (23514). */
+/** True for a violated check constraint, and for a violated rule of our triggers (23514). */
 export function isCheckViolation(error: unknown): boolean {
   return hasCode(error, '23514')
 }
 
 /**
- * True where a transaction lost against another and may be tried again: serialization (40001) or deadlock
+ * True if a transaction conflicted with another and may be retried: serialization (40001) or deadlock
  * (40P01).
  */
 export function isSerializationFailure(error: unknown): boolean {
@@ -41,12 +41,12 @@ export function getConstraintName(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.constraint : undefined
 }
 
-/** Postgres' detail line. It quotes column values: for logs, never for an answer. */
+/** Postgres' detail line. It quotes column values: log it, but never send it to a caller. */
 export function getErrorDetail(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.detail : undefined
 }
 
-/** The connection was lost, never came about, or did not answer within its deadline. */
+/** The connection failed, was lost, or did not answer within its deadline. */
 export class DatabaseUnavailableError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options)
@@ -54,23 +54,23 @@ export class DatabaseUnavailableError extends Error {
   }
 }
 
-/** The caller has so many statements waiting already that this one found no connection. */
+/** The caller already has so many waiting statements that this one got no connection. */
 export class CallerBusyError extends Error {
   constructor() {
-    super('too many statements of this caller wait for a connection or for a row')
+    super('too many statements of this caller are waiting for a connection or for a row')
     this.name = 'CallerBusyError'
   }
 }
 
-/** The caller went away, so the statement was cancelled. */
+/** The caller aborted, so the statement was cancelled. */
 export class StatementAbortedError extends Error {
   constructor() {
-    super('the statement was cancelled because its caller went away')
+    super('the statement was cancelled because its caller aborted')
     this.name = 'StatementAbortedError'
   }
 }
 
-/** sign_in's refusals: it raises the reason as its message. */
+/** A refusal by sign_in, which raises the reason as its message. */
 export class SignInError extends Error {
   readonly reason: keyof typeof SIGN_IN_MESSAGES
 
@@ -104,8 +104,8 @@ const RETRY_MS = 1_000
 const FAULT_RETRY_MS = 30_000
 
 /**
- * What one of our functions refused: its message is the reason, its detail a sentence, its hint perhaps when
- * to try again.
+ * A refusal by one of our functions: its message is the reason, its detail a sentence, its hint an optional
+ * time to retry.
  */
 function toRefusal(error: pg.DatabaseError): AppError | null {
   const { message, detail, hint } = error
@@ -117,9 +117,8 @@ function toRefusal(error: pg.DatabaseError): AppError | null {
 }
 
 /**
- * Turns what the database refused into an expected failure, or returns null for what nobody expects.
- * Constraints are translated here once, by name; a room adds its own wording only where the name does not say
- * enough.
+ * Turns a database error into an expected failure; returns null for an unexpected one. Constraints are
+ * translated here, once, by name; a room adds its own sentence only if the name does not say enough.
  */
 export function toAppError(error: unknown): AppError | null {
   if (error instanceof AppError) return error
@@ -131,7 +130,7 @@ export function toAppError(error: unknown): AppError | null {
   }
   if (error instanceof CallerBusyError) {
     const retryAt = new Date(Date.now() + 1_000)
-    return new AppError('overloaded', 'too many of your calls wait already; try again', {
+    return new AppError('overloaded', 'too many of your calls are already waiting; try again', {
       cause: error,
       retryAt,
     })
@@ -152,8 +151,8 @@ export function toAppError(error: unknown): AppError | null {
       }
       return new AppError('not_found', 'what this refers to was not found', { cause: error })
     case '42501':
-      // A row that a policy's `with check` refused names an organization that is not the caller's; anything
-      // else is our bug.
+      // A row that a policy's `with check` refused names an organization that is not the caller's; any other
+      // 42501 is our bug.
       if (error.routine !== 'ExecWithCheckOptions') return null
       return new AppError('not_a_member', SIGN_IN_MESSAGES.not_a_member, { cause: error })
     case '23514':
@@ -201,12 +200,12 @@ export function toAppError(error: unknown): AppError | null {
   }
 }
 
-/** What only the operator can mend, such as a full disk (53100). */
+/** Errors that only the operator can resolve, such as a full disk (53100). */
 const OPERATORS = /^(53[01]00|58)/
 
 /**
- * Whether a SQLSTATE is a server's that can't work just now: no connection (08), insufficient resources (53),
- * going down or coming up (57P), a failure of the system below it (58), or read-only, as a standby is.
+ * True if a SQLSTATE means that the server can't work now: no connection (08), insufficient resources (53),
+ * shutdown or start (57P), a system error (58), or read-only, as a standby is.
  */
 export function isServerDown(code: string | undefined): boolean {
   return /^(08|53|57P|58)|^25006$/.test(code ?? '')

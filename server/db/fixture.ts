@@ -1,5 +1,4 @@
-// Pools of one connection, so that what a statement leaves behind meets the next one; for the tests of this
-// folder.
+// Pools of one connection for the tests of this folder, so that state left by one statement affects the next.
 import { sql } from 'kysely'
 import pg from 'pg'
 import { isPgbouncer } from '#server/postgres/connection-url.ts'

@@ -4,17 +4,17 @@ declare const signedIn: unique symbol
 
 /**
  * Proof that the database accepted a credential, and whose it is. Every function with an effect outside the
- * database takes one as its first argument, so that forgetting to ask does not compile; only `ctx.identity()`
- * makes them.
+ * database takes an Identity as its first argument, so that code without the check does not compile; only
+ * `ctx.identity()` creates one.
  */
 export interface Identity {
   readonly [signedIn]: true
   readonly userId: string
   readonly credential: CredentialKind
-  /** The session's, API token's or lease's id. */
+  /** The id of the session, API token or lease. */
   readonly credentialId: string
   readonly organization: { readonly id: string; readonly role: 'owner' | 'admin' | 'member' } | null
-  /** An API token's scopes, none for a lease; null for a session, which may do everything. */
+  /** An API token's scopes, empty for a lease; null for a session, which may do everything. */
   readonly scopes: readonly string[] | null
 }
 
@@ -36,8 +36,8 @@ const MAX_KNOWN = 10_000
 const users = new Map<string, string>()
 
 /**
- * Remembers whose credential it was, to share connections out by user. Nothing else may believe it: it can be
- * out of date.
+ * Remembers the user of a credential, to share connections by user. It may be outdated, so nothing else may
+ * use it.
  */
 export function noteUser(credential: string, { userId }: SignInRow): void {
   if (typeof userId !== 'string' || users.get(credential) === userId) return
@@ -45,7 +45,7 @@ export function noteUser(credential: string, { userId }: SignInRow): void {
   users.set(credential, userId)
 }
 
-/** Whose credential it was when it last signed in; undefined where it has not, or was forgotten. */
+/** The user of a credential at its last sign-in; undefined if it has not signed in or was forgotten. */
 export function lastKnownUser(credential: string): string | undefined {
   return users.get(credential)
 }

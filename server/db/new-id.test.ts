@@ -26,7 +26,7 @@ test('new ids are version 7 UUIDs of the current time and ascend, on every versi
   }
 })
 
-test('ids made in this process look like the database’s, ascend, and survive a clock that goes back', () => {
+test('ids of this process have the format of the database’s, and ascend even if the clock goes back', () => {
   const now = Date.now()
   const ids = Array.from({ length: 20_000 }, (_, n) => newId(n % 7 === 0 ? now - 5_000 : now))
   expect(

@@ -4,14 +4,14 @@ let lastMs = 0
 let counter = 0
 
 /**
- * A UUIDv7 like those of `app.new_id()`, for a row whose id must be known before it is inserted. Ids of one
- * process ascend, also when its clock goes back (RFC 9562, section 6.2, method 1).
+ * A UUIDv7 like those of `app.new_id()`, for a row whose id must be known before the insert. Ids of one
+ * process ascend, even if its clock goes back (RFC 9562, section 6.2, method 1).
  */
 export function newId(now = Date.now()): string {
   const bytes = randomBytes(16)
   if (now > lastMs) {
     lastMs = now
-    // The highest bit stays free, so that a millisecond has room for some two thousand ids at least.
+    // The highest bit stays free, so that a millisecond has room for at least two thousand ids.
     counter = bytes.readUInt16BE(6) & 0x7ff
   } else if (++counter > 0xfff) {
     lastMs += 1

@@ -2,13 +2,13 @@ import { describe, expect, it } from 'vitest'
 import { rowsOfPage, toNumberedPage, toPage } from './pagination.ts'
 
 describe('a page', () => {
-  it('ends where one row more than its limit was found', () => {
+  it('ends at its limit if one more row was read', () => {
     expect(toPage(['c', 'b', 'a'], 2, row => row)).toEqual({ items: ['c', 'b'], nextCursor: 'b' })
     expect(toPage(['c', 'b'], 2, row => row)).toEqual({ items: ['c', 'b'], nextCursor: null })
     expect(toPage([], 2, row => row)).toEqual({ items: [], nextCursor: null })
   })
 
-  it('by its number has its rows and the total, which is asked for where no row carries it', async () => {
+  it('by number has its rows and the total, which is counted separately if no row carries it', async () => {
     expect(rowsOfPage({ page: 1, pageSize: 20 })).toEqual({ limit: 20, offset: 0 })
     expect(rowsOfPage({ page: 3, pageSize: 20 })).toEqual({ limit: 20, offset: 40 })
     const rows = [{ name: 'a', total: 7 }]

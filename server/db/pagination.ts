@@ -1,12 +1,12 @@
 export interface Page<T> {
   items: T[]
-  /** Where the next page starts; null behind the last one. */
+  /** The start of the next page; null on the last page. */
   nextCursor: string | null
 }
 
 /**
- * Makes a page of `rows`, of which one more than `limit` was read to learn whether another page follows.
- * `keyOf` gives the sort key of a row, which is its cursor.
+ * Builds a page from `rows`, which were read with one more than `limit` to learn whether another page
+ * follows. `keyOf` returns a row's sort key, which is its cursor.
  */
 export function toPage<T>(rows: T[], limit: number, keyOf: (row: T) => string): Page<T> {
   const items = rows.slice(0, limit)
@@ -16,11 +16,11 @@ export function toPage<T>(rows: T[], limit: number, keyOf: (row: T) => string): 
 
 export interface NumberedPage<T> {
   items: T[]
-  /** How many there are on all pages. */
+  /** The number of rows on all pages. */
   total: number
 }
 
-/** The rows of a page that is asked for by its number, counted from 1. */
+/** The range of rows of a page number, from 1. */
 export function rowsOfPage({ page, pageSize }: { page: number; pageSize: number }): {
   limit: number
   offset: number
@@ -29,8 +29,8 @@ export function rowsOfPage({ page, pageSize }: { page: number; pageSize: number 
 }
 
 /**
- * Makes a numbered page of rows that each carry the total, counted in the statement that read them. Behind
- * the last page no row carries it, and `count` is asked.
+ * Builds a numbered page from rows that each carry the total, counted by the same statement. After the last
+ * page no row carries it, so `count` is called.
  */
 export async function toNumberedPage<R extends { total: number }, T>(
   rows: readonly R[],

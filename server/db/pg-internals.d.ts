@@ -1,5 +1,5 @@
 declare module 'pg/lib/utils.js' {
-  /** Maps a JavaScript value to what the wire takes: text, a buffer or null. */
+  /** Converts a JavaScript value to its wire format: text, a buffer or null. */
   export function prepareValue(value: unknown): string | Buffer | null
 }
 
@@ -8,7 +8,7 @@ declare module 'pg/lib/connection.js' {
   import type { Socket } from 'node:net'
   import type { ConnectionOptions } from 'node:tls'
 
-  /** The wire of one of pg's clients: it writes messages, and emits those of the server by their names. */
+  /** The wire of one of pg's clients: writes messages, and emits the server's messages by name. */
   export default class Connection extends EventEmitter {
     stream: Socket
     ssl: ConnectionOptions | false

@@ -1,16 +1,16 @@
 import { hash } from 'node:crypto'
 import type { Column } from './columns.ts'
 
-/** Each costs tens of kB a connection, so the least recently used are closed past this many. */
+/** Each costs tens of kB per connection, so the least recently used ones over this number are closed. */
 const MAX_STATEMENTS = 200
 
 export interface PreparedStatement {
   readonly name: string
-  /** The columns it returns, none for a statement that returns no rows. */
+  /** The returned columns; empty for a statement that returns no rows. */
   readonly columns: readonly Column[]
 }
 
-/** What one connection has prepared, by SQL text, least recently used first. */
+/** The prepared statements of one connection, by SQL text, least recently used first. */
 export class PreparedStatements {
   readonly #bySql = new Map<string, PreparedStatement>()
 
@@ -27,7 +27,7 @@ export class PreparedStatements {
     this.#bySql.set(sql, statement)
   }
 
-  /** Forgets the least recently used statement once there are too many, and returns the name to close. */
+  /** Removes the least recently used statement if there are too many, and returns the name to close. */
   evict(): string | undefined {
     if (this.#bySql.size < MAX_STATEMENTS) return undefined
     for (const [sql, statement] of this.#bySql) {

@@ -18,47 +18,47 @@ import { scopeOf } from '#server/testing/scope.ts'
 import { type Database, scopedDatabase } from './database.ts'
 import type { StatementScope } from './scope.ts'
 
-// A whole server, over HTTP, with a proxy between it and its Postgres. Waiting for the database is most of a
-// call's time, so how often a procedure waits is part of what it promises.
+// A whole server, over HTTP, with a proxy between it and its Postgres. Waiting for the database takes most of
+// a call's time, so these tests fix the number of round trips of each procedure.
 
-/** What runs more than one statement, each in a round trip of its own. Everything else takes exactly one. */
+/** Procedures with more than one round trip. All others have exactly one. */
 const SEVERAL: { readonly [Path in ProcedurePath]?: number | readonly number[] } = {
-  // Who asks, how fresh their sign-in is, the connections to end elsewhere, and the removal.
+  // The caller, how recent their sign-in is, the connections to end elsewhere, and the removal.
   'account.remove': 4,
-  // Who asks, whose id is part of what their secrets are sealed for, and the change.
+  // The caller, whose id is part of the additional data of their secrets, and the change.
   'keys.set': 2,
   'connectors.create': 2,
-  // Who asks, for their role, and the change.
+  // The caller, for their role, and the change.
   'aiProviders.create': 2,
   'aiProviders.update': 2,
   'aiProviders.setDefault': 2,
   'aiProviders.remove': 2,
-  // What it asks for, whose hash the decision names, and the decision.
+  // The requested action, whose hash the decision names, and the decision.
   'approvals.decide': 2,
-  // Who asks, for the stream's name; then as below.
+  // The caller, for the stream's name; then as below.
   'approvals.stream': 3,
   'connectors.update': 2,
-  // Who asks, the connector, and what came of it; the server it is about is asked in between.
+  // The caller, the connector, and the result; the connector's server is called in between.
   'connectors.test': 3,
-  // Who asks, the connection, and its removal.
+  // The caller, the connection, and its removal.
   'connections.disconnect': 3,
-  // Who asks, and the connection: whose provider is not set up here.
+  // The caller, and the connection, whose provider is not configured here.
   'connections.notion.selectDatabase': 2,
   ...Object.fromEntries(Object.values(TEST_PROVIDERS).map(({ call }) => [call, 2])),
-  // Who asks, and the item: whose file has not arrived here.
+  // The caller, and the item, whose file has not arrived here.
   'media.completeUpload': 2,
-  // The claim, and the task as its lease sees it.
+  // The claim, and the task under its lease.
   'tasks.claim': 2,
-  // What was written so far and the end of it, in one transaction: begin and the first, the second, commit.
+  // The text so far and the end of the message, in one transaction: begin and the first, the second, commit.
   'tasks.messages.finish': 3,
-  // Nothing was found: is there a task, or a run, to find something of? By case.
+  // If nothing was found, checks whether the task or the run exists. By case.
   'runs.list': [1, 1, 2, 1],
   'runs.toolCalls.list': [1, 2],
-  // The second case repeats a call that was answered already: it fails to insert, and reads what there is.
+  // The second case repeats an answered call: the insert fails, and the existing row is read.
   'runs.toolCalls.start': [1, 3],
-  // Who asks, since a mail follows, and the invitation.
+  // The caller, since a mail follows, and the invitation.
   'organizations.invitations.create': 2,
-  // Letting a reader in, and the read with which it begins to follow.
+  // Admitting a reader, and the first read of the stream.
   'tasks.logs.stream': 2,
   'tasks.messages.stream': 2,
   // The tool, for its schema, and the caller's row.
@@ -84,7 +84,7 @@ beforeAll(async () => {
       API_DATABASE_URL: proxy.through(urls.api),
       PUBLIC_DATABASE_URL: proxy.through(urls.public),
       AUTH_DATABASE_URL: proxy.through(urls.auth),
-      // Not counted: it sweeps on its own, whoever calls.
+      // Not counted: it sweeps independently of calls.
       SYSTEM_DATABASE_URL: urls.system,
       MIGRATE_ON_START: 'false',
       AUTH_SECRET: TEST_AUTH_SECRET,
@@ -104,9 +104,7 @@ beforeEach(() => {
   proxy.take()
 })
 
-/**
- * Makes a call that its case answers so, and returns the round trips that it took until it began to answer.
- */
+/** Makes the call of a case, and returns its round trips until it starts to answer. */
 async function tripsOf(path: string, { input, owner }: Case, household: Household): Promise<string[]> {
   const { type, permission } = definitionOf(path)
   const { authorization } = permission === 'lease' ? household.lease : household
@@ -132,7 +130,7 @@ async function tripsOf(path: string, { input, owner }: Case, household: Househol
   return proxy.take()
 }
 
-describe('a call asks the database as often as it must', () => {
+describe('a call has the expected number of round trips', () => {
   const cases = procedures.flatMap(({ path }) =>
     CASES[path as ProcedurePath].map((one: Case, index) => ({ path, index, one })),
   )
@@ -140,17 +138,17 @@ describe('a call asks the database as often as it must', () => {
   test.for(cases)('$path, case $index', async ({ path, index, one }) => {
     const several = SEVERAL[path as ProcedurePath] ?? 1
     const expected = typeof several === 'number' ? several : several[index]
-    // The first call finds its statement unprepared, the second prepared.
+    // The first call prepares its statement, the second finds it prepared.
     for (const name of ['Ada', 'Bob']) {
       const household = await createHousehold(house, name)
       const trips = await tripsOf(path, one, household)
       expect(trips.length, trips.join(' ')).toBe(expected)
-      // One Sync each: a statement and its sign-in are one transaction.
+      // One Sync per trip: a statement and its sign-in are one transaction.
       for (const messages of trips) expect(messages).toMatch(/^[PBDEC]+S$/)
     }
   })
 
-  test('a caller without a credential costs none', async () => {
+  test('a caller without a credential causes none', async () => {
     const presented: Record<string, string>[] = [
       {},
       { authorization: 'Bearer rht_garbage' },
@@ -163,7 +161,7 @@ describe('a call asks the database as often as it must', () => {
     expect(proxy.take()).toEqual([])
   })
 
-  test('calls of one batch take one each', async () => {
+  test('calls of one batch have one each', async () => {
     const { authorization } = await createActor(house)
     proxy.take()
     const response = await fetch(`${server.url}/trpc/account.me,tasks.list,usage.today?batch=1`, {
@@ -192,7 +190,7 @@ describe('several statements', () => {
 
   const countTasks = (db: Database) => db.selectFrom('app.tasks').select('id').execute()
 
-  test('begin and sign in with the first of them', async () => {
+  test('begin and sign in together with the first of them', async () => {
     for (const state of ['unprepared', 'prepared']) {
       const db = scopedDatabase(pool, scope)
       await db.transaction().execute(async trx => {
@@ -200,7 +198,7 @@ describe('several statements', () => {
         await countTasks(trx)
         const trips = proxy.take()
         expect(trips, state).toHaveLength(1)
-        // Three statements are executed, and there is one Sync.
+        // Three statements are executed with one Sync.
         expect(trips[0]?.replace(/[^ES]/g, ''), state).toBe('EEES')
         await countTasks(trx)
         expect(proxy.take(), state).toHaveLength(1)
@@ -209,14 +207,14 @@ describe('several statements', () => {
     }
   })
 
-  test('outside of a transaction take one each', async () => {
+  test('outside of a transaction have one each', async () => {
     const db = scopedDatabase(pool, scope)
     await countTasks(db)
     await countTasks(db)
     expect(proxy.take().map(messages => messages.replace(/[^ES]/g, ''))).toEqual(['EES', 'EES'])
   })
 
-  test('that ask nothing take none', async () => {
+  test('without queries have none', async () => {
     await scopedDatabase(pool, scope)
       .transaction()
       .execute(async () => {})

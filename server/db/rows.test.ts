@@ -5,7 +5,7 @@ import { rows } from './rows.ts'
 import type { DB } from './types.ts'
 
 type Rows = typeof rows
-/** The names of the columns for which a schema's type and the generated one are not the same. */
+/** The columns whose schema's type and generated type differ. */
 type Differing<A, B> = {
   [K in keyof A | keyof B]: K extends keyof A & keyof B ? ([A[K], B[K]] extends [B[K], A[K]] ? never : K) : K
 }[keyof A | keyof B]
@@ -21,15 +21,15 @@ type OptionalDiffers = {
 }[keyof DB]
 
 describe('row schemas', () => {
-  it('exist for every table, and for no other', () => {
+  it('exist for every table and for nothing else', () => {
     expectTypeOf<keyof Rows>().toEqualTypeOf<keyof DB>()
   })
 
-  it('read what the generated types say', () => {
+  it('read the generated types', () => {
     expectTypeOf<SelectDiffers>().toEqualTypeOf<never>()
   })
 
-  it('insert what the generated types say, with the same columns left out', () => {
+  it('insert the generated types, with the same optional columns', () => {
     expectTypeOf<InsertDiffers>().toEqualTypeOf<never>()
     expectTypeOf<OptionalDiffers>().toEqualTypeOf<never>()
   })

@@ -19,11 +19,13 @@ function signInStep(scope: StatementScope | PublicScope, sql = SIGN_IN): Step {
   }
 }
 
-/** A connection on loan to one scope: each statement outside a transaction travels with its own sign-in. */
+/**
+ * A connection checked out for one scope: each statement outside a transaction is sent with its own sign-in.
+ */
 export class ScopedConnection implements DatabaseConnection {
   readonly #connection: LoginConnection
   readonly #scope: StatementScope | PublicScope
-  /** Statements that wait for the transaction's first statement, to travel with it. */
+  /** Statements to send together with the transaction's first statement. */
   #opening: Step[] | null = null
   #isInTransaction = false
 
@@ -40,7 +42,7 @@ export class ScopedConnection implements DatabaseConnection {
       : { rows: rows as R[], numAffectedRows: BigInt(rowCount) }
   }
 
-  /** Signs in and does nothing else. */
+  /** Only signs in. */
   async signIn(): Promise<SignInRow> {
     const [signedIn] = await this.#pipeline([signInStep(this.#scope, IDENTIFY)], 0)
     return this.#noteSignIn(signedIn)
@@ -63,7 +65,7 @@ export class ScopedConnection implements DatabaseConnection {
     await this.#end('rollback')
   }
 
-  /** Savepoints are transaction control of ours, so they pass where a caller's statement would not. */
+  /** Sends a savepoint command. Skips the statement filter, which would refuse it from a caller. */
   async control(sql: string): Promise<void> {
     await this.#send({ sql, values: [] })
   }
@@ -79,9 +81,9 @@ export class ScopedConnection implements DatabaseConnection {
     this.#isInTransaction = false
     try {
       const [ended] = await this.#connection.pipeline([{ sql, values: [] }], this.#bounds(sql === 'commit'))
-      // A commit of a failed transaction answers ROLLBACK instead of an error.
+      // Postgres answers the commit of a failed transaction with ROLLBACK, not with an error.
       if (sql === 'commit' && ended?.command !== 'COMMIT')
-        throw new Error('the transaction had failed and was rolled back')
+        throw new Error('the transaction was rolled back because a statement had failed')
     } catch (error) {
       this.#connection.condemn()
       if (sql === 'commit') throw error
@@ -112,7 +114,7 @@ export class ScopedConnection implements DatabaseConnection {
     }
   }
 
-  /** A rollback goes on although the caller has left or waited long enough. */
+  /** A rollback is sent even if the caller has aborted or its budget is used up. */
   #bounds(isAbortable: boolean): PipelineBounds {
     const { timeoutMs, signal, budget } = this.#scope
     return isAbortable ? { timeoutMs, signal, budget } : { timeoutMs }

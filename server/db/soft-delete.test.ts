@@ -2,8 +2,7 @@ import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '#server/testing/database.ts'
 
-// app.follow_deletion on a tree of tables of its own, three levels deep: what a room gets that attaches it to
-// its tables.
+// Tests app.follow_deletion on three levels of tables that only this test has.
 
 let database: TestDatabase
 let client: pg.Client
@@ -37,7 +36,7 @@ beforeEach(async () => {
   await client.query('truncate app.teams, app.shelves, app.books')
   await client.query('insert into app.teams values (1), (2)')
   await client.query('insert into app.shelves values (11, 1, $1), (12, 1, $1), (21, 2, $1)', [ADA])
-  // The last is another user's, with a shelf of the same number.
+  // The last row is another user's, with a shelf of the same number.
   await client.query(
     'insert into app.books values (111, 11, $1), (112, 11, $1), (121, 12, $1), (211, 21, $1), (119, 11, $2)',
     [ADA, BOB],
@@ -59,7 +58,7 @@ async function restore(kind: Kind, ...ids: number[]): Promise<void> {
   ])
 }
 
-/** What is removed, by number. */
+/** The numbers of the removed rows. */
 async function removed(): Promise<number[]> {
   const { rows } = await client.query<{ id: number }>(
     `select id from app.teams where deletion_id is not null
@@ -69,7 +68,7 @@ async function removed(): Promise<number[]> {
   return rows.map(row => row.id)
 }
 
-it('a removal takes the whole tree below along, under one id, and nothing beside it', async () => {
+it('a removal also removes all rows below, under one id, and no others', async () => {
   await remove('teams', 1)
   expect(await removed()).toEqual([1, 11, 12, 111, 112, 121])
   const { rows } = await client.query(
@@ -81,7 +80,7 @@ it('a removal takes the whole tree below along, under one id, and nothing beside
   expect(rows).toHaveLength(1)
 })
 
-it('restoring brings back exactly what went along, at every level', async () => {
+it('restoring restores exactly the rows of the removal, at every level', async () => {
   await remove('books', 111)
   await remove('shelves', 12)
   await remove('teams', 1)
@@ -94,7 +93,7 @@ it('restoring brings back exactly what went along, at every level', async () => 
   expect(await removed()).toEqual([])
 })
 
-it('several trees that one statement removes come back apart', async () => {
+it('several trees that one statement removes can be restored separately', async () => {
   await remove('teams', 1, 2)
   expect(await removed()).toEqual([1, 2, 11, 12, 21, 111, 112, 121, 211])
   await restore('teams', 2)
@@ -103,7 +102,7 @@ it('several trees that one statement removes come back apart', async () => {
   expect(await removed()).toEqual([])
 })
 
-it('a change that neither removes nor restores moves nothing', async () => {
+it('a change that neither removes nor restores leaves dependent rows unchanged', async () => {
   await remove('shelves', 11)
   await client.query('update app.teams set id = id')
   await client.query('update app.shelves set team_id = team_id')

@@ -1,16 +1,16 @@
 /**
- * Statements that leave nothing behind on a connection. Everything else, `set` and `prepare` included, is
- * refused unsent.
+ * Statements that leave no state on a connection. All others, `set` and `prepare` included, are refused
+ * before they are sent.
  */
 const HARMLESS = /^[\s(]*(select|insert|update|delete|merge|with|values)\b/i
 
 /**
- * What a query can hide that outlives its transaction or reaches other sessions. Values travel apart from the
+ * Parts of a query that could outlive its transaction or reach other sessions. Values are sent apart from the
  * text, so nothing that a user writes is refused.
  */
 const LASTING = new RegExp(
   [
-    // Settings and the seed of the session; `set_limit` is pg_trgm's.
+    // Settings and the random seed of the session; `set_limit` is pg_trgm's.
     '\\b(set_config|pg_settings|setseed|set_limit)\\b',
     // Large objects.
     '\\b(lo_\\w+|lowrite)\\b',
@@ -21,19 +21,19 @@ const LASTING = new RegExp(
     // Functions that run text as SQL, which could spell any of these.
     '_to_xml',
     '\\b(ts_stat|ts_rewrite|dblink\\w*|crosstab\\w*|connectby|xpath_table)\\b',
-    // Escapes in identifiers, which could as well.
+    // Escapes in identifiers, which could also spell any of these.
     'u&["\']',
   ].join('|'),
   'i',
 )
 
 /**
- * Thrown for a statement that is neither a query nor a change of rows, or that would outlive its transaction.
+ * Thrown for a statement that is neither a query nor a change of rows, or that could outlive its transaction.
  */
 class ForbiddenStatementError extends Error {
   constructor() {
     super(
-      'only select, insert, update, delete, merge and with run under a scope, and nothing that outlives its transaction',
+      'a scope allows only select, insert, update, delete, merge and with, and nothing that outlives its transaction',
     )
     this.name = 'ForbiddenStatementError'
   }
@@ -42,7 +42,7 @@ class ForbiddenStatementError extends Error {
 const MAX_CHECKED = 1_000
 const checked = new Set<string>()
 
-/** Throws {@link ForbiddenStatementError}. Reads a text once. */
+/** Throws {@link ForbiddenStatementError}. Checks each text once. */
 export function checkStatement(text: string): void {
   if (checked.has(text)) return
   if (!HARMLESS.test(text) || LASTING.test(text)) throw new ForbiddenStatementError()

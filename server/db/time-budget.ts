@@ -1,10 +1,9 @@
-/** How long one request waits for the database in all; then it is answered SERVICE_UNAVAILABLE. */
+/** How long one request may wait for the database in total before it is answered SERVICE_UNAVAILABLE. */
 export const REQUEST_DEADLINE_MS = 12_000
 
 /**
- * The time that one request may spend waiting for the database, for connections and for statements, however
- * many it makes. Statements that run at the same time count once, and time spent elsewhere (a provider, a
- * file) does not count.
+ * The time that one request may wait for connections and statements of the database, however many. Concurrent
+ * statements count once, and time spent elsewhere (a provider, a file) does not count.
  */
 export class TimeBudget {
   readonly #totalMs: number
@@ -21,7 +20,7 @@ export class TimeBudget {
     return this.#totalMs - this.#spentMs - waitedMs
   }
 
-  /** Begins to count. Every call is followed by one of {@link end}. */
+  /** Starts counting. Each call needs a matching {@link end}. */
   begin(): void {
     if (this.#waits++ === 0) this.#since = performance.now()
   }
@@ -30,14 +29,14 @@ export class TimeBudget {
     if (--this.#waits === 0) this.#spentMs += performance.now() - this.#since
   }
 
-  /** Counts from zero again, for a download that goes on for as long as each part comes in time. */
+  /** Restarts at zero, for a download whose parts each arrive in time. */
   renew(): void {
     this.#spentMs = 0
     this.#since = performance.now()
   }
 }
 
-/** How long a caller waits for the database, and the signal that the caller has left. */
+/** How long a caller waits for the database, and the signal that the caller has aborted. */
 export interface WaitBounds {
   readonly budget?: TimeBudget | undefined
   readonly signal?: AbortSignal | undefined

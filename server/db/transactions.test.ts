@@ -33,13 +33,13 @@ describe('a transaction', () => {
       .transaction()
       .execute(async transaction => (await bounds.execute(transaction)).rows[0])
 
-  it('may not be idle, wait for a lock or stay open for longer than others can wait for it', async () => {
+  it('has limits for idle time, lock waits and duration', async () => {
     const { whole, ...others } = (await boundsUnder({})) ?? expect.fail('no row')
     expect(others).toEqual({ idle: '5s', locks: '6s' })
     expect(['1min', null]).toContain(whole)
   })
 
-  it('may be idle for minutes where it reads for somebody slow', async () => {
+  it('may be idle for minutes if it reads for a slow reader', async () => {
     const { whole, idle } =
       (await boundsUnder({ isReadOnly: true, isUnhurried: true })) ?? expect.fail('no row')
     expect(idle).toBe('5min')
@@ -49,7 +49,7 @@ describe('a transaction', () => {
 })
 
 describe('work in a transaction', () => {
-  it('is kept when it returns, and undone as a whole when it throws', async () => {
+  it('is committed when it returns, and rolled back as a whole when it throws', async () => {
     const { id } = await ada.caller().tasks.create({ prompt: 'a prompt' })
     const raise = (by: number, ends: () => void) =>
       inTransaction(database(), async transaction => {
@@ -71,7 +71,7 @@ describe('work in a transaction', () => {
     expect(await progressOf(id)).toBe(1)
   })
 
-  it('is done again where it lost against another, until all of it is done', async () => {
+  it('runs again after a conflict, until it succeeds', async () => {
     const { id } = await ada.caller().tasks.create({ prompt: 'a prompt' })
     let attempts = 0
     let readers = 0
@@ -86,7 +86,7 @@ describe('work in a transaction', () => {
             .select('progress')
             .where('id', '=', id)
             .executeTakeFirstOrThrow()
-          // Of two who read the same before either writes, one must lose.
+          // If two transactions read the same row before either writes, one must fail.
           if (++readers === 2) twoHaveRead.resolve()
           await twoHaveRead.promise
           await transaction
@@ -102,7 +102,7 @@ describe('work in a transaction', () => {
     expect(attempts).toBeGreaterThan(6)
   })
 
-  it('is given up on after so many attempts, and after one that failed otherwise', async () => {
+  it('stops after the maximum number of attempts, and after any other error', async () => {
     const { id } = await ada.caller().tasks.create({ prompt: 'a prompt' })
     let attempts = 0
     const losing = inTransaction(
@@ -127,10 +127,10 @@ describe('work in a transaction', () => {
   })
 })
 
-describe('the database of those who need no credential', () => {
+describe('the public database', () => {
   const open = () => publicDatabase(house.services.pools.public, { timeoutMs: 10_000 })
 
-  it('runs as the public login, and leaves nothing on the connection', async () => {
+  it('runs as the public login, and leaves no state on the connection', async () => {
     const { rows } = await sql<{ user: string; credential: string | null }>`
       select current_user as user, current_setting('app.credential', true) as credential
     `.execute(open())
@@ -139,7 +139,7 @@ describe('the database of those who need no credential', () => {
     expect((await open().selectFrom('app.tools').select('slug').execute()).length).toBeGreaterThan(0)
   })
 
-  it('reads only, and keeps its deadline', async () => {
+  it('is read-only, and keeps its deadline', async () => {
     await expect(sql`select app.new_id() from app.tasks`.execute(open())).rejects.toMatchObject({
       code: '42501',
     })

@@ -3,18 +3,17 @@ import { isSerializationFailure } from './errors.ts'
 import type { DB } from './types.ts'
 
 interface TransactionOptions {
-  /** Postgres' own default is `read committed`; `serializable` needs the retries. */
+  /** Postgres's default is `read committed`; `serializable` needs the retries. */
   readonly isolationLevel?: IsolationLevel
-  /** How often the work is done at most. */
+  /** The maximum number of attempts. */
   readonly attempts?: number
 }
 
 const FIRST_PAUSE_MS = 5
 
 /**
- * Does `work` in one transaction: commits when it returns, rolls back when it throws. Where the transaction
- * lost against another (a serialization failure or a deadlock) it is done again from its beginning, so `work`
- * has no effect outside the database.
+ * Runs `work` in one transaction: commits when it returns, rolls back when it throws. After a serialization
+ * failure or a deadlock it runs again from the start, so `work` must have no effect outside the database.
  */
 export async function inTransaction<T>(
   db: Kysely<DB>,
@@ -29,7 +28,7 @@ export async function inTransaction<T>(
       )
     } catch (error) {
       if (attempt >= attempts || !isSerializationFailure(error)) throw error
-      // Those who met must not meet again at once.
+      // A random pause, so that the conflicting transactions do not conflict again.
       await pause(FIRST_PAUSE_MS * 2 ** attempt * Math.random())
     }
   }

@@ -42,7 +42,7 @@ beforeAll(async () => {
 })
 afterAll(() => database.drop())
 
-it('lists the triggers of the schema, with table, event and function as the catalog has them', () => {
+it('lists the triggers of the schema, with table, event and function from the catalog', () => {
   expect(getAllTriggerNames().toSorted()).toEqual(triggers.map(trigger => trigger.name).toSorted())
   for (const trigger of triggers) {
     const { name, table, timing, events, function: runs } = getTriggerMetadata(trigger.name) ?? {}
@@ -50,7 +50,7 @@ it('lists the triggers of the schema, with table, event and function as the cata
   }
 })
 
-it('says of each what it does and why', () => {
+it('describes each trigger and its reason', () => {
   for (const name of getAllTriggerNames()) {
     const { description, businessReason } = getTriggerMetadata(name) ?? {}
     expect(description, name).toMatch(/^[A-Z].*\.$/)
@@ -58,7 +58,7 @@ it('says of each what it does and why', () => {
   }
 })
 
-it('finds the triggers of a table, by its name with the schema or without', () => {
+it('finds the triggers of a table, by its name with or without the schema', () => {
   const names = triggers.filter(trigger => trigger.table === 'app.content').map(trigger => trigger.name)
   for (const table of ['app.content', 'content']) {
     expect(
@@ -71,7 +71,7 @@ it('finds the triggers of a table, by its name with the schema or without', () =
   expect(getTriggerMetadata('nothing')).toBeUndefined()
 })
 
-it('knows the one that unpublishes what leaves its organization', () => {
+it('has the one that unpublishes content that leaves its organization', () => {
   expect(getTriggerMetadata('trigger_unpublish_on_org_delete')).toMatchObject({
     table: 'app.content',
     timing: 'before',

@@ -1,21 +1,20 @@
 import { TRIGGERS } from './trigger-list.ts'
 
-/** A trigger of the schema, as its catalog entry and its comment describe it. */
+/** A trigger of the schema, from its catalog entry and its comment. */
 export interface TriggerMetadata {
   readonly name: string
   /** `app.content` */
   readonly table: string
   readonly timing: 'before' | 'after'
   readonly events: readonly ('insert' | 'update' | 'delete')[]
-  /** The function that it runs: `app.touch_updated_at` */
+  /** Its function: `app.touch_updated_at` */
   readonly function: string
-  /** What it does, and when. */
   readonly description: string
-  /** Why the database does it, and not whoever writes the statement. */
+  /** Why the database does it, and not the statement's author. */
   readonly businessReason: string
 }
 
-/** Undefined where there is no trigger of this name. */
+/** Undefined if no trigger has this name. */
 export function getTriggerMetadata(name: string): TriggerMetadata | undefined {
   return TRIGGERS.find(trigger => trigger.name === name)
 }
