@@ -4,17 +4,14 @@ import type { Services } from '#server/app/services.ts'
 import type { ErasedBatch } from './system-erasures.ts'
 
 const IDLE_MS = 5_000
-/**
- * A batch takes as many rows as this long allows, so that it holds no lock for longer and stays far from its
- * deadline.
- */
+/** The target duration of a batch, so that it holds locks only briefly and stays far from its deadline. */
 const TARGET_MS = 100
 const FIRST_ROWS = 500
 const MAX_ROWS = 2_000
 const MIN_PAUSE_MS = 50
 const RETRY_MS = 15_000
 const PROGRESS_MS = 30_000
-/** What a removal deletes before it answers. */
+/** The number of rows that a removal deletes before it answers. */
 const ROWS_AT_ONCE = 1_000
 const JOBS_AT_ONCE = 10
 
@@ -22,30 +19,29 @@ type Erasing = Pick<Services, 'log'> & { readonly pools: { readonly system: Eras
 type ErasureStore = Pick<Services['pools']['system'], 'nextErasure' | 'eraseBatch' | 'noteErasureFailure'>
 
 export interface ErasureCounts {
-  /** Removals whose rows are not all deleted, of any process; as of the last look. */
+  /** Unfinished removals of all processes, as last read. */
   readonly open: number
-  /** Rows that this process has deleted, removals it has finished, and batches that failed in it. */
+  /** Rows that this process deleted, removals that it finished, and its failed batches. */
   readonly rows: number
   readonly finished: number
   readonly failures: number
 }
 
 export interface Eraser {
-  /** Begins to look for what is due, and goes on until it is stopped. */
+  /** Starts polling for due jobs until it is stopped. */
   start(): void
   counts(): ErasureCounts
-  /** Waits for the batch that is being deleted. Safe to call twice. */
+  /** Waits for the current batch. Idempotent. */
   stop(): Promise<void>
 }
 
 /**
- * Deletes the rows of what was removed, a small batch at a time, with a pause after each that is as long as
- * the batch took. Any process may; a batch that fails is tried again later, and one whose process is killed
- * is the next process's.
+ * Deletes the rows of removals in small batches, with a pause after each that is as long as the batch took.
+ * Safe in every process: a failed batch is retried later, and any process continues the job of a killed one.
  */
 export function createEraser({ pools: { system }, log }: Erasing): Eraser {
   const counts = { open: 0, rows: 0, finished: 0, failures: 0 }
-  const failure = recurringFailure({ log, message: 'deleting the rows of what was removed failed' })
+  const failure = recurringFailure({ log, message: 'deleting the rows of removals failed' })
   const stopping = new AbortController()
   const toldAt = new Map<string, number>()
   let limit = FIRST_ROWS
@@ -61,12 +57,12 @@ export function createEraser({ pools: { system }, log }: Erasing): Eraser {
     }
   }
 
-  /** Deletes one batch, of whatever is due, and returns how long to wait for the next. */
+  /** Deletes one batch of a due job, and returns how long to wait for the next. */
   async function work(): Promise<number> {
     const { id, openCount } = await system.nextErasure()
     counts.open = openCount
     failure.worked()
-    // Processes that started together look apart.
+    // Random, so that processes that started together poll at different times.
     if (id === null) return IDLE_MS * (0.75 + Math.random() / 2)
     const startedAt = performance.now()
     try {
@@ -98,11 +94,14 @@ export function createEraser({ pools: { system }, log }: Erasing): Eraser {
       toldAt.delete(id)
       log.info(
         { ...fields, seconds: Math.round((now - createdAt.getTime()) / 1_000) },
-        'erased what was removed',
+        'finished deleting the rows of a removal',
       )
     } else if (told === undefined || now - told > PROGRESS_MS) {
       toldAt.set(id, now)
-      log.info(fields, told === undefined ? 'erasing what was removed' : 'still erasing what was removed')
+      log.info(
+        fields,
+        told === undefined ? 'deleting the rows of a removal' : 'still deleting the rows of a removal',
+      )
     }
   }
 
@@ -124,8 +123,7 @@ function nextLimit(limit: number, tookMs: number): number {
 }
 
 /**
- * Deletes what is little, so that nothing is left of it when the removal answers. Never throws: the rest is
- * left to the eraser.
+ * Deletes a small removal completely before the removal answers. Never throws: the eraser deletes the rest.
  */
 export async function eraseAtOnce(
   { pools: { system }, log }: Erasing,
@@ -135,7 +133,7 @@ export async function eraseAtOnce(
     try {
       await system.eraseBatch(id, ROWS_AT_ONCE)
     } catch (error) {
-      log.warn({ err: error, erasure: id }, 'what was removed is deleted later')
+      log.warn({ err: error, erasure: id }, 'the rows of a removal are deleted later')
     }
   }
 }

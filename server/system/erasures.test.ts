@@ -3,8 +3,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { eraseEverything } from '#server/rooms/account/erasure-fixture.ts'
 import { createActor, type House, openHouse } from '#server/testing/actors.ts'
 
-// The order in which a removal's rows are deleted comes from the catalog, and covers whatever refers to what
-// is removed.
+// The order in which a removal's rows are deleted comes from the catalog, and covers every table that
+// references the removed row.
 
 let house: House
 let owner: pg.Pool
@@ -37,7 +37,7 @@ const PARENTS: [string, string[]][] = [
   ['app.connections', ['user_id', 'id']],
 ]
 
-it('every table that says whose its rows are is deleted with its user, and every organization’s with that', async () => {
+it('every table with a user or an organization is deleted with it', async () => {
   const { rows } = await owner.query<{ table: string; column: string }>(
     `select format('%I.%I', table_schema, table_name) as table, column_name as column
      from information_schema.columns
@@ -53,7 +53,7 @@ it('every table that says whose its rows are is deleted with its user, and every
 })
 
 it.each(PARENTS)(
-  'what refers to %s goes by an index, and before what it refers to',
+  'rows that reference %s are deleted by an index, and before the rows that they reference',
   async (parent, columns) => {
     const steps = await stepsOf(parent, columns)
     const { rows: indexes } = await owner.query<{ table: string; columns: string[] }>(
@@ -67,7 +67,7 @@ it.each(PARENTS)(
           index.table === target &&
           index.columns.slice(0, columns.length).toSorted().join() === columns.toSorted().join(),
       )
-      // Two columns of a connection's events are as good: the owner's events of one connection.
+      // Two columns of a connection's events are enough: the owner's events of one connection.
       expect({ target, columns, leads }).toMatchObject({ leads: true })
     }
     const { rows: references } = await owner.query<{ child: string; parent: string }>(
@@ -86,7 +86,7 @@ it.each(PARENTS)(
   },
 )
 
-it('every row that names an organization and its owner follows the membership, but for approvals', async () => {
+it('every row with an organization and an owner follows the membership, except approvals', async () => {
   const { rows } = await owner.query<{ table: string }>(
     `select format('%I.%I', c.table_schema, c.table_name) as table from information_schema.columns c
      where c.table_schema = 'app' and c.column_name = 'organization_id' and exists (
@@ -102,13 +102,13 @@ it('every row that names an organization and its owner follows the membership, b
     ({ target }) => target,
   )
   expect(followers.toSorted()).toEqual(triggers.map(({ table }) => table))
-  // They stay with the organization that was asked.
+  // Approvals stay with the organization that was asked.
   expect(rows.map(({ table }) => table).filter(table => !followers.includes(table))).toEqual([
     'app.approvals',
   ])
 })
 
-it('a new table is deleted with its user without being named anywhere', async () => {
+it('a new table is deleted with its user without being listed anywhere', async () => {
   await owner.query(`
     create table app.shelves (
       user_id uuid not null references auth.users (id) on delete cascade, id uuid not null default app.new_id(), primary key (user_id, id)

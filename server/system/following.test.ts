@@ -14,8 +14,8 @@ import {
 import { refusalOf } from '#server/testing/refusal.ts'
 import { sweep } from './sweep.ts'
 
-// What follows a removed row that can be restored, where it is more than one statement has time for; and
-// sweeps of as much.
+// Removals that can be restored and have more dependent rows than one statement can handle; and sweeps of as
+// many rows.
 
 const MANY = 3_000
 
@@ -42,7 +42,7 @@ async function publishMany(parents: { mediaItemId?: string; organizationId?: str
 const published = async () =>
   (await anonymous(house).content.published({ creatorId: ada.userId })).items.length
 
-/** What the public login may select, whatever function or statement reads it. */
+/** The number of rows that the public login may select, directly or by any function. */
 async function exposed(): Promise<number> {
   const { count } = await publicDatabase(house.services.pools.public, { timeoutMs: 10_000 })
     .selectFrom('app.content')
@@ -77,7 +77,7 @@ it('a media item takes all of its content along, which nobody reads from the fir
   expect(await published()).toBeGreaterThan(0)
 })
 
-it('what is restored before all of it was removed is all there', async () => {
+it('a removal that is restored before it has finished is restored completely', async () => {
   const id = await createMedia(ada)
   await publishMany({ mediaItemId: id })
   await ada.caller().media.remove({ id })
@@ -86,13 +86,13 @@ it('what is restored before all of it was removed is all there', async () => {
   expect(await statesOf('app.content')).toEqual([{ removed: false, count: MANY }])
 })
 
-it('content whose slug was taken meanwhile stays removed, and keeps the others from nothing', async () => {
+it('content whose slug was taken in the meantime stays removed, and the rest is restored', async () => {
   const id = await createMedia(ada)
   await publishMany({ mediaItemId: id })
   await ada.caller().media.remove({ id })
   await eraseEverything(house)
   await ada.caller().media.restore({ id })
-  // The first thousand came back with the item. One of the others meets a newcomer.
+  // The first thousand are restored with the item. One of the others conflicts with a new row.
   const [late] = await sql(
     'select slug from app.content where user_id = $1 and deletion_id is not null limit 1',
     [ada.userId],
@@ -105,7 +105,7 @@ it('content whose slug was taken meanwhile stays removed, and keeps the others f
   ])
 })
 
-it('a task takes all of its approvals along, and brings them back', async () => {
+it('a task’s removal removes and restores all of its approvals', async () => {
   const { id } = await ada.caller().tasks.create({ prompt: 'x' })
   await sql(
     `insert into app.approvals (user_id, task_id, kind, title, payload, payload_hash, requested_by, event_seq)
@@ -120,7 +120,7 @@ it('a task takes all of its approvals along, and brings them back', async () => 
   expect(await statesOf('app.approvals')).toEqual([{ removed: false, count: MANY }])
 })
 
-it('an organization is hidden at once with all that is bound to it, and comes back without its content', async () => {
+it('an organization is hidden at once with all dependent rows, and is restored without its content', async () => {
   const { id: organizationId, slug } = await createOrganization(ada)
   await publishMany({ organizationId })
   await sql(
@@ -164,7 +164,7 @@ it('an organization is hidden at once with all that is bound to it, and comes ba
   await expect(token.caller().tasks.list({})).resolves.toBeDefined()
 })
 
-it('a sweep takes any number of states, counters and events of a delivery, in batches', async () => {
+it('a sweep deletes any number of states, counters and events of a delivery, in batches', async () => {
   await sql(
     `insert into app.oauth_states (user_id, session_id, state_hash, provider, return_to, expires_at)
      select $1, $2, sha256((n || $1::uuid::text)::bytea), 'linear', '/', now() - interval '2 hours' from generate_series(1, ${MANY}) n`,

@@ -16,7 +16,7 @@ beforeAll(async () => {
 })
 afterAll(() => house.close())
 
-/** As in a process of its own. */
+/** Acts as another process. */
 function openPlaces(limits: Parameters<typeof createPlaces>[0]['limits'] = { streams: 20 }) {
   const places = createPlaces({ system: house.services.pools.system, limits })
   onTestFinished(() => places.close())
@@ -34,7 +34,7 @@ async function outcomes(
 }
 
 describe('the places of a user', () => {
-  it('are as many as there may be, whoever takes them at once, in one process or in several', async () => {
+  it('never exceed the limit, however many calls take them at once, in one process or in several', async () => {
     ada = await createActor(house)
     const processes = [openPlaces(), openPlaces(), openPlaces()]
     const takes = Array.from({ length: 102 }, (_, n) => processes[n % 3]?.take('streams', ada.userId))
@@ -42,7 +42,7 @@ describe('the places of a user', () => {
     expect(taken.length).toBeLessThanOrEqual(20)
     expect(taken.length).toBeGreaterThan(0)
     expect(refused[0]).toMatchObject({ reason: 'rate_limited', retryAt: expect.any(Date) })
-    // Those who were refused when several took at once are counted no more.
+    // Calls that were refused during a concurrent burst no longer count.
     const fill = async () => {
       const { taken: more } = await outcomes([processes[0]?.take('streams', ada.userId) ?? Promise.reject()])
       taken.push(...more)
@@ -52,7 +52,7 @@ describe('the places of a user', () => {
     await expect(processes[1]?.take('streams', ada.userId)).rejects.toMatchObject({ reason: 'rate_limited' })
   })
 
-  it('are counted by kind and by user, and are free again once they are given back', async () => {
+  it('are counted by kind and user, and are free again once they are returned', async () => {
     const [bob, cy] = [await createActor(house), await createActor(house)]
     const [here, there] = [openPlaces({ streams: 1, uploads: 1 }), openPlaces({ streams: 1, uploads: 1 })]
     const giveBack = await here.take('streams', bob.userId)
@@ -86,7 +86,7 @@ describe('the places of a user', () => {
     await expect(here.take('streams', bob.userId)).rejects.toMatchObject({ reason: 'rate_limited' })
   })
 
-  it('that a process held which was killed count for half a minute, and are then swept', async () => {
+  it('of a killed process count for half a minute, and are then swept', async () => {
     const bob = await createActor(house)
     const killed = '00000000-0000-7000-8000-00000000dead'
     await house.services.pools.system.holdPlaces(killed, [`streams:${bob.userId}`], {
@@ -110,7 +110,7 @@ describe('the places of a user', () => {
     expect(rowCount).toBe(0)
   })
 
-  it('are given back when the process closes', async () => {
+  it('are returned when the process closes', async () => {
     const bob = await createActor(house)
     const places = createPlaces({ system: house.services.pools.system })
     await places.take('streams', bob.userId)
@@ -122,7 +122,7 @@ describe('the places of a user', () => {
     await expect(places.take('streams', bob.userId)).rejects.toMatchObject({ reason: 'overloaded' })
   })
 
-  it('that could not be counted are refused, and leave nothing behind', async () => {
+  it('that could not be counted are refused, and leave no row', async () => {
     const bob = await createActor(house)
     const { system } = house.services.pools
     let isAway = true
@@ -179,7 +179,7 @@ describe('streams', () => {
         data: { code: 'TOO_MANY_REQUESTS', reason: 'rate_limited', retryAt: expect.any(String) },
       })
     }
-    // Others are not concerned.
+    // Other users are not affected.
     const stranger = await newTask()
     const theirs = readEvents({
       port: one.port,
@@ -201,7 +201,7 @@ describe('streams', () => {
     for (const reader of readers) reader.kill()
   })
 
-  it('that a caller in this process opens count as well, until the caller ends them', async () => {
+  it('that a caller in this process opens also count, until the caller ends them', async () => {
     const { services } = await serve()
     const { owner, id } = await newTask()
     const caller = createCaller(services, { headers: { authorization: owner.authorization } })

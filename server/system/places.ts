@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { AppError } from '#server/rpc/errors.ts'
 import type { SystemDatabase } from './system.ts'
 
-/** What one user may hold at a time, over all processes. */
+/** The limits of one user over all processes. */
 export interface PlaceLimits {
   readonly streams: number
   readonly uploads: number
@@ -15,11 +15,11 @@ export const DEFAULT_PLACE_LIMITS: PlaceLimits = Object.freeze({ streams: 100, u
 
 export interface Places {
   /**
-   * Takes one of a user's places. Returns a function that gives it back, once, however often it is called.
-   * Throws `rate_limited` where the user holds as many as a user may.
+   * Takes one of a user's places. Returns an idempotent function that returns it. Throws `rate_limited` if
+   * the user already holds as many as allowed.
    */
   take(kind: PlaceKind, userId: string): Promise<() => void>
-  /** Gives back whatever this process holds. Safe to call twice. */
+  /** Returns all places of this process. Idempotent. */
   close(): Promise<void>
 }
 
@@ -28,17 +28,17 @@ export interface PlacesOptions {
   readonly limits?: Partial<PlaceLimits>
 }
 
-/** Less than half of how long an announcement counts. */
+/** Less than half the lifetime of an announcement. */
 const RENEW_MS = 10_000
-/** How late others learn that a place is free. */
+/** The delay after which other processes learn that a place is free. */
 const RETURN_MS = 250
 const MAX_BATCH = 100
 const RETRY_MS = 5_000
 
 const NOUNS: Readonly<Record<PlaceKind, string>> = Object.freeze({
   streams: 'open streams',
-  uploads: 'uploads under way',
-  exports: 'exports being read',
+  uploads: 'running uploads',
+  exports: 'running exports',
 })
 
 interface Holder {
@@ -46,14 +46,14 @@ interface Holder {
   readonly kind: PlaceKind
   held: number
   waiting: PromiseWithResolvers<void>[]
-  /** Whether the others know something else. */
+  /** True if other processes know an older number. */
   isChanged: boolean
 }
 
 /**
- * Counts what users hold in this process, and announces it to the others. Whoever takes a place waits for one
- * statement, which those who come meanwhile share; giving one back waits for nothing. Connects to nothing
- * before the first place is taken.
+ * Counts the places that users hold in this process, and announces them to other processes. Taking a place
+ * waits for one statement, which concurrent calls share; returning one waits for nothing. Connects to the
+ * database only when the first place is taken.
  */
 export function createPlaces({ system, limits }: PlacesOptions): Places {
   const most: PlaceLimits = { ...DEFAULT_PLACE_LIMITS, ...limits }
@@ -65,14 +65,14 @@ export function createPlaces({ system, limits }: PlacesOptions): Places {
   let isAnnouncing = false
   let isClosed = false
 
-  /** One statement after the other, so that none announces what another has overtaken. */
+  /** One statement at a time, so that no statement announces an outdated number. */
   function work(): Promise<void> {
     working ??= workOff()
     return working
   }
 
   async function workOff(): Promise<void> {
-    // Whoever comes at the same moment shares the statement.
+    // Concurrent calls share the statement.
     await null
     for (;;) {
       const all = [...holders.values()]
@@ -107,7 +107,7 @@ export function createPlaces({ system, limits }: PlacesOptions): Places {
             holder.held++
             resolve()
           } else {
-            // It has been announced as taken, and must keep nobody out elsewhere.
+            // It was announced as taken, and must not block callers of other processes.
             holder.isChanged = true
             isAnnouncing = true
             reject(noPlace(holder.kind, most[holder.kind]))
@@ -122,10 +122,7 @@ export function createPlaces({ system, limits }: PlacesOptions): Places {
     }
   }
 
-  /**
-   * False for a failure, which the next renewal makes good; until then, an announcement stops to count by
-   * itself.
-   */
+  /** False for a failure, which the next renewal corrects; until then, the announcement expires by itself. */
   async function announce(changed: readonly Holder[]): Promise<boolean> {
     for (const holder of changed) holder.isChanged = false
     const names = changed.map(({ name }) => name)
@@ -157,7 +154,7 @@ export function createPlaces({ system, limits }: PlacesOptions): Places {
 
   return {
     async take(kind, userId) {
-      if (isClosed) throw new AppError('overloaded', 'the server is going away; try another')
+      if (isClosed) throw new AppError('overloaded', 'the server is stopping; try again')
       const name = `${kind}:${userId}`
       const holder = holders.get(name) ?? { name, kind, held: 0, waiting: [], isChanged: false }
       holders.set(name, holder)
@@ -188,6 +185,6 @@ export function createPlaces({ system, limits }: PlacesOptions): Places {
 }
 
 function noPlace(kind: PlaceKind, limit: number): AppError {
-  const message = `this user has ${limit} ${NOUNS[kind]}, which is as many as a user may: end one first`
+  const message = `this user has ${limit} ${NOUNS[kind]}, the maximum: end one first`
   return new AppError('rate_limited', message, { retryAt: new Date(Date.now() + RETRY_MS) })
 }

@@ -19,7 +19,7 @@ async function endOf(key: string): Promise<Date> {
   return rows[0].expiresAt
 }
 
-/** Puts a counter's window so many seconds into the past. */
+/** Moves a counter's window this many seconds into the past. */
 async function age(key: string, seconds: number): Promise<void> {
   await house.owner.query(
     `update app.rate_limits set window_started_at = window_started_at - make_interval(secs => $2),
@@ -29,7 +29,7 @@ async function age(key: string, seconds: number): Promise<void> {
 }
 
 describe('a rate limit', () => {
-  it('lets as many calls through as it says, and tells the others when its window ends', async () => {
+  it('allows as many calls as its limit, and returns for others when its window ends', async () => {
     const key = randomUUID()
     const outcomes = await Promise.all(Array.from({ length: 10 }, () => take(key)))
     expect(outcomes.filter(({ isAllowed }) => isAllowed)).toHaveLength(2)
@@ -40,7 +40,7 @@ describe('a rate limit', () => {
     expect(retryAfterSeconds).toBeLessThanOrEqual(10)
   })
 
-  it('has a window that calls do not prolong, and starts anew behind it', async () => {
+  it('has a window that calls do not prolong, and starts again after it', async () => {
     const key = randomUUID()
     await take(key)
     await age(key, 30)
@@ -55,7 +55,7 @@ describe('a rate limit', () => {
     ])
   })
 
-  it('is swept an hour after its window, and not before', async () => {
+  it('is swept an hour after its window, not before', async () => {
     const [young, old] = [randomUUID(), randomUUID()]
     await take(young)
     await take(old)

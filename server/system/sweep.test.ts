@@ -18,7 +18,7 @@ const sql = (text: string, values: unknown[] = []) => house.owner.query(text, va
 const idsOf = async (table: string) =>
   (await sql(`select id from ${table} where user_id = $1 order by id`, [ada.userId])).rows.map(row => row.id)
 
-describe('signing in leaves behind', () => {
+describe('after a sweep, signing in leaves', () => {
   it('no session that expired more than a day ago', async () => {
     const sessions = await Promise.all(['25 hours', '23 hours', '-1 minute'].map(() => startSession(ada)))
     for (const [index, ago] of ['25 hours', '23 hours', '-1 minute'].entries()) {
@@ -33,7 +33,7 @@ describe('signing in leaves behind', () => {
     await expect(ada.caller().account.me()).resolves.toMatchObject({ credential: 'session' })
   })
 
-  it('no lease that such a session was claimed with', async () => {
+  it('no lease that such a session claimed', async () => {
     const worker = await startSession(ada)
     const { id } = await ada.caller().tasks.create({ prompt: 'x' })
     await worker.caller().tasks.claim({ worker: 'w' })
@@ -44,7 +44,7 @@ describe('signing in leaves behind', () => {
     expect(await ada.caller().tasks.claim({ worker: 'another' })).toMatchObject({ task: { id } })
   })
 
-  it('no device that is trusted no more, and no proof that nobody came back with', async () => {
+  it('no expired trusted device, and no abandoned verification', async () => {
     const trust = (ago: string) =>
       sql(
         `insert into auth.trusted_devices (user_id, token_hash, expires_at) values ($1, $2, now() - $3::interval)
@@ -66,7 +66,7 @@ describe('signing in leaves behind', () => {
     expect(rows.map(row => row.id)).toEqual([left[1]])
   })
 
-  it('nothing, also where there is more than goes at once, and others sweep too', async () => {
+  it('nothing, even if there is more than one batch, and others sweep too', async () => {
     await sql(
       `insert into auth.sessions (user_id, token, expires_at)
        select $1::uuid, encode(sha256(($1::uuid::text || n)::bytea), 'hex'), now() - interval '2 days' from generate_series(1, 2500) n`,
@@ -78,7 +78,7 @@ describe('signing in leaves behind', () => {
 })
 
 describe('the deltas of a message', () => {
-  /** A task with two agents' messages that took many deltas, and one of the user's. */
+  /** Creates a task with two agents' messages of many deltas, and one of the user's. */
   async function conversation() {
     const { tasks } = ada.caller()
     const { id: taskId } = await tasks.create({ prompt: 'x' })
@@ -97,7 +97,7 @@ describe('the deltas of a message', () => {
     return { taskId, first, second, messages: tasks.messages }
   }
 
-  /** Makes everything of a task's messages so many days old. */
+  /** Makes all of a task's messages this many days old. */
   async function age(taskId: string, days: number): Promise<void> {
     await sql('alter table app.task_messages disable trigger task_messages_touch_updated_at')
     await sql(
@@ -119,7 +119,7 @@ describe('the deltas of a message', () => {
     return rows.map(({ offset, text }) => [offset, text])
   }
 
-  /** The stream of an ended task to its end, as ids and what matters of the events. */
+  /** Reads the stream of an ended task to its end; returns the events' ids and main fields. */
   async function replay(taskId: string, lastEventId?: string): Promise<unknown[]> {
     const stream = await ada
       .caller()
@@ -134,7 +134,7 @@ describe('the deltas of a message', () => {
     return seen
   }
 
-  it('are one a week after it was finished, and its readers meet the same text', async () => {
+  it('are folded into one a week after it was finished, and its readers receive the same text', async () => {
     const { taskId, first, second, messages } = await conversation()
     await messages.finish({ id: first })
     await messages.finish({ id: second })
@@ -165,7 +165,7 @@ describe('the deltas of a message', () => {
     expect(await replay(taskId)).toHaveLength(7)
   })
 
-  it('stay for as long as it is written', async () => {
+  it('are kept while it is being written', async () => {
     const { taskId, first, second, messages } = await conversation()
     await messages.finish({ id: second })
     await age(taskId, 400)
@@ -177,7 +177,7 @@ describe('the deltas of a message', () => {
     expect((await messages.list({ taskId })).items[1]?.content).toBe('One 🧵 two three!')
   })
 
-  it('wait for who works on the task', async () => {
+  it('wait for a transaction that has locked the task', async () => {
     const { taskId, first, messages } = await conversation()
     await messages.finish({ id: first })
     await age(taskId, 8)
@@ -195,7 +195,7 @@ describe('the deltas of a message', () => {
     expect(await deltasOf(first)).toHaveLength(1)
   })
 
-  /** A task with agents' messages of so many deltas of a letter each, written long ago. */
+  /** Creates a task with old agents' messages of this many one-letter deltas. */
   async function writeLongAgo(messages: number, parts: number): Promise<string> {
     const { id: taskId } = await ada.caller().tasks.create({ prompt: 'x' })
     await sql(
@@ -218,7 +218,7 @@ describe('the deltas of a message', () => {
     return taskId
   }
 
-  it('are folded for fifty messages at a time, until none is left', async () => {
+  it('are folded for fifty messages at a time, until all are', async () => {
     const taskId = await writeLongAgo(120, 3)
     await sweep(house.services)
     const { rows } = await sql(
@@ -230,7 +230,7 @@ describe('the deltas of a message', () => {
     expect(rows).toEqual([{ count: 120, whole: 120 }])
   })
 
-  it('are folded for fewer where messages are long, so that a call ends before its deadline', async () => {
+  it('are folded for fewer messages if they are long, so that a call ends before its deadline', async () => {
     const taskId = await writeLongAgo(3, 10_001)
     // All three are among the oldest.
     await sql(`update app.task_events set at = at - interval '1 day' where task_id = $1 and "offset" = 1`, [
@@ -244,7 +244,7 @@ describe('the deltas of a message', () => {
 })
 
 describe('a round', () => {
-  it('goes on past what fails, and says what it was', async () => {
+  it('continues after a failure, and logs what failed', async () => {
     const lines: unknown[] = []
     const { services } = house
     const media = { ...services.media, removeDrafts: () => Promise.reject(new Error('the disk is full')) }

@@ -2,12 +2,15 @@ import type { Services } from '#server/app/services.ts'
 import { sweepMedia } from '#server/rooms/media/sweep.ts'
 
 const INTERVAL_MS = 10 * 60 * 1_000
-/** However much there is, a round comes to an end. */
+/** Limits one round, however many rows there are. */
 const MAX_TURNS = 100
 
 type Swept = Pick<Services, 'pools' | 'media' | 'log'>
 
-/** Removes what has had its time, every ten minutes. Any process may. Returns how to stop. */
+/**
+ * Deletes expired rows and orphaned files every ten minutes; safe in every process. Returns a function that
+ * stops it.
+ */
 export function keepSweeping(services: Swept): () => void {
   let isStopped = false
   const timer = setInterval(() => void sweep(services, () => isStopped), INTERVAL_MS).unref()
@@ -17,7 +20,7 @@ export function keepSweeping(services: Swept): () => void {
   }
 }
 
-/** One round over everything. What fails is logged and keeps nothing else from being swept. */
+/** Runs one round over everything. Logs a failure and continues with the rest. */
 export async function sweep(services: Swept, isStopped: () => boolean = () => false): Promise<void> {
   const { system } = services.pools
   const sweeps: Readonly<Record<string, () => Promise<unknown>>> = {

@@ -2,13 +2,13 @@ import pg from 'pg'
 import { isSignInRefusal, SignInError } from '#server/db/errors.ts'
 import type { SystemCall } from './system-call.ts'
 
-// What the system’s login does with connections, which no scope of a user’s carries.
+// The system login's calls for connections, which carry no user's scope.
 
-/** What a user's consent at a provider led to, sealed for the row of this id. */
+/** The result of a user's consent at a provider, sealed for the row of this id. */
 export interface ConsentedConnection {
   readonly id: string
   readonly provider: string
-  /** The account that the row was a connection to so far; null for a new row. */
+  /** The account that the row connected before; null for a new row. */
   readonly before: string | null
   readonly externalId: string
   readonly name: string
@@ -21,7 +21,7 @@ export interface ConsentedConnection {
   readonly expiresAt: Date | null
 }
 
-/** A connection whose tokens are this process's to refresh, by its claim. */
+/** A claim that lets only this process refresh the connection's tokens. */
 export interface RefreshClaim {
   readonly userId: string
   readonly id: string

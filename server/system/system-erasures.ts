@@ -1,20 +1,20 @@
 import type { SystemCall } from './system-call.ts'
 
-// What the system's login does with removed rows whose dependent rows are deleted in batches.
+// The system login's calls for removals, whose dependent rows are deleted in batches.
 
-/** A job's next batch; `id` is null while none is due. */
+/** A job with a due batch; `id` is null if none is due. */
 export interface NextErasure {
   readonly id: string | null
-  /** Jobs that are not finished, due or not. */
+  /** Unfinished jobs, due or not. */
   readonly openCount: number
 }
 
-/** What one batch did, and how far its job is. */
+/** The result of one batch, and the progress of its job. */
 export interface ErasedBatch {
   /** The table of the removed row. */
   readonly parent: string
   readonly key: Readonly<Record<string, string>>
-  /** The dependent table that the batch ended at. */
+  /** The dependent table at which the batch ended. */
   readonly step: string | null
   readonly erased: number
   /** Rows of all batches so far. */

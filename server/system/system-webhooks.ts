@@ -1,12 +1,12 @@
 import type { SystemCall } from './system-call.ts'
 
-// What the system’s login does with webhooks, which come to no user in particular.
+// The system login's calls for webhooks, which belong to no single user.
 
-/** A verified webhook, as it is stored. */
+/** A verified webhook in its stored form. */
 export interface ReceivedWebhook {
   readonly provider: string
   readonly deliveryId: string
-  /** SHA-256 of the body as it was signed. */
+  /** SHA-256 of the signed body. */
   readonly bodyHash: Buffer
   readonly eventType: string
   readonly externalIds: readonly string[]
@@ -15,7 +15,7 @@ export interface ReceivedWebhook {
   readonly payload: object
 }
 
-/** A webhook event that is this process's to work on, until its claim ends. */
+/** A webhook event that this process has claimed, until the claim expires. */
 export interface ClaimedEvent {
   readonly userId: string
   readonly id: string

@@ -27,14 +27,14 @@ import {
   receiveWebhook,
 } from './system-webhooks.ts'
 
-/** One caller's view of one task, or of approvals where there is none, as a stream reads it. */
+/** The task (or, if null, the approvals) that one caller's stream reads. */
 export interface WatchedStream {
   readonly credential: string
   readonly organizationId: string | null
   readonly taskId: string | null
 }
 
-/** How far a task is. Of approvals, the last event's number and nothing else. */
+/** The progress of a task; for approvals, only the last event's number. */
 export interface StreamState {
   readonly status: string
   readonly lastLogSeq: number
@@ -42,8 +42,8 @@ export interface StreamState {
 }
 
 /**
- * Why the caller of the n-th stream is refused, or the task's state; both null where there is no such task
- * for them.
+ * Why the caller of the n-th stream is refused, or the task's state; both null if the caller can see no such
+ * task.
  */
 export type WatchedStreamState =
   | ({ readonly n: number; readonly refusal: null } & StreamState)
@@ -56,14 +56,14 @@ export type WatchedStreamState =
     }
 
 /**
- * Work that no user's request carries. The login behind it reads no table; it may execute a few functions,
- * which the methods here name.
+ * Work without a user's request. Its login reads no table; it may execute only the functions that these
+ * methods name.
  */
 export class SystemDatabase {
   readonly #pool: LoginPool
   readonly #bounds: WaitBounds
   readonly #call: SystemCall = async (sql, values) => {
-    // Without a request's budget, a call has one of its own.
+    // Without a request, a call has its own budget.
     const { budget = new TimeBudget(), signal } = this.#bounds
     const bounds = { budget, signal, timeoutMs: DEFAULT_TIMEOUT_MS }
     const connection = await this.#pool.checkOut(bounds)
@@ -81,14 +81,14 @@ export class SystemDatabase {
     this.#bounds = bounds
   }
 
-  /** The same, within the bounds of a request. */
+  /** The same calls, within the bounds of a request. */
   within(bounds: WaitBounds): SystemDatabase {
     return new SystemDatabase(this.#pool, bounds)
   }
 
   /**
-   * Lets a key through once its wait is over, and doubles the next one; returns 0 then, else the seconds that
-   * are left.
+   * Admits a key once its wait is over, and doubles the next wait; returns 0 then, else the remaining
+   * seconds.
    */
   async takeTurn(key: string, firstSeconds: number, longestSeconds: number): Promise<number> {
     const [row] = await this.#call('select app.take_turn($1, $2, $3) as seconds', [
@@ -99,10 +99,7 @@ export class SystemDatabase {
     return Number(row?.seconds)
   }
 
-  /**
-   * Counts one call under `key` and tells whether it is within `limit` for the window; the same over all
-   * processes.
-   */
+  /** Counts one call under `key` over all processes; returns whether it is within `limit` for the window. */
   async takeRateLimit(
     key: string,
     limit: number,
@@ -117,8 +114,8 @@ export class SystemDatabase {
   }
 
   /**
-   * Claims a task for a worker of the operator's, over all users in turn: `afterUserId` is the one who was
-   * served last. Null where no task waits.
+   * Claims a task for an operator's worker, serving users in turn: `afterUserId` is the user served last.
+   * Null if no task is pending.
    */
   async claimTask(
     claim: { worker: string; leaseSeconds: number; credentialHash: Buffer },
@@ -133,23 +130,20 @@ export class SystemDatabase {
     return row?.taskId ? (row as { userId: string; taskId: string; expiresAt: Date }) : null
   }
 
-  /**
-   * Ends a batch of leases that have lapsed and of tasks past their maximum duration; returns the tasks
-   * concerned.
-   */
+  /** Ends a batch of expired leases and of tasks past their maximum duration; returns the tasks. */
   async sweepLeases(): Promise<{ userId: string; taskId: string }[]> {
     return (await this.#call('select * from app.sweep_leases()', [])) as { userId: string; taskId: string }[]
   }
 
-  /** Expires one approval whose time is over, and denies its tool call; null where there is none. */
+  /** Expires one overdue approval and denies its tool call; null if there is none. */
   async expireApproval(): Promise<{ userId: string; organizationId: string | null } | null> {
     const [row] = await this.#call('select * from app.expire_approval()', [])
     return row?.userId ? (row as { userId: string; organizationId: string | null }) : null
   }
 
   /**
-   * Keeps the check value of a key that has none, unless another key in use is not among `keyIds`; returns
-   * all of them.
+   * Stores the check value of a key that has none, unless another key in use is not among `keyIds`; returns
+   * all check values.
    */
   async keepKeyringCheck(
     value: string,
@@ -160,8 +154,7 @@ export class SystemDatabase {
   }
 
   /**
-   * Tells every process that listens; in a commit of its own that waits for no disk, since nothing is
-   * written.
+   * Notifies all listening processes, in a separate transaction that writes nothing and so waits for no disk.
    */
   async notify(payloads: readonly string[]): Promise<void> {
     await this.#call(
@@ -172,8 +165,8 @@ export class SystemDatabase {
   }
 
   /**
-   * Asks for all streams at once whether their callers may still read, and how far their tasks are. Numbered
-   * from 1.
+   * Checks for all streams at once whether their callers may still read, and the progress of their tasks.
+   * Numbered from 1.
    */
   async checkStreams(streams: readonly WatchedStream[]): Promise<WatchedStreamState[]> {
     const rows = await this.#call('select * from app.check_streams($1, $2, $3)', [
@@ -185,30 +178,30 @@ export class SystemDatabase {
   }
 
   /**
-   * Keeps a connection for the user whose session the credential is, and returns false where it was to
-   * replace one that is gone. Throws {@link SignInError}, and a unique violation where the user has such a
-   * connection.
+   * Stores a connection for the user of the session `credential`; returns false if it should replace a
+   * connection that no longer exists. Throws {@link SignInError}, and a unique violation if the user has the
+   * same connection.
    */
   storeConnection(credential: string, connection: ConsentedConnection): Promise<boolean> {
     return storeConnection(this.#call, credential, connection)
   }
 
   /**
-   * Stores the sealed tokens that a refresh led to, for whoever holds its claim, and ends the claim. Returns
-   * their version; null where the claim or the connection is gone.
+   * Stores the sealed tokens of a refresh for the holder of its claim, and ends the claim. Returns their
+   * version; null if the claim or the connection is gone.
    */
   storeRefreshedTokens(claim: RefreshClaim, tokens: RefreshedTokens): Promise<number | null> {
     return storeRefreshedTokens(this.#call, claim, tokens)
   }
 
-  /** Whether anybody is connected to a provider's account. */
+  /** True if any user has a connection to this provider's account. */
   isAccountConnected(account: { provider: string; externalId: string }): Promise<boolean> {
     return isAccountConnected(this.#call, account)
   }
 
   /**
-   * Announces for half a minute how many places of each name a process holds. When it takes more, tells how
-   * many the other processes hold of the same, by name.
+   * Announces for half a minute how many places of each name a process holds. If it takes more, returns how
+   * many the other processes hold, by name.
    */
   async holdPlaces(
     processId: string,
@@ -220,109 +213,108 @@ export class SystemDatabase {
     return rows.map(({ holder, others }) => [String(holder), Number(others)] as const)
   }
 
-  /** Removes what processes held that ended without a word; returns how many rows that were. */
+  /** Deletes the places of processes that ended without returning them; returns the number of rows. */
   sweepHeldPlaces(): Promise<number> {
     return this.#count('select app.sweep_held_places() as count')
   }
 
-  /** Removes a batch of states of connect flows that nobody came back with; returns how many. */
+  /** Deletes a batch of abandoned states of connect flows; returns the number. */
   sweepOAuthStates(): Promise<number> {
     return this.#count('select app.sweep_oauth_states() as count')
   }
 
   /**
-   * Stores a delivery with an event for each active connection that it names, in one statement; a copy of one
-   * that is stored does nothing.
+   * Stores a delivery with an event for each active connection that it names, in one statement; does nothing
+   * for a copy of a stored one.
    */
   receiveWebhook(webhook: ReceivedWebhook): Promise<{ isNew: boolean; eventCount: number }> {
     return receiveWebhook(this.#call, webhook)
   }
 
-  /** Claims webhook events that are due, of all users, oldest first. */
+  /** Claims due webhook events of all users, oldest first. */
   claimWebhookEvents(limit: number, claimSeconds: number, maxAttempts: number): Promise<ClaimedEvent[]> {
     return claimWebhookEvents(this.#call, { limit, claimSeconds, maxAttempts })
   }
 
   /**
-   * Makes an event's effect and calls it processed, both or neither. False where it is at another attempt by
-   * now.
+   * Applies the effect and marks the event processed, atomically. Returns false if another attempt has taken
+   * over.
    */
   processWebhookEvent(event: ClaimedEvent): Promise<boolean> {
     return processWebhookEvent(this.#call, event)
   }
 
-  /** Notes why an attempt failed. The next is due after that time; without one, the event is dead. */
+  /** Records why an attempt failed. The event is due again after that time; without one, it is dead. */
   failWebhookEvent(event: ClaimedEvent, error: string, retryAfterMs: number | null): Promise<void> {
     return failWebhookEvent(this.#call, event, { error, retryAfterMs })
   }
 
-  /** Removes deliveries whose time is over, with their events, a thousand at most; returns how many. */
+  /** Deletes at most a thousand expired deliveries with their events; returns the number. */
   sweepWebhooks(): Promise<number> {
     return this.#count('select app.sweep_webhooks() as count')
   }
 
   /**
-   * Removes sessions, trusted devices and verifications that expired, a thousand of each at most; returns how
-   * many.
+   * Deletes at most a thousand each of expired sessions, trusted devices and verifications; returns the
+   * number.
    */
   sweepSignIns(): Promise<number> {
     return this.#count('select app.sweep_sign_ins() as count')
   }
 
   /**
-   * Makes one delta of the many of messages that were finished long ago, of fifty at most; returns of how
-   * many.
+   * Folds the deltas of at most fifty old, finished messages into one each; returns the number of messages.
    */
   foldMessageDeltas(): Promise<number> {
     return this.#count('select app.fold_message_deltas() as count')
   }
 
-  /** Whether a media item still waits for the file whose upload address was given out. */
+  /** True if a media item still waits for the upload of its file. */
   async isUploadOpen(userId: string, mediaId: string): Promise<boolean> {
     const [row] = await this.#call('select app.is_upload_open($1, $2) as is_open', [userId, mediaId])
     return row?.isOpen === true
   }
 
-  /** Fails uploads that nobody completed, and media items that nobody processes any more. */
+  /** Fails abandoned uploads, and media items whose processing was abandoned. */
   async sweepMedia(): Promise<void> {
     await this.#call('select app.sweep_media()', [])
   }
 
-  /** Claims files that nothing owns any more, by their keys. */
+  /** Claims the keys of orphaned files. */
   async claimFileRemovals(limit: number, claimSeconds: number): Promise<string[]> {
     const rows = await this.#call('select * from app.claim_file_removals($1, $2)', [limit, claimSeconds])
     return rows.map(row => String(row.storageKey))
   }
 
-  /** Notes that these files were removed. */
+  /** Records that these files were removed. */
   async finishFileRemovals(keys: readonly string[]): Promise<void> {
     await this.#call('select app.finish_file_removals($1)', [keys])
   }
 
-  /** The removal whose next batch has waited longest. */
+  /** The removal whose next batch has been due longest. */
   nextErasure(): Promise<NextErasure> {
     return nextErasure(this.#call)
   }
 
   /**
-   * Deletes up to `limit` rows that depend on a removed row and, once none is left, the row itself. Null
-   * where the job is finished, or another process is at it.
+   * Deletes up to `limit` dependent rows of a removed row and, once none is left, the row itself. Null if the
+   * job is finished or another process is working on it.
    */
   eraseBatch(id: string, limit: number): Promise<ErasedBatch | null> {
     return eraseBatch(this.#call, id, limit)
   }
 
-  /** Keeps why a batch failed, and puts the next one off. */
+  /** Records why a batch failed, and postpones the next one. */
   noteErasureFailure(failure: { id: string; reason: string; retryAfterMs: number }): Promise<void> {
     return noteErasureFailure(this.#call, failure)
   }
 
-  /** Deletes a batch of jobs that were finished more than thirty days ago; returns how many. */
+  /** Deletes a batch of jobs finished more than thirty days ago; returns the number. */
   sweepErasures(): Promise<number> {
     return this.#count('select app.sweep_erasures() as count')
   }
 
-  /** Removes a batch of counters whose window is long over; returns how many. */
+  /** Deletes a batch of counters whose window ended long ago; returns the number. */
   sweepRateLimits(): Promise<number> {
     return this.#count('select app.sweep_rate_limits() as count')
   }

@@ -132,7 +132,10 @@ describe('a large account', { timeout: 180_000 }, () => {
     eraser.start()
     await expect.poll(() => openErasures(house), { timeout: 30_000 }).toBe(0)
     await eraser.stop()
-    expect(logged.map(({ msg }) => msg)).toEqual(['erasing what was removed', 'erased what was removed'])
+    expect(logged.map(({ msg }) => msg)).toEqual([
+      'deleting the rows of a removal',
+      'finished deleting the rows of a removal',
+    ])
     expect(logged.at(-1)).toMatchObject({ parent: 'auth.users', key: { id: ada.userId }, rows: 3_000 })
     const metrics = await registry.metrics()
     expect(metrics).toContain('rowhouse_erasures_finished_total 1')
