@@ -2,7 +2,7 @@ import pg from 'pg'
 import { buildApp } from '#server/app/app.ts'
 import type { Config } from '#server/app/config.ts'
 import type { Logger } from '#server/app/logger.ts'
-import { recurringFailure, toError } from '#server/app/recurring-failure.ts'
+import { type Loop, repeatEvery } from '#server/app/repeat-every.ts'
 import { createServices, type Services } from '#server/app/services.ts'
 import { readKeyringChecks, refuseWrongKeys } from '#server/crypto/check.ts'
 import { parseKeyring } from '#server/crypto/keyring.ts'
@@ -31,7 +31,7 @@ import { announceTask } from '#server/rooms/tasks/streams.ts'
 import { contextFactory } from '#server/rpc/context.ts'
 import { appRouter } from '#server/rpc/router.ts'
 import { createEraser } from '#server/system/eraser.ts'
-import { keepSweeping } from '#server/system/sweep.ts'
+import { createSweeper } from '#server/system/sweep.ts'
 import { serveWebhooks } from '#server/webhooks/serve.ts'
 
 export interface RunningServer {
@@ -92,17 +92,13 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     serveMedia(app.fastify, services)
     const events = serveWebhooks(app.fastify, config, services)
     const url = await app.listen()
-    events.wake()
-    eraser.start()
-    const stopSweeping = keepSweeping(services)
-    const stopSweepingLeases = sweepLeases(services)
+    const loops = [events, eraser, createLeaseSweeper(services), createSweeper(services)]
+    for (const loop of loops) loop.wake()
 
     let stopping: Promise<void> | undefined
     const stop = async () => {
-      stopSweeping()
-      stopSweepingLeases()
       await app.drain()
-      await Promise.all([events.stop(), eraser.stop()])
+      await Promise.all(loops.map(loop => loop.stop()))
       await services.close()
       await database.close()
     }
@@ -113,31 +109,18 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   }
 }
 
-/** Ends what has lapsed, again and again, and tells its readers. Returns how to stop. */
-function sweepLeases({ pools, live, log }: Services): () => void {
-  let timer: NodeJS.Timeout | undefined
-  let isStopped = false
-  const failure = recurringFailure({ log, message: 'sweeping leases and approvals failed' })
-  const sweep = async () => {
-    try {
-      let swept: { taskId: string }[]
-      do {
-        swept = await pools.system.sweepLeases()
-        for (const { taskId } of swept) announceTask(live, { id: taskId })
-      } while (swept.length > 0 && !isStopped)
-      await expireApprovals({ pools, live })
-      failure.worked()
-    } catch (error) {
-      failure.failed(toError(error))
-    }
-    // Processes that started together sweep apart.
-    if (!isStopped) timer = setTimeout(sweep, LEASE_SWEEP_INTERVAL_MS * (0.75 + Math.random() / 2)).unref()
-  }
-  void sweep()
-  return () => {
-    isStopped = true
-    clearTimeout(timer)
-  }
+/** Ends leases and approvals that have lapsed, and announces it to their readers. */
+function createLeaseSweeper({ pools, live, log }: Services): Loop {
+  const failureMessage = 'sweeping leases and approvals failed'
+  return repeatEvery({ intervalMs: LEASE_SWEEP_INTERVAL_MS, log, failureMessage }, async stopping => {
+    let swept: { taskId: string }[]
+    do {
+      swept = await pools.system.sweepLeases()
+      for (const { taskId } of swept) announceTask(live, { id: taskId })
+    } while (swept.length > 0 && !stopping.aborted)
+    await expireApprovals({ pools, live })
+    return undefined
+  })
 }
 
 /** Throws what would keep this process from serving, before it changes a schema or passwords that others may serve with. */

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { recurringFailure, toError } from '#server/app/recurring-failure.ts'
+import { toError } from '#server/app/recurring-failure.ts'
+import { type Loop, repeatEvery } from '#server/app/repeat-every.ts'
 import type { Services } from '#server/app/services.ts'
 import type { ErasedBatch } from './system-erasures.ts'
 
@@ -27,12 +27,8 @@ export interface ErasureCounts {
   readonly failures: number
 }
 
-export interface Eraser {
-  /** Starts polling for due jobs until it is stopped. */
-  start(): void
+export interface Eraser extends Loop {
   counts(): ErasureCounts
-  /** Waits for the current batch. Idempotent. */
-  stop(): Promise<void>
 }
 
 /**
@@ -41,29 +37,16 @@ export interface Eraser {
  */
 export function createEraser({ pools: { system }, log }: Erasing): Eraser {
   const counts = { open: 0, rows: 0, finished: 0, failures: 0 }
-  const failure = recurringFailure({ log, message: 'deleting the rows of removals failed' })
-  const stopping = new AbortController()
   const toldAt = new Map<string, number>()
   let limit = FIRST_ROWS
-  let running: Promise<void> | undefined
+  const failureMessage = 'deleting the rows of removals failed'
+  const loop = repeatEvery({ intervalMs: IDLE_MS, log, failureMessage }, work)
 
-  async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
-      const pauseMs = await work().catch((error: unknown) => {
-        failure.failed(toError(error))
-        return IDLE_MS
-      })
-      await sleep(pauseMs, undefined, { signal: stopping.signal, ref: false }).catch(() => {})
-    }
-  }
-
-  /** Deletes one batch of a due job, and returns how long to wait for the next. */
-  async function work(): Promise<number> {
+  /** Deletes one batch of a due job, and returns how long to wait for the next; undefined if no job is due. */
+  async function work(): Promise<number | undefined> {
     const { id, openCount } = await system.nextErasure()
     counts.open = openCount
-    failure.worked()
-    // Random, so that processes that started together poll at different times.
-    if (id === null) return IDLE_MS * (0.75 + Math.random() / 2)
+    if (id === null) return undefined
     const startedAt = performance.now()
     try {
       const batch = await system.eraseBatch(id, limit)
@@ -105,16 +88,7 @@ export function createEraser({ pools: { system }, log }: Erasing): Eraser {
     }
   }
 
-  return {
-    start() {
-      running ??= run()
-    },
-    counts: () => ({ ...counts }),
-    async stop() {
-      stopping.abort()
-      await running
-    },
-  }
+  return { ...loop, counts: () => ({ ...counts }) }
 }
 
 function nextLimit(limit: number, tookMs: number): number {

@@ -1,3 +1,4 @@
+import { type Loop, repeatEvery } from '#server/app/repeat-every.ts'
 import type { Services } from '#server/app/services.ts'
 import { sweepMedia } from '#server/rooms/media/sweep.ts'
 
@@ -7,17 +8,13 @@ const MAX_TURNS = 100
 
 type Swept = Pick<Services, 'pools' | 'media' | 'log'>
 
-/**
- * Deletes expired rows and orphaned files every ten minutes; safe in every process. Returns a function that
- * stops it.
- */
-export function keepSweeping(services: Swept): () => void {
-  let isStopped = false
-  const timer = setInterval(() => void sweep(services, () => isStopped), INTERVAL_MS).unref()
-  return () => {
-    isStopped = true
-    clearInterval(timer)
-  }
+/** Deletes expired rows and orphaned files every ten minutes; safe in every process. */
+export function createSweeper(services: Swept): Loop {
+  const options = { intervalMs: INTERVAL_MS, log: services.log, failureMessage: 'sweeping failed' }
+  return repeatEvery(options, async stopping => {
+    await sweep(services, () => stopping.aborted)
+    return undefined
+  })
 }
 
 /** Runs one round over everything. Logs a failure and continues with the rest. */

@@ -1,5 +1,5 @@
 import type { Logger } from '#server/app/logger.ts'
-import { recurringFailure, toError } from '#server/app/recurring-failure.ts'
+import { type Loop, repeatEvery } from '#server/app/repeat-every.ts'
 import type { SystemDatabase } from '#server/system/system.ts'
 import type { ClaimedEvent } from '#server/system/system-webhooks.ts'
 
@@ -20,51 +20,13 @@ const FIRST_RETRY_MS = 2_000
 const LAST_RETRY_MS = 15 * 60_000
 const FAILURE = 'it could not be processed; the cause has been logged'
 
-/** What any process may run to work off events, of whichever process received them. */
-export interface Processor {
-  /** Looks for events at once. */
-  wake(): void
-  /** Works off what it has claimed, and claims no more. Safe to call twice. */
-  stop(): Promise<void>
-}
-
-/** Does nothing until it is woken; from then on it also looks in its own time. */
-export function createProcessor({ system, log }: ProcessorOptions): Processor {
-  let timer: NodeJS.Timeout | undefined
-  let running: Promise<void> | undefined
-  let isWanted = false
-  let isStopped = false
-  const failure = recurringFailure({ log, message: 'working off webhook events failed' })
-
-  const run = async () => {
-    try {
-      let count: number
-      do {
-        isWanted = false
-        count = await processDueEvents({ system, log })
-      } while (!isStopped && (count === BATCH_SIZE || isWanted))
-      failure.worked()
-    } catch (error) {
-      failure.failed(toError(error))
-    } finally {
-      running = undefined
-      // Processes that started together look apart.
-      if (!isStopped) timer = setTimeout(start, POLL_MS * (0.75 + Math.random() / 2)).unref()
-    }
-  }
-  const start = () => {
-    clearTimeout(timer)
-    isWanted = true
-    if (!isStopped) running ??= run()
-  }
-  return {
-    wake: start,
-    async stop() {
-      isStopped = true
-      clearTimeout(timer)
-      await running
-    },
-  }
+/** Works off the events that are due, of whichever process received them, once it is woken. */
+export function createProcessor({ system, log }: ProcessorOptions): Loop {
+  const options = { intervalMs: POLL_MS, log, failureMessage: 'working off webhook events failed' }
+  return repeatEvery(options, async () => {
+    const count = await processDueEvents({ system, log })
+    return count === BATCH_SIZE ? 0 : undefined
+  })
 }
 
 /** Claims a batch of events and works it off one by one. Returns how many it claimed. */

@@ -1,7 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '#server/app/config.ts'
+import type { Loop } from '#server/app/repeat-every.ts'
 import type { Services } from '#server/app/services.ts'
-import { createProcessor, type Processor } from './processor.ts'
+import { createProcessor } from './processor.ts'
 import { registerWebhookRoute } from './route.ts'
 import { keepWebhookSecret } from './secret-keeper.ts'
 
@@ -10,7 +11,7 @@ export function serveWebhooks(
   app: FastifyInstance,
   { dataDir, providers, webhookSecrets }: Pick<Config, 'dataDir' | 'providers' | 'webhookSecrets'>,
   { pools: { system }, log }: Pick<Services, 'pools' | 'log'>,
-): Processor {
+): Loop {
   const processor = createProcessor({ system, log })
   registerWebhookRoute(app, {
     system,

@@ -59,7 +59,7 @@ export async function openErasures({ owner }: Pick<House, 'owner'>): Promise<num
 /** Runs an eraser until nothing is left to delete. */
 export async function eraseEverything(house: House): Promise<void> {
   const eraser = createEraser(house.services)
-  eraser.start()
+  eraser.wake()
   try {
     while ((await openErasures(house)) > 0) await sleep(50)
   } finally {

@@ -65,7 +65,7 @@ describe('a large account', { timeout: 180_000 }, () => {
     await addTasks(ada, { tasks: 1_000, logs: 5 })
     await ada.caller().account.remove()
     const erasers = Array.from({ length: 4 }, () => createEraser(house.services))
-    for (const eraser of erasers) eraser.start()
+    for (const eraser of erasers) eraser.wake()
     await expect.poll(() => openErasures(house), { timeout: 60_000 }).toBe(0)
     await Promise.all(erasers.map(eraser => eraser.stop()))
     const { rows } = await house.owner.query(
@@ -99,7 +99,7 @@ describe('a large account', { timeout: 180_000 }, () => {
         },
       },
     })
-    eraser.start()
+    eraser.wake()
     const read = async () =>
       (await house.owner.query('select * from app.erasures where id = $1', [id])).rows[0]
     await expect.poll(async () => (await read()).finished_at, { timeout: 60_000 }).not.toBeNull()
@@ -129,7 +129,7 @@ describe('a large account', { timeout: 180_000 }, () => {
     const log = pino({}, { write: line => logged.push(JSON.parse(line)) })
     const eraser = createEraser({ ...house.services, log })
     const { registry } = createMetrics({ inFlight: () => 0, streams: () => 0, erasures: eraser.counts })
-    eraser.start()
+    eraser.wake()
     await expect.poll(() => openErasures(house), { timeout: 30_000 }).toBe(0)
     await eraser.stop()
     expect(logged.map(({ msg }) => msg)).toEqual([
