@@ -1,11 +1,10 @@
-// The tokens that a sign-in provider gave for an account, sealed on the way to the database and opened on the
-// way back.
+// Encrypts the tokens of sign-in providers on the way to the database, and decrypts them on the way back.
 
 import { open, seal, UnreadableValueError } from '#server/crypto/envelope.ts'
 import type { Keyring } from '#server/crypto/keyring.ts'
 import type { AuthLog } from './log.ts'
 
-/** Where each token is stored, by the library's name for it. */
+/** The column of each token, by the library's name for it. */
 const COLUMNS = Object.freeze({
   accessToken: 'access_token',
   refreshToken: 'refresh_token',
@@ -26,7 +25,7 @@ interface AccountRow {
 export interface AccountTokens {
   seal<T>(values: T, row: AccountRow): T
   /**
-   * The row with its tokens opened. One that does not open is null, as if the provider had never given it.
+   * Decrypts the tokens of a row. One that does not decrypt is null, as if the provider had never sent it.
    */
   open(row: Values): Values
 }

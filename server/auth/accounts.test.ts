@@ -33,7 +33,7 @@ const CLOSED = [
   ['GET', '/get-session/../list-sessions'],
 ] as const
 
-test('closed endpoints answer 404, however their path is written', async () => {
+test('closed endpoints answer 404 for every spelling of their path', async () => {
   const { token } = await fixture.signUp('closed@example.com')
   for (const [method, path] of CLOSED) {
     const body = method === 'POST' ? { body: {} } : {}
@@ -41,19 +41,19 @@ test('closed endpoints answer 404, however their path is written', async () => {
   }
 })
 
-test('every endpoint that is listed exists', async () => {
+test('every listed endpoint exists', async () => {
   const { token } = await fixture.signUp('listed@example.com')
   for (const { method, path } of ENDPOINTS) {
     expect(findEndpoint(method, path.replace(/:\w+/, 'x'))).toBeDefined()
     const body = method === 'POST' ? { body: {} } : {}
     const caller = path === '/sign-out' ? {} : { token }
     const { status, text } = await fixture.call(method, path.replace(/:\w+/, 'x'), { ...caller, ...body })
-    // Better Auth answers 404 without a body where it knows no such endpoint.
+    // Better Auth answers 404 without a body for an unknown endpoint.
     expect([path, status === 404 && text === '']).toEqual([path, false])
   }
 })
 
-test('a forgotten password is reset by mail, once, and every session ends', async () => {
+test('a mail resets a forgotten password, once, and ends every session', async () => {
   const { userId, email, token } = await fixture.signUp('reset@example.com')
   await fixture.smtp.take(email)
   const asked = await fixture.call('POST', '/request-password-reset', {
@@ -84,7 +84,7 @@ test('a forgotten password is reset by mail, once, and every session ends', asyn
   expect(signIn.status).toBe(200)
 })
 
-test('a stored identifier is no reset token', async () => {
+test('a stored identifier does not work as a reset token', async () => {
   const { email } = await fixture.signUp('stored-identifier@example.com')
   await fixture.call('POST', '/request-password-reset', { body: { email } })
   const { rows } = await fixture.owner.query('select identifier from auth.verifications')
@@ -121,7 +121,7 @@ test('the mail of a sign-up confirms its address; signing in does not wait for i
   expect(rows[0].email_verified).toBe(true)
 })
 
-test('of many sign-ups at once with one address, one makes a user', async () => {
+test('of many sign-ups at once with one address, one creates a user', async () => {
   const body = { email: 'race@example.com', password: PASSWORD, name: 'Ada' }
   const answers = await Promise.all(
     Array.from({ length: 12 }, (_, index) =>
@@ -138,7 +138,7 @@ test('of many sign-ups at once with one address, one makes a user', async () => 
   expect([rows.length, accounts.length]).toEqual([1, 1])
 })
 
-test('a provider that is not configured is absent, one that is answers with its address', async () => {
+test('an unconfigured provider is absent, a configured one answers with its address', async () => {
   const body = { provider: 'github', callbackURL: '/', disableRedirect: true }
   expect((await fixture.call('POST', '/sign-in/social', { body })).status).toBe(404)
   const auth = fixture.another({
@@ -155,7 +155,7 @@ test('a provider that is not configured is absent, one that is answers with its 
   ).toBe(404)
 })
 
-test("a program that calls with Node's fetch signs up without naming an origin; a page that hides its own does not", async () => {
+test("a program signs up with Node's fetch without an origin; a page that hides its origin does not", async () => {
   const body = (email: string) => ({ email, password: PASSWORD, name: 'Ada' })
   const program = { 'sec-fetch-mode': 'cors' }
   const page = { 'sec-fetch-mode': 'cors', 'sec-fetch-site': 'cross-site' }
@@ -173,7 +173,7 @@ test('a foreign callback address is refused', async () => {
   expect((await fixture.call('POST', '/request-password-reset', { body })).status).toBe(403)
 })
 
-test("a user's password can be checked, a limited number of times", async () => {
+test("a user's password can be checked a limited number of times", async () => {
   const { userId } = await fixture.signUp('check@example.com')
   expect(await fixture.auth.verifyPassword(userId, PASSWORD)).toBe(true)
   expect(await fixture.auth.verifyPassword(userId, 'wrong password')).toBe(false)
@@ -200,7 +200,7 @@ test('text that Postgres cannot hold, bad JSON and huge bodies are refused', asy
   }
 })
 
-test('without a database the answer is 503 and not "nobody"', async () => {
+test('without a database the answer is 503, not "signed out"', async () => {
   const { token } = await fixture.signUp('outage@example.com')
   const unreachable = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
   const auth = fixture.another({ takeRateLimit: () => Promise.reject(unreachable) })

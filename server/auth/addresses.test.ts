@@ -1,4 +1,4 @@
-// Addresses of internationalised domains, at every endpoint that takes an address.
+// Tests mail addresses of internationalised domains at every endpoint that accepts an address.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type AuthFixture, createAuthFixture, PASSWORD } from './fixture.ts'
@@ -13,10 +13,10 @@ afterAll(() => fixture.close())
 
 const SPELLINGS = ['user@example.xn--p1ai', 'User@EXAMPLE.XN--P1AI', 'user@example.рф', ' user@EXAMPLE.РФ']
 
-// The sink shows a domain as people read it; it came over the wire in ASCII.
+// The sink decodes the domain, which was sent in ASCII.
 const MAILED = 'user@example.рф'
 
-test('every spelling of an address is one account, which mails reach', async () => {
+test('all spellings of an address are one account, and mails reach it', async () => {
   const { token, email } = await fixture.signUp(SPELLINGS[2] ?? '')
   const { body } = await fixture.call('GET', '/get-session', { token })
   expect([email, body.user.email]).toEqual([SPELLINGS[2], SPELLINGS[0]])
@@ -39,7 +39,7 @@ test('every spelling of an address is one account, which mails reach', async () 
   expect(rows).toEqual([{ email: SPELLINGS[0], email_verified: true }])
 })
 
-test('such an address is invited, joins, is listed and removed, and its authenticator shows it', async () => {
+test('such an address can be invited, join, be listed and removed, and appears in the authenticator', async () => {
   const ada = await fixture.signUp('ada@example.com')
   const guest = await fixture.signUp('guest@bücher.рф')
   await fixture.owner.query('update auth.users set email_verified = true')

@@ -1,8 +1,8 @@
-// Apart from what imports the library: the types of procedures lead here, and a client's compiler should not
-// have to read them.
+// Separate from the modules that import the library: the types of procedures use this one, and a client's
+// compiler should not read the library's.
 import type { Config } from '#server/app/config.ts'
 
-/** The part of the configuration that signing in needs. */
+/** The part of the configuration that authentication needs. */
 export type AuthConfig = Pick<
   Config,
   'authSecret' | 'appUrl' | 'allowedOrigins' | 'environment' | 'socialProviders' | 'signUp'

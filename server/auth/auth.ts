@@ -26,45 +26,43 @@ import { createSecondFactorStore } from './second-factor-store.ts'
 
 export interface AuthOptions {
   readonly config: AuthConfig
-  /** Logged in as rowhouse_auth. It stays the caller's to end. */
+  /** Connections of rowhouse_auth. The caller must end the pool. */
   readonly pool: Pool
   /** app.take_rate_limit, through rowhouse_system. */
   readonly takeRateLimit: TakeRateLimit
   /** app.take_turn, through rowhouse_system. */
   readonly takeTurn: TakeTurn
-  /** Seals the tokens of sign-in providers. */
+  /** Encrypts the tokens of sign-in providers. */
   readonly keyring: Keyring
   readonly mailer: Mailer
   readonly log: AuthLog
-  /** Overrides the limits of the environment, group by group. */
+  /** Overrides the environment's limits, by group. */
   readonly rateLimits?: Partial<Record<RateLimitGroup, RateLimit>>
-  /** Where passwords are hashed, in place of threads of its own. It is closed with the rest. */
+  /** Replaces the default hashing threads; closed together with this. */
   readonly hashing?: PasswordHashing
 }
 
 interface ClientOfRequest {
-  /** The peer's address as the HTTP layer knows it. Headers of the request itself are not believed. */
+  /** The client's address, determined by the HTTP layer. Headers of the request are not trusted. */
   readonly ipAddress: string
-  /** The port that the request came in at. */
+  /** The port that received the request. */
   readonly port?: number | undefined
-  /** Runs what waits in a queue so that it takes no capacity from other calls. */
+  /** Runs a queued wait so that it takes no capacity from other calls. */
   readonly aside?: TurnWait['aside']
 }
 
 export interface Auth {
-  /**
-   * Answers everything below /api/auth. Never throws: an unexpected failure is logged and answered as 500.
-   */
+  /** Answers every request below /api/auth. Never throws: logs an unexpected error and answers 500. */
   handler(request: Request, client: ClientOfRequest): Promise<Response>
   /**
-   * Whether this is the user's password; false as well for a user who has none. Counts as an attempt; throws
-   * {@link TooManyAttemptsError} past the limit, and {@link PasswordsBusyError} where too many passwords wait
-   * to be hashed.
+   * Returns whether this is the user's password; false also for a user without one. Counts as an attempt;
+   * throws {@link TooManyAttemptsError} past the limit, and {@link PasswordsBusyError} if too many passwords
+   * wait to be hashed.
    */
   verifyPassword(userId: string, password: string): Promise<boolean>
-  /** Loads the library ahead of the first request. */
+  /** Loads the library before the first request. */
   warmUp(): Promise<void>
-  /** Waits for what was left to the background. */
+  /** Waits for background work. */
   close(): Promise<void>
 }
 
@@ -82,8 +80,8 @@ const ADDRESS_HEADER = 'x-rowhouse-client-address'
 const PORT_HEADER = 'x-rowhouse-port'
 
 /**
- * Signing up and in, sessions and organizations: Better Auth behind a list of served endpoints, limits and
- * hashed secrets.
+ * Sign-up, sign-in, sessions and organizations: Better Auth behind a list of endpoints, limits and hashed
+ * secrets.
  */
 export function createAuth(options: AuthOptions): Auth {
   const { config, log } = options
@@ -106,7 +104,7 @@ export function createAuth(options: AuthOptions): Auth {
     void guarded.finally(() => background.delete(guarded))
   }
 
-  // The library takes some 30 MB: a process that nobody signs in through does without.
+  // The library takes about 30 MB, so it is loaded only when a process needs it.
   let loading: ReturnType<typeof load> | undefined
   async function load() {
     const [{ setUpBetterAuth }, { checkSecondFactor }, { factorOfRequest }] = await Promise.all([
@@ -176,10 +174,10 @@ export function createAuth(options: AuthOptions): Auth {
       : finished
   }
 
-  /** Counts a call; answers the seconds to wait, or null where it may go on. */
+  /** Counts a call; returns the seconds to wait, or null if it may continue. */
   async function count({ endpoint, email, headers }: PreparedRequest, client: ClientOfRequest) {
     const deviceId = email === null ? null : await devices.find(devices.read(headers), { email })
-    // Strangers cannot use up a known device's count, not even from the same address.
+    // Strangers cannot use up a known device's limit, not even from the same address.
     if (deviceId !== null) return limiter.takeForDevice(endpoint, deviceId)
     const wait = await limiter.takeForClient(endpoint, client.ipAddress)
     return wait ?? (email === null ? null : limiter.takeForAccount(endpoint, email, client.ipAddress))

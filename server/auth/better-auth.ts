@@ -25,17 +25,17 @@ import { storeSecretsSafely } from './stored-secrets.ts'
 
 export interface BetterAuthSetup {
   readonly config: AuthConfig
-  /** Logged in as rowhouse_auth. It stays the caller's to end. */
+  /** Connections of rowhouse_auth. The caller must end the pool. */
   readonly pool: BoundedPool
   readonly hashing: Pick<PasswordHashing, 'hash' | 'verify'>
   readonly keyring: Keyring
   readonly mailer: Mailer
   readonly log: AuthLog
-  /** Where the client's address is read from: a header that we overwrite on every request. */
+  /** The header with the client's address, which we overwrite in every request. */
   readonly addressHeader: string
-  /** Where the port that the request came in at is read from, in the same way. */
+  /** The header with the port that received the request, overwritten in the same way. */
   readonly portHeader: string
-  /** Takes over what need not be waited for, such as a mail. */
+  /** Runs work that need not be awaited, such as sending a mail. */
   readonly runInBackground: (work: Promise<unknown>) => void
 }
 
@@ -43,10 +43,10 @@ const BASE_PATH = '/api/auth'
 
 const DAY_SECONDS = 24 * 60 * 60
 const MAX_USER_AGENT_LENGTH = 500
-/** Of somebody whose provider gives no name that can be shown. */
+/** The name of a user whose provider sends none that can be shown. */
 const NAMELESS = 'User'
 
-/** Better Auth on its own Kysely, with its secrets concealed on the way to the database. */
+/** Better Auth with its own Kysely; an adapter conceals its secrets on the way to the database. */
 export async function setUpBetterAuth(setup: BetterAuthSetup) {
   const options = betterAuthOptions(setup)
   const db = new Kysely<unknown>({
@@ -75,7 +75,7 @@ function betterAuthOptions(setup: BetterAuthSetup) {
     baseURL: appUrl,
     basePath: BASE_PATH,
     secret: config.authSecret,
-    // Named as well, so that a stray variable of the library's own cannot put another secret in its place.
+    // Set here too, so that the library's own environment variable cannot replace the secret.
     secrets: [{ version: 1, value: config.authSecret }],
     trustedOrigins: request =>
       allowedOrigins(config, Number(request?.headers.get(setup.portHeader)) || undefined),
@@ -91,16 +91,17 @@ function betterAuthOptions(setup: BetterAuthSetup) {
         log.error({ error: describeError(error) }, 'signing in failed unexpectedly')
       },
     },
-    // Counted in front of the library, by what a path does: see rate-limits.ts.
+    // Requests are counted before the library, by endpoint: see rate-limits.ts.
     rateLimit: { enabled: false },
     emailAndPassword: {
       enabled: true,
       minPasswordLength: PASSWORD_LENGTH.min,
       maxPasswordLength: PASSWORD_LENGTH.max,
       password: { hash: setup.hashing.hash, verify: setup.hashing.verify },
-      // One may sign in before the address is confirmed: a server without mail works from the first call on.
-      // What hangs on the address itself, such as accepting an invitation, waits for the confirmation. With
-      // SIGN_UP=private one confirms it first: a session would tell that the address had no account.
+      // By default users may sign in before they confirm their address, so that a server without mail works
+      // from the first call on. Rights that depend on the address, such as accepting an invitation, require
+      // the confirmation. With SIGN_UP=private users must confirm first: otherwise a session would show that
+      // the address had no account.
       requireEmailVerification: isPrivate,
       customSyntheticUser: ({ coreFields, additionalFields }) => ({
         ...coreFields,
@@ -113,7 +114,7 @@ function betterAuthOptions(setup: BetterAuthSetup) {
       onPasswordReset: async ({ user }) => {
         const request = factorOfRequest.getStore()
         if (request) request.admittedUserId = user.id
-        // The link came by mail, so the mailbox is the user's.
+        // The link came by mail, which proves that the mailbox is the user's.
         if (isPrivate) {
           await setup.pool.query('update auth.users set email_verified = true where id = $1', [user.id])
         }
@@ -131,7 +132,7 @@ function betterAuthOptions(setup: BetterAuthSetup) {
       sendOnSignUp: true,
       expiresIn: 60 * 60,
       sendVerificationEmail: async ({ user, url }) => {
-        // Not waited for: how long a mail takes would tell that there is somebody to send it to.
+        // Not awaited: the duration of sending would show that the address has an account.
         setup.runInBackground(mailer.send(verificationMail(fromLibraryEmail(user.email), url)))
       },
     },
@@ -142,10 +143,10 @@ function betterAuthOptions(setup: BetterAuthSetup) {
     user: { modelName: 'users' },
     session: {
       modelName: 'sessions',
-      // app.touch_credential slides by the same figures.
+      // app.touch_credential uses the same values.
       expiresIn: 7 * DAY_SECONDS,
       updateAge: DAY_SECONDS,
-      // A copy in a cookie or a cache would outlive a revocation.
+      // A cached session would outlive its revocation.
       cookieCache: { enabled: false },
       additionalFields: {
         slides: { type: 'boolean', required: false, input: false, returned: false },
@@ -153,8 +154,7 @@ function betterAuthOptions(setup: BetterAuthSetup) {
       },
     },
     databaseHooks: {
-      // Names and pictures from a provider are cut to the rules that callers follow, so that they never fail
-      // a sign-in.
+      // Shortens a provider's names and pictures to the rules for callers, so that they never fail a sign-in.
       user: {
         create: { before: async user => ({ data: presentable(user) }) },
         update: { before: async changes => ({ data: presentable(changes) }) },
@@ -163,11 +163,11 @@ function betterAuthOptions(setup: BetterAuthSetup) {
         create: {
           before: async ({ userId, userAgent }, endpoint) => ({
             data: {
-              // A header's bytes, each as a character.
+              // A header's bytes, one character each.
               userAgent: userAgent ? toLabel(decodeHeader(userAgent) ?? '', MAX_USER_AGENT_LENGTH) : null,
               secondFactorAt: await passGate({
                 userId,
-                // In the transaction of whoever makes the session, which may have made the user as well.
+                // Runs in the transaction that creates the session, which may also have created the user.
                 hasFactor: async () => {
                   const user = await endpoint?.context.internalAdapter.findUserById(userId)
                   return user !== undefined && user !== null && Reflect.get(user, 'twoFactorEnabled') === true
@@ -179,8 +179,7 @@ function betterAuthOptions(setup: BetterAuthSetup) {
         },
       },
     },
-    // Tokens are sealed by the adapter, so that they are bound to their row and move to a new key with
-    // everything else.
+    // The adapter encrypts the tokens, so that they are bound to their row and key rotation includes them.
     account: { modelName: 'accounts', encryptOAuthTokens: false },
     verification: {
       modelName: 'verifications',
@@ -189,18 +188,18 @@ function betterAuthOptions(setup: BetterAuthSetup) {
     },
     advanced: {
       useSecureCookies: appUrl.startsWith('https://'),
-      // On in every environment; the library would switch them off under a test runner.
+      // On in every environment; the library would disable it under a test runner.
       disableCSRFCheck: false,
       disableOriginCheck: false,
       ipAddress: { ipAddressHeaders: [setup.addressHeader], ipv6Subnet: 128 },
-      // Ids come from the columns' defaults; "uuid" tells the library what they look like.
+      // Ids come from the columns' defaults; "uuid" tells the library their format.
       database: { generateId: 'uuid', validateSchema: false },
       backgroundTasks: { handler: setup.runInBackground },
     },
     plugins: [
       bearer({ requireSignature: true }),
       organization({
-        // Deleting hides an organization and can be undone, which the library's way cannot.
+        // Our deletion hides an organization and can be undone; the library's cannot.
         disableOrganizationDeletion: true,
         requireEmailVerificationOnInvitation: true,
         cancelPendingInvitationsOnReInvite: true,
@@ -221,15 +220,15 @@ function betterAuthOptions(setup: BetterAuthSetup) {
       {
         ...twoFactor({
           issuer: 'Rowhouse',
-          // Who signs in through a provider has no password to give; see second-factor.ts for what they give
+          // A user who signs in through a provider has no password; second-factor.ts says what they need
           // instead.
           allowPasswordless: true,
-          // Attempts are counted in front of the library, before a code is looked at.
+          // Attempts are counted before the library checks a code.
           accountLockout: { enabled: false },
           schema: { twoFactor: { modelName: 'twoFactors' } },
         }),
-        // It asks after a sign-in by password only, when the session is made already; the gate asks before,
-        // whatever makes it.
+        // The library asks only after a sign-in by password, once the session exists; our gate asks before,
+        // for every kind of sign-in.
         hooks: {},
       },
     ],
@@ -249,7 +248,7 @@ function presentable<T extends { name?: unknown; image?: unknown }>(user: T): T 
   }
 }
 
-/** An id that looks like one of app.new_id's. */
+/** An id in the format of app.new_id's. */
 function uuidLikeOurs(): string {
   const random = randomUUID()
   const milliseconds = Date.now().toString(16).padStart(12, '0')

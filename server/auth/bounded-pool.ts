@@ -1,5 +1,5 @@
-// Better Auth makes its statements one after the other and goes on after one that failed. Each request has
-// one deadline for all of them, so the pool looks up whose request a statement belongs to.
+// Better Auth sends its statements one after the other and continues after one that failed. All statements of
+// a request share one deadline, so the pool looks up the request of each statement.
 
 import type { PostgresPool, PostgresPoolClient } from 'kysely'
 import pg, { type Pool, type PoolClient, type QueryResult, type QueryResultRow } from 'pg'
@@ -13,9 +13,9 @@ export interface BoundedPool extends PostgresPool {
 }
 
 /**
- * The same pool, within the bounds of the request that asks: {@link requestTrouble}. Statements and waits for
- * a connection share one deadline, nothing more is tried once the database was not available, and a caller
- * who leaves stops waiting.
+ * The same pool, limited by the bounds of the current request: {@link requestTrouble}. Statements and waits
+ * for a connection share one deadline, nothing is sent after the database was unavailable, and an aborted
+ * caller stops waiting.
  */
 export function boundByRequest(pool: Pool): BoundedPool {
   return {
@@ -72,7 +72,7 @@ class BoundedClient {
   }
 
   release(): void {
-    // Of a connection that still waits for an answer, the next caller would wait for it as well.
+    // A connection that still waits for an answer would delay its next user.
     this.#client.release(!this.#isAnswered)
   }
 }

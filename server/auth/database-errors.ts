@@ -21,14 +21,16 @@ const BY_CONSTRAINT: Readonly<Record<string, readonly [400 | 409 | 422, string, 
   sessions_second_factor_check: [
     409,
     'two_factor_required',
-    'The second factor was switched on meanwhile: sign in again',
+    'The second factor was switched on in the meantime: sign in again',
   ],
   accounts_provider_id_account_id_key: [409, 'ACCOUNT_ALREADY_LINKED', 'Account is already linked'],
 }
 
 const STATUS = { 400: 'BAD_REQUEST', 409: 'CONFLICT', 422: 'UNPROCESSABLE_ENTITY' } as const
 
-/** Turns what the database refuses into the library's own kind of error; anything else passes as it is. */
+/**
+ * Turns a refusal of the database into the library's own kind of error; returns any other error unchanged.
+ */
 export function translateDatabaseError(error: unknown): unknown {
   if (isUnavailable(error)) {
     const trouble = requestTrouble.getStore()
@@ -47,7 +49,7 @@ export function translateDatabaseError(error: unknown): unknown {
   if (isSerializationFailure(error)) {
     return APIError.from('CONFLICT', {
       code: 'TRY_AGAIN',
-      message: 'Somebody else was changing the same: try again',
+      message: 'Another request was changing the same row: try again',
     })
   }
   if (error.code?.startsWith('22') || error.code === '23514') {

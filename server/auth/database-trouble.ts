@@ -3,11 +3,11 @@ import pg from 'pg'
 import { isServerDown } from '#server/db/errors.ts'
 import type { WaitBounds } from '#server/db/time-budget.ts'
 
-// Apart from the translation of errors, which needs the library: this is loaded with the server.
+// Separate from the translation of errors, which imports the library: this module is loaded with the server.
 
 /**
- * How long one request may wait for the database, and what it met there. Endpoints of the library answer a
- * failed lookup as "not signed in", which an outage is not.
+ * How long one request may wait for the database, and the failure that it met. The library's endpoints answer
+ * a failed lookup as "not signed in", which is wrong for an outage.
  */
 export interface RequestTrouble extends WaitBounds {
   isDatabaseUnavailable: boolean
@@ -18,7 +18,7 @@ export const requestTrouble = new AsyncLocalStorage<RequestTrouble>()
 const BROKEN_CONNECTION =
   /^Connection terminated|timeout exceeded when trying to connect|not queryable|Query read timeout/
 
-/** Whether the database could not be asked, as opposed to having refused. */
+/** True if the database was unavailable, as opposed to having refused. */
 export function isUnavailable(error: unknown): boolean {
   if (error instanceof pg.DatabaseError) return isServerDown(error.code)
   if (!(error instanceof Error)) return false

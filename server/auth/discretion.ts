@@ -1,13 +1,13 @@
-// What keeps a stranger from learning who has an account here. With SIGN_UP=private a sign-up answers alike
-// for every address, and a sign-in that waits for a confirmed address answers as one with a wrong password.
-// Otherwise a sign-up that finds an account says so, and its owner hears of it by mail.
+// Hides from strangers who has an account. With SIGN_UP=private a sign-up gets the same answer for every
+// address, and a sign-in that waits for a confirmed address the answer for a wrong password. Otherwise a
+// sign-up with a known address says so, and its owner receives a mail.
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { refuse } from './response.ts'
 
 /**
- * Longer than what differs between an address with an account and one without. The library waits as long
- * where it mails.
+ * Longer than the difference in time between an address with an account and one without. The library waits as
+ * long before it sends mail.
  */
 const FLOOR_MS = 500
 
@@ -17,12 +17,12 @@ export interface Asked {
   readonly path: string
   readonly email: string | null
   readonly isPrivate: boolean
-  /** Asks the library; a second time, as if the call came again. */
+  /** Calls the library; a second call repeats the request. */
   readonly ask: () => Promise<Response>
   readonly mailOwner: (email: string) => void
 }
 
-/** The library's answer, without what must not be told. */
+/** Returns the library's answer without the details that must stay hidden. */
 export async function askDiscreetly(asked: Asked): Promise<Response> {
   const { path, isPrivate, ask } = asked
   if (path === '/request-password-reset') return notBefore(FLOOR_MS, ask())
@@ -41,8 +41,8 @@ async function signUp({ ask, email, mailOwner }: Asked): Promise<Response> {
 
 async function signUpPrivately(ask: () => Promise<Response>): Promise<Response> {
   const first = await ask()
-  // Two at once made the same account: asked again, the library finds it and answers as it does for any
-  // other.
+  // Two concurrent sign-ups created the same account: on the second call the library finds it, and answers as
+  // for any other.
   const response = TAKEN.test(await codeOf(first, 422)) ? await ask() : first
   if (response.status !== 200) return response
   const { user } = (await response.json()) as { user: Record<string, unknown> }

@@ -1,6 +1,6 @@
-// What each endpoint may be sent. The rules for names, slugs, pictures and addresses are those of the rooms,
-// which write the same columns; the rest says what the library expects, so that nothing of another type or
-// size reaches it. A field that is not named here is dropped.
+// The allowed inputs of each endpoint. Names, slugs, pictures and addresses follow the rules of the rooms,
+// which write the same columns; all other fields follow the library's expectations, so that it receives no
+// other type or size. Unlisted fields are dropped.
 
 import { z } from 'zod'
 import { name as organizationName, role, slug } from '#server/rooms/organizations/schema.ts'
@@ -12,11 +12,11 @@ const MAX_METADATA_BYTES = 16 * 1024
 
 const userName = label(MAX_NAME_LENGTH)
 
-/** An id, a token or a code: looked up as it is, and unknown where it is none. */
+/** An id, a token or a code: looked up unchanged, and unknown if it is not one. */
 const word = text(512)
 const address = text(2_048)
 const flag = z.boolean()
-/** Bounded before it is hashed; the library says what is too short or too long to be one. */
+/** Limits the length before hashing; the library checks the rules for passwords. */
 const password = text(1_024).min(1)
 const metadata = jsonObject(MAX_METADATA_BYTES)
 const logo = imageUrl.nullish()
@@ -132,7 +132,7 @@ export const BODIES = Object.freeze({
 const count = z.string().regex(/^\d{1,4}$/, 'must be a whole number')
 const member = z.enum(['id', 'userId', 'role', 'createdAt'])
 
-/** Queries with more to them than text of some length. */
+/** Queries with rules beyond the length of a text. */
 const QUERIES = Object.freeze({
   '/organization/get-full-organization': z.looseObject({ membersLimit: count.optional() }),
   '/organization/list-members': z
@@ -154,7 +154,7 @@ const QUERIES = Object.freeze({
 
 const MAX_QUERY_VALUE_LENGTH = 4_096
 
-/** The body as the endpoint may have it, or what is wrong with it. */
+/** Returns the body in the form that the endpoint accepts, or the problem. */
 export function checkBody(path: string, body: unknown): { data: unknown } | { problem: Problem } {
   const schema: z.ZodType | undefined = Object.hasOwn(BODIES, path)
     ? BODIES[path as keyof typeof BODIES]
@@ -164,7 +164,7 @@ export function checkBody(path: string, body: unknown): { data: unknown } | { pr
   return success ? { data } : { problem: problemOf('body', error) }
 }
 
-/** What is wrong with a query; null where it may pass. */
+/** Returns the problem of a query; null if it is valid. */
 export function queryProblem(path: string, query: URLSearchParams): Problem | null {
   for (const [name, value] of query) {
     if (value.length > MAX_QUERY_VALUE_LENGTH) return invalid(`[query.${name.slice(0, 64)}] is too long`)

@@ -1,10 +1,10 @@
-// The endpoints of Better Auth that are served, and the rate limit each counts against. What is not listed
-// here answers 404 before the library sees it, so that an update of the library opens nothing.
+// The served endpoints of Better Auth, and the rate limit of each. Any other path answers 404 before the
+// library sees it, so that an update of the library opens nothing.
 //
-// Left out on purpose: listing and revoking sessions (by token, which is not stored; `account` does both by
-// id), deleting users (`account.remove`) and organizations (a row that is gone cannot be restored), updating
+// Deliberately left out: listing and revoking sessions (by token, which is not stored; `account` does both by
+// id), deleting users (`account.remove`) and organizations (a deleted row cannot be restored), updating
 // sessions, reading a sign-in provider's access tokens, which nothing here needs, codes by mail, and showing
-// the authenticator's secret once more.
+// the authenticator's secret again.
 
 export type RateLimitGroup =
   | 'signUp'
@@ -13,21 +13,21 @@ export type RateLimitGroup =
   | 'password'
   | 'link'
   | 'general'
-  /** Sign-ins by password for one mail address, wherever they come from. */
+  /** Password sign-ins for one mail address, from all clients. */
   | 'accountSignIn'
-  /** Sign-ins beyond that which waited for their turn. */
+  /** Sign-ins past that limit that waited for their turn. */
   | 'accountTurn'
-  /** Mails to one address, whoever asks for them. */
+  /** Mails to one address, from all clients. */
   | 'accountMail'
-  /** Codes given for one user, over all sign-ins and sessions. */
+  /** Codes for one user, over all sign-ins and sessions. */
   | 'secondFactor'
 
 export interface Endpoint {
   readonly method: 'GET' | 'POST'
-  /** Below /api/auth. A segment that starts with a colon matches anything but a slash. */
+  /** The path below /api/auth. A segment that starts with a colon matches anything except a slash. */
   readonly path: string
   readonly group: RateLimitGroup
-  /** A caller without a well-signed session is answered here: no query, no rate limit, no library. */
+  /** A caller without a validly signed session is refused at once: no query, no rate limit, no library. */
   readonly needsSession?: true
 }
 
@@ -88,7 +88,7 @@ for (const endpoint of ENDPOINTS) {
   }
 }
 
-/** The endpoint that serves a method and a path below /api/auth; undefined for one that is closed. */
+/** Finds the endpoint of a method and a path below /api/auth; undefined if it is closed. */
 export function findEndpoint(method: string, path: string): Endpoint | undefined {
   return (
     exact.get(`${method} ${path}`) ??

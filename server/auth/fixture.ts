@@ -1,4 +1,4 @@
-// A real database, a mail server and Better Auth in front of both, for the tests of this folder.
+// A real database, a mail server and Better Auth, for the tests of this folder.
 
 import pg from 'pg'
 import pino from 'pino'
@@ -18,16 +18,16 @@ export const PASSWORD = 'correct horse battery staple'
 
 export interface AuthFixture {
   readonly auth: Auth
-  /** The owner's connection, to look at rows and to change them behind the library's back. */
+  /** The owner's connection, to read rows and to change them without the library. */
   readonly owner: pg.Pool
   /** Connections of the login that the library uses. */
   readonly authPool: pg.Pool
   readonly smtp: SmtpSink
-  /** What was logged, as JSON lines. */
+  /** The logged JSON lines. */
   readonly logLines: string[]
   /** Statements that the auth login has sent. */
   readonly statements: { count: number }
-  /** Another instance on the same database, as a second process would have. */
+  /** Creates another instance on the same database, as in a second process. */
   another(overrides?: Partial<Omit<AuthOptions, 'config'>> & { config?: Partial<AuthConfig> }): Auth
   call(method: 'GET' | 'POST', path: string, input?: CallInput): Promise<Answer>
   signUp(email: string): Promise<SignedUp>
@@ -54,7 +54,7 @@ export interface Answer {
 export interface SignedUp {
   readonly userId: string
   readonly email: string
-  /** The signed form, as `set-auth-token` gives it. */
+  /** The signed form, as in `set-auth-token`. */
   readonly token: string
   readonly rawToken: string
 }
@@ -65,7 +65,7 @@ export async function createAuthFixture(options: Pick<AuthOptions, 'rateLimits'>
   const authPool = new pg.Pool({ ...toPgConfig(database.urls.auth), max: 8 })
   const systemPool = new pg.Pool({ ...toPgConfig(database.urls.system), max: 4 })
   const owner = openOwnerPool(database)
-  // A pool does not wait for its sockets to close, and dropping the database ends them with an error.
+  // A pool does not wait for its sockets to close, so dropping the database ends them with an error.
   for (const pool of [authPool, systemPool]) pool.on('error', () => {})
   const logLines: string[] = []
   const log = pino({ level: 'debug' }, { write: line => logLines.push(line) })

@@ -1,5 +1,5 @@
-// Guesses at passwords and codes, and whether they keep the owner out. Four sign-ins pass in a window here,
-// so that tests need few.
+// Tests that guesses at passwords and codes do not lock out the owner. A window allows only four sign-ins
+// here, to keep the tests short.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type AuthFixture, type CallInput, createAuthFixture, PASSWORD } from './fixture.ts'
@@ -33,13 +33,13 @@ function signIn(email: string, password: string, input: CallInput = {}) {
   return fixture.call('POST', '/sign-in/email', { ipAddress: freshAddress(), ...input, body })
 }
 
-/** Guesses from so many addresses that the account's limit is used up. */
+/** Guesses from many addresses until the account's limit is used up. */
 async function exhaust(email: string) {
   for (let guess = 0; guess < 4; guess++) await signIn(email, WRONG)
   expect((await signIn(email, WRONG)).status).toBe(429)
 }
 
-/** Lets the waits of all networks be over. */
+/** Ends the waits of all networks. */
 async function waitForTurns() {
   await fixture.owner.query(
     `update app.rate_limits set expires_at = now() - interval '1 second' where key like 'auth:turn:%'`,
@@ -50,7 +50,7 @@ function device(cookies: string): CallInput['headers'] {
   return { cookie: cookies, origin: 'http://localhost:3000' }
 }
 
-test('strangers who guess do not keep the owner out of a browser that knows the account', async () => {
+test('guesses of strangers do not lock the owner out of a known browser', async () => {
   const { email } = await fixture.signUp('known@example.com')
   const cookies = cookiesOf(await signIn(email, PASSWORD))
   for (let round = 0; round < 2; round++) {
@@ -60,7 +60,7 @@ test('strangers who guess do not keep the owner out of a browser that knows the 
   }
 })
 
-test('a browser that knows the account guesses no more than others do, and only at that account', async () => {
+test('a known browser has no more guesses than others, and only for that account', async () => {
   const { email } = await fixture.signUp('thief@example.com')
   const other = await fixture.signUp('victim@example.com')
   const headers = device(cookiesOf(await signIn(email, PASSWORD)))
@@ -71,7 +71,7 @@ test('a browser that knows the account guesses no more than others do, and only 
   expect(statuses).toEqual([401, 401, 401, 401, 429, 429])
 })
 
-test('a cookie with another signature, or of a password of before, makes no device known', async () => {
+test('a cookie with another signature, or for an earlier password, makes no device known', async () => {
   const { email, token } = await fixture.signUp('forged@example.com')
   const cookies = cookiesOf(await signIn(email, PASSWORD))
   const known = cookies.split('; ').find(cookie => cookie.startsWith('rowhouse.known_devices=')) ?? ''
@@ -87,7 +87,7 @@ test('a cookie with another signature, or of a password of before, makes no devi
   expect((await signIn(email, NEW, { headers: device(cookiesOf(changed)) })).status).toBe(200)
 })
 
-test('the cookie is for the sign-in alone, and no script reads it', async () => {
+test('the cookie is sent only to the sign-in, and no script can read it', async () => {
   const { email } = await fixture.signUp('cookie@example.com')
   const cookie = (await signIn(email, PASSWORD)).headers
     .getSetCookie()
@@ -96,7 +96,7 @@ test('the cookie is for the sign-in alone, and no script reads it', async () => 
   expect(decodeURIComponent(cookie ?? '')).not.toContain(email)
 })
 
-test('in an unknown browser the owner waits once, however many guess meanwhile', async () => {
+test('in an unknown browser the owner waits once, however many guesses others make', async () => {
   const { email } = await fixture.signUp('patient@example.com')
   await exhaust(email)
   const owner = { ipAddress: '203.0.113.9' }
@@ -110,7 +110,7 @@ test('in an unknown browser the owner waits once, however many guess meanwhile',
   expect((await signIn(email, PASSWORD, owner)).status).toBe(200)
 })
 
-test('a network that goes on guessing waits twice as long every time, up to a quarter of an hour', async () => {
+test('a network that continues to guess waits twice as long each time, up to a quarter of an hour', async () => {
   const { email } = await fixture.signUp('stubborn@example.com')
   await exhaust(email)
   const guesser = { ipAddress: '203.0.113.66' }
@@ -129,7 +129,7 @@ test('a network that goes on guessing waits twice as long every time, up to a qu
   })
 })
 
-test('of many guesses of one network at once, one has the turn', async () => {
+test('of many concurrent guesses of one network, one is checked', async () => {
   const { email } = await fixture.signUp('at-once@example.com')
   await exhaust(email)
   const guesser = { ipAddress: '203.0.113.67' }
@@ -144,7 +144,7 @@ test('of many guesses of one network at once, one has the turn', async () => {
   expect(answers.map(({ status }) => status).sort()).toEqual([401, 429, 429, 429, 429, 429])
 })
 
-test('a link by mail lets in from any browser, and makes it known', async () => {
+test('a link by mail works in any browser, and makes it known', async () => {
   const { email } = await fixture.signUp('by-mail@example.com')
   await fixture.smtp.take(email)
   await exhaust(email)
@@ -156,7 +156,7 @@ test('a link by mail lets in from any browser, and makes it known', async () => 
   expect((await signIn(email, NEW, { headers: device(cookiesOf(reset)) })).status).toBe(200)
 })
 
-test('sign-ups and confirmations that strangers ask for do not use up the password resets of an address', async () => {
+test('sign-ups and confirmations requested by strangers do not use up the password resets of an address', async () => {
   const { email } = await fixture.signUp('mailed@example.com')
   for (let index = 0; index < 5; index++) {
     const ipAddress = freshAddress()
@@ -175,7 +175,7 @@ const PASSWORD_ENDPOINTS = [
 ] as const
 
 test.each(PASSWORD_ENDPOINTS)(
-  'guesses at %s are counted for the user, over addresses and processes',
+  'guesses at %s are counted per user, over addresses and processes',
   async (path, body) => {
     const { token } = await fixture.signUp(`by-user${path.replaceAll('/', '-')}@example.com`)
     const other = fixture.another()
@@ -191,7 +191,7 @@ test.each(PASSWORD_ENDPOINTS)(
   },
 )
 
-test('one count holds over everything that asks a signed-in user for the password', async () => {
+test('all endpoints that ask a signed-in user for the password share one count', async () => {
   const { token, userId } = await fixture.signUp('all-together@example.com')
   for (const [path, body] of PASSWORD_ENDPOINTS) await fixture.call('POST', path, { token, body })
   await expect(fixture.auth.verifyPassword(userId, PASSWORD)).rejects.toThrow(/too many attempts/)
@@ -199,7 +199,7 @@ test('one count holds over everything that asks a signed-in user for the passwor
   expect((await fixture.call('POST', '/change-password', { token, body })).status).toBe(429)
 })
 
-test('a stranger who has the password and guesses codes does not keep the owner out of a known browser', async () => {
+test('a stranger with the password who guesses codes does not lock the owner out of a known browser', async () => {
   const user = await enrol(fixture, 'codes@example.com')
   await fixture.owner.query(`delete from app.rate_limits where key like 'auth:secondFactor:%'`)
   const known = await giveCode(fixture, await givePassword(fixture, user.email), { code: user.code() })
@@ -216,7 +216,7 @@ test('a stranger who has the password and guesses codes does not keep the owner 
   expect(code.status).toBe(200)
 })
 
-test('the counters and the cookie name no mail address', async () => {
+test('the counters and the cookie contain no mail address', async () => {
   const { rows } = await fixture.owner.query('select key from app.rate_limits')
   for (const { key } of rows) expect(key).not.toContain('@')
 })

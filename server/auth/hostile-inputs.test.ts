@@ -1,5 +1,5 @@
-// Names, pictures and slugs follow the rooms' rules, whichever way they are written, and no input of any
-// type, size or shape makes an endpoint fail.
+// Names, pictures and slugs follow the rooms' rules on every way to write them, and no input of any type,
+// size or shape makes an endpoint fail.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { BODIES } from './endpoint-inputs.ts'
@@ -98,8 +98,8 @@ describe('a user', () => {
     }
   })
 
-  it('keeps at most 500 signs of what their browser calls itself', async () => {
-    // Each byte as a character, as headers come.
+  it('keeps at most 500 characters of the browser’s name', async () => {
+    // Each byte as one character, as in headers.
     const sent = Buffer.from(`\u0085\u202e${'x'.repeat(6_000)}`).toString('latin1')
     const headers = { 'user-agent': sent }
     const body = { email: user.email, password: PASSWORD }
@@ -132,7 +132,7 @@ describe('an organization', () => {
     expect(answers.map(({ status }) => status)).toEqual([400, 400, 400])
   })
 
-  it('has metadata that is small and flat enough, and changes by something', async () => {
+  it('has small, flat metadata, and an update must change something', async () => {
     const deep = JSON.parse(`${'{"a":'.repeat(80)}1${'}'.repeat(80)}`)
     for (const metadata of ['text', [1], deep, { a: 'x'.repeat(20_000) }]) {
       expect([(await create({ metadata })).status, (await update({ metadata })).status]).toEqual([400, 400])
@@ -145,7 +145,7 @@ describe('an organization', () => {
     expect((await update({ logo: null })).status).toBe(200)
   })
 
-  it('invites to roles and addresses that there are', async () => {
+  it('invites only to existing roles and valid addresses', async () => {
     const invite = (role: unknown, email: unknown) =>
       post('/organization/invite-member', { organizationId, role, email })
     for (const role of ['king', '', 'admin,member', [], ['admin', 'owner'], 'x'.repeat(9_000), null, 1])

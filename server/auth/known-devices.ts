@@ -1,6 +1,6 @@
-// Browsers that an account was signed in from. A guess from one of them counts on its own, so that strangers
-// who guess cannot keep the owner out. Nothing is stored: the cookie says whose it is, under a signature, and
-// a new password ends it.
+// Browsers from which an account has signed in. A guess from one of them counts separately, so that guesses
+// of strangers cannot lock out the owner. Nothing is stored: a signed cookie names the account, and a new
+// password invalidates it.
 
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { BoundedPool } from './bounded-pool.ts'
@@ -9,29 +9,29 @@ import { readCookie, serializeCookie, signSessionToken, verifySessionToken } fro
 const COOKIE = 'rowhouse.known_devices'
 const PURPOSE = 'known-devices:'
 const DAYS = 180
-/** Of one browser: so many people may share it. */
+/** The number of people who may share one browser. */
 const MAX_ACCOUNTS = 5
 
 interface KnownAccount {
-  /** The device, as far as this account is concerned. */
+  /** The device's id for this account. */
   readonly id: string
   readonly userId: string
-  /** The mail address, as the counters know it. */
+  /** The mail address in the form of the counters. */
   readonly address: string
-  /** Marks the password that the account had. */
+  /** Identifies the password that the account had. */
   readonly password: string
   readonly expiresAt: number
 }
 
 export interface KnownDevices {
-  /** What a request's cookie says, if it is signed and has not expired. Asks nothing. */
+  /** Reads a request's cookie, if it is validly signed and has not expired. Sends no query. */
   read(headers: Headers): readonly KnownAccount[]
-  /** The device's id, where one of the accounts is meant and has the same password still. */
+  /** Returns the device's id if the cookie names this account and its password has not changed. */
   find(
     known: readonly KnownAccount[],
     account: { readonly email: string } | { readonly userId: string },
   ): Promise<string | null>
-  /** The same answer with a cookie that makes the browser known to an account. */
+  /** Adds a cookie to the answer that makes the browser known to an account. */
   remember(response: Response, headers: Headers, userId: string): Promise<Response>
 }
 
@@ -96,7 +96,7 @@ export function createKnownDevices(options: {
   }
 }
 
-/** Keyed, so that neither counters nor cookies tell whose mail addresses were tried. */
+/** A keyed hash, so that neither counters nor cookies reveal which mail addresses were tried. */
 export function addressKey(email: string, secret: string): string {
   return keyed(email.normalize('NFC').trim().toLowerCase(), secret)
 }

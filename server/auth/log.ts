@@ -6,8 +6,8 @@ export type AuthLog = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>
 const MAX_LENGTH = 300
 
 /**
- * An error without what it may quote: a database's detail line holds the row that was refused, password hash
- * included, and errors of an exchanged OAuth code hold tokens.
+ * An error without the parts that may quote secrets: a database's detail line contains the refused row with
+ * its password hash, and errors of an OAuth exchange contain its tokens.
  */
 export function describeError(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error }
@@ -17,9 +17,8 @@ export function describeError(error: unknown): Record<string, unknown> {
 }
 
 /**
- * The library's log on ours. It reports wrong passwords as warnings and foreign origins as errors: both are a
- * caller's doing and told at debug level. What is more than text in its arguments is left out, unless it is
- * an error.
+ * Writes the library's log to ours. It reports wrong passwords as warnings and foreign origins as errors:
+ * both are caused by callers and logged at debug level. Arguments other than text and errors are dropped.
  */
 export function libraryLogger(log: AuthLog) {
   return {

@@ -1,8 +1,7 @@
 import type { Mail } from '#server/app/mail.ts'
 
-// Nobody's own words go into a mail to an address that they typed and that may not be theirs; an
-// organization's name and an inviter's do, because an invitation means nothing without them, shortened and on
-// one line.
+// A mail to an unproven address never contains text that its sender typed. The exceptions are the names of an
+// organization and an inviter, without which an invitation means nothing; they are shortened to one line.
 
 export function passwordResetMail(to: string, url: string): Mail {
   return {

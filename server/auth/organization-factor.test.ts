@@ -44,7 +44,7 @@ async function call(method: 'GET' | 'POST', path: string, body?: object) {
 
 const REFUSED = [412, 'two_factor_required']
 
-test('an organization that requires the factor is closed to a member without one, however it is named', async () => {
+test('an organization that requires the factor refuses a member without one, however the request names it', async () => {
   const shouted = organizationId.toUpperCase()
   const invitation = { organizationId, email: 'x@example.com', role: 'member' }
   expect(await call('GET', `/list-members?organizationId=${organizationId}`)).toEqual(REFUSED)
@@ -58,14 +58,14 @@ test('an organization that requires the factor is closed to a member without one
   expect(rows).toEqual([{ status: 'pending' }])
 })
 
-test('one that is active is closed as well, until another is chosen', async () => {
+test('an active organization also refuses, until another one is chosen', async () => {
   await setActive(organizationId)
   expect(await call('GET', '/list-members')).toEqual(REFUSED)
   expect(await call('POST', '/update', { data: { name: 'Mine' } })).toEqual(REFUSED)
   expect(await call('POST', '/set-active', { organizationId: null })).toEqual([200, undefined])
 })
 
-test('its owner, who has the factor, finds it open; the member finds it among their own', async () => {
+test('its owner, who has the factor, may use it; the member sees it in their list', async () => {
   const list = await fixture.call('GET', `/organization/list-members?organizationId=${organizationId}`, {
     token: owner.token,
   })

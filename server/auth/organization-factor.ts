@@ -1,5 +1,5 @@
-// What an organization that requires a second factor refuses to members without one, below /api/auth. The
-// library knows of no such requirement; procedures meet it in the database, when they sign in.
+// Refuses requests below /api/auth that concern an organization that requires a second factor, from members
+// without one. The library has no such requirement; for procedures the database checks it at sign-in.
 
 import type { BoundedPool } from './bounded-pool.ts'
 import type { PreparedRequest } from './request.ts'
@@ -7,8 +7,8 @@ import { refuse } from './response.ts'
 import { storedSessionToken } from './session-token.ts'
 
 /**
- * What a member without the factor may still do: find their organizations, answer invitations, leave, choose
- * another.
+ * The endpoints open to a member without the factor: listing organizations, answering invitations, leaving,
+ * choosing another one.
  */
 const OPEN = new Set([
   '/organization/create',
@@ -22,8 +22,7 @@ const OPEN = new Set([
 ])
 
 /**
- * A refusal where a request names, or acts in, an organization that requires the factor of a caller who has
- * none.
+ * Refuses a request that names, or acts in, an organization that requires the factor, if the caller has none.
  */
 export async function refuseWithoutFactor(
   { endpoint: { path }, input, query, sessionToken }: PreparedRequest,

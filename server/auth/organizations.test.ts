@@ -38,13 +38,13 @@ test('creating an organization makes its creator the owner and the session activ
   expect(rows[0].active_organization_id).toBe(organizationId)
 })
 
-test('a slug that is taken is refused, by many at once as well', async () => {
+test('a taken slug is refused, also in concurrent requests', async () => {
   expect((await create(member, 'acme')).status).toBe(400)
   const answers = await Promise.all(Array.from({ length: 6 }, () => create(member, 'contended')))
   expect(answers.map(answer => answer.status).sort()).toEqual([200, ...Array(5).fill(400)])
 })
 
-test('the last owner can neither leave nor be lowered', async () => {
+test('the last owner can neither leave nor lose the role', async () => {
   const { rows } = await fixture.owner.query('select id from auth.members where organization_id = $1', [
     organizationId,
   ])
@@ -64,7 +64,7 @@ test('the last owner can neither leave nor be lowered', async () => {
   expect(await members(organizationId)).toEqual([{ user_id: owner.userId, role: 'owner' }])
 })
 
-test('two owners who leave at once leave one behind', async () => {
+test('of two owners who leave at once, one remains', async () => {
   const { body } = await create(owner, 'pair')
   await fixture.owner.query(
     `insert into auth.members (organization_id, user_id, role) values ($1, $2, 'owner')`,
@@ -125,7 +125,7 @@ test("a stranger cannot read or change another's organization", async () => {
   expect(setActive.status).toBe(403)
 })
 
-test('an organization that is removed does not exist for anyone, with its members and invitations', async () => {
+test('a removed organization, its members and its invitations do not exist for anyone', async () => {
   const invited = await fixture.signUp('late@example.com')
   const link = (await fixture.smtp.take(invited.email)).link ?? ''
   await fixture.call('GET', link.slice(`${ORIGIN}/api/auth`.length))

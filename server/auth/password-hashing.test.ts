@@ -21,9 +21,9 @@ function openHashing(limits: Parameters<typeof createPasswordHashing>[0] = {}) {
 }
 
 describe('a stored password', () => {
-  it('is what the library itself stores, read by either', async () => {
+  it('has the library’s own format, in both directions', async () => {
     const hashing = openHashing()
-    // Composed and not: the same letters.
+    // The same letters, composed and decomposed.
     const hash = await hashing.hash('cr\u00e8me br\u00fbl\u00e9e')
     expect(await verifyPassword({ hash, password: 'cre\u0300me bru\u0302le\u0301e' })).toBe(true)
     expect(await hashing.hash(PASSWORD)).not.toBe(await hashing.hash(PASSWORD))
@@ -34,7 +34,7 @@ describe('a stored password', () => {
 })
 
 describe('a turn', () => {
-  it('comes in the order of arrival, and so many requests are at work at once', async () => {
+  it('comes in order of arrival, for a limited number of requests at once', async () => {
     const turns = new PasswordTurns({ atOnce: 2, maxWaitMs: 60_000 })
     const order: number[] = []
     let running = 0
@@ -49,7 +49,7 @@ describe('a turn', () => {
     expect(order).toEqual(Array.from({ length: 20 }, (_, n) => n))
   })
 
-  it('is refused where it would come late, and each who is refused is told another time', async () => {
+  it('is refused if it would come late, and each refusal has another time to retry', async () => {
     const turns = new PasswordTurns({ atOnce: 1, maxWaitMs: 2_000 })
     const held = Promise.withResolvers<void>()
     const admitted: Promise<unknown>[] = [turns.take({}, () => held.promise)]
@@ -72,7 +72,7 @@ describe('a turn', () => {
     await Promise.all(admitted)
   })
 
-  it('is refused as well where it does not come, against all expectation', async () => {
+  it('is also refused if it unexpectedly does not come', async () => {
     const turns = new PasswordTurns({ atOnce: 1, maxWaitMs: 200 })
     const held = Promise.withResolvers<void>()
     const first = turns.take({}, () => held.promise)
@@ -82,7 +82,7 @@ describe('a turn', () => {
     expect(await turns.take({}, async () => 'next')).toBe('next')
   })
 
-  it('that failed frees its place', async () => {
+  it('that failed frees its slot', async () => {
     const turns = new PasswordTurns({ atOnce: 1, maxWaitMs: 60_000 })
     const failing = turns.take({}, async () => {
       throw new Error('failed')
@@ -92,7 +92,7 @@ describe('a turn', () => {
     expect(await next).toBe('next')
   })
 
-  it('is not taken by a caller who left while waiting, and the wait takes no capacity', async () => {
+  it('is skipped for a caller that aborted, and the wait takes no capacity', async () => {
     const turns = new PasswordTurns({ atOnce: 1, maxWaitMs: 60_000 })
     const held = Promise.withResolvers<void>()
     const first = turns.take({}, () => held.promise)
@@ -122,7 +122,7 @@ describe('a turn', () => {
 })
 
 describe('hashing', () => {
-  it('holds no database connection, on signing up as on signing in', async () => {
+  it('holds no database connection, neither for a sign-up nor for a sign-in', async () => {
     const hashing = openHashing({ atOnce: 20 })
     const auth = fixture.another({ hashing })
     const { authPool } = fixture
@@ -130,7 +130,7 @@ describe('hashing', () => {
     await fixture.call('POST', '/sign-in/email', { auth, body: account })
     for (const path of ['/sign-up/email', '/sign-in/email']) {
       let isThreadFree = false
-      // Longer than the request needs for everything else; the threads work in the order of arrival.
+      // Longer than the rest of the request takes; the threads work in order of arrival.
       const busy = hashing.inTurn('/sign-in/email', {}, () =>
         Promise.all(Array.from({ length: 24 }, () => hashing.hash('another password'))),
       )
@@ -143,14 +143,15 @@ describe('hashing', () => {
         inUse.push(authPool.totalCount - authPool.idleCount)
         await sleep(5)
       }
-      // Neither while the request still reads the account, nor when its hash is done on another thread.
+      // Samples neither the time when the request reads the account, nor the time after its hash is done on
+      // another thread.
       const midst = inUse.slice(Math.floor(inUse.length * 0.6), Math.floor(inUse.length * 0.8))
       expect(new Set(midst)).toEqual(new Set([0]))
       expect((await answer).status).toBe(200)
     }
   })
 
-  it('is refused on every endpoint that does it once too many passwords wait', async () => {
+  it('is refused on every endpoint that hashes once too many passwords wait', async () => {
     const hashing = openHashing({ atOnce: 1, maxWaitMs: 1 })
     const auth = fixture.another({ hashing })
     const ada = await fixture.signUp('ada@example.com')
@@ -180,9 +181,9 @@ describe('hashing', () => {
       ])
       expect(Number(answer.headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
     }
-    // As account.remove asks.
+    // The same call as account.remove makes.
     await expect(auth.verifyPassword(ada.userId, PASSWORD)).rejects.toThrow(PasswordsBusyError)
-    // What hashes nothing goes on.
+    // Requests without hashing still work.
     expect((await fixture.call('GET', '/get-session', { auth, token })).status).toBe(200)
     held.resolve()
     await taken
@@ -191,7 +192,7 @@ describe('hashing', () => {
 })
 
 describe('400 sign-ups and sign-ins at once', () => {
-  it('all end, are refused early or served, and keep nobody else out', { timeout: 180_000 }, async () => {
+  it('are all served or refused early, and do not block other requests', { timeout: 180_000 }, async () => {
     const door = await openFrontDoor()
     onTestFinished(() => door.close())
     const ada = await door.signUp('Ada')
@@ -229,7 +230,7 @@ describe('400 sign-ups and sign-ins at once', () => {
     expect(served.length + refused.length).toBe(400)
     expect(served.length).toBeGreaterThan(3)
     expect(refused.every(({ retryAfter }) => retryAfter >= 1 && retryAfter <= 61)).toBe(true)
-    // Whoever is refused need not wait for it.
+    // Refused requests do not wait for it.
     const slowest = Math.max(...served.map(({ ms }) => ms))
     expect(Math.max(...refused.map(({ ms }) => ms))).toBeLessThan(slowest)
   })

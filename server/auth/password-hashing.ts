@@ -1,6 +1,6 @@
-// Hashing a password takes a core for a tenth of a second and 32 MiB. It happens in threads of its own, on
-// all cores but one and with less priority than everything else, for requests whose turn has come:
-// PasswordTurns. Nobody holds a database connection meanwhile.
+// Hashing a password takes a core for a tenth of a second and 32 MiB. It runs in separate threads, on all
+// cores but one and with lower priority than other work, for requests whose turn has come: PasswordTurns. No
+// request holds a database connection meanwhile.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { randomBytes, timingSafeEqual } from 'node:crypto'
@@ -26,8 +26,8 @@ const MAX_THREADS = 8
 const MAX_WAIT_MS = 5_000
 const IDLE_THREAD_MS = 30_000
 /**
- * A third of the share of what serves callers, so that those hardly notice, and sign-ins go on under any
- * load.
+ * About a third of the processor share of normal threads: callers hardly notice, and sign-ins continue under
+ * any load.
  */
 const NICENESS = 5
 
@@ -35,24 +35,24 @@ export interface PasswordHashing {
   hash(password: string): Promise<string>
   verify(stored: { readonly hash: string; readonly password: string }): Promise<boolean>
   /**
-   * Runs the work of a request to this path when its turn comes, at once where the path hashes no password.
-   * Throws PasswordsBusyError where that would take too long.
+   * Runs the work of a request to this path when its turn comes; at once if the path hashes no password.
+   * Throws PasswordsBusyError if that would take too long.
    */
   inTurn<T>(path: string, wait: TurnWait, work: () => Promise<T>): Promise<T>
-  /** Hashes a new user's password, and then runs `work`: the library hashes it inside of a transaction. */
+  /** Hashes a new user's password before `work`, because the library would hash it inside a transaction. */
   hashingFirst<T>(path: string, input: unknown, work: () => Promise<T>): Promise<T>
   close(): Promise<void>
 }
 
 interface Turn {
-  /** Hashed before the library asked. */
+  /** The password hashed before the library's call. */
   ahead?: { readonly password: string; readonly hash: Promise<string> }
 }
 
-/** Starts no thread before the first password. */
+/** Starts the threads with the first password. */
 export function createPasswordHashing(limits: Partial<TurnLimits> = {}): PasswordHashing {
   const maxThreads = Math.max(1, Math.min(availableParallelism() - 1, MAX_THREADS))
-  // Before and after its hash, a request waits for the database.
+  // Twice the threads, since a request also waits for the database before and after its hash.
   const turns = new PasswordTurns({ atOnce: 2 * maxThreads, maxWaitMs: MAX_WAIT_MS, ...limits })
   const turn = new AsyncLocalStorage<Turn>()
   let threads: Promise<Piscina<DeriveKey, string>> | undefined
@@ -68,7 +68,7 @@ export function createPasswordHashing(limits: Partial<TurnLimits> = {}): Passwor
     })
   }
 
-  /** Whatever comes here without a turn, waits for one. */
+  /** A call that comes without a turn waits for one. */
   async function deriveKey(task: DeriveKey): Promise<string> {
     if (!turn.getStore()) return turns.take({}, () => turn.run({}, () => deriveKey(task)))
     threads ??= start()
@@ -108,7 +108,7 @@ export function createPasswordHashing(limits: Partial<TurnLimits> = {}): Passwor
   }
 }
 
-/** Null for one that the library refuses unhashed. */
+/** Null for a password that the library refuses without hashing. */
 function newPasswordOf(input: unknown): string | null {
   if (typeof input !== 'object' || input === null || !('password' in input)) return null
   const { password } = input

@@ -1,6 +1,6 @@
 import { StatementAbortedError } from '#server/db/errors.ts'
 
-/** Refused: whoever waits longer than a few seconds for a password's hash does better to come back. */
+/** The request would wait more than a few seconds for a password's hash, and should retry later. */
 export class PasswordsBusyError extends Error {
   readonly retryAt: Date
 
@@ -15,36 +15,35 @@ export class PasswordsBusyError extends Error {
   }
 }
 
-/** How one request waits for its turn. */
 export interface TurnWait {
-  /** Fires when the caller leaves. */
+  /** Fires when the caller aborts. */
   readonly signal?: AbortSignal | undefined
   /** Runs the wait so that it takes no capacity from other calls. */
   readonly aside?: (<T>(wait: () => Promise<T>) => Promise<T>) | undefined
 }
 
 export interface TurnLimits {
-  /** Requests at work at once. */
+  /** The number of concurrent requests. */
   readonly atOnce: number
   /**
-   * A request that would wait longer is refused at once. One that waits twice as long, against all
-   * expectation, is as well.
+   * A request that would wait longer is refused at once. One that unexpectedly waits twice as long is refused
+   * too.
    */
   readonly maxWaitMs: number
 }
 
-/** Until the first one has been measured. */
+/** The assumed duration of a turn until one has been measured. */
 const FIRST_TURN_MS = 200
-/** How much the newest turn counts in the mean. */
+/** The weight of the newest turn in the mean. */
 const WEIGHT = 0.2
-/** However many are refused, none is sent away for longer. */
+/** The longest time to retry, however many are refused. */
 const MAX_RETRY_MS = 60_000
 
 interface Waiting {
   readonly begin: () => void
 }
 
-/** A queue whose length is what can be worked off in a few seconds, by how long the last turns took. */
+/** A queue limited to the work of a few seconds, estimated from the duration of the last turns. */
 export class PasswordTurns {
   readonly #limits: TurnLimits
   readonly #waiting = new Set<Waiting>()
@@ -57,8 +56,8 @@ export class PasswordTurns {
   }
 
   /**
-   * Runs work when its turn comes. Throws {@link PasswordsBusyError} at once where that would take too long,
-   * and {@link StatementAbortedError} for a caller who leaves before.
+   * Runs `work` when its turn comes. Throws {@link PasswordsBusyError} at once if that would take too long,
+   * and {@link StatementAbortedError} if the caller aborts before.
    */
   async take<T>({ signal, aside = wait => wait() }: TurnWait, work: () => Promise<T>): Promise<T> {
     await aside(async () => this.#begin(signal))
@@ -116,7 +115,7 @@ export class PasswordTurns {
     return (requests * this.#meanMs) / this.#limits.atOnce
   }
 
-  /** One after the other, so that those who were refused together do not come back together. */
+  /** Spreads the times, so that callers that were refused together do not retry together. */
   #retryAt(): Date {
     const now = Date.now()
     const earliest = now + this.#waitMs(this.#waiting.size)

@@ -1,4 +1,4 @@
-// Runs in a thread of its own: see password-hashing.ts.
+// Runs in a separate thread: see password-hashing.ts.
 
 import { type ScryptOptions, scryptSync } from 'node:crypto'
 
@@ -7,11 +7,11 @@ export interface DeriveKey {
   readonly salt: string
 }
 
-// As Better Auth stores passwords. A key takes 128 * N * r = 32 MiB.
+// The parameters of Better Auth's stored passwords. A key takes 128 * N * r = 32 MiB.
 const KEY_BYTES = 64
 const COST: ScryptOptions = { N: 16_384, r: 16, p: 1, maxmem: 64 * 1024 ** 2 }
 
-/** The key of a password, as hexadecimal digits. */
+/** Derives the key of a password, as hexadecimal digits. */
 export default function deriveKey({ password, salt }: DeriveKey): string {
   return scryptSync(password.normalize('NFKC'), salt, KEY_BYTES, COST).toString('hex')
 }

@@ -20,7 +20,7 @@ function signUp(email: string, password = PASSWORD) {
   return post('/sign-up/email', { email, password, name: 'Ada' })
 }
 
-/** An answer without what differs between any two sign-ups. */
+/** An answer without the parts that differ between any two sign-ups. */
 function shapeOf({ status, headers, text, body }: Answer) {
   const version = String(body.user?.id).charAt(14)
   const blank = text
@@ -35,7 +35,7 @@ async function confirm(email: string) {
   await fixture.call('GET', (link ?? '').slice((link ?? '').indexOf('/api/auth') + 9), { auth })
 }
 
-test('a sign-up is answered alike for a new address, an unconfirmed one and one with an account', async () => {
+test('a sign-up has the same answer for a new address, an unconfirmed one and one with an account', async () => {
   const confirmed = 'confirmed@example.com'
   await signUp(confirmed)
   await confirm(confirmed)
@@ -48,7 +48,7 @@ test('a sign-up is answered alike for a new address, an unconfirmed one and one 
   }
 })
 
-test('of many sign-ups at once with one new address, all are answered alike', async () => {
+test('many concurrent sign-ups with one new address have the same answer', async () => {
   const answers = await Promise.all(Array.from({ length: 5 }, () => signUp('race@example.com')))
   const [first, ...others] = answers.map(shapeOf)
   for (const other of others) expect(other).toEqual(first)
@@ -56,7 +56,7 @@ test('of many sign-ups at once with one new address, all are answered alike', as
   expect(rows).toHaveLength(1)
 })
 
-test('the owner of an address hears of it, and their password stays', async () => {
+test('the owner of an address receives a mail, and their password stays', async () => {
   const email = 'owner@example.com'
   await signUp(email)
   await confirm(email)
@@ -67,7 +67,7 @@ test('the owner of an address hears of it, and their password stays', async () =
   expect((await signIn(PASSWORD)).headers.get('set-auth-token')).not.toBeNull()
 })
 
-test('the password of a sign-up tells nothing before the address is confirmed', async () => {
+test('the password of a sign-up reveals nothing before the address is confirmed', async () => {
   const taken = 'taken@example.com'
   await signUp(taken)
   await confirm(taken)
@@ -86,7 +86,7 @@ test('the password of a sign-up tells nothing before the address is confirmed', 
   expect(signedIn.status).toBe(200)
 })
 
-test('a user whom a stranger signed up takes the account over by a reset link', async () => {
+test('a user whose address a stranger signed up takes over the account by a reset link', async () => {
   const email = 'squatted@example.com'
   await signUp(email, 'the squatter knows it')
   await fixture.smtp.take(email)
@@ -98,7 +98,7 @@ test('a user whom a stranger signed up takes the account over by a reset link', 
   expect((await signIn('only I know this')).status).toBe(200)
 })
 
-test('an open sign-up answers with a session, and where there is an account its owner hears of it', async () => {
+test('an open sign-up answers with a session, and the owner of an existing account receives a mail', async () => {
   const { email } = await fixture.signUp('open@example.com')
   await fixture.smtp.take(email)
   const body = { email, password: 'a password of mine', name: 'Ada' }
@@ -107,7 +107,7 @@ test('an open sign-up answers with a session, and where there is an account its 
   expect((await fixture.smtp.take(email)).source).toContain('already has an account')
 })
 
-test('no answer waits for a mail to be sent', async () => {
+test('no answer waits for the sending of a mail', async () => {
   let release = () => {}
   const sent = new Promise<boolean>(resolve => {
     release = () => resolve(true)

@@ -14,12 +14,12 @@ afterAll(() => fixture.close())
 
 function signIn(email: string, ipAddress: string, auth = fixture.auth) {
   const body = { email, password: 'wrong password' }
-  // A forwarded address is anyone's to write.
+  // Any client can send a forwarded address.
   const headers = { 'x-forwarded-for': `203.0.113.${Math.floor(Math.random() * 255)}` }
   return fixture.call('POST', '/sign-in/email', { body, headers, ipAddress, auth })
 }
 
-test('the limit of an address holds over two processes and calls at once', async () => {
+test('two processes and concurrent calls share the limit of an address', async () => {
   const other = fixture.another()
   const answers = await Promise.all(
     Array.from({ length: 10 }, (_, index) =>
@@ -34,7 +34,7 @@ test('the limit of an address holds over two processes and calls at once', async
   expect((await signIn('nobody@example.com', '198.51.100.7')).status).toBe(401)
 })
 
-test('fresh addresses do not help against one account', async () => {
+test('new client addresses do not raise the limit for one account', async () => {
   const { email } = await fixture.signUp('guessed@example.com')
   const spellings = [email, email.toUpperCase(), ` ${email}`]
   const statuses: number[] = []
@@ -49,7 +49,7 @@ test('fresh addresses do not help against one account', async () => {
   expect(right.status).toBe(429)
 })
 
-test('the counters name no mail address', async () => {
+test('the counters contain no mail address', async () => {
   const { rows } = await fixture.owner.query('select key from app.rate_limits')
   expect(rows.length).toBeGreaterThan(0)
   for (const { key } of rows) expect(key).not.toContain('@')
@@ -64,7 +64,7 @@ test('addresses of one IPv6 network count as one client', () => {
   expect(clientKey('192.0.2.1')).toBe('192.0.2.1')
 })
 
-test('production is strict, every other environment generous', () => {
+test('production has strict limits, every other environment generous ones', () => {
   expect(defaultRateLimits('production').signUp.limit).toBeLessThan(100)
   expect(defaultRateLimits('test').signUp.limit).toBeGreaterThan(1_000)
 })

@@ -11,7 +11,7 @@ export interface RateLimit {
 
 export type RateLimits = Readonly<Record<RateLimitGroup, RateLimit>>
 
-/** Counts one call in the database, atomically and for all processes. */
+/** Counts one call in the database, atomically over all processes. */
 export type TakeRateLimit = (
   key: string,
   limit: number,
@@ -19,10 +19,7 @@ export type TakeRateLimit = (
   bounds: WaitBounds,
 ) => Promise<{ isAllowed: boolean; retryAfterSeconds: number }>
 
-/**
- * Lets a key through once its wait is over; answers 0 then, else the seconds that are left. See
- * app.take_turn.
- */
+/** Admits a key once its wait is over; returns 0 then, else the remaining seconds. See app.take_turn. */
 export type TakeTurn = (
   key: string,
   firstSeconds: number,
@@ -30,7 +27,7 @@ export type TakeTurn = (
   bounds: WaitBounds,
 ) => Promise<number>
 
-/** What one network waits between guesses at an account that too many guess at: twice as long every time. */
+/** The wait of one network between guesses at an account that has too many guesses; doubled each time. */
 const TURNS = Object.freeze({ firstSeconds: 30, longestSeconds: 900 })
 
 const PRODUCTION: RateLimits = Object.freeze({
@@ -41,20 +38,20 @@ const PRODUCTION: RateLimits = Object.freeze({
   link: { limit: 60, windowSeconds: 60 },
   general: { limit: 1_200, windowSeconds: 60 },
   accountSignIn: { limit: 20, windowSeconds: 900 },
-  // Bounds a guesser with many networks, each of which waits on its own. The owner signs in from a known
-  // device then.
+  // Limits a guesser with many networks, each of which waits separately. The owner can then sign in from a
+  // known device.
   accountTurn: { limit: 2_000, windowSeconds: 86_400 },
   accountMail: { limit: 6, windowSeconds: 3_600 },
-  // Three codes of a million are good at any time: at this rate, guessing for a month succeeds for one in
-  // fifty.
+  // Three codes of a million are valid at any time: at this rate, one of fifty guessers succeeds within a
+  // month.
   secondFactor: { limit: 10, windowSeconds: 3_600 },
 })
 
 const GENEROSITY = 500
 
 /**
- * The limits of an environment: outside production a test suite may sign hundreds of users up from one
- * address.
+ * The default limits of an environment. Outside production they are high, since a test suite may sign up
+ * hundreds of users from one address.
  */
 export function defaultRateLimits(environment: string): RateLimits {
   if (environment === 'production') return PRODUCTION
@@ -67,21 +64,20 @@ export function defaultRateLimits(environment: string): RateLimits {
 
 export interface RateLimiter {
   /**
-   * Counts a call against its client's address; answers the seconds to wait, or null where the call may go
-   * on.
+   * Counts a call for its client's address; returns the seconds to wait, or null if the call may continue.
    */
   takeForClient(endpoint: Endpoint, ipAddress: string): Promise<number | null>
   /**
-   * Counts a call against the mail address it names, so that fresh client addresses do not help. Past the
-   * limit of sign-ins, each network waits for its own turn: others can use the limit up, and cannot make the
-   * owner's wait longer.
+   * Counts a call for the mail address that it names, so that new client addresses do not help. Past the
+   * limit of sign-ins, each network waits for its own turn: others can use up the limit, but cannot lengthen
+   * the owner's wait.
    */
   takeForAccount(endpoint: Endpoint, email: string, ipAddress: string): Promise<number | null>
-  /** Counts a call from a device that the account knows: others cannot use its limit up. */
+  /** Counts a call from a known device of the account, whose limit others cannot use up. */
   takeForDevice(endpoint: Endpoint, deviceId: string): Promise<number | null>
-  /** Counts a check of a signed-in user's password; from a known device on its own. */
+  /** Counts a check of a signed-in user's password; separately for a known device. */
   takeForUser(userId: string, deviceId?: string | null): Promise<number | null>
-  /** Counts a code that is given for a user; from a known device on its own. */
+  /** Counts a code for a user; separately for a known device. */
   takeSecondFactor(userId: string, deviceId: string | null): Promise<number | null>
 }
 
@@ -130,8 +126,8 @@ function deviceKey(userId: string, deviceId: string | null): string {
   return deviceId === null ? userId : `${userId}:device:${deviceId}`
 }
 
-// Every attempt counts, right or wrong: counting only failures would mean to look first and count later, and
-// a thousand attempts sent at once would all pass the look.
+// Every attempt counts, right or wrong: if only failures counted, a thousand concurrent attempts would all
+// pass the check before the first is counted.
 const ACCOUNT_GROUPS: Readonly<Record<string, RateLimitGroup>> = {
   '/sign-in/email': 'accountSignIn',
   '/sign-up/email': 'accountMail',
@@ -140,12 +136,12 @@ const ACCOUNT_GROUPS: Readonly<Record<string, RateLimitGroup>> = {
   '/organization/invite-member': 'accountMail',
 }
 
-/** An IPv6 client usually owns its whole /64, so that is what counts as one. */
+/** An IPv6 client usually owns its whole /64, which therefore counts as one client. */
 export function clientKey(ipAddress: string): string {
   return prefixOf(ipAddress, 4)
 }
 
-/** A guesser with a /48 has 65,536 networks of /64: all of them share one wait. */
+/** A guesser with a /48 has 65,536 networks of /64: they all share one wait. */
 function networkKey(ipAddress: string): string {
   return prefixOf(ipAddress, 3)
 }

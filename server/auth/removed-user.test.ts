@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { type AuthFixture, createAuthFixture, PASSWORD, type SignedUp } from './fixture.ts'
 
-// What signing in knows of a user who is removed and has rows left to be deleted.
+// Tests sign-in for a removed user whose rows are not all deleted yet.
 
 let fixture: AuthFixture
 let ada: SignedUp
@@ -28,14 +28,14 @@ async function remove(): Promise<void> {
 const signIn = () =>
   fixture.call('POST', '/sign-in/email', { body: { email: ada.email, password: PASSWORD } })
 
-test('neither a password nor a session of theirs signs anybody in', async () => {
+test('neither their password nor their session signs in', async () => {
   expect((await signIn()).status).toBe(200)
   await remove()
   expect((await signIn()).status).toBe(401)
   expect((await fixture.call('GET', '/get-session', { token: ada.token })).body).toBeNull()
 })
 
-test('a session that is left is none, and none can be made', async () => {
+test('a remaining session is invalid, and none can be created', async () => {
   await remove()
   const { rows } = await fixture.owner.query<{ id: string }>(
     `insert into auth.sessions (user_id, token, expires_at)
@@ -46,7 +46,7 @@ test('a session that is left is none, and none can be made', async () => {
   expect((await fixture.call('GET', '/get-session', { token: ada.token })).body).toBeNull()
 })
 
-test('their address signs up at once, as somebody else', async () => {
+test('their address can sign up at once, as another user', async () => {
   await remove()
   const again = await fixture.signUp(ada.email)
   expect(again.userId).not.toBe(ada.userId)
@@ -58,9 +58,9 @@ test('their address signs up at once, as somebody else', async () => {
   expect(rows).toEqual([{ count: 0 }])
 })
 
-test('a reset link that was sent before sets no password, theirs or of who has the address now', async () => {
+test('an earlier reset link sets no password, neither theirs nor that of the address’s new user', async () => {
   await fixture.call('POST', '/request-password-reset', { body: { email: ada.email } })
-  // The first mail is to confirm the address.
+  // The first mail confirms the address.
   await fixture.smtp.take(ada.email)
   const { link } = await fixture.smtp.take(ada.email)
   const token = /reset-password\/([\w-]+)/.exec(link ?? '')?.[1] ?? ''

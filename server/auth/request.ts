@@ -10,21 +10,21 @@ const MAX_BODY_BYTES = 64 * 1024
 
 export interface PreparedRequest {
   readonly endpoint: Endpoint
-  /** A copy that the library gets: at most one session in it, and that one well signed. */
+  /** The headers for the library, with at most one session, validly signed. */
   readonly headers: Headers
   readonly body: string | null
   readonly query: URLSearchParams
-  /** What the body says, as its endpoint takes it. */
+  /** The body in the form that its endpoint accepts. */
   readonly input: unknown
-  /** The mail address that the body names, in the form in which addresses are compared. */
+  /** The mail address in the body, normalised for comparison. */
   readonly email: string | null
-  /** The raw token of a session whose signature holds. */
+  /** The raw token of a validly signed session. */
   readonly sessionToken: string | null
 }
 
 /**
- * Reads and checks what costs no query: the endpoint, the body's type, size and text, and the session's
- * signature. Answers the refusal where one of them is off.
+ * Checks everything that needs no query: the endpoint, the body's type, size and text, and the session's
+ * signature. Returns a refusal if one of them is wrong.
  */
 export async function prepareRequest(
   request: Request,
@@ -36,7 +36,7 @@ export async function prepareRequest(
   if (!endpoint) return refuse(404, 'NOT_FOUND', 'Not found')
   if (!isReadableQuery(request.url)) return invalidText()
   if (![...url.searchParams.values()].every(isStorable)) return invalidText()
-  // Sessions keep it.
+  // Sessions store the user agent.
   if (decodeHeader(request.headers.get('user-agent') ?? '') === null) return invalidText()
 
   const wrongQuery = queryProblem(endpoint.path, url.searchParams)
@@ -52,11 +52,11 @@ export async function prepareRequest(
     if (name.startsWith('x-forwarded-') || name === 'forwarded' || name === 'content-length')
       headers.delete(name)
   }
-  // Browsers send the site along with the mode. Node's fetch sends the mode alone, and the library would ask
-  // it for an origin.
+  // Browsers send the site and the mode. Node's fetch sends only the mode, for which the library would
+  // require an origin.
   if (!headers.has('sec-fetch-site')) headers.delete('sec-fetch-mode')
   const sessionToken = keepSignedSession(headers, options)
-  // A caller without a session is not told what is wrong with their input.
+  // A caller without a session does not learn what is wrong with their input.
   const isAnswered = endpoint.needsSession && sessionToken === null
   const checked =
     request.method === 'GET' || isAnswered ? { data: undefined } : checkBody(endpoint.path, parsed)
@@ -89,7 +89,7 @@ async function readBody(request: Request): Promise<string | null | Response> {
   const bytes = await request.arrayBuffer()
   if (bytes.byteLength > MAX_BODY_BYTES) return tooLarge()
   if (bytes.byteLength === 0) return null
-  // A form can be sent from any page without asking; JSON cannot.
+  // Any page can send a form without a preflight, but not JSON.
   const type = request.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
   if (type !== 'application/json') return refuse(415, 'UNSUPPORTED_MEDIA_TYPE', 'Send application/json')
   try {
@@ -106,7 +106,7 @@ function parseJson(text: string): unknown | Response {
   } catch {
     return refuse(400, 'INVALID_JSON', 'The body is not valid JSON')
   }
-  // A list, not recursion: how deep a body goes is its sender's choice.
+  // A list, not recursion: the sender decides how deep a body is.
   const pending = [parsed]
   while (pending.length > 0) {
     const value = pending.pop()
@@ -121,7 +121,7 @@ function parseJson(text: string): unknown | Response {
   return parsed
 }
 
-/** Postgres refuses NUL in text, and a lone surrogate would be changed in silence. */
+/** Postgres refuses NUL in text, and silently changes a lone surrogate. */
 function isStorable(text: string): boolean {
   return !text.includes('\0') && text.isWellFormed()
 }
@@ -132,8 +132,8 @@ function emailOf(body: unknown): string | null {
 }
 
 /**
- * Leaves one session in the headers, and only a well-signed one: the bearer token where there is one, else
- * the cookie. The library would read either with its own, more forgiving, check.
+ * Keeps only one session in the headers, and only a validly signed one: the bearer token if there is one,
+ * else the cookie. The library would accept either with its own, weaker check.
  */
 function keepSignedSession(
   headers: Headers,
@@ -150,7 +150,7 @@ function keepSignedSession(
     const name = sessionCookieName(options.isSecure)
     const others = cookies.split(';').filter(pair => pair.split('=')[0]?.trim() !== name)
     const kept = cookieToken !== null ? [...others, ` ${name}=${value}`] : others
-    // An emptied header stays: it tells the origin check that a browser is calling.
+    // Keeps an emptied header, by which the origin check recognises a browser.
     headers.set('cookie', kept.join(';').trim())
   }
   return bearerToken ?? cookieToken

@@ -20,7 +20,7 @@ beforeEach(async () => {
 
 afterAll(() => fixture.close())
 
-/** The token of a link that a mail has brought. */
+/** Requests a reset and returns the token of the mailed link. */
 async function askForLink({ email } = user): Promise<string> {
   await fixture.call('POST', '/request-password-reset', { body: { email } })
   return new URL((await fixture.smtp.take(email)).link ?? '').pathname.split('/').at(-1) ?? ''
@@ -30,7 +30,7 @@ async function follow(token: string): Promise<number> {
   return (await fixture.call('POST', '/reset-password', { body: { token, newPassword: NEW } })).status
 }
 
-test('using one reset link ends the older and the newer ones', async () => {
+test('using one reset link invalidates the older and the newer ones', async () => {
   const links = [await askForLink(), await askForLink(), await askForLink()]
   expect(await follow(links[1] ?? '')).toBe(200)
   expect(await follow(links[0] ?? '')).toBe(400)
@@ -46,7 +46,7 @@ test('of several links used at once, one changes the password', async () => {
   expect(Math.max(...statuses)).toBeLessThan(500)
 })
 
-test('changing the password ends the links of before, and of nobody else', async () => {
+test('changing the password invalidates the user’s earlier links, and no others', async () => {
   const other = await fixture.signUp(`bystander-${users}@example.com`)
   await fixture.smtp.take(other.email)
   const [link, others] = [await askForLink(), await askForLink(other)]
@@ -57,7 +57,7 @@ test('changing the password ends the links of before, and of nobody else', async
   expect(await follow(others)).toBe(200)
 })
 
-test('another mail address ends the links of before', async () => {
+test('a new mail address invalidates the earlier links', async () => {
   const link = await askForLink()
   await fixture.owner.query('update auth.users set email = $2 where id = $1', [
     user.userId,
@@ -66,7 +66,7 @@ test('another mail address ends the links of before', async () => {
   expect(await follow(link)).toBe(400)
 })
 
-test('a new name or picture leaves them alone', async () => {
+test('a new name or picture does not affect them', async () => {
   const link = await askForLink()
   const body = { name: 'Ada Lovelace', image: 'https://example.com/ada.png' }
   expect((await fixture.call('POST', '/update-user', { token: user.token, body })).status).toBe(200)
@@ -82,7 +82,7 @@ test('removing the account removes its links', async () => {
   expect(rows).toHaveLength(0)
 })
 
-test('a new password ends a sign-in that waits for its code', async () => {
+test('a new password invalidates a sign-in that waits for its code', async () => {
   const enrolled = await enrol(fixture, user)
   const challenge = await givePassword(fixture, user.email)
   const body = { currentPassword: PASSWORD, newPassword: NEW }

@@ -7,7 +7,7 @@ export function refuse(status: number, code: string, message: string): Response 
   return Response.json({ code, message }, { status, headers: { 'cache-control': 'no-store' } })
 }
 
-/** What the library answers to a caller who is not signed in. */
+/** The library's answer to a caller who is not signed in. */
 export function nobody(endpoint: Endpoint): Response {
   if (endpoint.path !== '/get-session') return refuse(401, 'UNAUTHORIZED', 'Unauthorized')
   return Response.json(null, { headers: { 'cache-control': 'no-store' } })
@@ -26,7 +26,7 @@ export function unavailable(): Response {
   return response
 }
 
-/** The passwords that wait to be hashed are as many as can be hashed in a few seconds. */
+/** The answer if too many passwords wait to be hashed. */
 export function busy({ message, retryAt, retryAfterSeconds }: PasswordsBusyError): Response {
   return Response.json(
     { code: 'SERVICE_UNAVAILABLE', message, reason: 'overloaded', retryAt },
@@ -34,14 +34,14 @@ export function busy({ message, retryAt, retryAfterSeconds }: PasswordsBusyError
   )
 }
 
-/** There is nobody to read it; the status is what the log shows. */
+/** Nobody reads this answer; its status is for the log. */
 export function clientLeft(): Response {
   return refuse(499, 'CLIENT_CLOSED_REQUEST', 'The caller went away')
 }
 
 const ADDRESS_FIELDS: readonly string[] = ['email', 'totpURI']
 
-/** Blanks bare session tokens in the library's answer, and gives a failure without a body one. */
+/** Removes bare session tokens from the library's answer, and adds a body to a failure without one. */
 export async function finishResponse(response: Response): Promise<Response> {
   const headers = new Headers(response.headers)
   headers.delete('content-length')
@@ -53,7 +53,7 @@ export async function finishResponse(response: Response): Promise<Response> {
   if (text === '' || !headers.get('content-type')?.includes('json')) {
     return new Response(text || null, { status, headers })
   }
-  // Only the signed form, in the cookie and in `set-auth-token`, is of use to anyone.
+  // Callers need only the signed form, in the cookie and in `set-auth-token`.
   const blanked = JSON.stringify(JSON.parse(text), (key, value) => {
     if (key === 'token') return null
     return ADDRESS_FIELDS.includes(key) && typeof value === 'string' ? fromLibraryEmail(value) : value

@@ -8,7 +8,7 @@ beforeAll(async () => {
 })
 afterAll(() => fixture.close())
 
-test('who has no password switches the factor on within ten minutes of signing in', async () => {
+test('a user without a password can switch the factor on within ten minutes of signing in', async () => {
   const { userId, token } = await fixture.signUp('no-password@example.com')
   await fixture.owner.query('update auth.accounts set password = null where user_id = $1', [userId])
   await fixture.owner.query(

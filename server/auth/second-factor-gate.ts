@@ -2,29 +2,29 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { APIError } from 'better-auth/api'
 import type { SecondFactorStore } from './second-factor-store.ts'
 
-/** What one request has to show for a second factor, and whom it was asked of. */
+/** One request's evidence of a second factor, and the user who was asked for it. */
 export interface FactorOfRequest {
-  /** Whose code this request's endpoint checks before it makes a session. */
+  /** The user whose code this request's endpoint checks before it creates a session. */
   readonly provenUserId: string | null
-  /** The session that asks, where the endpoint puts another in its place. */
+  /** The caller's session, if the endpoint replaces it. */
   readonly session: { readonly userId: string; readonly secondFactorAt: Date | null } | null
-  /** What the cookie of a trusted device carries. */
+  /** The token in the cookie of a trusted device. */
   readonly deviceToken: string | null
-  /** Set here: the user who has shown all but the second factor. */
+  /** Set by the gate: the user who lacks only the second factor. */
   challengedUserId: string | null
-  /** Set here and by a password reset: the user whose account this browser has proved to know. */
+  /** Set by the gate and by a password reset: the user whose account this browser has proved to know. */
   admittedUserId: string | null
 }
 
 export const factorOfRequest = new AsyncLocalStorage<FactorOfRequest>()
 
-/** What an app finds as `error` in the address that a sign-in through a provider comes back to. */
+/** The value of `error` in the URL that a sign-in through a provider returns to. */
 export const CHALLENGE_CODE = 'two_factor_required'
 
 /**
- * Answers when the second factor of a session about to be made was given, or null for a user without one.
- * Throws where it is missing, before there is a token: the answer to a password alone then carries none.
- * Whatever passes by here, the table refuses.
+ * Returns when the second factor of a new session was given, or null for a user without one. Throws if it is
+ * missing, before a token exists, so that the answer to a password alone contains none. The table also
+ * refuses a session that bypasses this check.
  */
 export async function passGate(options: {
   readonly userId: string
@@ -45,6 +45,6 @@ export async function passGate(options: {
   }
   throw APIError.from('FORBIDDEN', {
     code: CHALLENGE_CODE,
-    message: 'Give a code of your authenticator app, or a backup code',
+    message: 'Enter a code of your authenticator app, or a backup code',
   })
 }

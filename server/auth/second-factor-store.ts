@@ -1,4 +1,4 @@
-// What the second factor keeps in the database beside the library's own rows. As rowhouse_auth.
+// The second factor's own rows in the database, beside the library's, as rowhouse_auth.
 
 import { createHash } from 'node:crypto'
 import type { BoundedPool } from './bounded-pool.ts'
@@ -7,9 +7,9 @@ import { storedSessionToken } from './session-token.ts'
 export interface SessionAndFactor {
   readonly userId: string
   readonly secondFactorAt: Date | null
-  /** Signed in within the last ten minutes. */
+  /** True if the session signed in within the last ten minutes. */
   readonly isFresh: boolean
-  /** A code was given in this session, or for it, within the last ten minutes. */
+  /** True if a code was given in or for this session within the last ten minutes. */
   readonly isFactorFresh: boolean
   readonly hasFactor: boolean
   readonly hasPassword: boolean
@@ -17,15 +17,16 @@ export interface SessionAndFactor {
 
 export interface SecondFactorStore {
   findSession(token: string): Promise<SessionAndFactor | null>
-  /** Notes that a code was given in a session. */
+  /** Records that a code was given in a session. */
   refreshSession(token: string): Promise<void>
-  /** The encrypted secret of a user's authenticator; null where there is none. */
+  /** The encrypted secret of a user's authenticator; null if there is none. */
   findSecret(userId: string): Promise<string | null>
   /**
-   * Spends a step and all before it; false where it was spent already. Of any number at once, one gets it.
+   * Spends a step and all earlier ones; false if it was already spent. Of concurrent calls, only one
+   * succeeds.
    */
   spendStep(userId: string, step: number): Promise<boolean>
-  /** When the code was given that the device is trusted for; null where it is not, or not by this user. */
+  /** When the code was given for which the device is trusted; null if this user does not trust it. */
   findTrustedDevice(userId: string, deviceToken: string): Promise<Date | null>
   trustDevice(device: {
     userId: string

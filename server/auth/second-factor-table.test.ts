@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createActor, type House, openHouse } from '#server/testing/actors.ts'
 import { whileWaiting } from '#server/testing/while-waiting.ts'
 
-// What the tables hold to, whatever makes a session or a password.
+// Tests the rules that the tables enforce for every way to create a session or a password.
 
 let house: House
 
@@ -19,7 +19,7 @@ async function sessionsOf(userId: string): Promise<unknown[]> {
   return (await house.owner.query('select from auth.sessions where user_id = $1', [userId])).rows
 }
 
-test('a session waits for the factor that is being switched on, and is refused', async () => {
+test('a new session waits for the factor that is being switched on, and is refused', async () => {
   const { userId } = await createActor(house)
   const signIn = whileWaiting(house, { locked: [SWITCH_ON, [userId]] }, () =>
     house.owner.query(SIGN_IN, [userId, randomUUID()]),
@@ -28,7 +28,7 @@ test('a session waits for the factor that is being switched on, and is refused',
   expect(await sessionsOf(userId)).toEqual([])
 })
 
-test('switching the factor on waits for a session that is being made, and ends it', async () => {
+test('switching the factor on waits for a session that is being created, and ends it', async () => {
   const { userId } = await createActor(house)
   await whileWaiting(house, { locked: [SIGN_IN, [userId, randomUUID()]] }, () =>
     house.owner.query(SWITCH_ON, [userId]),
@@ -36,7 +36,7 @@ test('switching the factor on waits for a session that is being made, and ends i
   expect(await sessionsOf(userId)).toEqual([])
 })
 
-test('many sessions of one user are made without waiting for each other', async () => {
+test('many sessions of one user can be created concurrently', async () => {
   const { userId } = await createActor(house)
   const first = await house.owner.connect()
   try {
@@ -50,7 +50,7 @@ test('many sessions of one user are made without waiting for each other', async 
   expect(await sessionsOf(userId)).toHaveLength(3)
 })
 
-test('the first password and every other one end the trust in every device', async () => {
+test('the first password and every later one end the trust in all devices', async () => {
   const { userId } = await createActor(house)
   const trust = () =>
     house.owner.query(

@@ -1,6 +1,5 @@
-// What stands around the library where a second factor is concerned: in front of it, who may ask for what,
-// how often, and that a code is spent; behind it, the challenge that a sign-in without the factor is answered
-// with, and the trust in a device.
+// The second factor around the library. Before it: who may ask for what, how often, and spending a code.
+// After it: the challenge that answers a sign-in without the factor, and trust in a device.
 
 import { randomBytes } from 'node:crypto'
 import { symmetricDecrypt } from 'better-auth/crypto'
@@ -20,7 +19,7 @@ import {
 import { findTotpStep } from './totp.ts'
 
 /**
- * For callers without cookies: the answer to a password carries the first, the call with the code carries the
+ * For callers without cookies: the answer to a password has the first header, the call with the code has the
  * second.
  */
 const CHALLENGE_ANSWER_HEADER = 'set-two-factor-token'
@@ -32,12 +31,13 @@ const TRUST_DAYS = 30
 const VERIFYING = new Set(['/two-factor/verify-totp', '/two-factor/verify-backup-code'])
 const CHANGING = new Set(['/two-factor/enable', '/two-factor/disable', '/two-factor/generate-backup-codes'])
 
-// The library's names. It reads the challenge's cookie itself, and the other one when it makes the session.
+// The library's cookie names. It reads the challenge's cookie itself, and the other one when it creates the
+// session.
 const CHALLENGE_COOKIE = 'better-auth.two_factor'
 const FORGET_COOKIE = 'better-auth.dont_remember'
 const DEVICE_COOKIE = 'rowhouse.trusted_device'
 
-/** The library's own prefix, and behind it what becomes of a session that is not to be remembered. */
+/** The library's own prefix, with a mark for a session that must not be remembered. */
 const CHALLENGE_ID = /^2fa-(once-)?/
 
 export interface SecondFactorParts {
@@ -47,7 +47,7 @@ export interface SecondFactorParts {
   readonly authSecret: string
   readonly isSecure: boolean
   readonly appOrigin: string
-  /** Better Auth's context, as far as it is needed here. */
+  /** The part of Better Auth's context that is needed here. */
   readonly context: {
     readonly secretConfig: Parameters<typeof symmetricDecrypt>[0]['key']
     readonly internalAdapter: {
@@ -58,11 +58,11 @@ export interface SecondFactorParts {
 }
 
 export interface FactorCheck {
-  /** What the library gets in place of the request's own. */
+  /** The headers for the library, in place of the request's own. */
   readonly headers: Headers
   readonly body: string | null
   readonly factor: FactorOfRequest
-  /** Turns the library's answer into the one that is sent. */
+  /** Turns the library's answer into the final one. */
   finish(response: Response): Promise<Response>
 }
 
@@ -71,7 +71,7 @@ interface Subject {
   readonly session: SessionAndFactor | null
 }
 
-/** Checks one request in front of the library; a refusal is answered as a Response. */
+/** Checks one request before the library; returns a Response to refuse it. */
 export async function checkSecondFactor(
   prepared: PreparedRequest,
   parts: SecondFactorParts,
@@ -103,7 +103,7 @@ export async function checkSecondFactor(
       if (path === '/two-factor/verify-totp' && !(await spendTotp(subject.userId, code, parts))) {
         return refuse(401, 'INVALID_CODE', 'Invalid code')
       }
-      // Without the rest: the library would trust the device in a way of its own, which nothing could revoke.
+      // Only the code: the library has its own trust in devices, which nothing could revoke.
       body = JSON.stringify({ code })
     }
   }
@@ -132,13 +132,10 @@ export async function checkSecondFactor(
   }
 }
 
-/**
- * Changing the factor asks for it once more, within the last ten minutes; the password is asked for by the
- * library.
- */
+/** Changing the factor requires a code of the last ten minutes; the library asks for the password. */
 function staleness(path: string, session: SessionAndFactor): Response | null {
   if (path !== '/two-factor/enable' && session.hasFactor && !session.isFactorFresh) {
-    return refuse(403, 'SESSION_NOT_FRESH', 'Give a code to /two-factor/verify-totp first, then try again')
+    return refuse(403, 'SESSION_NOT_FRESH', 'Send a code to /two-factor/verify-totp first, then try again')
   }
   if (!session.hasPassword && !session.isFresh && !session.isFactorFresh) {
     return refuse(403, 'SESSION_NOT_FRESH', 'Sign in again first, then try again')
@@ -148,17 +145,14 @@ function staleness(path: string, session: SessionAndFactor): Response | null {
 
 async function spendTotp(userId: string, code: string, parts: SecondFactorParts): Promise<boolean> {
   const sealed = await parts.store.findSecret(userId)
-  // The library says what is missing.
+  // The library answers that it is missing.
   if (sealed === null) return true
   const secret = await symmetricDecrypt({ key: parts.context.secretConfig, data: sealed })
   const step = findTotpStep(secret, code, Date.now())
   return step !== null && parts.store.spendStep(userId, step)
 }
 
-/**
- * The signed challenge of a request, from the header or the cookie; null for none and for one whose signature
- * is off.
- */
+/** The challenge of a request, from the header or the cookie; null if missing or wrongly signed. */
 function readChallenge(headers: Headers, parts: SecondFactorParts): string | null {
   const sent =
     headers.get(CHALLENGE_HEADER) ?? readCookie(headers.get('cookie'), nameOf(CHALLENGE_COOKIE, parts))
@@ -172,7 +166,7 @@ async function challengedUser(challenge: string | null, parts: SecondFactorParts
   return pending && pending.expiresAt > new Date() ? { userId: pending.value, session: null } : null
 }
 
-/** Puts the challenge where the library looks for it. */
+/** Adds the challenge as the cookie that the library reads. */
 function carryChallenge(headers: Headers, challenge: string, parts: SecondFactorParts): void {
   const cookies = headers.get('cookie')
   const pairs = [
@@ -191,13 +185,13 @@ function carryChallenge(headers: Headers, challenge: string, parts: SecondFactor
       .filter(Boolean)
       .join('; '),
   )
-  // No foreign page can send the header without asking; a caller that has no cookies has no origin either.
+  // A foreign page cannot send this header without a preflight; a caller without cookies has no origin
+  // either.
   if (cookies === null && headers.has(CHALLENGE_HEADER)) headers.set('origin', parts.appOrigin)
 }
 
 /**
- * Answers a sign-in that lacks the second factor: the challenge in a cookie and a header, and nothing of a
- * session.
+ * Answers a sign-in that lacks the second factor: the challenge in a cookie and a header, without a session.
  */
 async function challenge(
   refused: Response,

@@ -14,7 +14,7 @@ import {
 const SECRET = 'a secret of the test suite, long enough to be one'
 const RAW = 'Rr0Tq3VnZ8yB5cWk1LxHs7DfGj2Mp4Ua'
 
-test('what is stored is the hash of what travels', () => {
+test('the stored value is the hash of the sent digest', () => {
   const travels = Buffer.from(digestSessionToken(RAW), 'hex')
   expect(storedSessionToken(RAW)).toBe(createHash('sha256').update(travels).digest('hex'))
 })
@@ -45,11 +45,11 @@ test('a signed token is refused with any one character changed', () => {
   )
 })
 
-test('no text whatsoever throws', () => {
+test('no text throws', () => {
   fc.assert(fc.property(fc.string({ unit: 'binary' }), text => verifySessionToken(text, SECRET) === null))
 })
 
-test('the session cookie is found among others and the first of several counts', () => {
+test('the session cookie is found among others, and the first of several counts', () => {
   expect(readSessionCookie('a=1; better-auth.session_token=x.y; b=2', false)).toBe('x.y')
   expect(readSessionCookie('better-auth.session_token=first;better-auth.session_token=second', false)).toBe(
     'first',

@@ -1,17 +1,18 @@
-// The signed form of a session token, `token.signature`: what a cookie carries and what a caller sends as a
-// bearer token. Better Auth signs the same way, so both sides read each other's. Nothing here asks the
-// database: garbage costs no query.
+// The signed form of a session token, `token.signature`: the value of a cookie and of a bearer token. Better
+// Auth signs in the same way. Nothing here sends a query, so garbage costs none.
 
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 
 const COOKIE_NAME = 'better-auth.session_token'
 
-/** SHA-256 of a token, in hex: what travels to the database with a statement. */
+/** SHA-256 of a token, in hex: sent to the database with a statement. */
 export function digestSessionToken(token: string): string {
   return createHash('sha256').update(token, 'utf8').digest('hex')
 }
 
-/** SHA-256 of the digest's 32 bytes, in hex: what `auth.sessions.token` holds. Neither signs anyone in. */
+/**
+ * SHA-256 of the digest's 32 bytes, in hex: the value of `auth.sessions.token`. Neither hash signs anyone in.
+ */
 export function storedSessionToken(token: string): string {
   const digest = createHash('sha256').update(token, 'utf8').digest()
   return createHash('sha256').update(digest).digest('hex')
@@ -21,15 +22,15 @@ function signatureOf(token: string, secret: string): string {
   return createHmac('sha256', secret).update(token, 'utf8').digest('base64')
 }
 
-/** The signed form of a raw token, not percent-encoded. */
+/** Signs a raw token; the result is not percent-encoded. */
 export function signSessionToken(token: string, secret: string): string {
   return `${token}.${signatureOf(token, secret)}`
 }
 
 /**
- * The raw token of a signed one, or null where the signature is missing or off. Reads the percent-encoded
- * form as well, since that is how a cookie carries it. The signature must match as text: base64 has several
- * spellings for the same bytes.
+ * Returns the raw token of a signed one, or null if the signature is missing or wrong. Also accepts the
+ * percent-encoded form of cookies. Compares signatures as text, since base64 has several spellings for the
+ * same bytes.
  */
 export function verifySessionToken(signed: string, secret: string): string | null {
   const text = signed.includes('%') ? percentDecode(signed) : signed
@@ -50,9 +51,7 @@ function percentDecode(text: string): string {
   }
 }
 
-/**
- * The cookie's name; over https it carries the prefix that makes browsers refuse it from an insecure page.
- */
+/** The cookie's name; over https with the prefix that makes browsers refuse it from an insecure page. */
 export function sessionCookieName(isSecure: boolean): string {
   return isSecure ? `__Secure-${COOKIE_NAME}` : COOKIE_NAME
 }
@@ -76,18 +75,18 @@ export function readCookie(cookieHeader: string | undefined | null, name: string
 
 export interface SessionCookieOptions {
   readonly isSecure: boolean
-  /** Absent: the cookie ends with the browser's session. */
+  /** Undefined for a cookie that ends with the browser's session. */
   readonly maxAgeSeconds?: number
-  /** Where the browser sends it; everywhere by default. */
+  /** The path that the browser sends it to; every path by default. */
   readonly path?: string
 }
 
-/** A `set-cookie` value with the attributes that Better Auth gives its own. */
+/** A `set-cookie` value with the attributes of Better Auth's own cookies. */
 export function serializeSessionCookie(signed: string, options: SessionCookieOptions): string {
   return serializeCookie(sessionCookieName(options.isSecure), signed, options)
 }
 
-/** The same for a signed cookie of any name. */
+/** The same for any signed cookie. */
 export function serializeCookie(name: string, signed: string, options: SessionCookieOptions): string {
   const parts = [`${name}=${encodeURIComponent(percentDecode(signed))}`]
   if (options.maxAgeSeconds !== undefined) parts.push(`Max-Age=${Math.floor(options.maxAgeSeconds)}`)

@@ -73,7 +73,7 @@ test('the signed token works as a bearer token and as a cookie', async () => {
   }
 })
 
-test('whatever characters a signature has, its token is accepted back', async () => {
+test('a token is accepted whatever characters its signature has', async () => {
   for (let index = 0; index < 20; index++) {
     const { token, email } = await fixture.signUp(`characters-${index}@example.com`)
     expect(verifySessionToken(token, SECRET)).not.toBeNull()
@@ -82,7 +82,7 @@ test('whatever characters a signature has, its token is accepted back', async ()
   }
 })
 
-test('a raw token, a stored hash, a row id and a wrong signature sign nobody in and cost no statement', async () => {
+test('a raw token, a stored hash, a row id and a wrong signature are refused without a statement', async () => {
   const { userId, rawToken, token } = await fixture.signUp('refused@example.com')
   const [session] = await sessionRows(userId)
   const before = fixture.statements.count
@@ -102,7 +102,7 @@ test('a raw token, a stored hash, a row id and a wrong signature sign nobody in 
   expect(fixture.statements.count).toBe(before)
 })
 
-test('a stored hash that is signed with the right secret is still no token', async () => {
+test('a stored hash signed with the right secret is still not a token', async () => {
   const { userId } = await fixture.signUp('signed-hash@example.com')
   const [session] = await sessionRows(userId)
   for (const value of [session.token, session.id]) {
@@ -111,7 +111,7 @@ test('a stored hash that is signed with the right secret is still no token', asy
   }
 })
 
-test('no body carries a bare session token', async () => {
+test('no body contains a bare session token', async () => {
   const signUp = await fixture.call('POST', '/sign-up/email', {
     body: { email: 'bodies@example.com', password: PASSWORD, name: 'Ada' },
   })
@@ -138,12 +138,12 @@ test('no body carries a bare session token', async () => {
   expect((await fixture.call('GET', '/get-session', { token: changedToken })).body).not.toBeNull()
 })
 
-test('a new password that meets another change of the same user is to be tried again', async () => {
+test('a new password that conflicts with another change of the same user can be retried', async () => {
   const user = await fixture.signUp('meeting@example.com')
   const change = await whileWaiting(
     fixture,
     {
-      // What switching the second factor on does: the user first, then the sessions.
+      // The locks of switching the second factor on: the user first, then the sessions.
       locked: ['select from auth.users where id = $1 for update', [user.userId]],
       meanwhile: [['delete from auth.sessions where user_id = $1', [user.userId]]],
     },
@@ -156,7 +156,7 @@ test('a new password that meets another change of the same user is to be tried a
   expect([change.status, change.body.code]).toEqual([409, 'TRY_AGAIN'])
 })
 
-test('our cookie has the attributes that the library gives its own', async () => {
+test('our cookie has the same attributes as the library’s', async () => {
   const { headers } = await fixture.call('POST', '/sign-up/email', {
     body: { email: 'cookie@example.com', password: PASSWORD, name: 'Ada' },
   })
@@ -192,7 +192,7 @@ test('reading the session prolongs one that has less than six days left', async 
   expect(session.expires_at.getTime()).toBeGreaterThan(Date.now() + 6.9 * 86_400_000)
 })
 
-test('a session that is not to be remembered is never prolonged, whatever cookies its bearer sends', async () => {
+test('a session that must not be remembered is never prolonged, whatever cookies its caller sends', async () => {
   const { userId, email } = await fixture.signUp('forgotten@example.com')
   await fixture.owner.query('delete from auth.sessions where user_id = $1', [userId])
   const { headers } = await fixture.call('POST', '/sign-in/email', {
@@ -212,7 +212,7 @@ test('signing out deletes the session', async () => {
   expect((await fixture.call('GET', '/get-session', { token })).body).toBeNull()
 })
 
-test('an expired session is nobody', async () => {
+test('an expired session signs nobody in', async () => {
   const { userId, token } = await fixture.signUp('expired@example.com')
   await fixture.owner.query(
     `update auth.sessions set expires_at = now() - interval '1 second' where user_id = $1`,

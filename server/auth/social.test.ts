@@ -60,7 +60,7 @@ function finish(state: string, cookie: string) {
   })
 }
 
-test('signing in with GitHub makes a session, and its tokens are stored encrypted', async () => {
+test('signing in with GitHub creates a session, and its tokens are stored encrypted', async () => {
   const { cookie, state } = await begin()
   const { status, headers } = await finish(state, cookie)
   expect([status, headers.get('location')]).toEqual([302, '/welcome'])
@@ -75,7 +75,7 @@ test('signing in with GitHub makes a session, and its tokens are stored encrypte
   expect(fixture.logLines.join('')).not.toMatch(new RegExp(`${GITHUB_TOKEN}|sh-secret`))
 })
 
-test('a state works once, and only in the browser that it was made for', async () => {
+test('a state works once, and only in the browser that started the sign-in', async () => {
   const mine = await begin()
   const other = await begin()
   for (const [state, cookie] of [
@@ -91,7 +91,7 @@ test('a state works once, and only in the browser that it was made for', async (
   expect((await finish(mine.state, mine.cookie)).headers.get('set-auth-token')).toBeNull()
 })
 
-test('an account that someone made with an unconfirmed address is not handed to its owner', async () => {
+test('an account with an unconfirmed address is not merged with a sign-in of the address’s owner', async () => {
   const squatted = 'squatted@example.com'
   await fixture.signUp(squatted)
   profile = { ...profile, id: 43, email: squatted }
@@ -102,11 +102,11 @@ test('an account that someone made with an unconfirmed address is not handed to 
     auth,
     body: { email: squatted, password: PASSWORD },
   })
-  // Either the sign-in is refused, or the squatter's password is gone: never one account with two masters.
+  // Either the sign-in is refused, or the squatter's password is removed: an account never has two owners.
   expect(signedIn && status === 200).toBe(false)
 })
 
-test('signing in with GitHub asks a user for their second factor, and makes no session without it', async () => {
+test('signing in with GitHub requires a user’s second factor, and creates no session without it', async () => {
   const email = 'second-factor@example.com'
   const user = await enrol(fixture, email)
   await fixture.owner.query('update auth.users set email_verified = true where id = $1', [user.userId])
@@ -130,7 +130,7 @@ test('signing in with GitHub asks a user for their second factor, and makes no s
   expect((await fixture.call('GET', '/get-session', { auth, token })).body.user.id).toBe(user.userId)
 })
 
-test('who has no password switches the factor on right after signing in, and later only after signing in again', async () => {
+test('a user without a password switches the factor on right after signing in, and later only after signing in again', async () => {
   profile = { ...profile, id: 45, email: 'passwordless@example.com' }
   const { cookie, state } = await begin()
   const signedIn = (await finish(state, cookie)).headers.get('set-auth-token') ?? ''
@@ -141,7 +141,7 @@ test('who has no password switches the factor on right after signing in, and lat
   expect((await enable()).status).toBe(200)
 })
 
-test('what a provider calls somebody never fails their sign-in, and is made fit to be shown', async () => {
+test('a name from a provider never fails a sign-in, and is cleaned for display', async () => {
   const avatar = (avatar_url: string) => ({ ...profile, avatar_url })
   const profiles = [
     { ...avatar('javascript:alert(1)'), id: 50, email: 'long@example.com', name: 'x'.repeat(60_000) },
@@ -168,7 +168,7 @@ test('what a provider calls somebody never fails their sign-in, and is made fit 
   ])
 })
 
-test('a provider brings the address of an internationalised domain, and its password account is the same', async () => {
+test('an address of an internationalised domain from a provider belongs to the same account as its password', async () => {
   const email = 'social@example.xn--p1ai'
   await fixture.signUp(email)
   await fixture.owner.query('update auth.users set email_verified = true where email = $1', [email])

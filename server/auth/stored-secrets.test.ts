@@ -45,7 +45,7 @@ interface Session {
   userId: string
 }
 
-test('a session found by its token carries the raw token, found otherwise its own id', async () => {
+test('a session found by its token has the raw token, found otherwise its own id', async () => {
   const byToken = await adapter.findOne<Session>({
     model: 'session',
     where: [{ field: 'token', value: user.rawToken }],
@@ -58,7 +58,7 @@ test('a session found by its token carries the raw token, found otherwise its ow
   expect(byUser.map(session => session.token)).toEqual([byToken?.id])
 })
 
-test('a list of tokens finds those that are tokens, each with its own', async () => {
+test('a list of tokens finds the valid ones, each with its own token', async () => {
   const other = await fixture.signUp('adapter-other@example.com')
   const value = [user.rawToken, storedSessionToken(user.rawToken), other.rawToken]
   const sessions = await adapter.findMany<Session>({
@@ -69,7 +69,7 @@ test('a list of tokens finds those that are tokens, each with its own', async ()
   expect(tokens).toEqual({ [user.userId]: user.rawToken, [other.userId]: other.rawToken })
 })
 
-test('a stored hash finds, changes, counts and deletes nothing, in a transaction neither', async () => {
+test('a stored hash finds, changes, counts and deletes nothing, also in a transaction', async () => {
   const where = [{ field: 'token', value: storedSessionToken(user.rawToken) }]
   const update = { userAgent: 'changed' }
   for (const operations of [adapter, null]) {
@@ -99,7 +99,7 @@ test('a token cannot be searched by its parts', async () => {
   }
 })
 
-test('the value of a verification is encrypted, and one that was tampered with reads as empty', async () => {
+test('the value of a verification is encrypted, and a changed one decrypts to an empty text', async () => {
   const identifier = 'sign-in-state'
   const value = JSON.stringify({ codeVerifier: 'v3rifier' })
   await adapter.create({
@@ -121,7 +121,7 @@ test('the value of a verification is encrypted, and one that was tampered with r
   expect(await adapter.findOne({ model: 'verification', where })).toMatchObject({ value: '' })
 })
 
-test('an id that is none names no row', async () => {
+test('an invalid id matches no row', async () => {
   expect(await adapter.findOne({ model: 'user', where: [{ field: 'id', value: 'nonsense' }] })).toBeNull()
   expect(
     await adapter.findMany({
@@ -174,7 +174,7 @@ async function storedTokens(id: string): Promise<string[]> {
   return rows[0].tokens
 }
 
-test('a provider’s tokens are sealed in their row and reach the library open', async () => {
+test('a provider’s tokens are encrypted in their row and decrypted for the library', async () => {
   const made = await linkAccount('sealed')
   const tokens = { accessToken: 'access-sealed', refreshToken: 'refresh-sealed', idToken: 'id-sealed' }
   expect(made).toMatchObject(tokens)
@@ -199,7 +199,7 @@ test('a provider’s tokens are sealed in their row and reach the library open',
   expect(selected.map(account => account.accessToken)).toEqual(['renewed'])
 })
 
-test('a token that does not open counts as absent, alone, and is logged without its text', async () => {
+test('a token that does not decrypt counts as absent, and is logged without its text', async () => {
   const [mine, other] = [await linkAccount('mine'), await linkAccount('other')]
   const moved =
     'update auth.accounts set access_token = (select access_token from auth.accounts where id = $2) where id = $1'

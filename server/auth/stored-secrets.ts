@@ -1,8 +1,8 @@
-// What Better Auth hands to the database, and what comes back. A copy of the database must not sign anyone
-// in, so every operation passes through here: session tokens are stored as the SHA-256 of the SHA-256, the
-// identifiers of pending verifications (which hold reset tokens and OAuth states) as a hash, their values
-// encrypted, and the tokens of sign-in providers sealed. The library goes on seeing the raw token that it
-// asked with; a row that it found any other way carries the row's id where the token would be.
+// Conceals secrets between Better Auth and the database, so that a copy of the database signs nobody in.
+// Session tokens are stored as the SHA-256 of their SHA-256, identifiers of pending verifications (reset
+// tokens and OAuth states) as a hash, their values and the tokens of sign-in providers encrypted. The library
+// still sees the raw token that it searched for; a row that it found in another way has the row's id as its
+// token.
 
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes, randomUUID } from 'node:crypto'
 import type { DBAdapter, DBTransactionAdapter, Where } from 'better-auth/adapters'
@@ -22,10 +22,7 @@ const isSession = (model: string) => model === 'session' || model === 'sessions'
 const isAccount = (model: string) => model === 'account' || model === 'accounts'
 const isVerification = (model: string) => model === 'verification' || model === 'verifications'
 
-/**
- * Wraps an adapter, and the ones that it makes for transactions, so that secrets are stored in a form nobody
- * can use.
- */
+/** Wraps an adapter, and its adapters for transactions, so that stored secrets are unusable. */
 export function storeSecretsSafely(
   adapter: DBAdapter,
   { secret, tokens }: { secret: string; tokens: AccountTokens },
@@ -53,7 +50,7 @@ function wrapOperations(inner: DBTransactionAdapter, seal: Seals): DBTransaction
       if (!isAccount(input.model) || !hasTokens(data)) {
         return secrets.reveal(await translating(inner.create({ ...input, data })))
       }
-      // A token is bound to its row, so the row's id is made before it; the library takes no UUID of version
+      // A token is bound to its row, so the row's id is created first; the library accepts no UUID of version
       // 7.
       const row = { id: randomUUID(), userId: String(input.data.userId) }
       const sealed = { ...seal.tokens.seal(data, row), id: row.id }
@@ -91,8 +88,8 @@ function wrapOperations(inner: DBTransactionAdapter, seal: Seals): DBTransaction
       if (!isSession(input.model) || update.expiresAt === undefined) {
         return secrets.reveal(await translating(inner.update({ ...input, where, update })))
       }
-      // The library tells a session that is not to be remembered by a second cookie, which a bearer does not
-      // send: the row itself says whether use prolongs it.
+      // The library marks a session that must not be remembered by a second cookie, which a bearer does not
+      // send: here the row itself says whether use prolongs it.
       const slides: Where = { field: 'slides', value: true }
       const prolonged = await translating(inner.update({ ...input, where: [...where, slides], update }))
       if (prolonged) return secrets.reveal(prolonged) as never
@@ -130,7 +127,6 @@ function wrapOperations(inner: DBTransactionAdapter, seal: Seals): DBTransaction
   }
 }
 
-/** A token is sealed for one row. */
 function refuseTokens(model: string, values: object | undefined): void {
   if (isAccount(model) && hasTokens(values)) throw new Error('tokens are written to one account at a time')
 }
@@ -175,7 +171,7 @@ class OperationSecrets {
     })
   }
 
-  /** The columns to read: an account's tokens open with the help of its ids. */
+  /** The columns to read, with the ids that an account's tokens need for decryption. */
   select(columns: string[]): string[] {
     return isAccount(this.#model) ? [...new Set([...columns, 'id', 'userId'])] : columns
   }
@@ -189,8 +185,8 @@ class OperationSecrets {
       const { identifier, value } = concealed
       if (typeof identifier === 'string') concealed.identifier = concealIdentifier(identifier)
       if (typeof value === 'string') {
-        // Reset links and challenges hold their user's id. A trigger deletes them by it when the password
-        // changes.
+        // Reset links and challenges contain their user's id, by which a trigger deletes them when the
+        // password changes.
         if (UUID.test(value)) concealed.userId = value
         concealed.value = this.#seal.verifications.close(value)
       }
@@ -242,10 +238,7 @@ function withoutToken(session: unknown): unknown {
   return { ...session, token: session.id }
 }
 
-/**
- * Hashed a second time: the library also looks for an identifier as given, and would take a stored hash for
- * one.
- */
+/** Hashes twice: the library also looks for an identifier as given, and would accept a stored hash as one. */
 function concealIdentifier(identifier: string): string {
   return createHash('sha256').update(identifier, 'utf8').digest('hex')
 }
@@ -263,7 +256,7 @@ function compareWhole(condition: Where, conceal: (text: string) => string): Wher
   )
 }
 
-/** An id that is none names no row; Postgres would refuse the statement. */
+/** An invalid id matches no row; Postgres would refuse the statement. */
 function withUuids(condition: Where): Where {
   const { operator = 'eq', value } = condition
   if (operator === 'eq' && typeof value === 'string' && !UUID.test(value)) {
@@ -281,7 +274,7 @@ interface Seal {
   open(sealed: string): string
 }
 
-/** AES-256-GCM under a key derived from the secret; a text that does not decrypt opens as the empty one. */
+/** AES-256-GCM under a key derived from the secret; a text that does not decrypt becomes empty. */
 function createSeal(secret: string): Seal {
   const key = Buffer.from(hkdfSync('sha256', secret, '', 'rowhouse auth.verifications.value', 32))
   return {

@@ -1,16 +1,16 @@
-// RFC 6238 as authenticator apps speak it: SHA-1, six digits, steps of 30 seconds. The library checks codes
-// too, but does not say which step a code belongs to, and without that a code cannot be spent.
+// RFC 6238 as authenticator apps implement it: SHA-1, six digits, steps of 30 seconds. The library also
+// checks codes, but does not return the step of a code, which is needed to spend it.
 
 import { createHmac, timingSafeEqual } from 'node:crypto'
 
 const STEP_MS = 30_000
 
-/** The step that a moment lies in. */
+/** The step of a time. */
 export function totpStep(atMs: number): number {
   return Math.floor(atMs / STEP_MS)
 }
 
-/** The code of a step; the secret is text, whose UTF-8 bytes are the key. */
+/** The code of a step; the key is the secret's UTF-8 bytes. */
 export function totpCode(secret: string, step: number): string {
   const counter = Buffer.alloc(8)
   counter.writeBigUInt64BE(BigInt(step))
@@ -20,10 +20,7 @@ export function totpCode(secret: string, step: number): string {
   return String(number % 1_000_000).padStart(6, '0')
 }
 
-/**
- * The step whose code was given: the current one or one of its neighbours, the newest first. Null for any
- * other code.
- */
+/** The step of this code: the current one or one of its neighbours, newest first. Null for any other code. */
 export function findTotpStep(secret: string, code: string, atMs: number): number | null {
   const given = Buffer.from(code, 'utf8')
   const now = totpStep(atMs)

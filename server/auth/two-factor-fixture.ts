@@ -6,12 +6,12 @@ import { totpCode, totpStep } from './totp.ts'
 export interface Enrolled extends SignedUp {
   readonly secret: string
   readonly backupCodes: readonly string[]
-  /** The code that the app shows, or showed this many seconds from now. */
+  /** The app's code, now or this many seconds from now. */
   code(secondsFromNow?: number): string
 }
 
 /**
- * Switches the second factor on for a user, or for a new one of this address; no code is spent afterwards.
+ * Switches the second factor on for a user, or for a new user with this address; no code is spent afterwards.
  */
 export async function enrol(fixture: AuthFixture, who: string | SignedUp): Promise<Enrolled> {
   const user = typeof who === 'string' ? await fixture.signUp(who) : who
@@ -33,7 +33,7 @@ export async function enrol(fixture: AuthFixture, who: string | SignedUp): Promi
   return { ...user, token, rawToken, secret, backupCodes: begun.body.backupCodes, code }
 }
 
-/** Makes the codes of the present usable again, so that a test need not wait for the next ones. */
+/** Makes the current codes usable again, so that a test need not wait for the next step. */
 export async function forgetSteps(fixture: AuthFixture, userId: string): Promise<void> {
   await fixture.owner.query('update auth.two_factors set last_used_step = 0 where user_id = $1', [userId])
 }
@@ -44,7 +44,7 @@ export function givePassword(fixture: AuthFixture, email: string, input: CallInp
   return fixture.call('POST', '/sign-in/email', { ...input, body })
 }
 
-/** The second step of a sign-in, as a caller without cookies takes it. */
+/** The second step of a sign-in, for a caller without cookies. */
 export function giveCode(
   fixture: AuthFixture,
   challenge: Answer,
@@ -58,7 +58,7 @@ export function giveCode(
   })
 }
 
-/** What a browser would send back. */
+/** The cookies that a browser would send back. */
 export function cookiesOf(answer: Answer): string {
   return answer.headers
     .getSetCookie()

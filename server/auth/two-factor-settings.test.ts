@@ -26,7 +26,7 @@ async function rowOf(userId: string) {
   return rows[0]
 }
 
-test('switching it on needs the password, and nothing changes before a code was given', async () => {
+test('switching it on needs the password, and changes nothing until a code is given', async () => {
   const { userId, token, email } = await fixture.signUp('enable@example.com')
   for (const body of [{}, { password: 'wrong horse battery' }]) {
     const refused = await fixture.call('POST', '/two-factor/enable', { token, body })
@@ -42,7 +42,7 @@ test('switching it on needs the password, and nothing changes before a code was 
   expect((await rowOf(userId)).two_factor_enabled).toBe(false)
 })
 
-test('switching it on ends every session that was made without it', async () => {
+test('switching it on ends every session that was created without it', async () => {
   const user = await fixture.signUp('others@example.com')
   const other = (await givePassword(fixture, user.email)).headers.get('set-auth-token') ?? ''
   const enrolled = await enrol(fixture, user)
@@ -54,7 +54,7 @@ test('switching it on ends every session that was made without it', async () => 
   )
 })
 
-test('a sign-in of the same moment leaves no session without the factor', async () => {
+test('a concurrent sign-in leaves no session without the factor', async () => {
   const user = await fixture.signUp('moment@example.com')
   const [, ...answers] = await Promise.all([
     enrol(fixture, user),
@@ -92,7 +92,7 @@ test('switching it off needs a code of the last ten minutes and the password', a
   expect((await givePassword(fixture, email)).headers.get('set-auth-token')).not.toBeNull()
 })
 
-test('new backup codes need a code of the last ten minutes, and the old ones are void', async () => {
+test('new backup codes need a code of the last ten minutes, and invalidate the old ones', async () => {
   const { email, userId, token, backupCodes, code } = await enrol(fixture, 'regenerate@example.com')
   const call = () =>
     fixture.call('POST', '/two-factor/generate-backup-codes', { token, body: { password: PASSWORD } })
@@ -134,7 +134,7 @@ async function trust(email: string, user: { userId: string; code(): string }) {
   return { cookie: device?.split(';')[0] ?? '', origin: ORIGIN }
 }
 
-test('a trusted device is not asked again, and nobody else is let in by its cookie', async () => {
+test('a trusted device is not asked again, and its cookie works for no other user', async () => {
   const ada = await enrol(fixture, 'trusted@example.com')
   const bob = await enrol(fixture, 'distrusted@example.com')
   const headers = await trust(ada.email, ada)
@@ -155,7 +155,7 @@ test('a trusted device is not asked again, and nobody else is let in by its cook
   expect((await givePassword(fixture, ada.email, { headers })).body.twoFactorRedirect).toBe(true)
 })
 
-test('a session from a trusted device is no fresh proof of the factor', async () => {
+test('a session from a trusted device is not a recent proof of the factor', async () => {
   const user = await enrol(fixture, 'stale-device@example.com')
   const headers = await trust(user.email, user)
   await fixture.owner.query(
@@ -167,7 +167,7 @@ test('a session from a trusted device is no fresh proof of the factor', async ()
   expect([refused.status, refused.body.code]).toEqual([403, 'SESSION_NOT_FRESH'])
 })
 
-test('a new password and switching the factor off end the trust', async () => {
+test('a new password ends the trust, and so does switching the factor off', async () => {
   const user = await enrol(fixture, 'untrust@example.com')
   const headers = await trust(user.email, user)
   await fixture.call('POST', '/change-password', {

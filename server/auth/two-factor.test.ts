@@ -28,7 +28,7 @@ function expectNoSession(answer: Answer) {
   expect(answer.text).not.toMatch(/"token":"|"session"/)
 }
 
-test('a password alone is answered with a challenge, and makes no session', async () => {
+test('a password alone is answered with a challenge, and creates no session', async () => {
   const { email, userId } = await enrol(fixture, 'challenge@example.com')
   await endSessions(userId)
   const answer = await givePassword(fixture, email)
@@ -45,7 +45,7 @@ test('a password alone is answered with a challenge, and makes no session', asyn
   expect((await fixture.call('GET', '/list-accounts', { token: challenge })).status).toBe(401)
 })
 
-test('a wrong password learns nothing of the second factor', async () => {
+test('the answer to a wrong password does not reveal the second factor', async () => {
   const { email } = await enrol(fixture, 'wrong-password@example.com')
   const wrong = { body: { password: 'wrong horse battery' } }
   const [known, unknown] = [
@@ -55,7 +55,7 @@ test('a wrong password learns nothing of the second factor', async () => {
   expect([known.status, known.text]).toEqual([unknown.status, unknown.text])
 })
 
-test('the code that follows makes the session, with a header as with a cookie', async () => {
+test('the code then creates the session, with a header or a cookie', async () => {
   const { email, userId, code } = await enrol(fixture, 'code@example.com')
   await endSessions(userId)
   const byHeader = await giveCode(fixture, await givePassword(fixture, email), { code: code() })
@@ -75,7 +75,7 @@ test('the code that follows makes the session, with a header as with a cookie', 
   for (const session of sessions) expect(session.second_factor_at).toBeInstanceOf(Date)
 })
 
-test('a code is used once, whichever sign-in it came with', async () => {
+test('a code works once over all sign-ins', async () => {
   const { email, userId, code } = await enrol(fixture, 'reused@example.com')
   const current = code()
   expect((await giveCode(fixture, await givePassword(fixture, email), { code: current })).status).toBe(200)
@@ -83,7 +83,7 @@ test('a code is used once, whichever sign-in it came with', async () => {
   const again = await giveCode(fixture, await givePassword(fixture, email), { code: current })
   expect([again.status, again.body.code]).toEqual([401, 'INVALID_CODE'])
   expectNoSession(again)
-  // An older code that nobody used is spent as well.
+  // An older unused code is spent as well.
   const older = await giveCode(fixture, await givePassword(fixture, email), { code: code(-30) })
   expect(older.status).toBe(401)
   expect(await sessionsOf(userId)).toHaveLength(before.length)
@@ -102,7 +102,7 @@ test('of twenty sign-ins with one code at once, one succeeds', async () => {
   expect(await sessionsOf(userId)).toHaveLength(1)
 })
 
-test('a challenge signs in once', async () => {
+test('a challenge works once', async () => {
   const { email, userId, code, backupCodes } = await enrol(fixture, 'once@example.com')
   const challenge = await givePassword(fixture, email)
   expect((await giveCode(fixture, challenge, { code: code() })).status).toBe(200)
@@ -112,7 +112,7 @@ test('a challenge signs in once', async () => {
   expect(byBackup.status).toBe(401)
 })
 
-test('a clock that is off by seconds passes; by minutes or an hour, it does not', async () => {
+test('a clock that is off by seconds is accepted; by minutes or an hour, it is not', async () => {
   const { email, userId, code } = await enrol(fixture, 'clock@example.com')
   for (const seconds of [-3_600, -120, 120, 3_600]) {
     const answer = await giveCode(fixture, await givePassword(fixture, email), { code: code(seconds) })
@@ -122,7 +122,7 @@ test('a clock that is off by seconds passes; by minutes or an hour, it does not'
   expect((await giveCode(fixture, await givePassword(fixture, email), { code: code() })).status).toBe(200)
 })
 
-test('a backup code signs in once, also of several at once', async () => {
+test('a backup code works once, also in concurrent sign-ins', async () => {
   const { email, userId, backupCodes } = await enrol(fixture, 'backup@example.com')
   await endSessions(userId)
   const [first = '', second = ''] = backupCodes
@@ -141,7 +141,7 @@ test('a backup code signs in once, also of several at once', async () => {
   expect(await sessionsOf(userId)).toHaveLength(2)
 })
 
-test('codes are counted for the user, over fresh sign-ins, processes and sessions', async () => {
+test('codes are counted per user, over sign-ins, processes and sessions', async () => {
   const limits = { rateLimits: { secondFactor: { limit: 4, windowSeconds: 900 } } }
   const processes = [fixture.another(limits), fixture.another(limits)]
   const { email, userId, token, code, backupCodes } = await enrol(fixture, 'attempts@example.com')
@@ -176,7 +176,7 @@ test('codes are counted for the user, over fresh sign-ins, processes and session
   expect(await sessionsOf(userId)).toHaveLength(before.length)
 })
 
-test('a challenge that is made up, signed by others, foreign or expired leads nowhere', async () => {
+test('an invented, wrongly signed, foreign or expired challenge is refused', async () => {
   const ada = await enrol(fixture, 'challenged-ada@example.com')
   const bob = await enrol(fixture, 'challenged-bob@example.com')
   const foreign = await givePassword(fixture, bob.email)
@@ -202,7 +202,7 @@ test('a challenge that is made up, signed by others, foreign or expired leads no
   }
 })
 
-test('the table refuses a session without the factor, whoever makes it', async () => {
+test('the table refuses every session without the factor', async () => {
   const { userId } = await enrol(fixture, 'table@example.com')
   const insert = `insert into auth.sessions (user_id, token, expires_at) values ($1, $2, now() + interval '1 day')`
   for (const pool of [fixture.owner, fixture.authPool]) {
@@ -242,7 +242,7 @@ test('changing the password and ending the other sessions keeps the caller signe
   expect(session.second_factor_at).toBeInstanceOf(Date)
 })
 
-test('a session that is not to be remembered stays so past the challenge', async () => {
+test('a session that must not be remembered stays so after the challenge', async () => {
   const { email, userId, code } = await enrol(fixture, 'forget@example.com')
   await endSessions(userId)
   const challenge = await givePassword(fixture, email, { body: { rememberMe: false } })
@@ -251,7 +251,7 @@ test('a session that is not to be remembered stays so past the challenge', async
   expect(session.slides).toBe(false)
 })
 
-test('over https the cookies of challenge and device are secure, prefixed and read back', async () => {
+test('over https the cookies of challenge and device are secure, prefixed and accepted', async () => {
   const origin = 'https://rowhouse.example.com'
   const auth = fixture.another({ config: { appUrl: origin } })
   const { email, code } = await enrol(fixture, 'https@example.com')
