@@ -11,7 +11,7 @@ import {
   WEBHOOK_ENVIRONMENT,
 } from '#server/testing/webhooks.ts'
 
-// Servers in processes of their own, killed with events in hand.
+// Tests servers in separate processes that are killed while they hold events.
 
 let house: House
 let ada: Actor
@@ -37,18 +37,18 @@ async function post(server: ServerProcess, sent: Sent): Promise<number> {
   return status
 }
 
-/** Lets the claims of whoever died end now. */
+/** Expires the claims of killed processes now. */
 async function passTime(): Promise<void> {
   await house.owner.query(`update app.webhook_events set next_attempt_at = now() where status = 'processing'`)
 }
 
 describe('a server that is killed', () => {
-  it('while it makes an effect leaves the event to the next, and the effect is made once', async () => {
+  it('while it applies an effect leaves the event to the next process, and the effect is applied once', async () => {
     const { id, externalId } = await connect(ada, 'github')
     const holder = await house.owner.connect()
     try {
       await using first = await startServer()
-      // Lets deliveries name the connection, and nobody change it.
+      // Allows deliveries to name the connection, and blocks changes to it.
       await holder.query('begin')
       await holder.query('select from app.connections where id = $1 for share', [id])
       expect(await post(first, installationEvent(externalId, 'deleted'))).toBe(200)
@@ -69,7 +69,7 @@ describe('a server that is killed', () => {
     }
   })
 
-  it('among deliveries has lost none that it answered', async () => {
+  it('during deliveries loses none that it answered', async () => {
     const { id, externalId } = await connect(ada, 'github')
     const answered: string[] = []
     for (let round = 0; round < 3; round++) {

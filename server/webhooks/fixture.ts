@@ -6,7 +6,7 @@ import type { House } from '#server/testing/actors.ts'
 import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from '#server/testing/environment.ts'
 import type { Sent } from '#server/testing/webhooks.ts'
 
-/** A whole server on the house's database, in this process. */
+/** Starts a whole server on the house's database, in this process. */
 export function startWebhookServer(
   { database: { urls, ownerUrl } }: House,
   environment: Readonly<Record<string, string>>,
@@ -36,7 +36,7 @@ export interface Answer {
   readonly retryAfter: string | undefined
 }
 
-/** Sends headers as they are: fetch would fold those that come twice. */
+/** Sends headers unchanged: fetch would merge repeated ones. */
 export function post({ url }: RunningServer, provider: string, { body, headers }: Sent): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const sent = request(`${url}/webhooks/${provider}`, { method: 'POST', headers }, response => {

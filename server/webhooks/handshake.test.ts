@@ -46,13 +46,13 @@ async function start(environment: Record<string, string>): Promise<RunningServer
   return server
 }
 
-/** As Notion sends it: nothing signs it yet. */
+/** Notion's first request, which is not signed yet. */
 function handshake(token: string): Sent {
   return { body: JSON.stringify({ verification_token: token }), headers: {} }
 }
 
 describe('a provider whose webhooks are not configured', () => {
-  it('is told so, whatever it sends', async () => {
+  it('receives an error that says so, whatever it sends', async () => {
     const running = await start({})
     for (const provider of PROVIDERS) {
       const event = eventOf(provider, newExternalId(provider))
@@ -69,7 +69,7 @@ describe('a provider whose webhooks are not configured', () => {
 describe('Notion’s verification token', () => {
   const app = { NOTION_CLIENT_ID: 'a client', NOTION_CLIENT_SECRET: 'a client secret' }
 
-  it('is kept for the operator alone, in no log, while there is none', async () => {
+  it('is stored only for the operator, and in no log, while none is configured', async () => {
     const running = await start(app)
     expect(await post(running, 'notion', handshake('secret_an-earlier-token'))).toMatchObject({ status: 200 })
     expect(await post(running, 'notion', handshake(TOKEN))).toMatchObject({ status: 200, text: '' })
@@ -80,7 +80,7 @@ describe('Notion’s verification token', () => {
     expect(logged).not.toContain(TOKEN)
   })
 
-  it('makes no event believable before it is configured', async () => {
+  it('does not make events valid before it is configured', async () => {
     const running = await start(app)
     await post(running, 'notion', handshake(TOKEN))
     const event = { id: 'e', type: 'page.created' }
@@ -97,7 +97,7 @@ describe('Notion’s verification token', () => {
     }
   })
 
-  it('is not taken from just anyone once there is one', async () => {
+  it('is refused from strangers once one is configured', async () => {
     const running = await start({ ...app, NOTION_WEBHOOK_TOKEN: TOKEN })
     expect(await post(running, 'notion', handshake('secret_of-somebody-else'))).toMatchObject({ status: 401 })
     const again = sign('notion', handshake(TOKEN).body, { secret: TOKEN })

@@ -6,9 +6,9 @@ import type { Json } from '#server/rpc/inputs.ts'
 import type { JsonObject } from './provider.ts'
 
 /**
- * Reads a body as a JSON object that Postgres and our answers can hold: NUL and lone surrogates become
- * U+FFFD, and a member whose name superjson refuses to write gets an underscore behind it. Throws
- * `invalid_input` for anything else.
+ * Parses a body as a JSON object that Postgres and our answers can hold: NUL and lone surrogates become
+ * U+FFFD, and a member whose name superjson refuses gets an underscore at its end. Throws `invalid_input` for
+ * anything else.
  */
 export function parsePayload(body: Buffer): JsonObject {
   const text = isUtf8(body) ? body.toString('utf8') : null
@@ -19,14 +19,14 @@ export function parsePayload(body: Buffer): JsonObject {
   return value as JsonObject
 }
 
-/** What a verified body must look like. Throws `invalid_input` for one that does not. */
+/** Parses a verified body with a schema. Throws `invalid_input` if it does not match. */
 export function expectShape<S extends z.core.$ZodType>(schema: S, payload: unknown): z.output<S> {
   const result = z.safeParse(schema, payload)
   if (!result.success) throw malformed(result.error)
   return result.data
 }
 
-/** An id or a name in a body or a header: short, and text that Postgres stores. */
+/** An id or a name in a body or a header: a short text that Postgres can store. */
 export const shortText = z.string().regex(/^[\x21-\x7e]{1,200}$/)
 
 export function malformed(cause?: unknown): AppError {
@@ -43,10 +43,10 @@ function parseJson(text: string): unknown {
 
 const UNWRITABLE_NAMES: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype'])
 
-/** Changes a parsed value where it stands: bodies may have 25 MB, and hardly any needs a change. */
+/** Changes the parsed value in place: bodies may have 25 MB, and few need a change. */
 function makeStorable(value: Json): void {
   if (typeof value !== 'object' || value === null) return
-  // Of an array these are its indices.
+  // For an array these are its indices.
   const members = value as JsonObject
   for (const name of Object.keys(members)) {
     const member = members[name] as Json

@@ -29,7 +29,7 @@ beforeAll(async () => {
 })
 afterAll(() => house.close())
 
-/** Receives without the HTTP in front, so that nothing is processed before a test says so. */
+/** Receives without HTTP, so that nothing is processed before the test calls for it. */
 async function receive(provider: ProviderName, sent: Sent | null): Promise<void> {
   if (!sent) throw new Error(`${provider} sends nothing`)
   const { body, headers } = sent
@@ -37,7 +37,7 @@ async function receive(provider: ProviderName, sent: Sent | null): Promise<void>
     system: house.services.pools.system,
     providers: NO_PROVIDERS,
     secrets: WEBHOOK_SECRETS,
-    keepSecret: () => Promise.reject(new Error('no provider sets its webhooks up here')),
+    keepSecret: () => Promise.reject(new Error('no provider configures its webhooks here')),
     onEvents: () => {},
   }
   const header = (name: string) => {
@@ -49,19 +49,19 @@ async function receive(provider: ProviderName, sent: Sent | null): Promise<void>
 
 const processor = () => ({ system: house.services.pools.system, log: house.services.log })
 
-/** Works off all that is due. */
+/** Processes all due events. */
 async function processAll(): Promise<void> {
   while ((await processDueEvents(processor())) > 0);
 }
 
-/** Brings every next attempt forward, and the end of every claim. */
+/** Makes every next attempt due, and expires every claim. */
 async function passTime(): Promise<void> {
   await house.owner.query(
     'update app.webhook_events set next_attempt_at = now() where next_attempt_at > now()',
   )
 }
 
-/** While it lasts, no connection can be changed. */
+/** Locks all connections until `use` returns. */
 async function withLockedConnections(use: () => Promise<void>): Promise<void> {
   await house.owner.query(`
     create function app.refuse_change() returns trigger language plpgsql set search_path = pg_catalog, pg_temp
@@ -83,7 +83,7 @@ async function eventFor(connectionId: string): Promise<Record<string, unknown>> 
   return event
 }
 
-describe('what a provider tells of a connection', () => {
+describe('a provider’s event about a connection', () => {
   const ends: [name: string, provider: ProviderName, make: (externalId: string) => Sent | null][] = [
     ['GitHub’s deletion of an installation', 'github', id => endOf('github', id)],
     ['Slack’s uninstallation', 'slack', id => endOf('slack', id)],
@@ -114,12 +114,12 @@ describe('what a provider tells of a connection', () => {
       expect(await eventFor(id)).toMatchObject({ status: 'processed', attempts: 1, next_attempt_at: null })
     }
     expect((await readConnection(house, other.id)).status).toBe('active')
-    // Whoever is revoked hears no more.
+    // A revoked connection receives no more events.
     await receive(provider, eventOf(provider, externalId))
     expect(await readEvents(house, first.id)).toHaveLength(1)
   })
 
-  it('GitHub suspends an installation and lets it go on', async () => {
+  it('GitHub suspends an installation and unsuspends it', async () => {
     const { id, externalId } = await connect(ada, 'github')
     const suspended = async () => {
       await processAll()
@@ -132,7 +132,7 @@ describe('what a provider tells of a connection', () => {
     expect(await suspended()).toEqual({ status: 'active', settings: { isSuspended: false } })
   })
 
-  it('a suspension that is late does not undo what came after it', async () => {
+  it('a late suspension does not undo a newer event', async () => {
     const { id, externalId } = await connect(ada, 'github')
     await receive('github', installationEvent(externalId, 'suspend'))
     await house.owner.query(
@@ -147,7 +147,7 @@ describe('what a provider tells of a connection', () => {
     expect((await readConnection(house, id)).settings).toEqual({ isSuspended: false })
   })
 
-  it('a revocation does not end a consent that was given after it', async () => {
+  it('a revocation does not end a newer consent', async () => {
     const { id, externalId } = await connect(ada, 'slack')
     await receive('slack', sign('slack', JSON.stringify(slackEvent(externalId, { type: 'app_uninstalled' }))))
     await house.owner.query('update app.connections set connected_at = clock_timestamp() where id = $1', [id])
@@ -175,7 +175,7 @@ describe('what a provider tells of a connection', () => {
     ['anything of Notion’s', 'notion', id => eventOf('notion', id, { type: 'OAuthApp.revoked' })],
   ]
 
-  it.each(notes)('%s is only noted', async (_, provider, make) => {
+  it.each(notes)('%s is only recorded', async (_, provider, make) => {
     const { id, externalId } = await connect(ada, provider)
     const before = await readConnection(house, id)
     await receive(provider, make(externalId))
@@ -184,7 +184,7 @@ describe('what a provider tells of a connection', () => {
     expect(await readConnection(house, id)).toEqual(before)
   })
 
-  it('has its effect once, however many copies arrive and however many processes work', async () => {
+  it('has its effect once, however many copies arrive and processes work', async () => {
     const { id, externalId } = await connect(ada, 'linear')
     const sent = endOf('linear', externalId)
     await Promise.all(
@@ -198,7 +198,7 @@ describe('what a provider tells of a connection', () => {
     expect(await readEvents(house, id)).toMatchObject([{ status: 'processed', attempts: 1 }])
   })
 
-  it('goes with the connection', async () => {
+  it('is deleted with the connection', async () => {
     const { id, externalId } = await connect(ada, 'linear')
     await receive('linear', eventOf('linear', externalId))
     await house.owner.query('delete from app.connections where id = $1', [id])
@@ -209,7 +209,7 @@ describe('what a provider tells of a connection', () => {
 })
 
 describe('an event that fails', () => {
-  it('is tried again, each time later, and is dead after the last; a replay begins anew', async () => {
+  it('is retried with growing delays, and is dead after the last attempt; a replay starts again', async () => {
     const { id, externalId } = await connect(ada, 'github')
     const { events } = ada.caller()
     await receive('github', installationEvent(externalId, 'deleted'))
@@ -219,13 +219,13 @@ describe('an event that fails', () => {
         const event = await eventFor(id)
         const isLast = attempt === MAX_ATTEMPTS
         expect(event).toMatchObject({ attempts: attempt, status: isLast ? 'dead' : 'failed' })
-        expect(event.last_error).toBe('it could not be processed; the cause has been logged')
+        expect(event.last_error).toBe('processing failed; the cause has been logged')
         if (isLast) expect(event.next_attempt_at).toBeNull()
         else
           expect((event.next_attempt_at as Date).getTime()).toBeGreaterThan(
             (event.updated_at as Date).getTime(),
           )
-        // Nothing is due before its time.
+        // No attempt is due before its time.
         await processAll()
         expect((await eventFor(id)).attempts).toBe(attempt)
         await passTime()
@@ -241,7 +241,7 @@ describe('an event that fails', () => {
     expect((await readConnection(house, id)).status).toBe('revoked')
   })
 
-  it('holds up no other', async () => {
+  it('delays no other event', async () => {
     const [bad, good] = [await connect(ada, 'linear'), await connect(ada, 'linear')]
     await receive('linear', endOf('linear', bad.externalId))
     await receive('linear', eventOf('linear', good.externalId))
@@ -252,7 +252,7 @@ describe('an event that fails', () => {
     await processAll()
   })
 
-  it('waits twice as long after every attempt, give or take, and no longer than a quarter of an hour', () => {
+  it('waits about twice as long after every attempt, and at most a quarter of an hour', () => {
     const longest = Array.from({ length: MAX_ATTEMPTS - 1 }, (_, index) => retryAfterMs(index + 1, () => 0))
     expect(longest).toEqual([2, 4, 8, 16, 32, 64, 128, 256, 512].map(seconds => seconds * 1_000))
     expect(retryAfterMs(3, () => 1)).toBe(4_000)
@@ -263,7 +263,7 @@ describe('an event that fails', () => {
 describe('a claim', () => {
   const claim = async () => (await house.services.pools.system.claimWebhookEvents(50, 60, MAX_ATTEMPTS))[0]
 
-  it('is one process’s, until it ends; then another’s, and the first one’s effect is refused', async () => {
+  it('belongs to one process until it expires; then to another, and the first one’s effect is refused', async () => {
     const { id, externalId } = await connect(ada, 'slack')
     await receive('slack', sign('slack', JSON.stringify(slackEvent(externalId, { type: 'app_uninstalled' }))))
     const stale = await claim()
@@ -282,7 +282,7 @@ describe('a claim', () => {
     expect(await readConnection(house, id)).toMatchObject({ status: 'revoked', token_version: 1 })
   })
 
-  it('that nobody brings to an end is the last after the last attempt', async () => {
+  it('that no process finishes is dead after the last attempt', async () => {
     const { id, externalId } = await connect(ada, 'linear')
     await receive('linear', eventOf('linear', externalId))
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
@@ -295,7 +295,7 @@ describe('a claim', () => {
 })
 
 describe('a processor', () => {
-  it('finds events that others received, without being told', async () => {
+  it('finds events that others received, without being woken', async () => {
     const { id, externalId } = await connect(ada, 'linear')
     const running = createProcessor(processor())
     running.wake()
@@ -305,7 +305,7 @@ describe('a processor', () => {
     await running.stop()
   })
 
-  it('works off more than a batch when it is woken, and stops after what it has claimed', async () => {
+  it('processes more than one batch when woken, and stops after its claimed events', async () => {
     const { id, externalId } = await connect(ada, 'linear')
     await Promise.all(Array.from({ length: 120 }, () => receive('linear', eventOf('linear', externalId))))
     const running = createProcessor(processor())
@@ -321,7 +321,7 @@ describe('a processor', () => {
 })
 
 describe('sweeping', () => {
-  it('removes old deliveries with their events, and none that somebody still waits for', async () => {
+  it('deletes old deliveries with their events, but none with unfinished events', async () => {
     const { id, externalId } = await connect(ada, 'linear')
     const marks = [randomUUID(), randomUUID(), randomUUID()]
     for (const mark of marks) await receive('linear', eventOf('linear', externalId, { mark }))

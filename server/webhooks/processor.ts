@@ -13,12 +13,12 @@ interface ProcessorOptions {
 export const MAX_ATTEMPTS = 10
 
 const BATCH_SIZE = 50
-// After it, others take over what a process that ended had claimed.
+// After this time, others take over the claims of a process that ended.
 const CLAIM_SECONDS = 60
 const POLL_MS = 1_000
 const FIRST_RETRY_MS = 2_000
 const LAST_RETRY_MS = 15 * 60_000
-const FAILURE = 'it could not be processed; the cause has been logged'
+const FAILURE = 'processing failed; the cause has been logged'
 
 /** Works off the events that are due, of whichever process received them, once it is woken. */
 export function createProcessor({ system, log }: ProcessorOptions): Loop {
@@ -29,14 +29,14 @@ export function createProcessor({ system, log }: ProcessorOptions): Loop {
   })
 }
 
-/** Claims a batch of events and works it off one by one. Returns how many it claimed. */
+/** Claims a batch of events and processes it one by one. Returns the number claimed. */
 export async function processDueEvents({ system, log }: ProcessorOptions): Promise<number> {
   const events = await system.claimWebhookEvents(BATCH_SIZE, CLAIM_SECONDS, MAX_ATTEMPTS)
   for (const event of events) await processEvent({ system, log }, event)
   return events.length
 }
 
-/** Throws where not even the failure can be noted: others take the event when its claim has ended. */
+/** Throws if the failure could not be recorded: others take the event when its claim expires. */
 async function processEvent({ system, log }: ProcessorOptions, event: ClaimedEvent): Promise<void> {
   try {
     await system.processWebhookEvent(event)
@@ -48,8 +48,8 @@ async function processEvent({ system, log }: ProcessorOptions, event: ClaimedEve
 }
 
 /**
- * Twice as long after every attempt, and less by up to a half, so that what failed together is not tried
- * together.
+ * Doubles with every attempt, and is shorter by a random part of up to a half, so that events that failed
+ * together are not retried together.
  */
 export function retryAfterMs(attempt: number, random = Math.random): number | null {
   if (attempt >= MAX_ATTEMPTS) return null

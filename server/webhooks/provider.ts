@@ -1,30 +1,30 @@
 import type { Json } from '#server/rpc/inputs.ts'
 
-/** What came in, before anything of it is believed. */
+/** A request that is not verified yet. */
 export interface WebhookRequest {
-  /** As it came over the wire: signatures are over bytes. */
+  /** The received bytes, which signatures cover. */
   readonly body: Buffer
-  /** The header's value; null where there is none, or more than one, or an empty one. */
+  /** The header's value; null if it is missing, repeated or empty. */
   header(name: string): string | null
 }
 
-/** A request whose signature fits. */
+/** A request with a valid signature. */
 interface VerifiedRequest extends WebhookRequest {
   /** SHA-256 of the body. */
   readonly bodyHash: Buffer
 }
 
-/** What an event does to the connections that it reaches. */
+/** The effect of an event on the connections that it concerns. */
 export type ConnectionEffect = 'revoke' | 'suspend' | 'unsuspend'
 
-/** What a verified body says. */
+/** The content of a verified body. */
 interface Delivery {
-  /** The provider's id of it, the same for every copy. */
+  /** The provider's id of the delivery, the same for every copy. */
   readonly deliveryId: string
   readonly eventType: string
-  /** The workspaces, installations or teams that it is about, as connections store them. */
+  /** The workspaces, installations or teams that it concerns, as connections store them. */
   readonly externalIds: readonly string[]
-  /** Null where the event is only noted. */
+  /** Null if the event is only recorded. */
   readonly effect: ConnectionEffect | null
   readonly payload: JsonObject
 }
@@ -33,29 +33,27 @@ export interface JsonObject {
   [name: string]: Json
 }
 
-/** A delivery to store, or the text that a verified question wants for an answer. */
+/** A delivery to store, or the text with which to answer a verified question. */
 type Reading = { readonly delivery: Delivery } | { readonly answer: string }
 
 /**
- * The one shape of `providers/<name>.ts`. What a provider's library does is imported by the first request
- * that needs it.
+ * The interface of `providers/<name>.ts`. A provider's library is imported by the first request that needs
+ * it.
  */
 export interface WebhookProvider {
-  /** The variable that holds what the provider signs with. */
+  /** The environment variable with the provider's signing secret. */
   readonly secretVariable: string
-  /** The largest body that the provider documents; everyone else's limit where it documents none. */
+  /** The provider's documented maximum body size; the default limit if it documents none. */
   readonly maxBodyBytes?: number
-  /** Headers that are stored with a delivery; never a signature. */
+  /** The headers to store with a delivery; never a signature. */
   readonly storedHeaders: readonly string[]
   /**
-   * The secret in a payload, of a provider that makes it up itself and sends it, unsigned, before it signs
+   * The secret in a payload, for a provider that generates its own and sends it unsigned before it signs
    * anything. Null for any other payload.
    */
   secretIn?(payload: JsonObject): string | null
-  /**
-   * Whether the request is the provider's, and recent where the scheme tells. Throws for no input whatsoever.
-   */
+  /** Returns whether the provider signed the request, recently if the scheme has a time. Never throws. */
   verify(request: WebhookRequest, secret: string): Promise<boolean>
-  /** Reads a verified request. Throws `invalid_input` where it is not of the provider's documented form. */
+  /** Parses a verified request. Throws `invalid_input` if it does not have the provider's documented form. */
   read(request: VerifiedRequest, payload: JsonObject): Reading
 }

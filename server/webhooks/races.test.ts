@@ -32,10 +32,10 @@ function processDue(): Promise<number> {
   return processDueEvents({ system: house.services.pools.system, log: house.services.log })
 }
 
-it('a suspension does not reach a consent that was given after it', async () => {
+it('a suspension does not affect a newer consent', async () => {
   const { id, externalId } = await connect(ada, 'github')
   await receive(externalId, 'suspend')
-  // As a consent does, which GitHub was asked about.
+  // The change that a consent makes, after GitHub confirmed the installation.
   await house.owner.query(
     `update app.connections set connected_at = clock_timestamp(), settings = '{"isSuspended": false}' where id = $1`,
     [id],
@@ -45,7 +45,7 @@ it('a suspension does not reach a consent that was given after it', async () => 
   expect((await readConnection(house, id)).settings).toEqual({ isSuspended: false })
 })
 
-it('an event that somebody holds is waited for by nobody', async () => {
+it('no process waits for a locked event', async () => {
   const [held, free] = [await connect(ada, 'github'), await connect(ada, 'github')]
   for (const { externalId } of [held, free]) await receive(externalId, null)
   const statuses = async () =>
@@ -64,7 +64,7 @@ it('an event that somebody holds is waited for by nobody', async () => {
   expect(await statuses()).toEqual(['processed', 'processed'])
 })
 
-it('a connection that is removed while it is looked for costs nobody else their event', async () => {
+it('a connection that is removed during a delivery does not lose the event for others', async () => {
   const { id, externalId } = await connect(ada, 'github')
   const bob = await createActor(house, { name: 'Bob' })
   const theirs = await connect(bob, 'github', { externalId })

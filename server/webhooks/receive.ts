@@ -11,18 +11,18 @@ export interface WebhookServices {
   readonly system: Pick<SystemDatabase, 'receiveWebhook'>
   readonly secrets: WebhookSecrets
   readonly providers: ProvidersConfig
-  /** Takes the secret that a provider made up itself, and will sign with. */
+  /** Stores the secret that a provider generated and will sign with. */
   readonly keepSecret: (provider: Provider, secret: string) => Promise<void>
-  /** Called after something new was stored for somebody. */
+  /** Called after new events were stored. */
   readonly onEvents: () => void
 }
 
 const MAX_STORED_HEADER = 200
 
 /**
- * Verifies, reads and stores one request, and returns the text of the answer. What it stores is committed by
- * then. A copy of what is stored already, by its id or by its body, is answered alike. Throws
- * `unauthenticated` where the signature is off.
+ * Verifies, parses and stores one request, and returns the text of the answer once it is committed. A copy of
+ * a stored delivery, by its id or by its body, gets the same answer. Throws `unauthenticated` if the
+ * signature is invalid.
  */
 export async function receiveWebhook(
   services: WebhookServices,
@@ -33,7 +33,7 @@ export async function receiveWebhook(
   const secret = services.secrets[name]
   if (secret === null) return meetUnconfigured(services, provider, request)
   if (!(await webhook.verify(request, secret))) {
-    throw new AppError('unauthenticated', 'the signature is missing, stale or does not fit the body')
+    throw new AppError('unauthenticated', 'the signature is missing, too old, or does not match the body')
   }
   const bodyHash = hash('sha256', request.body, 'buffer')
   const reading = webhook.read({ ...request, bodyHash }, parsePayload(request.body))
@@ -49,8 +49,8 @@ export async function receiveWebhook(
 }
 
 /**
- * Nothing can be believed yet, but a provider may send the secret that it will sign with to the address that
- * it will call.
+ * No delivery is valid before the provider is configured, but the provider may send the secret that it will
+ * sign with.
  */
 async function meetUnconfigured(
   { providers, keepSecret }: WebhookServices,

@@ -11,8 +11,8 @@ interface Received {
 }
 
 /**
- * Serves `/webhooks/:provider`. A 2xx says that the delivery is stored; anything else makes the provider send
- * it again.
+ * Serves `/webhooks/:provider`. A 2xx means that the delivery is stored; after any other answer the provider
+ * sends it again.
  */
 export function registerWebhookRoute(app: FastifyInstance, services: WebhookServices): void {
   app.register(async scope => {

@@ -23,7 +23,7 @@ import {
 } from '#server/testing/webhooks.ts'
 import { post, startWebhookServer, without } from './fixture.ts'
 
-// What each provider's scheme has and the others' have not. The server is a whole one, over HTTP.
+// Tests what is specific to each provider's scheme, with a whole server over HTTP.
 
 let house: House
 let server: RunningServer
@@ -42,7 +42,7 @@ const EXAMPLES: readonly { name: string; examples: object[] }[] = createRequire(
   '@octokit/webhooks-examples/api.github.com/index.json',
 )
 
-/** Sends all but the last byte of a body, and leaves the connection open. */
+/** Sends all but the last byte of a body, and keeps the connection open. */
 async function sendSlowly(sizeBytes: number): Promise<Socket> {
   const { hostname, port } = new URL(server.url)
   const socket = connectTo(Number(port), hostname).on('error', () => {})
@@ -64,18 +64,18 @@ describe('a webhook of Slack', () => {
   const body = () => JSON.stringify(slackEvent(newExternalId('slack'), { type: 'message' }))
   const seconds = () => Math.floor(Date.now() / 1_000)
 
-  // With room where the time is to come: until the request arrives, the server's clock gains on it.
+  // Leaves a margin for future times, since the server's clock advances until the request arrives.
   it.each([-301, 330, -86_400, 86_400])('is refused %d seconds off', async offset => {
     await expectRefused('slack', sign('slack', body(), { at: seconds() + offset }))
   })
 
-  it.each([-290, 290])('is taken %d seconds off', async offset => {
+  it.each([-290, 290])('is accepted %d seconds off', async offset => {
     expect(await post(server, 'slack', sign('slack', body(), { at: seconds() + offset }))).toMatchObject({
       status: 200,
     })
   })
 
-  it('is refused without its time, with a garbled or a doubled one', async () => {
+  it('is refused with a missing, invalid or repeated time', async () => {
     const name = 'x-slack-request-timestamp'
     const sent = sign('slack', body())
     const time = String(sent.headers[name])
@@ -92,7 +92,7 @@ describe('a webhook of Slack', () => {
     }
   })
 
-  it('that verifies the address is answered with its challenge, if it is signed', async () => {
+  it('that verifies the URL is answered with its challenge, if it is signed', async () => {
     const question = JSON.stringify({ token: 'x', challenge: '3eZbrw1aB', type: 'url_verification' })
     expect(await post(server, 'slack', sign('slack', question))).toMatchObject({
       status: 200,
@@ -102,7 +102,7 @@ describe('a webhook of Slack', () => {
     expect(await readDeliveries(house, '3eZbrw1aB')).toEqual([])
   })
 
-  it('reaches the teams that it is authorized for, not the one where a shared channel’s event arose', async () => {
+  it('reaches the authorized teams, not the team in which a shared channel’s event arose', async () => {
     const [ada, eve] = [await createActor(house), await createActor(house, { name: 'Eve' })]
     const authorized = await connect(ada, 'slack')
     const origin = await connect(eve, 'slack')
@@ -116,9 +116,9 @@ describe('a webhook of Slack', () => {
 describe('a webhook of Linear', () => {
   const MINUTE_MS = 60_000
 
-  // The signature decides: Linear's retries carry the first attempt's bytes, and other clocks are off.
+  // Only the signature counts: Linear's retries repeat the first attempt's bytes, and clocks may differ.
   it.each([-MINUTE_MS - 1_000, -6 * 60 * MINUTE_MS, -24 * 60 * MINUTE_MS, 90_000])(
-    'that was signed %d milliseconds off is taken',
+    'that was signed %d milliseconds off is accepted',
     async offset => {
       const { id, externalId } = await connect(await createActor(house), 'linear')
       const body = JSON.stringify(linearEvent(externalId, { webhookTimestamp: Date.now() + offset }))
@@ -127,13 +127,13 @@ describe('a webhook of Linear', () => {
     },
   )
 
-  it('that is older than what copies are recognised by is refused', async () => {
+  it('that is older than the deliveries by which copies are recognised is refused', async () => {
     const webhookTimestamp = Date.now() - 31 * 24 * 60 * MINUTE_MS
     const body = linearEvent(newExternalId('linear'), { webhookTimestamp })
     await expectRefused('linear', sign('linear', JSON.stringify(body)))
   })
 
-  it('is known by its body, whatever its headers say', async () => {
+  it('is identified by its body, whatever its headers say', async () => {
     const { id, externalId } = await connect(await createActor(house), 'linear')
     const sent = eventOf('linear', externalId)
     for (const deliveryId of [randomUUID(), randomUUID(), undefined]) {
@@ -156,7 +156,7 @@ describe('a webhook of GitHub', () => {
     expect(await readDeliveries(house, zen)).toMatchObject([{ event_type: 'ping' }])
   })
 
-  it('of every kind that GitHub publishes an example of is taken', async () => {
+  it('of every kind with a published example of GitHub is accepted', async () => {
     const refused: string[] = []
     for (const { name, examples } of EXAMPLES) {
       for (const example of examples) {
@@ -187,7 +187,7 @@ describe('a webhook of GitHub', () => {
     expect(await readDeliveries(house, externalId)).toHaveLength(1)
   })
 
-  it('of 24 MB is taken, with NUL and lone surrogates in it', async () => {
+  it('of 24 MB is accepted, with NUL and lone surrogates in it', async () => {
     const { id, externalId } = await connect(await createActor(house), 'github')
     const commits = (count: number) =>
       Array.from({ length: count }, (_, n) => ({ id: n, message: `${'\0'}${'x'.repeat(1_000)}\ud800` }))
@@ -197,7 +197,7 @@ describe('a webhook of GitHub', () => {
     expect(await readEvents(house, id)).toHaveLength(1)
   })
 
-  it('of several megabytes is refused for a moment while others fill the memory, and small ones are not', async () => {
+  it('of several megabytes is refused while others use up the memory, and small ones are not', async () => {
     const largeEvent = () => eventOf('github', newExternalId('github'), { text: 'x'.repeat(6_000_000) })
     const held = await Promise.all(Array.from({ length: 4 }, () => sendSlowly(25 * 1024 * 1024)))
     await expect
@@ -210,7 +210,7 @@ describe('a webhook of GitHub', () => {
     await expect.poll(async () => post(server, 'github', largeEvent())).toMatchObject({ status: 200 })
   })
 
-  it('needs one delivery id and one event', async () => {
+  it('needs exactly one delivery id and one event', async () => {
     for (const name of ['x-github-delivery', 'x-github-event']) {
       const sent = eventOf('github', newExternalId('github'))
       expect(await post(server, 'github', without(sent, name))).toMatchObject({ status: 400 })

@@ -6,9 +6,9 @@ import type { Logger } from '#server/app/logger.ts'
 import type { Provider } from '#server/rooms/connections/provider.ts'
 
 /**
- * Keeps the secret that a provider made up for the operator, in a file of the data directory that nobody else
- * reads, and logs where: whoever has it can sign deliveries, so it is no matter for a log. A later secret
- * takes the place of an earlier one.
+ * Stores a secret that a provider generated in a private file of the data directory, and logs the file's
+ * path. Never logs the secret, since anyone who has it can sign deliveries. A later secret replaces an
+ * earlier one.
  */
 export async function keepWebhookSecret(
   { dataDir, log }: { readonly dataDir: string; readonly log: Pick<Logger, 'warn'> },
@@ -22,6 +22,6 @@ export async function keepWebhookSecret(
   await rename(draft, path)
   log.warn(
     { path },
-    `${title} sent a verification token: confirm it in ${title}, and start again with ${webhook.secretVariable} set to it`,
+    `${title} sent a verification token: confirm it in ${title}, set ${webhook.secretVariable} to it, and restart`,
   )
 }

@@ -6,7 +6,7 @@ import { createProcessor } from './processor.ts'
 import { registerWebhookRoute } from './route.ts'
 import { keepWebhookSecret } from './secret-keeper.ts'
 
-/** Receives webhooks. Returns what works off events, whichever process received them, once it is woken. */
+/** Registers the route of webhooks. Returns the processor of events, which starts when it is woken. */
 export function serveWebhooks(
   app: FastifyInstance,
   { dataDir, providers, webhookSecrets }: Pick<Config, 'dataDir' | 'providers' | 'webhookSecrets'>,

@@ -1,6 +1,8 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 
-/** Whether these parts of a request have this HMAC-SHA256, in 64 hex digits. False where there is none. */
+/**
+ * Returns whether these parts of a request have this HMAC-SHA256, in 64 hex digits. False if it is missing.
+ */
 export function isSignedWith(
   secret: string,
   parts: readonly (string | Buffer)[],

@@ -20,7 +20,7 @@ import {
 } from '#server/testing/webhooks.ts'
 import { post, startWebhookServer, without } from './fixture.ts'
 
-// A whole server, over HTTP, with headers written as a sender chooses.
+// Tests a whole server over HTTP, with headers of the sender's choice.
 
 let house: House
 let server: RunningServer
@@ -35,7 +35,7 @@ afterAll(async () => {
   await house.close()
 })
 
-/** A signed event with another signature in its place. */
+/** A signed event with a changed signature. */
 function withSignature(provider: ProviderName, change: (signature: string) => string | string[]): Sent {
   const sent = eventOf(provider, newExternalId(provider), { mark: randomUUID() })
   const name = TEST_PROVIDERS[provider].webhook.signatureHeader
@@ -56,7 +56,7 @@ async function countDeliveries(): Promise<number> {
 }
 
 describe.each(PROVIDERS)('a webhook of %s', provider => {
-  it('is stored, with an event for the connection that it names, and nothing of the signature', async () => {
+  it('is stored without its signature, with an event for the connection that it names', async () => {
     const ada = await createActor(house)
     const { id, externalId } = await connect(ada, provider)
     const sent = eventOf(provider, externalId)
@@ -74,7 +74,7 @@ describe.each(PROVIDERS)('a webhook of %s', provider => {
     await expect.poll(async () => (await readEvents(house, id))[0]?.status).toBe('processed')
   })
 
-  it('is refused without a signature, with a garbled, a short or a doubled one', async () => {
+  it('is refused with a missing, invalid, short or repeated signature', async () => {
     const { signatureHeader } = TEST_PROVIDERS[provider].webhook
     const before = await countDeliveries()
     await expectRefused(
@@ -98,7 +98,7 @@ describe.each(PROVIDERS)('a webhook of %s', provider => {
       signature => ['garbage', signature],
       () => 'a'.repeat(4_000),
     ]
-    // A signature that is digits only would be left as it is.
+    // A signature of digits only would stay unchanged.
     if (String(eventOf(provider, newExternalId(provider)).headers[signatureHeader]).includes('='))
       changes.push(signature => signature.replace(/^.*=/, ''))
     for (const change of changes) await expectRefused(provider, withSignature(provider, change))
@@ -114,14 +114,14 @@ describe.each(PROVIDERS)('a webhook of %s', provider => {
     await expectRefused(provider, sign(provider, '', { secret: 'another secret' }))
   })
 
-  it('is refused as bytes that are no text', async () => {
+  it('is refused if its bytes are not text', async () => {
     const bytes = randomBytes(500)
     await expectRefused(provider, sign(provider, bytes, { secret: 'another secret' }))
     const { status } = await post(server, provider, sign(provider, bytes))
     expect([400, 401]).toContain(status)
   })
 
-  it('meets a 4xx where it is signed and not of the provider’s form', async () => {
+  it('is answered with a 4xx if it is signed but not of the provider’s form', async () => {
     const before = await countDeliveries()
     const nested = `${'['.repeat(100_000)}${']'.repeat(100_000)}`
     const bodies = [
@@ -144,7 +144,7 @@ describe.each(PROVIDERS)('a webhook of %s', provider => {
     expect(await countDeliveries()).toBe(before)
   })
 
-  it('of any form whatsoever, signed, has an answer that is no fault of ours', async () => {
+  it('of any form, if signed, is never answered with a 5xx', async () => {
     const known = fc.constantFrom(
       'id',
       'type',
@@ -178,7 +178,7 @@ describe.each(PROVIDERS)('a webhook of %s', provider => {
     )
   })
 
-  it('keeps what Postgres cannot hold in another form', async () => {
+  it('replaces characters that Postgres cannot store', async () => {
     const ada = await createActor(house)
     const { id, externalId } = await connect(ada, provider)
     const { body } = eventOf(provider, externalId, { odd: 'ODD' })
@@ -211,7 +211,7 @@ describe.each(PROVIDERS)('a webhook of %s', provider => {
     expect(await readEvents(house, id)).toHaveLength(1)
   })
 
-  it('that names nobody’s connection stays with the operator', async () => {
+  it('that names no connection is stored for the operator', async () => {
     const externalId = newExternalId(provider)
     expect(await post(server, provider, eventOf(provider, externalId))).toMatchObject({ status: 200 })
     const [delivery] = await readDeliveries(house, externalId)
@@ -221,7 +221,7 @@ describe.each(PROVIDERS)('a webhook of %s', provider => {
     expect([delivery?.provider, rows]).toEqual([provider, []])
   })
 
-  it('reaches two users of one workspace, and nobody whose connection is another, revoked or broken', async () => {
+  it('reaches two users of one workspace, and no other, revoked or broken connection', async () => {
     const [ada, bob, eve, mia, joe] = await Promise.all(
       ['Ada', 'Bob', 'Eve', 'Mia', 'Joe'].map(name => createActor(house, { name })),
     )
@@ -242,7 +242,7 @@ describe.each(PROVIDERS)('a webhook of %s', provider => {
     expect(counts).toEqual([1, 1, 0, 0, 0])
   })
 
-  it('makes of a thousand copies at once one delivery, and one event and one effect a connection', async () => {
+  it('in a thousand concurrent copies is one delivery, with one event and one effect per connection', async () => {
     const [ada, bob] = [await createActor(house), await createActor(house)]
     const first = await connect(ada, provider)
     const { externalId } = first
@@ -251,7 +251,7 @@ describe.each(PROVIDERS)('a webhook of %s', provider => {
     const sent = end ?? eventOf(provider, externalId)
     const deliver = async (): Promise<number> => {
       const { status, retryAfter } = await post(server, provider, sent)
-      // Shed, as providers see it: they send it again.
+      // Refused because of load: the provider sends it again.
       if (status === 503 && retryAfter !== undefined) return deliver()
       return status
     }
@@ -269,14 +269,14 @@ describe.each(PROVIDERS)('a webhook of %s', provider => {
 })
 
 describe('the address', () => {
-  test('of no provider does not exist, and a provider’s takes POST alone', async () => {
+  test('route of an unknown provider does not exist, and a provider’s accepts only POST', async () => {
     for (const name of ['gitlab', 'constructor', '__proto__', '%00']) {
       expect(await post(server, name, sign('github', '{}'))).toMatchObject({ status: 404 })
     }
     expect((await fetch(`${server.url}/webhooks/github`)).status).toBe(405)
   })
 
-  test('answers a body that no content type describes', async () => {
+  test('answers a body without a content type', async () => {
     const { externalId } = await connect(await createActor(house), 'github')
     const sent = without(eventOf('github', externalId), 'content-type')
     expect(await post(server, 'github', sent)).toMatchObject({ status: 200 })

@@ -42,7 +42,8 @@ export const github: WebhookProvider = {
     })
     const { action, installation } = expectShape(body, payload)
     const eventType = action === undefined ? event : `${event}.${action}`
-    // The signature covers no header. Only the body of an installation's own event describes its account.
+    // The signature covers no header, so only the body shows that an event is about an installation: it then
+    // describes its account.
     const isAboutInstallation = installation?.account != null
     return {
       delivery: {

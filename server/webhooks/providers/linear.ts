@@ -21,8 +21,8 @@ export const linear: WebhookProvider = {
   secretVariable: 'LINEAR_WEBHOOK_SECRET',
   storedHeaders: ['linear-delivery', 'linear-event'],
 
-  // Linear's own verifier refuses a body that was signed over a minute ago, and so every retry: Linear sends
-  // the same bytes again after a minute, an hour and six hours. A copy is recognised by its bytes.
+  // Linear's own verifier refuses a body signed more than a minute ago, and so every retry: Linear sends the
+  // same bytes again after a minute, an hour and six hours. Copies are recognised by their bytes.
   async verify(request, secret) {
     return isSignedWith(secret, [request.body], request.header('linear-signature') ?? undefined)
   },
@@ -30,7 +30,7 @@ export const linear: WebhookProvider = {
   read({ bodyHash }, payload) {
     const { type, action, organizationId, webhookTimestamp } = expectShape(body, payload)
     if (typeof webhookTimestamp === 'number' && Date.now() - webhookTimestamp > RETENTION_MS) {
-      throw new AppError('unauthenticated', 'the body was signed longer ago than copies are recognised')
+      throw new AppError('unauthenticated', 'the body is older than the time for which copies are recognised')
     }
     const eventType = action ? `${type}.${action}` : type
     return {

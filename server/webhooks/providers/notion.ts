@@ -8,14 +8,12 @@ const body = z.looseObject({ id: shortText, type: shortText, workspace_id: short
 
 const handshake = z.looseObject({
   verification_token: z.string().regex(/^[\w-]{16,200}$/),
-  // What an event has.
+  // Only events have these members.
   id: z.never().optional(),
   type: z.never().optional(),
 })
 
-/**
- * The token of a subscription that is being set up, which Notion sends once and signs later deliveries with.
- */
+/** The token of a new subscription, which Notion sends once and signs later deliveries with. */
 function verificationTokenOf(payload: JsonObject): string | null {
   return handshake.safeParse(payload).data?.verification_token ?? null
 }

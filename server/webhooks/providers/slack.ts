@@ -52,7 +52,7 @@ export const slack: WebhookProvider = {
   read(_request, payload) {
     const content = expectShape(body, payload)
     if (content.type === 'url_verification') return { answer: content.challenge }
-    // Slack's old proof of origin: a secret of the app's.
+    // Slack's old verification token, which is a secret of the app.
     const { token: _token, ...kept } = payload
     if (content.type === 'app_rate_limited') {
       const { team_id: teamId, minute_rate_limited: minute } = content
@@ -78,7 +78,7 @@ export const slack: WebhookProvider = {
   },
 }
 
-/** The installations that may see the event. In a channel that teams share, `team_id` may be another's. */
+/** The installations that may see the event. In a shared channel, `team_id` may be another team's. */
 function teamsOf({ authorizations, team_id: teamId }: z.output<typeof callback>): string[] {
   const authorized = (authorizations ?? []).flatMap(
     one => (one.is_enterprise_install ? one.enterprise_id : one.team_id) ?? [],
@@ -86,7 +86,7 @@ function teamsOf({ authorizations, team_id: teamId }: z.output<typeof callback>)
   return authorized.length > 0 ? [...new Set(authorized)] : teamId ? [teamId] : []
 }
 
-/** A connection acts as the app's bot: the tokens of single users are none of its. */
+/** A connection uses the app's bot token, so the tokens of single users do not matter. */
 function endsAccess({ type, tokens }: z.output<typeof callback>['event']): boolean {
   return type === 'app_uninstalled' || (type === 'tokens_revoked' && (tokens?.bot ?? []).length > 0)
 }
