@@ -78,7 +78,7 @@ async function reasonOf(call: Promise<unknown>) {
   return isRowhouseError(error) ? error.reason : error
 }
 
-test('a user enrolls, signs in with a password and a code, and calls procedures', async () => {
+test('a user enrols, signs in with a password and a code, and calls procedures', async () => {
   const email = 'ada@example.com'
   const enrolled = await enrol(email)
   expect(await reasonOf(me(enrolled.before))).toBe('unauthenticated')

@@ -72,7 +72,7 @@ describe('in production', () => {
 
   test.each([
     ['', /^ENCRYPTION_KEYS is missing; .* Example: ENCRYPTION_KEYS=k1:\$\(openssl rand -hex 32\)$/],
-    [KEYS.slice(3), 'has no id in front of its key 1'],
+    [KEYS.slice(3), 'has no id before its key 1'],
     [`${KEYS},${KEYS}`, 'names the key "k1" twice'],
     ['k1:a passphrase of a few words', /a key "k1" that has 27 characters, and production wants at least 32/],
     [`${KEYS},k2:change-me-change-me-change-me-change-me`, 'a key "k2" that is a development or placeholder'],

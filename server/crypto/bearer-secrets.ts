@@ -1,8 +1,8 @@
 import { hash, randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 
-// A prefix that tells the kind, 43 characters of secret and 6 of checksum, all URL-safe. The checksum tells a
-// mistyped secret from a wrong one without asking the database, as GitHub's tokens do:
+// A prefix for the kind, 43 characters of secret and 6 of checksum, all URL-safe. The checksum detects a
+// mistyped secret without a query, as in GitHub's tokens:
 // https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/
 
 /** API tokens and task leases. */
@@ -27,12 +27,12 @@ export function hasSecretPrefix(text: string): boolean {
   return text.startsWith('rht_') || text.startsWith('rhl_')
 }
 
-/** What travels with a statement: the kind of the secret and its SHA-256. */
+/** The credential that is sent with a statement: the kind of the secret and its SHA-256. */
 export function credentialOf(secret: string, prefix: SecretPrefix): string {
   return `${prefix === 'rht_' ? 't' : 'l'}:${hash('sha256', secret, 'hex')}`
 }
 
-/** SHA-256 of the SHA-256 that travels with a statement: what the database keeps. Neither signs anyone in. */
+/** SHA-256 of the SHA-256 that is sent with a statement: the stored value. Neither hash signs anyone in. */
 export function storedSecret(secret: string): Buffer {
   return hash('sha256', hash('sha256', secret, 'buffer'), 'buffer')
 }

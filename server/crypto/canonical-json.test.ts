@@ -5,7 +5,7 @@ import { canonicalJson } from './canonical-json.ts'
 
 // The examples of RFC 8785, https://www.rfc-editor.org/rfc/rfc8785
 
-/** A double from its bits, as appendix B gives them. */
+/** A double from its bits, the notation of appendix B. */
 function double(hex: string): number {
   return Buffer.from(hex, 'hex').readDoubleBE()
 }
@@ -88,7 +88,7 @@ describe('canonical JSON', () => {
     expect(() => canonicalJson(value)).toThrow(TypeError)
   })
 
-  it('is the same whatever the order of members, and reads back as the value', () => {
+  it('is the same for every order of members, and parses to the same value', () => {
     fc.assert(
       fc.property(fc.jsonValue(), value => {
         const text = canonicalJson(value as Json)

@@ -1,10 +1,9 @@
 import type { Json } from '#server/rpc/inputs.ts'
 
 /**
- * The one text that every writer of the same JSON value arrives at, to be hashed or signed (JSON
- * Canonicalization Scheme, RFC 8785): members sorted by their names' UTF-16 code units, no white space,
- * numbers and strings as ECMAScript writes them. Throws TypeError for what I-JSON does not know: numbers that
- * are not finite, and lone surrogates.
+ * The canonical text of a JSON value, to be hashed or signed (JSON Canonicalization Scheme, RFC 8785):
+ * members sorted by their names' UTF-16 code units, no white space, numbers and strings as in ECMAScript.
+ * Throws TypeError for values outside of I-JSON: numbers that are not finite, and lone surrogates.
  */
 export function canonicalJson(value: Json): string {
   switch (typeof value) {

@@ -35,7 +35,7 @@ afterAll(async () => {
 const KEEP = 'select key_id as "keyId", value from app.keep_keyring_check($1, $2)'
 const kept = (keyring: Keyring) => [sealCheck(keyring), keyring.keyIds]
 
-test('of two servers with other keys, the one that comes while the first keeps its check waits, and is refused', async () => {
+test('if two servers with different keys start at once, the second waits for the first one’s check value, and is refused', async () => {
   const starting = await owner.connect()
   let late: Promise<pg.QueryResult<KeyringCheck>>
   try {
@@ -59,7 +59,7 @@ test('of two servers with other keys, the one that comes while the first keeps i
   expect(() => refuseWrongKeys(second, checks)).toThrow(WrongKeysError)
 })
 
-test('a keyring that is refused leaves no check value, which would stop those who have the right one', async () => {
+test('a refused keyring leaves no check value, which would stop servers with the right one', async () => {
   const keeper = {
     async keepKeyringCheck(value: string, keyIds: readonly string[]) {
       return (await owner.query<KeyringCheck>(KEEP, [value, keyIds])).rows
@@ -74,7 +74,7 @@ test('a keyring that is refused leaves no check value, which would stop those wh
   expect(rows).toEqual([{ key_id: 'k1' }])
 })
 
-test('a keyring is checked before it seals: once for all who ask at a time, again after a failure, and then never', async () => {
+test('a keyring is checked before it encrypts: once for concurrent calls, again after a failure, and never after a success', async () => {
   const answers = [new Error('no database'), 'kept'] as const
   let asked = 0
   const keeper = {

@@ -5,8 +5,7 @@ import type { Keyring } from './keyring.ts'
 const KNOWN_TEXT = 'rowhouse'
 
 /**
- * The keys of this process are not the ones that this database's secrets were sealed with. The message says
- * what to do.
+ * This process has other keys than those that encrypted this database's secrets. The message says what to do.
  */
 export class WrongKeysError extends Error {
   override readonly name = 'WrongKeysError'
@@ -21,7 +20,7 @@ interface CheckKeeper {
   keepKeyringCheck(value: string, keyIds: readonly string[]): Promise<KeyringCheck[]>
 }
 
-/** Where a key's check value belongs: in the table of check values, to nobody, in the key's own row. */
+/** The additional data of a key's check value: the table of check values, no owner, the key's own row. */
 function checkPlace(keyId: string): Place {
   return { table: 'app.keyring_checks', column: 'value', ownerId: '', rowId: keyId }
 }
@@ -31,13 +30,13 @@ export function sealCheck(keyring: Keyring): string {
 }
 
 /**
- * Opens the check value of every key in use, and keeps one for the first key where there is none yet. Throws
- * {@link WrongKeysError}. Servers that start at once with different keys: one of them is refused.
+ * Decrypts the check value of every key in use, and stores one for the first key if it has none. Throws
+ * {@link WrongKeysError}. If servers start at once with different keys, one of them is refused.
  */
 export async function assertKeys(keeper: CheckKeeper, keyring: Keyring): Promise<void> {
   const check = sealCheck(keyring)
-  // With no key named, it is kept where there is none at all. So what is there is opened before anything is
-  // added to it: the check value of a keyring that is refused would stop every server that has the right one.
+  // With no key named, the value is stored only if there is none at all. So the existing values are decrypted
+  // before one is added: the check value of a refused keyring would stop every server that has the right one.
   const checks = await keeper.keepKeyringCheck(check, [])
   refuseWrongKeys(keyring, checks)
   if (checks.some(({ keyId }) => keyId === keyring.currentKeyId)) return
@@ -45,9 +44,8 @@ export async function assertKeys(keeper: CheckKeeper, keyring: Keyring): Promise
 }
 
 /**
- * Gives the keyring to who is about to seal, once it is known to be the one of this database's secrets. Asks
- * the database until an answer came that was right, and never again. The function that it returns throws
- * {@link WrongKeysError}.
+ * Checks the keyring against this database before the first value is encrypted. Asks the database until one
+ * check has succeeded, and never again. The returned function throws {@link WrongKeysError}.
  */
 export function checkBeforeSealing(keeper: CheckKeeper, keyring: Keyring): () => Promise<Keyring> {
   let checking: Promise<Keyring> | undefined
@@ -63,10 +61,7 @@ export function checkBeforeSealing(keeper: CheckKeeper, keyring: Keyring): () =>
   return () => (checking ??= check())
 }
 
-/**
- * What a database keeps of the keys that sealed its secrets; nothing before its migrations. Asks as its
- * owner.
- */
+/** Reads the check values of the keys in use, as the owner; empty before the migrations. */
 export async function readKeyringChecks(owner: Queryable): Promise<KeyringCheck[]> {
   const { rows } = await owner.query(
     `select pg_catalog.to_regclass('app.keyring_checks') is not null as "isThere"`,
@@ -76,7 +71,7 @@ export async function readKeyringChecks(owner: Queryable): Promise<KeyringCheck[
   return checks.rows.map(row => ({ keyId: String(row.key_id), value: String(row.value) }))
 }
 
-/** Throws {@link WrongKeysError} unless the keyring opens every check value. */
+/** Throws {@link WrongKeysError} unless the keyring decrypts every check value. */
 export function refuseWrongKeys(keyring: Keyring, checks: readonly KeyringCheck[]): void {
   const problems = checks.flatMap(check => checkProblem(keyring, check) ?? [])
   if (problems.length > 0) throw new WrongKeysError(problems.join('\n'))

@@ -40,14 +40,14 @@ describe('the published vectors', () => {
 })
 
 describe('an envelope', () => {
-  test('opens in its place, and gives the same text other bytes each time', () => {
+  test('decrypts in its place, and has other bytes each time for the same text', () => {
     const [one, other] = [seal(keyring, SECRET, place), seal(keyring, SECRET, place)]
     expect(one).not.toBe(other)
     expect([open(keyring, one, place), open(keyring, other, place)]).toEqual([SECRET, SECRET])
     expect(keyIdOf(one)).toBe('k2')
   })
 
-  test('opens with any key of the keyring, wherever it stands there', () => {
+  test('decrypts with any key of the keyring, in any position', () => {
     const [k2, k1] = ['k2', 'k1'].map(id => `${id}:${randomBytes(32).toString('hex')}`)
     const old = seal(parseKeyring(`${k1}`), SECRET, place)
     expect(open(parseKeyring(`${k2},${k1}`), old, place)).toBe(SECRET)
@@ -63,11 +63,11 @@ describe('an envelope', () => {
     ['table', { table: 'app.connectors' }],
     ['owner and row whose names join to the same text', { ownerId: 'ownerr', rowId: 'ow' }],
     ['table and column whose names join to the same text', { table: 'app', column: 'provider_keys.value' }],
-  ])('does not open in another %s', (_what, change) => {
+  ])('does not decrypt in another %s', (_what, change) => {
     expect(failureOf(seal(keyring, SECRET, place), { ...place, ...change })?.kind).toBe('tampered')
   })
 
-  test('is refused with any bit flipped, and cut anywhere', () => {
+  test('is refused with any bit flipped, and truncated at any position', () => {
     const [version, keyId, body = ''] = seal(keyring, SECRET, place).split('.')
     const bytes = Buffer.from(body, 'base64url')
     for (let bit = 0; bit < bytes.length * 8; bit++) {
@@ -82,7 +82,7 @@ describe('an envelope', () => {
     }
   })
 
-  test('that does not open says where and why, and nothing of what it held', () => {
+  test('that does not decrypt throws an error with place and cause, and nothing of its content', () => {
     const envelope = seal(keyring, SECRET, place)
     const failures = [
       failureOf(envelope, { ...place, rowId: 'another' }),
@@ -92,18 +92,18 @@ describe('an envelope', () => {
     expect(failures.map(failure => failure?.message)).toEqual([
       expect.stringMatching(/^app\.provider_keys\.value of row "another" is unreadable: it was changed/),
       expect.stringMatching(/row "row" is unreadable: .*key that ENCRYPTION_KEYS does not have \("k7"\)$/),
-      expect.stringMatching(/row "row" is unreadable: it is no envelope$/),
+      expect.stringMatching(/row "row" is unreadable: it is not an envelope$/),
     ])
     const told = inspect(failures, { depth: 9, showHidden: true })
     for (const secret of [SECRET, envelope.slice(8), KEY]) expect(told).not.toContain(secret)
   })
 
-  test('is not made of text that has no UTF-8', () => {
+  test('can not be made of text without a UTF-8 form', () => {
     expect(() => seal(keyring, 'half \ud83d a pair', place)).toThrow(TypeError)
   })
 })
 
-test('one million mutated envelopes: a typed error each', { timeout: 120_000 }, () => {
+test('one million mutated envelopes each throw a typed error', { timeout: 120_000 }, () => {
   const random = generator(0x5eed)
   const originals = ['', 'x', SECRET, 'ключ 🗝️'.repeat(9)].map(text => seal(keyring, text, place))
   const opened: string[] = []
@@ -127,7 +127,7 @@ test('one million mutated envelopes: a typed error each', { timeout: 120_000 }, 
 
 const CHARACTERS = 'ABCabc019-_.:=+/ \n\0k2hrшß\ud83d'
 
-/** One change: bits, characters, lengths, the key's id, or the order of the parts. */
+/** Makes one change: bits, characters, lengths, the key's id, or the order of the parts. */
 function mutate(envelope: string, random: (below: number) => number): string {
   const at = random(envelope.length + 1)
   const character = CHARACTERS[random(CHARACTERS.length)] ?? ''
@@ -166,7 +166,7 @@ function generator(seed: number): (below: number) => number {
 }
 
 describe('an older format', () => {
-  test('that no key opens is refused without its text', () => {
+  test('that no key decrypts is refused without its text in the error', () => {
     for (const text of ['', 'plain text', `${'00'.repeat(16)}:${'00'.repeat(16)}`, 'QUJD'.repeat(40)]) {
       expect(() => openOlder(keyring, text)).toThrow(UnknownFormatError)
     }

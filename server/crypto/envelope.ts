@@ -1,15 +1,13 @@
-// A secret at rest: `rh1.<key id>.<base64url of iv, ciphertext and tag>`, AES-256-GCM under a key derived for
-// its column and bound to the one place where it belongs. docs/envelope.md describes the format for other
-// implementations.
+// A stored secret: `rh1.<key id>.<base64url of iv, ciphertext and tag>`, AES-256-GCM under a key derived for
+// its column and bound to its row. docs/envelope.md describes the format for other implementations.
 
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import type { Keyring } from './keyring.ts'
 
-/** Where a sealed value belongs; it opens nowhere else. */
+/** The place of an encrypted value, which is its additional data: it decrypts nowhere else. */
 export interface Place {
   /** With its schema, such as "app.provider_keys". */
   readonly table: string
-  /** As SQL names it. */
   readonly column: string
   readonly ownerId: string
   readonly rowId: string
@@ -18,17 +16,20 @@ export interface Place {
 export type UnreadableCause = 'malformed' | 'unknown_key' | 'tampered'
 
 const CAUSES: Readonly<Record<UnreadableCause, string>> = {
-  malformed: 'it is no envelope',
-  unknown_key: 'it is sealed with a key that ENCRYPTION_KEYS does not have',
-  tampered: 'it was changed, was sealed for another place, or its key is not the one of that id',
+  malformed: 'it is not an envelope',
+  unknown_key: 'it is encrypted with a key that ENCRYPTION_KEYS does not have',
+  tampered: 'it was changed, was encrypted for another row, or ENCRYPTION_KEYS has another key under its id',
 }
 
-/** One value does not open. Names its place and why, and holds nothing of the value. */
+/**
+ * A value that does not decrypt. The message names its place and the cause, and contains nothing of the
+ * value.
+ */
 export class UnreadableValueError extends Error {
   override readonly name = 'UnreadableValueError'
   readonly kind: UnreadableCause
   readonly place: Place
-  /** The key that the envelope names; null where it is no envelope. */
+  /** The id of the envelope's key; null if the value is not an envelope. */
   readonly keyId: string | null
 
   constructor(kind: UnreadableCause, place: Place, keyId: string | null = null) {
@@ -47,12 +48,12 @@ const TAG_BYTES = 16
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** Seals a text for one place with the keyring's first key; twice the same text gives two envelopes. */
+/** Encrypts a text for one place with the keyring's first key; each call returns another envelope. */
 export function seal(keyring: Keyring, plaintext: string, place: Place): string {
   return sealWith(keyring, plaintext, { place, iv: randomBytes(IV_BYTES) })
 }
 
-/** For test vectors: a nonce that is used twice under one key gives the key's authentication away. */
+/** For test vectors only: a nonce used twice under one key breaks its authentication. */
 export function sealWith(
   keyring: Keyring,
   plaintext: string,
@@ -68,7 +69,7 @@ export function sealWith(
   return `${VERSION}.${keyId}.${sealed.toString('base64url')}`
 }
 
-/** Opens what {@link seal} made for the same place. Throws {@link UnreadableValueError} and nothing else. */
+/** Decrypts an envelope of {@link seal} for the same place. Throws only {@link UnreadableValueError}. */
 export function open(keyring: Keyring, envelope: string, place: Place): string {
   const parts = parse(envelope)
   if (!parts) throw new UnreadableValueError('malformed', place)
@@ -89,7 +90,7 @@ export function open(keyring: Keyring, envelope: string, place: Place): string {
   }
 }
 
-/** The key that an envelope names; null for what is no envelope. */
+/** The id of an envelope's key; null for any other text. */
 export function keyIdOf(envelope: string): string | null {
   return parse(envelope)?.keyId ?? null
 }
@@ -98,7 +99,7 @@ function parse(envelope: string): { keyId: string; bytes: Buffer } | null {
   const [, keyId, body] = ENVELOPE.exec(envelope) ?? []
   if (keyId === undefined || body === undefined) return null
   const bytes = Buffer.from(body, 'base64url')
-  // Unused bits of the last character could otherwise be changed without a trace.
+  // Compares the encoding, because unused bits of the last character could be changed unnoticed.
   if (bytes.length < IV_BYTES + TAG_BYTES || bytes.toString('base64url') !== body) return null
   return { keyId, bytes }
 }
@@ -107,7 +108,7 @@ function purposeOf({ table, column }: Place): string {
   return `${table}.${column}`
 }
 
-/** Each part behind its length, so that no two places give the same bytes. */
+/** Each part follows its length, so that no two places have the same bytes. */
 function additionalData(keyId: string, { table, column, ownerId, rowId }: Place): Buffer {
   const parts: Buffer[] = []
   for (const text of [VERSION, keyId, table, column, ownerId, rowId]) {

@@ -5,7 +5,7 @@ import { KeyringError, parseKeyring } from './keyring.ts'
 const HEX = '7d0e2f9b4c6a81835f1e0d9c8b7a69584736251403f2e1d0cfbeadfc9b8a7765'
 const PASSPHRASE = 'correct horse battery staple'
 
-test('the first key seals, and all are known by their ids', () => {
+test('the first key encrypts, and all are found by their ids', () => {
   const keyring = parseKeyring(` k2:${HEX.toUpperCase()} , k1: ${PASSPHRASE}`)
   expect([keyring.currentKeyId, keyring.keyIds]).toEqual(['k2', ['k2', 'k1']])
   expect(keyring.recordKey('k3', 'app.t.c')).toBeUndefined()
@@ -28,11 +28,11 @@ test('nothing that prints an object shows a key', () => {
 })
 
 test.each([
-  ['', 'has no id in front of its key 1'],
-  [HEX, 'has no id in front of its key 1'],
-  [`k1:${HEX},`, 'has no id in front of its key 2'],
-  [`k 1:${HEX}`, 'wrong id in front of its key 1'],
-  [`:${HEX}`, 'wrong id in front of its key 1'],
+  ['', 'has no id before its key 1'],
+  [HEX, 'has no id before its key 1'],
+  [`k1:${HEX},`, 'has no id before its key 2'],
+  [`k 1:${HEX}`, 'invalid id before its key 1'],
+  [`:${HEX}`, 'invalid id before its key 1'],
   [`k1:${HEX},k1:${PASSPHRASE}`, 'names the key "k1" twice'],
   ['k1:', 'a key "k1" that is empty'],
   [`k1:${HEX.slice(1)}`, 'has 63 hex digits'],
@@ -40,7 +40,7 @@ test.each([
   [`k1:${'0'.repeat(64)}`, 'repeats a few digits'],
   ['k1:too short', 'is a passphrase of 9 characters'],
   [`k1:${'xyxyxy'.repeat(6)}`, 'repeats a few characters'],
-])('the keyring %j is refused in words that hold no key', (text, reason) => {
+])('the error for the keyring %j contains no key', (text, reason) => {
   const parse = () => parseKeyring(text)
   expect(parse).toThrow(KeyringError)
   expect(parse).toThrow(reason)

@@ -1,13 +1,13 @@
 import { createSecretKey, hkdfSync, type KeyObject, pbkdf2Sync } from 'node:crypto'
 
-/** OWASP's figure for PBKDF2-SHA256. Part of the format: another figure would be another key. */
+/** OWASP's number for PBKDF2-SHA256. Part of the format: another number gives another key. */
 const PBKDF2_ITERATIONS = 600_000
 const MIN_PASSPHRASE_LENGTH = 20
 
 const KEY_BYTES = 32
 const KEY_ID = /^[A-Za-z0-9_-]{1,32}$/
 
-/** ENCRYPTION_KEYS is wrong. The message names keys by their place and id, and never holds one. */
+/** ENCRYPTION_KEYS is invalid. The message names keys by position and id, and never contains one. */
 export class KeyringError extends Error {
   override readonly name = 'KeyringError'
 }
@@ -18,18 +18,17 @@ interface KeySource {
 }
 
 /**
- * The keys that seal secrets: the first seals, all open. Nothing that prints or serializes an object shows
- * them.
+ * The keys of secrets: the first encrypts, all decrypt. Printing or serializing an object never shows them.
  */
 export class Keyring {
   readonly keyIds: readonly string[]
-  /** The key that seals. */
+  /** The id of the key that encrypts. */
   readonly currentKeyId: string
   readonly #sources: ReadonlyMap<string, KeySource>
   readonly #keys: ReadonlyMap<string, Buffer>
   readonly #recordKeys = new Map<string, KeyObject>()
 
-  /** Derives every key, which takes a fraction of a second for each passphrase: once a process. */
+  /** Derives every key, which takes a fraction of a second per passphrase: create one per process. */
   constructor(sources: readonly [KeySource, ...KeySource[]]) {
     this.keyIds = sources.map(({ id }) => id)
     this.currentKeyId = sources[0].id
@@ -37,7 +36,7 @@ export class Keyring {
     this.#keys = new Map(sources.map(source => [source.id, keyOf(source)]))
   }
 
-  /** The key for one purpose, such as a table's column; undefined where the keyring has no key of this id. */
+  /** The key for one purpose, such as a table's column; undefined if the keyring has no key of this id. */
   recordKey(keyId: string, purpose: string): KeyObject | undefined {
     const name = `${keyId} ${purpose}`
     const known = this.#recordKeys.get(name)
@@ -50,7 +49,7 @@ export class Keyring {
     return recordKey
   }
 
-  /** Every key as it was given, for formats that derive from that. */
+  /** Every key in its original text, for formats that derive from it. */
   *secrets(): Generator<string> {
     for (const { secret } of this.#sources.values()) yield secret
   }
@@ -77,15 +76,13 @@ export function parseKeySources(text: string): [KeySource, ...KeySource[]] {
 function parseKeySource(item: string, position: number): KeySource {
   const colon = item.indexOf(':')
   if (colon === -1) {
-    throw new KeyringError(
-      `has no id in front of its key ${position}: keys are written id:key, separated by commas`,
-    )
+    throw new KeyringError(`has no id before its key ${position}: write keys as id:key, separated by commas`)
   }
   const id = item.slice(0, colon)
   const secret = item.slice(colon + 1).trim()
   if (!KEY_ID.test(id)) {
     throw new KeyringError(
-      `has a wrong id in front of its key ${position}: an id is 1 to 32 letters, digits, "_" or "-"`,
+      `has an invalid id before its key ${position}: an id has 1 to 32 letters, digits, "_" or "-"`,
     )
   }
   const problem = secretProblem(secret)
@@ -101,7 +98,7 @@ function secretProblem(secret: string): string | null {
       : null
   }
   if (/^[0-9a-f]+$/i.test(secret) && secret.length >= 16) {
-    return `has ${secret.length} hex digits, and a key of hex digits has 64`
+    return `has ${secret.length} hex digits, but a key of hex digits has 64`
   }
   if (secret.length < MIN_PASSPHRASE_LENGTH) {
     return `is a passphrase of ${secret.length} characters, and a passphrase has at least ${MIN_PASSPHRASE_LENGTH} (or a key is 64 hex digits)`

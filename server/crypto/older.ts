@@ -1,18 +1,16 @@
-// Values that other systems sealed, for programs that bring them here. They are bound to no place, and one of
-// the formats not even to its key: `open` never takes them, and a column of app.envelope cannot hold them.
-// See docs/decisions/015.
+// Decrypts values of other systems, for programs that import them. They are not bound to a row, and one
+// format is not authenticated: `open` never accepts them, and a column of app.envelope can not hold them. See
+// docs/decisions/015.
 
 import { createDecipheriv, pbkdf2Sync } from 'node:crypto'
 import { isHexKey, type Keyring } from './keyring.ts'
 
-/**
- * A value that no key of the keyring opens in any format that is known here. It holds nothing of the value.
- */
+/** No key of the keyring decrypts the value in any known format. The error contains nothing of the value. */
 export class UnknownFormatError extends Error {
   override readonly name = 'UnknownFormatError'
 }
 
-/** What stands where in base64 of AES-256-GCM under a passphrase, and how its key is derived. */
+/** The layout of a value in base64 of AES-256-GCM under a passphrase, and the derivation of its key. */
 interface GcmLayout {
   readonly saltBytes: number
   readonly ivBytes: number
@@ -33,9 +31,9 @@ const TAG_BYTES = 16
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
- * Opens a value of an older system with whichever key of the keyring does. Takes some 50 ms a key for the
- * formats that derive a key for each value. Throws {@link UnknownFormatError}. AES-CBC is not authenticated:
- * a value that somebody changed may open as another text.
+ * Decrypts a value of an older system with any key of the keyring. Takes about 50 ms per key for formats that
+ * derive a key for each value. Throws {@link UnknownFormatError}. AES-CBC is not authenticated: a changed
+ * value may decrypt to another text.
  */
 export function openOlder(keyring: Keyring, text: string): string {
   const [, iv, body] = CBC_PAIR.exec(text) ?? []
@@ -47,7 +45,7 @@ export function openOlder(keyring: Keyring, text: string): string {
     const opened = unlessRefused(attempt)
     if (opened !== null) return opened
   }
-  throw new UnknownFormatError('the value is in no older format that a key of ENCRYPTION_KEYS opens')
+  throw new UnknownFormatError('no key of ENCRYPTION_KEYS decrypts the value in any older format')
 }
 
 type Attempt = () => Buffer

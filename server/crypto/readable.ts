@@ -2,7 +2,8 @@ import { open, type Place, UnreadableValueError } from './envelope.ts'
 import type { Keyring } from './keyring.ts'
 
 /**
- * Opens a sealed value; null where it does not open, so that a page can say so of that one value and go on.
+ * Decrypts a value; returns null if it does not decrypt, so that a page can report that one value and show
+ * the others.
  */
 export function openIfReadable(keyring: Keyring, envelope: string, place: Place): string | null {
   try {

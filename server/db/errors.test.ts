@@ -63,7 +63,7 @@ describe('error predicates', () => {
     expect(isUniqueViolation(new Error('23505'))).toBe(false)
   })
 
-  it('recognize a serialization failure', async () => {
+  it('recognise a serialization failure', async () => {
     const [first, second] = [scopedDatabase(onePool(), scopeOf(bob)), scopedDatabase(onePool(), scopeOf(bob))]
     await first.insertInto('app.settings').values({ key: 'contended', value: '0' }).execute()
     const error = await first

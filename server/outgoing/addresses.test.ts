@@ -37,7 +37,7 @@ test.each([
   ['3fff::1', 'a reserved address'],
   ['5f00::1', 'a reserved address'],
   ['4000::1', 'a reserved address'],
-  // An IPv4 address inside: mapped, compatible, NAT64, translated, 6to4, Teredo, ISATAP.
+  // With an embedded IPv4 address: mapped, compatible, NAT64, translated, 6to4, Teredo, ISATAP.
   ['::ffff:127.0.0.1', 'a loopback address'],
   ['::ffff:a9fe:a9fe', 'a link-local address'],
   ['::ffff:10.0.0.1', 'a private address'],

@@ -3,7 +3,7 @@ import ipaddr from 'ipaddr.js'
 
 type Parsed = ReturnType<typeof ipaddr.parse>
 
-// The ranges that ipaddr.js knows, in the words of an error; one that is not named here is "reserved".
+// The names of ipaddr.js's ranges for errors; a range that is not listed is "reserved".
 const WORDS: Readonly<Record<string, string>> = {
   private: 'a private address',
   uniqueLocal: 'a private address',
@@ -16,13 +16,13 @@ const WORDS: Readonly<Record<string, string>> = {
   unspecified: 'an unspecified address',
 }
 
-/** A public address by its number, at which Azure's hosts answer their own guests only. */
+/** A public address at which Azure hosts answer their own guests. */
 const AZURE_HOST = '168.63.129.16'
 
 /**
- * Why a request on a user's behalf must not go to this address, in words that follow "is"; null for the
- * public internet. Only what is known to be public passes: an IPv6 address outside 2000::/3 or in a
- * transition range does not, unless it stands for an IPv4 address (mapped, NAT64) that does.
+ * Returns why a request for a user must not go to this address, to follow "is"; null for the public internet.
+ * Allows only addresses known to be public: not an IPv6 address outside 2000::/3 or in a transition range,
+ * unless it contains (mapped, NAT64) an IPv4 address that is public.
  */
 export function whyNotPublic(address: string): string | null {
   if (isIP(address) === 0) return 'not an IP address'
@@ -35,8 +35,7 @@ export function whyNotPublic(address: string): string | null {
   return parsed instanceof ipaddr.IPv6 && !isGlobalUnicast(parsed) ? 'a reserved address' : null
 }
 
-// ipaddr.js reads ::10.0.0.1 as if it were ::ffff:10.0.0.1; a URL writes an address with neither dots nor a
-// zone.
+// ipaddr.js parses ::10.0.0.1 like ::ffff:10.0.0.1; a URL writes an address without dots and without a zone.
 function inDigits(address: string): string {
   return new URL(`http://[${address.replace(/%.*$/, '')}]`).hostname.slice(1, -1)
 }
@@ -45,7 +44,7 @@ function isGlobalUnicast(address: ipaddr.IPv6): boolean {
   return address.match(ipaddr.IPv6.parse('2000::'), 3)
 }
 
-/** The IPv4 address that packets to this one end at, when a translator carries them there. */
+/** The IPv4 address to which a translator sends packets to this address. */
 function embedded(address: Parsed): string | null {
   if (!(address instanceof ipaddr.IPv6)) return null
   const isCarrier =
@@ -53,7 +52,7 @@ function embedded(address: Parsed): string | null {
   return isCarrier ? address.toByteArray().slice(12).join('.') : null
 }
 
-// ISATAP hides an IPv4 address in the last half of any prefix.
+// ISATAP embeds an IPv4 address in the last half of any prefix.
 function isIsatap({ parts }: ipaddr.IPv6): boolean {
   return ((parts[4] ?? 0) & 0xfdff) === 0 && parts[5] === 0x5efe
 }

@@ -4,17 +4,16 @@ import { buildConnector } from 'undici'
 import { whyNotPublic } from './addresses.ts'
 import { OutgoingError, withoutPublicAddress } from './errors.ts'
 
-/** All addresses of a name, as a connection may use them. */
+/** Resolves a name to all addresses that a connection may use. */
 export type Resolve = (hostname: string) => Promise<readonly LookupAddress[]>
 
 const systemResolve: Resolve = hostname => dns.lookup(hostname, { all: true })
 
 /**
- * Opens connections to public addresses only. A name's addresses are checked where they are used: the
- * connection goes to one of the addresses that were checked, and is looked at once more when it stands, so an
- * answer that changes between two lookups gains nothing. A name with any address that is not public is
- * refused as a whole, in the words of one that does not exist: a caller must not learn what the names of this
- * network stand for.
+ * Opens connections to public addresses only. Checks the addresses at their use: connects to one of the
+ * checked addresses and checks the connection's address again, so that an answer that changes between two
+ * lookups gains nothing. A name with any address that is not public is refused as a whole, with the error for
+ * a name that does not exist: a caller must not learn which names the server's network resolves.
  */
 export function createPublicConnector(
   timeoutMs: number,

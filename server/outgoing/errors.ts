@@ -1,7 +1,7 @@
 export type OutgoingFailure = 'refused' | 'unreachable' | 'timeout' | 'too_large'
 
 /**
- * A request that got no whole answer. Its sentence names at most the host: a URL's path and query may hold
+ * A request without a complete answer. The message names at most the host: a URL's path and query may contain
  * secrets.
  */
 export class OutgoingError extends Error {
@@ -14,7 +14,7 @@ export class OutgoingError extends Error {
   }
 }
 
-/** The same for a name that does not exist and for one whose address is private. */
+/** The same error for a name that does not exist and for one with a private address. */
 export function withoutPublicAddress(host: string): string {
   return `${host} ${CODES.ENOTFOUND}`
 }
@@ -42,13 +42,13 @@ const CODES: Readonly<Record<string, string>> = {
 }
 
 /**
- * What made fetch or its body fail, as an OutgoingError. Nothing of the original text is kept: it may quote
- * the request.
+ * Turns an error of fetch or of its body into an OutgoingError. Drops the original text, which may quote the
+ * request.
  */
 export function outgoingError(error: unknown, host: string): OutgoingError {
   for (const cause of causes(error)) {
     if (cause instanceof OutgoingError) return cause
-    // fetch keeps away from the ports of mail, DNS and the like, lest a request be read as theirs.
+    // fetch refuses the ports of mail, DNS and similar protocols, whose servers could misread a request.
     if (cause.message === 'bad port')
       return new OutgoingError('refused', `refused: the port of ${host} is for another protocol`)
     const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : ''

@@ -26,7 +26,7 @@ const at =
   async () =>
     addresses.map(address => ({ address, family: address.includes(':') ? 6 : 4 }))
 
-test('an answer comes back with its status, headers and body', async () => {
+test('an answer has its status, headers and body', async () => {
   await using server = await serveHttp(hello)
   const outgoing = createOutgoingFetch({ allowPrivate: true })
   const response = await outgoing.fetch(server.url)
@@ -38,7 +38,7 @@ test('an answer comes back with its status, headers and body', async () => {
   await outgoing.close()
 })
 
-test('what is sent arrives: method, headers and body', async () => {
+test('method, headers and body of a request arrive', async () => {
   await using server = await serveHttp(async (request, response) => {
     const body = (await request.toArray()).join('')
     response.end([request.method, request.headers['x-a'], request.headers['content-type'], body].join(' '))
@@ -59,7 +59,7 @@ test.each([
   'http://127.1:PORT/',
   'https://127.0.0.1:PORT/',
   'http://①②⑦.⓪.⓪.①:PORT/',
-])('%s is refused, and nothing is heard there', async template => {
+])('%s is refused, and receives no connection', async template => {
   await using server = await serveHttp(hello)
   const url = template.replace('PORT', new URL(server.origin).port)
   expect(await ask(url)).toMatch(
@@ -76,7 +76,7 @@ test.each([
   [['64:ff9b::7f00:1']],
   [['93.184.215.14', '127.0.0.1']],
   [[]],
-])('a name at %j is refused as a whole, in the words of one that does not exist', async addresses => {
+])('a name at %j is refused as a whole, with the error for one that does not exist', async addresses => {
   await using server = await serveHttp(hello)
   const url = server.url.replace('127.0.0.1', 'inside.example.com')
   const sentence = 'OutgoingError: inside.example.com has no public address'
@@ -91,7 +91,7 @@ test.each([
   expect(server.requests).toEqual([])
 })
 
-test('an address that changes between its check and its use is refused before a word is sent', async () => {
+test('an address that changes between its check and its use is refused before anything is sent', async () => {
   await using server = await serveHttp(hello)
   const url = server.url.replace('127.0.0.1', 'rebind.example.com')
   let reads = 0
@@ -109,13 +109,13 @@ test('an address that changes between its check and its use is refused before a 
   expect(server.requests).toEqual([])
 })
 
-test('the operator may let requests in', async () => {
+test('the operator may allow private addresses', async () => {
   await using server = await serveHttp(hello)
   expect(await ask(server.url, { allowPrivate: true })).toBe('200 hello')
 })
 
 test.each(['follow', 'manual', undefined] as const)(
-  'a redirect is an answer and not followed (%s)',
+  'a redirect is returned and not followed (%s)',
   async redirect => {
     await using inside = await serveHttp(hello)
     await using server = await serveHttp(answers(302, { location: inside.url }, 'moved'))
@@ -137,14 +137,14 @@ test.each<[string, Handler]>([
   ['says nothing', () => {}],
   ['says half', (_request, response) => void response.writeHead(200).write('half')],
   ['never stops saying little', drip],
-])('a server that %s is left at the deadline', async (_name, handler) => {
+])('a request to a server that %s ends at the deadline', async (_name, handler) => {
   await using server = await serveHttp(handler)
   expect(await ask(server.url, { allowPrivate: true, deadlineMs: 300 })).toBe(
     'OutgoingError: 127.0.0.1 did not answer within 0.3 s',
   )
 })
 
-test("the caller's own end is the caller's own error", async () => {
+test("an abort by the caller rejects with the caller's reason", async () => {
   await using server = await serveHttp(() => {})
   const signal = AbortSignal.abort(new Error('enough'))
   expect(await ask(server.url, { allowPrivate: true }, { signal })).toBe('Error: enough')

@@ -3,25 +3,28 @@ import { createPublicConnector, type Resolve } from './connector.ts'
 import { OutgoingError, outgoingError } from './errors.ts'
 
 export interface OutgoingOptions {
-  /** Lets requests reach private, loopback and link-local addresses. */
+  /** True to allow private, loopback and link-local addresses. */
   readonly allowPrivate: boolean
-  /** For one request with its whole answer. */
+  /** The deadline of one request including its answer. */
   readonly deadlineMs?: number
-  /** Of one answer's body, decompressed. */
+  /** The maximum size of one answer's body, decompressed. */
   readonly maxResponseBytes?: number
-  /** Looks names up in place of the system. */
+  /** Replaces the system's name resolution. */
   readonly resolve?: Resolve
-  /** Hears of every failure, those while an answer is read included, which a library between may swallow. */
+  /**
+   * Called with every failure, including those while an answer is read, which a library in between may
+   * swallow.
+   */
   readonly onFailure?: (error: OutgoingError) => void
 }
 
 export interface Outgoing {
   /**
-   * Like the global fetch, except that redirects are answers and never followed (whoever follows one asks
-   * again, and is checked again), bodies to send are text, and every failure is an OutgoingError.
+   * Like the global fetch, except that redirects are returned and never followed (a caller that follows one
+   * makes another checked request), request bodies are text, and every failure is an OutgoingError.
    */
   fetch(url: string | URL, init?: RequestInit): Promise<Response>
-  /** Ends all connections and answers under way. */
+  /** Closes all connections and aborts unfinished answers. */
   close(): Promise<void>
 }
 
@@ -31,8 +34,8 @@ const CONNECTIONS_PER_ORIGIN = 8
 const BODILESS = [101, 103, 204, 205, 304]
 
 /**
- * Requests to addresses that users typed. The operator's own addresses (a provider's API, SMTP) do not need
- * it.
+ * For requests to addresses that users typed. The operator's own addresses (a provider's API, SMTP) do not
+ * need it.
  */
 export function createOutgoingFetch(options: OutgoingOptions): Outgoing {
   const { allowPrivate, deadlineMs = DEADLINE_MS, maxResponseBytes = MAX_RESPONSE_BYTES, resolve } = options
