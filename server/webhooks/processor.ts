@@ -20,9 +20,9 @@ const FIRST_RETRY_MS = 2_000
 const LAST_RETRY_MS = 15 * 60_000
 const FAILURE = 'processing failed; the cause has been logged'
 
-/** Works off the events that are due, of whichever process received them, once it is woken. */
+/** Processes the due events of all processes, once it is woken; safe to run in every process. */
 export function createProcessor({ system, log }: ProcessorOptions): Loop {
-  const options = { intervalMs: POLL_MS, log, failureMessage: 'working off webhook events failed' }
+  const options = { intervalMs: POLL_MS, log, failureMessage: 'processing webhook events failed' }
   return repeatEvery(options, async () => {
     const count = await processDueEvents({ system, log })
     return count === BATCH_SIZE ? 0 : undefined
