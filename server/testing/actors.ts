@@ -1,5 +1,5 @@
-// Who a test is about: users with a session, their API tokens and organizations, made as the database's owner
-// and so without the detour over sign-up. Every actor calls the real router, in this process, under their own
+// The actors of tests: users with a session, their API tokens and organizations, inserted as the database's
+// owner and so without sign-up. Every actor calls the real router, in this process, with their own
 // credential.
 
 import { randomBytes, randomUUID } from 'node:crypto'
@@ -24,16 +24,16 @@ import { createPlaces } from '#server/system/places.ts'
 import { createTestDatabase, openOwnerPool, type TestDatabase } from './database.ts'
 import { TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from './environment.ts'
 
-/** What the operator's workers present. */
+/** The key of the operator's workers. */
 export const WORKER_KEY = 'the worker key of the test suite, 9d41c7'.replaceAll(' ', '-')
 /** The password of every actor. */
 export const PASSWORD = 'correct horse battery staple'
 
-/** A database of its own with everything that procedures need. */
+/** A new database with everything that procedures need. */
 export interface House {
   readonly database: TestDatabase
   readonly services: Services
-  /** The owner's connections, to look at rows and to change them behind the server's back. */
+  /** The owner's connections, to read rows and to change them without the server. */
   readonly owner: pg.Pool
   close(): Promise<void>
 }
@@ -44,11 +44,11 @@ export interface Actor {
   readonly name: string
   readonly email: string
   readonly sessionId: string
-  /** The session's token in its signed form, which is what a cookie or a bearer header carries. */
+  /** The session's signed token, the value of a cookie or a bearer header. */
   readonly token: string
-  /** What `Authorization` says. */
+  /** The value of `Authorization`. */
   readonly authorization: string
-  /** Calls the router as this actor; `headers` add to the credential, or replace it. */
+  /** Calls the router as this actor; `headers` are added to the credential, or replace it. */
   caller(headers?: CallHeaders): Caller
 }
 
@@ -86,9 +86,7 @@ export async function openHouse(overrides: Partial<Services> = {}, pools: PoolOp
   }
 }
 
-/**
- * What a server would be given, with the test's database behind it and quotas that no test meets by accident.
- */
+/** The services of a server, with the test's database and quotas that no test reaches by accident. */
 export function testServices(
   database: Pick<TestDatabase, 'urls'>,
   overrides: Partial<Services> = {},
@@ -103,7 +101,7 @@ export function testServices(
     log,
     authSecret: TEST_AUTH_SECRET,
     keyring,
-    // As after a start, which has checked it.
+    // As after a start, which has checked the keyring.
     sealingKeyring: async () => keyring,
     appUrl: 'http://localhost:3000',
     allowedOrigins: [],
@@ -119,7 +117,7 @@ export function testServices(
     }),
     places,
     media: openMediaStore(
-      // Nothing is there before a test uploads something.
+      // The directory is empty until a test uploads something.
       { kind: 'disk', directory: join(tmpdir(), `rowhouse-media-${randomUUID()}`) },
       { appUrl: 'http://localhost:3000', authSecret: TEST_AUTH_SECRET },
     ),
@@ -133,7 +131,7 @@ export function testServices(
   }
 }
 
-/** Calls the router without a credential, or with whatever the headers say. */
+/** Calls the router without a credential, or with the given headers. */
 export function anonymous(house: House, headers: CallHeaders = {}): Caller {
   return createCaller(house.services, { headers })
 }
@@ -149,8 +147,7 @@ export async function createActor(house: House, { name = 'Ada' }: { name?: strin
 }
 
 /**
- * Signs an actor in once more: the same user with another session, and their second factor where they have
- * one.
+ * Signs an actor in again: the same user with another session, and with their second factor if they have one.
  */
 export async function startSession(user: Pick<Actor, 'house' | 'userId' | 'name' | 'email'>): Promise<Actor> {
   const { house, userId, name, email } = user
@@ -166,7 +163,7 @@ export async function startSession(user: Pick<Actor, 'house' | 'userId' | 'name'
   return { house, userId, name, email, sessionId, token, ...bearer(house, token) }
 }
 
-/** Makes an API token of the actor's, in whatever state the test needs. */
+/** Creates an API token of the actor, in the state that the test needs. */
 export async function createApiToken(
   actor: Actor,
   options: { scopes: readonly Scope[]; organizationId?: string; expiresAt?: Date },
@@ -188,7 +185,7 @@ export async function createApiToken(
   return { id, token, ...bearer(actor.house, token) }
 }
 
-/** Makes an organization with `owner` and, as plain members unless a role is given, the others. */
+/** Creates an organization with `owner` and the others, as plain members unless a role is given. */
 export async function createOrganization(
   owner: Actor,
   members: readonly (Actor | { actor: Actor; role: Role })[] = [],
@@ -213,7 +210,7 @@ export async function createOrganization(
   return { id, slug }
 }
 
-/** Invites a mail address into an organization, without a mail. */
+/** Invites a mail address to an organization, without sending a mail. */
 export async function createInvitation(
   inviter: Actor,
   invited: { organizationId: string; email: string; role?: Role },

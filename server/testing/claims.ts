@@ -1,4 +1,4 @@
-// Tasks under a lease, for tests about workers and about what a lease opens.
+// Tasks under a lease, for tests of workers and of the rights of a lease.
 
 import type { TaskOptions } from '#server/rooms/tasks/schema.ts'
 import type { Caller } from '#server/rpc/caller.ts'
@@ -14,7 +14,7 @@ export interface ClaimedTask {
   readonly worker: Caller
 }
 
-/** A task of a new user's, claimed by their own worker. */
+/** Creates a task of a new user, claimed by their own worker. */
 export async function createClaimedTask(
   house: House,
   { leaseSeconds = 60, options = {} }: { leaseSeconds?: number; options?: TaskOptions } = {},
@@ -39,8 +39,8 @@ export async function lapseLease(house: House, taskId: string): Promise<void> {
 }
 
 /**
- * Makes a call, lets it wait for the task's row, and gives the task to another worker meanwhile. Returns what
- * came of the call, and throws if it did not wait.
+ * Starts a call, waits until it waits for the task's row, and then gives the task to another worker. Returns
+ * the outcome of the call; throws if it did not wait.
  */
 export function whileTaskChangesHands<T>(house: House, taskId: string, call: () => Promise<T>): Promise<T> {
   return whileWaiting(

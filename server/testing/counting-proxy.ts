@@ -1,15 +1,14 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { parseConnectionUrl, withHost, withoutTls } from '#server/postgres/connection-url.ts'
 
-/** Stands between a server and its Postgres, and counts how often the one waits for the other. */
+/** A proxy between a server and its Postgres that counts round trips. */
 export interface CountingProxy {
-  /** The same URL, by way of the proxy. All URLs given must name the same server. */
+  /** The same URL through the proxy. All URLs must name the same server. */
   through(url: string): string
   /**
-   * Every round trip since the last call of this: what was sent without waiting for an answer in between, as
-   * the types of its messages ({@link
-   * https://www.postgresql.org/docs/current/protocol-message-formats.html}), such as `PBDES`. Connecting is
-   * not counted.
+   * Returns all round trips since the last call: the messages sent without waiting for an answer in between,
+   * by their types ({@link https://www.postgresql.org/docs/current/protocol-message-formats.html}), such as
+   * `PBDES`. Connecting is not counted.
    */
   take(): string[]
   close(): Promise<void>
@@ -45,7 +44,7 @@ export async function startCountingProxy(targetUrl: string): Promise<CountingPro
     through(url) {
       const named = parseConnectionUrl(url)
       if (named.host !== host || named.port !== port) throw new Error('the URL names another server')
-      // The proxy reads the messages, whose order an offer of TLS would hide.
+      // Without TLS, because the proxy reads the messages.
       return withoutTls(withHost(url, '127.0.0.1', address.port))
     },
     take() {
@@ -83,8 +82,8 @@ function watch(client: Socket, postgres: Socket, onTrip: (trip: RoundTrip) => vo
 const HEADER_BYTES = 5
 
 /**
- * Reads the types of the messages that begin in each chunk: a letter, then the length of the rest, itself
- * included.
+ * Reads the types of the messages that begin in each chunk: a letter, then the length of the rest, including
+ * itself.
  */
 function messageReader(): (chunk: Buffer) => string {
   let pending: Buffer = Buffer.alloc(0)

@@ -5,7 +5,7 @@ import { toPgConfig } from '#server/postgres/postgres-client.ts'
 import { createEmptyDatabase, createTestDatabase } from './database.ts'
 import { asSuperuser } from './test-server.ts'
 
-test('a copy is migrated, open to its owner and the four logins, and gone after it is dropped', async () => {
+test('a copy is migrated, open only to its owner and the four logins, and gone after a drop', async () => {
   const database = await createTestDatabase()
   for (const url of [
     ...Object.values(database.urls),
@@ -25,7 +25,7 @@ test('a copy is migrated, open to its owner and the four logins, and gone after 
   expect(await testConnection(database.superuserUrl)).toMatchObject({ ok: false })
 })
 
-test('copies made at once share nothing', async () => {
+test('concurrent copies share nothing', async () => {
   const databases = await Promise.all(Array.from({ length: 6 }, createTestDatabase))
   expect(new Set(databases.map(({ name }) => name)).size).toBe(6)
   await query(databases[0]?.ownerUrl ?? '', 'create table public.mark ()')
@@ -38,7 +38,7 @@ test('copies made at once share nothing', async () => {
   await Promise.all(databases.map(({ drop }) => drop()))
 })
 
-test('an empty database holds nothing of ours and belongs to the owner', async () => {
+test('an empty database has none of our objects and belongs to the owner', async () => {
   await using database = await createEmptyDatabase()
   await query(database.ownerUrl, 'create schema app')
   expect(await query(database.ownerUrl, `select to_regnamespace('auth') is null as empty`)).toEqual([
@@ -46,7 +46,7 @@ test('an empty database holds nothing of ours and belongs to the owner', async (
   ])
 })
 
-test('the owner is no superuser unless the suite asks for one', async () => {
+test('the owner is not a superuser unless the suite asks for one', async () => {
   const { ownerUrl } = inject('testServer')
   const user = toPgConfig(ownerUrl).user
   const { rows } = await asSuperuser(inject('testServer'), client =>

@@ -11,26 +11,26 @@ import { toPgConfig } from '#server/postgres/postgres-client.ts'
 import { TEST_AUTH_SECRET } from './environment.ts'
 import { asSuperuser, emptyDatabaseOptions, ownerIdentifier, type TestServer } from './test-server.ts'
 
-/** A database of a test's own. */
+/** A database for one test. */
 export interface TestDatabase extends AsyncDisposable {
   readonly name: string
   readonly ownerUrl: string
   readonly superuserUrl: string
-  /** The four logins, through the pooler when the suite runs on one. */
+  /** The URLs of the four logins, through the pooler if the suite uses one. */
   readonly urls: LoginUrls
-  /** The same, past the pooler. */
+  /** The direct URLs of the four logins. */
   readonly directUrls: LoginUrls
-  /** Ends its connections and removes it. Safe to call twice. */
+  /** Ends its connections and drops it. Idempotent. */
   drop(): Promise<void>
 }
 
-/** A copy of the migrated template, which only its owner and the four logins may connect to. */
+/** Creates a copy of the migrated template, to which only its owner and the four logins may connect. */
 export async function createTestDatabase(): Promise<TestDatabase> {
   const server = inject('testServer')
   const database = describeDatabase(server)
   await createDatabase(server, [
     `create database ${database.name} owner ${ownerIdentifier(server)} template ${server.template} strategy file_copy`,
-    // Copying a database leaves its grants behind, and the settings of its logins.
+    // A copy of a database lacks its grants and the settings of its logins.
     `revoke all on database ${database.name} from public`,
     `grant connect on database ${database.name} to ${LOGINS.join(', ')}`,
   ])
@@ -40,7 +40,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   return database
 }
 
-/** A database without our migrations. The logins exist, and what they may do is for the test to set up. */
+/** Creates a database without our migrations. The logins exist, and the test grants their rights. */
 export async function createEmptyDatabase(): Promise<TestDatabase> {
   const server = inject('testServer')
   const database = describeDatabase(server)
@@ -48,10 +48,10 @@ export async function createEmptyDatabase(): Promise<TestDatabase> {
   return database
 }
 
-/** Connections of the database's owner, to look at rows and to change them behind the server's back. */
+/** Connections of the database's owner, to read rows and to change them without the server. */
 export function openOwnerPool({ ownerUrl }: Pick<TestDatabase, 'ownerUrl'>): pg.Pool {
   const pool = new pg.Pool({ ...toPgConfig(ownerUrl), max: 2 })
-  // A pool does not wait for its sockets to close, and dropping the database ends them with an error.
+  // A pool does not wait for its sockets to close, so dropping the database ends them with an error.
   return pool.on('error', () => {}).on('connect', client => client.on('error', () => {}))
 }
 
@@ -78,8 +78,8 @@ function describeDatabase(server: TestServer): TestDatabase {
   }
 }
 
-// The template is briefly in use while another worker copies it on servers that copy with a connection of
-// their own.
+// Retries: the template is briefly in use while another worker copies it, on servers that copy with their own
+// connection.
 async function createDatabase(server: TestServer, statements: readonly string[]): Promise<void> {
   await asSuperuser(server, async client => {
     for (const statement of statements) {

@@ -1,5 +1,4 @@
-// A process of its own that runs an embedded Postgres until it is killed, for tests of what a crash leaves
-// behind.
+// A separate process that runs an embedded Postgres until it is killed, for tests of the state after a crash.
 import { startEmbeddedPostgres } from '#server/postgres/embedded/postgres.ts'
 
 const [dataDir = ''] = process.argv.slice(2)

@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import type { LoginUrls } from '#server/postgres/pools.ts'
 
-/** Signs nothing outside the tests. */
+/** Used only in tests. */
 export const TEST_AUTH_SECRET = 'only-for-the-test-suite-0f7c1d9ab2e84635'
-/** Seals nothing outside the tests. */
+/** Used only in tests. */
 export const TEST_ENCRYPTION_KEYS = 'test:5e0c41d7f2b893a6c8d1e94f07b25a6370f9c8e1d2b4a5968778695a4b3c2d1e'
 
 const text = z
@@ -19,15 +19,15 @@ const variables = z.object({
   TEST_UPLOAD_MIB: text.pipe(z.string().default('256').transform(Number).pipe(z.int().min(1).max(5_120))),
 })
 
-/** Where the suite runs and as whom. Without URLs it starts an embedded Postgres of its own. */
+/** The suite's server and owner. Without URLs the suite starts an embedded Postgres. */
 export interface TestEnvironment {
-  /** What the logins connect through, perhaps a pooler. */
+  /** The logins' URL, perhaps a pooler's. */
   readonly databaseUrl: string | null
-  /** A superuser's, past any pooler. */
+  /** A superuser's direct URL. */
   readonly directUrl: string | null
-  /** Whether migrations run as a superuser, or as a role that may only create databases and roles. */
+  /** Migrations run as a superuser, or as a role that may only create databases and roles. */
   readonly owner: 'restricted' | 'superuser'
-  /** How large a large upload is. */
+  /** The size of the large upload. */
   readonly uploadMebibytes: number
 }
 
@@ -43,7 +43,7 @@ export function readTestEnvironment(): TestEnvironment {
   }
 }
 
-/** What tells a process of ours to log in by these URLs. */
+/** The environment with which one of our processes logs in by these URLs. */
 export function loginEnvironment({
   api,
   auth,

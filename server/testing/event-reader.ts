@@ -1,6 +1,6 @@
 import { Agent, request } from 'node:http'
 
-/** An event as it was on the wire. */
+/** An event as it was sent. */
 interface WireEvent {
   readonly event: string
   readonly id: string | undefined
@@ -9,7 +9,7 @@ interface WireEvent {
 
 export interface EventReaderOptions {
   readonly port: number
-  /** With its query, such as `/trpc/tasks.logs.stream?input=…`. */
+  /** The path with its query, such as `/trpc/tasks.logs.stream?input=…`. */
   readonly path: string
   readonly authorization: string
   readonly organizationId?: string | undefined
@@ -20,9 +20,9 @@ export interface EventReaderOptions {
 /** One connection that reads a stream of events. */
 export interface EventReader {
   readonly events: WireEvent[]
-  /** Resolves with the status when headers came, or 0 when none did. */
+  /** Resolves with the status once headers came, or 0 if none did. */
   readonly opened: Promise<number>
-  /** Resolves when the connection is over; `isWhole` tells a body that was ended from one that was cut. */
+  /** Resolves when the connection has ended; `isWhole` is false for an incomplete body. */
   readonly ended: Promise<{ isWhole: boolean }>
   kill(): void
 }
@@ -74,23 +74,23 @@ function parseBlock(block: string): WireEvent {
   return { event: fields.get('event') ?? 'message', id: fields.get('id'), data: fields.get('data') ?? '' }
 }
 
-/** The address of a subscription. */
+/** The path of a subscription. */
 export function streamPath(procedure: string, input: Record<string, unknown>): string {
   return `/trpc/${procedure}?input=${encodeURIComponent(JSON.stringify({ json: input }))}`
 }
 
 export interface FollowOptions extends Omit<EventReaderOptions, 'lastEventId' | 'port'> {
-  /** Asked before every connection. */
+  /** Called before every connection. */
   readonly port: () => number
-  /** How long a connection lives before it is killed; undefined lets it live. */
+  /** How long a connection lives before it is killed; undefined to never kill it. */
   readonly lifeMs?: () => number
   readonly signal?: AbortSignal
 }
 
 /**
- * Follows a stream as a client does who loses connections: every new one resumes behind the last event
- * received. Resolves with the ids received when the server says that the stream has ended; rejects when it
- * says that it failed.
+ * Follows a stream as a client that loses connections: each new connection resumes after the last received
+ * event. Resolves with the received ids when the server ends the stream; rejects when the server reports a
+ * failure.
  */
 export async function followToEnd(options: FollowOptions): Promise<{ ids: number[]; connections: number }> {
   const ids: number[] = []
@@ -105,7 +105,7 @@ export async function followToEnd(options: FollowOptions): Promise<{ ids: number
       port: options.port(),
       lastEventId: last,
       onEvent(event) {
-        // What still arrives of a killed connection counts as little as for a client that is gone.
+        // Ignores events of a killed connection, as a client that is gone does.
         if (isKilled) return
         options.onEvent?.(event)
         if (event.event === 'return') outcome = 'returned'
@@ -127,7 +127,7 @@ export async function followToEnd(options: FollowOptions): Promise<{ ids: number
     clearTimeout(timer)
     const result = outcome as 'cut' | 'returned' | Error
     if (result === 'returned') return { ids, connections }
-    // A server that is out of reach of its database says so, and is asked again.
+    // A server that can't reach its database answers so, and is asked again.
     if (result instanceof Error && !/SERVICE_UNAVAILABLE/.test(result.message)) throw result
     await new Promise(resolve => setTimeout(resolve, ids.length === 0 || result instanceof Error ? 50 : 0))
   }

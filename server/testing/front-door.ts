@@ -1,4 +1,4 @@
-// A whole server with mail, for tests that come in through the front door: sign up, follow a link, call.
+// A whole server with mail, for tests that sign up, follow a link and call over HTTP.
 
 import { randomUUID } from 'node:crypto'
 import type pg from 'pg'
@@ -12,13 +12,13 @@ import { type SmtpSink, startSmtpSink } from './smtp-sink.ts'
 export const ORIGIN = 'http://localhost:3000'
 
 export interface FrontDoor {
-  /** Where the server listens. */
+  /** The server's URL. */
   readonly url: string
   readonly mails: SmtpSink
-  /** The owner's connections, to look at rows and to change them behind the server's back. */
+  /** The owner's connections, to read rows and to change them without the server. */
   readonly owner: pg.Pool
   signUp(name: string): Promise<Person>
-  /** Signs up and follows the link that the mail brings. */
+  /** Signs up and follows the link in the mail. */
   signUpVerified(name: string): Promise<Person>
   close(): Promise<void>
 }
@@ -27,7 +27,7 @@ export interface Person {
   readonly userId: string
   readonly email: string
   readonly token: string
-  /** Follows the link in the mail that came on signing up. */
+  /** Follows the link in the sign-up's mail. */
   verify(): Promise<void>
   query(path: string, input?: unknown): Promise<Answer>
   mutate(path: string, input?: unknown): Promise<Answer>

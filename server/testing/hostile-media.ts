@@ -1,4 +1,4 @@
-// Files that are small to send and much to read.
+// Files that are small to send and expensive to read.
 
 import { crc32, deflateSync } from 'node:zlib'
 import type { SampleFile } from './media.ts'
@@ -25,12 +25,12 @@ export function mp3OfFrames(frames: number, id = 'TPE1'): SampleFile {
   return mp3(Buffer.concat([head, tags, ...Array.from({ length: 20 }, mpegFrame)]))
 }
 
-/** What looks like the beginning of a frame at every byte. */
+/** Bytes that each look like the beginning of a frame. */
 export function mp3OfSyncBytes(sizeBytes: number): SampleFile {
   return mp3(Buffer.concat([mpegFrame(), mpegFrame(), Buffer.alloc(sizeBytes, 0xff)]))
 }
 
-/** Boxes in boxes. */
+/** Nested boxes. */
 export function mp4OfDepth(depth: number): SampleFile {
   const bytes = Buffer.alloc(depth * 8)
   for (let level = 0; level < depth; level++) {
@@ -40,7 +40,7 @@ export function mp4OfDepth(depth: number): SampleFile {
   return mp4(bytes)
 }
 
-/** Nothing but boxes without anything in them. */
+/** Only empty boxes. */
 export function mp4OfBoxes(count: number): SampleFile {
   const one = box('trak', box('tkhd', Buffer.alloc(0)))
   return mp4(Buffer.concat(Array.from({ length: count }, () => one)))
@@ -56,7 +56,7 @@ function mp4(movie: Buffer): SampleFile {
   }
 }
 
-/** A Matroska file of empty tracks in a segment, which may say that it is longer. */
+/** A Matroska file of empty tracks in a segment, which may claim a larger size. */
 export function matroskaOfElements(count: number, segmentBytes = count * 7): SampleFile {
   const head = Buffer.from('1a45dfa39f4286810142f7810142f2810442f381084282886d6174726f736b61', 'hex')
   const segment = Buffer.from(`1853806701${segmentBytes.toString(16).padStart(14, '0')}`, 'hex')
@@ -69,7 +69,7 @@ export function matroskaOfElements(count: number, segmentBytes = count * 7): Sam
   }
 }
 
-/** Pages of Ogg, each of an empty segment, behind the head of a Vorbis stream. */
+/** Ogg pages with an empty segment each, after the head of a Vorbis stream. */
 export function oggOfPages(count: number): SampleFile {
   const page = (type: number, payload: Buffer) =>
     Buffer.concat([
@@ -89,7 +89,7 @@ export function oggOfPages(count: number): SampleFile {
   }
 }
 
-/** A FLAC file of nothing but padding blocks. */
+/** A FLAC file of only padding blocks. */
 export function flacOfBlocks(count: number): SampleFile {
   const info = Buffer.concat([Buffer.from([0, 0, 0, 34]), Buffer.alloc(34, 1)])
   const padding = Buffer.from([1, 0, 0, 0])
@@ -116,8 +116,8 @@ export function wavOfChunks(count: number): SampleFile {
 }
 
 /**
- * A whole, valid PNG of one colour, in one bit a pixel: 50 million pixels are 6 MB before, and 6 kB behind
- * the compression.
+ * A complete, valid PNG of one colour, with one bit per pixel: 50 million pixels are 6 MB before compression
+ * and 6 kB after it.
  */
 export function plainPng(width: number, height: number): SampleFile {
   const head = Buffer.concat([u32(width, height), Buffer.from([1, 0, 0, 0, 0])])
@@ -125,7 +125,7 @@ export function plainPng(width: number, height: number): SampleFile {
   return png(pngChunk('IHDR', head), pngChunk('IDAT', deflateSync(rows)), pngChunk('IEND'))
 }
 
-/** A PNG of so many chunks of text, which a reader may inflate. */
+/** A PNG with this many chunks of text, which a reader may inflate. */
 export function pngOfTexts(count: number): SampleFile {
   const head = Buffer.concat([u32(1, 1), Buffer.from([1, 0, 0, 0, 0])])
   const text = pngChunk('zTXt', Buffer.concat([Buffer.from('a\0\0'), deflateSync(Buffer.alloc(1024 ** 2))]))
@@ -143,13 +143,13 @@ function pngChunk(type: string, data: Uint8Array = Buffer.alloc(0)): Buffer {
   return Buffer.concat([u32(data.length), body, u32(crc32(body))])
 }
 
-/** A GIF of so many frames, each as large as the picture. */
+/** A GIF with this many frames, each as large as the picture. */
 export function gifOfFrames(count: number, side = 7_000): SampleFile {
   const size = Buffer.from([side & 255, side >> 8, side & 255, side >> 8])
   const frame = Buffer.concat([
     Buffer.from('2c00000000', 'hex'),
     size,
-    // Codes of two bits that end at once: the rest of the frame is missing.
+    // Two-bit codes that end at once: the rest of the frame is missing.
     Buffer.from('000202440100', 'hex'),
   ])
   return {
@@ -167,8 +167,8 @@ export function gifOfFrames(count: number, side = 7_000): SampleFile {
 }
 
 /**
- * Entities of an SVG, each of which is ten of the one before; announced as a PNG, which its server would
- * decode.
+ * Entities of an SVG, each of which repeats the one before ten times; declared as a PNG, which its server
+ * would decode.
  */
 export function svgOfEntities(count: number): SampleFile {
   const entities = Array.from({ length: count }, (_, index) => {
@@ -179,7 +179,7 @@ export function svgOfEntities(count: number): SampleFile {
   return { mediaType: 'image', mimeType: 'image/png', fileName: 'p.svg', bytes: Buffer.from(text) }
 }
 
-/** Directories of a TIFF, each of which leads to the next and the last to the first. */
+/** Directories of a TIFF that form a circle. */
 export function tiffOfDirectories(count: number): SampleFile {
   const directories = Buffer.alloc(count * 18)
   for (let index = 0; index < count; index++) {

@@ -1,6 +1,6 @@
-// Settings under which statements mean something else, or end.
+// Settings that change the meaning of statements, or end them.
 
-/** What an operator, or an older program on the same server, could have set. */
+/** Settings that an operator, or an older program on the same server, could have made. */
 export const HOSTILE: Readonly<Record<string, string>> = {
   DateStyle: 'German',
   IntervalStyle: 'sql_standard',
@@ -37,9 +37,9 @@ export const HOSTILE: Readonly<Record<string, string>> = {
   enable_sort: 'off',
 }
 
-/** Ends whatever runs, so that only a session which sets it anew gets anything done. */
+/** Ends all statements early, so that only a session that resets these settings can work. */
 export const IMPATIENT: Readonly<Record<string, string>> = {
-  // Short, and longer than the statement takes that puts it right, on a busy machine too.
+  // Short, but longer than the statement that resets it takes on a busy machine.
   statement_timeout: '250',
   lock_timeout: '250',
   idle_in_transaction_session_timeout: '1',

@@ -11,11 +11,11 @@ interface HouseOptions {
   readonly timeouts?: Timeouts
   readonly announceMs?: number
   readonly environment?: 'production' | 'test'
-  /** What a server registers besides tRPC. */
+  /** Registers routes besides tRPC. */
   readonly addRoutes?: (app: FastifyInstance) => void
 }
 
-/** The HTTP surface in this process, on a free port, with these services behind it. */
+/** Serves the HTTP surface with these services in this process, on a free port. */
 export async function serveHouse(
   services: Services,
   { addRoutes, environment = 'test', ...options }: HouseOptions = {},

@@ -1,4 +1,4 @@
-// Files of every kind, small and whole, and how a client sends one.
+// Small, valid files of every kind, and how a client uploads one.
 
 import { randomUUID } from 'node:crypto'
 import { readdir, rm } from 'node:fs/promises'
@@ -22,20 +22,20 @@ const APP_URL = 'http://localhost:3000'
 export interface MediaHouse extends House {
   readonly directory: string
   readonly port: number
-  /** Files of the store, by their keys; those of uploads that are under way, too. */
+  /** The keys of the store's files, including those of unfinished uploads. */
   files(): Promise<string[]>
-  /** Connections that the server has. */
+  /** The number of the server's connections. */
   connections(): Promise<number>
 }
 
-/** A house whose media are on a disk of its own, behind a server. */
+/** A house with a server and its own directory for media. */
 export async function openMediaHouse(
   limits: {
     upload?: Partial<UploadLimits>
     download?: Partial<DownloadLimits>
     requestMs?: number
     inspections?: Inspections
-    /** What the server has besides. */
+    /** Registers more routes. */
     addRoutes?: (app: FastifyInstance, services: Services) => void
   } = {},
 ): Promise<MediaHouse> {
@@ -74,7 +74,7 @@ export async function openMediaHouse(
   }
 }
 
-/** What the metric says of the calls that a server is working on. */
+/** The metric of the calls that a server is working on. */
 export async function callsInFlight({ port }: { readonly port: number }): Promise<number> {
   const response = await fetch(`http://127.0.0.1:${port}/metrics`)
   return Number(/^rowhouse_calls_in_flight (-?\d+)$/m.exec(await response.text())?.[1] ?? Number.NaN)
@@ -86,7 +86,7 @@ export interface Answer {
   readonly body: Buffer
 }
 
-/** Sends a request to an address of the store's, at the port where the test's server listens. */
+/** Sends a request to a URL of the store, at the port of the test's server. */
 export function ask(
   { port }: { readonly port: number },
   url: string,
@@ -120,7 +120,7 @@ export interface SampleFile {
   readonly bytes: Uint8Array
 }
 
-/** Begins an upload of this file, unless the test says that it is of something else. */
+/** Begins an upload of this file, or of another kind if the test says so. */
 export function beginUpload(
   actor: Pick<Actor, 'caller'>,
   file: SampleFile,
@@ -184,7 +184,7 @@ export function pdfFile(): SampleFile {
 }
 
 /**
- * The description of a video of 320 × 240, 5 seconds long, without its pictures; its table of times has so
+ * The description of a video of 320 × 240 and 5 seconds, without its pictures; its table of times has this
  * many entries.
  */
 export function mp4File(times = 1): SampleFile {

@@ -1,13 +1,13 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { formatConnectionUrl, parseConnectionUrl } from '#server/postgres/connection-url.ts'
 
-/** A network between a server and its Postgres that can be slow, and can begin to swallow everything. */
+/** A network between a server and its Postgres that can be slow, and can start to drop everything. */
 export interface Network extends AsyncDisposable {
-  /** The same URL, by way of the network. All URLs given must name the same server. */
+  /** The same URL through the network. All URLs must name the same server. */
   through(url: string): string
-  /** From now on, each answer of Postgres comes so much later. */
+  /** Delays each answer of Postgres from now on. */
   delay(ms: number): void
-  /** From now on, connections are accepted and nothing is passed on. */
+  /** Accepts connections from now on, but forwards nothing. */
   swallow(): void
 }
 

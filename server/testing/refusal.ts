@@ -7,7 +7,7 @@ export interface Refusal {
   message: string
 }
 
-/** What a call was refused with. Throws where it was answered, or failed as nobody expects. */
+/** The refusal of a call. Throws if the call succeeded or failed unexpectedly. */
 export async function refusalOf(call: Promise<unknown>): Promise<Refusal> {
   const error = await call.then(
     () => new Error('the call was not refused'),
@@ -18,7 +18,7 @@ export async function refusalOf(call: Promise<unknown>): Promise<Refusal> {
   return { code: error.code, reason, message: error.message }
 }
 
-/** Why a call was refused: the reason, or the code where there is none. */
+/** The reason of a refusal, or its code if it has no reason. */
 export async function reasonOf(call: Promise<unknown>): Promise<string> {
   const { reason, code } = await refusalOf(call)
   return reason ?? code

@@ -3,7 +3,7 @@ import { type Database, scopedDatabase } from '#server/db/database.ts'
 import type { Actor } from './actors.ts'
 import { scopeOf } from './scope.ts'
 
-/** How many rows of `app` a read of this actor's looks at, kept or not. */
+/** Counts the rows of `app` that a read of this actor examines, returned or not. */
 export function rowsReadBy(actor: Actor, read: (db: Database) => Promise<unknown>): Promise<number> {
   return scopedDatabase(actor.house.services.pools.api, scopeOf(actor, { isReadOnly: true }))
     .transaction()
@@ -14,10 +14,7 @@ export function rowsReadBy(actor: Actor, read: (db: Database) => Promise<unknown
     })
 }
 
-/**
- * The connection's count, which goes on from transaction to transaction until the server's statistics take it
- * over.
- */
+/** The connection's count, which continues over transactions until the server's statistics collect it. */
 async function rowsCounted(db: Database): Promise<number> {
   const { rows } = await sql<{ count: number }>`
     select sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::int as count

@@ -1,5 +1,5 @@
-// A bucket in this process. s3rver keeps the files but believes every signature, so that what S3 does with
-// one is done here (Signature Version 4), and so is what it does with `if-none-match`.
+// A bucket in this process. s3rver stores the files but accepts every signature, so this checks signatures
+// (Signature Version 4) and `if-none-match` as S3 does.
 
 import { createHash, createHmac } from 'node:crypto'
 import { existsSync } from 'node:fs'
@@ -69,7 +69,7 @@ interface Signature {
   readonly expiresAt: number
 }
 
-/** Whether a request carries the signature that whoever has the secret would make for it, and in time. */
+/** Returns whether a request has a valid and current signature of the secret. */
 function isSigned(req: IncomingMessage, secret: string): boolean {
   const [path = '', search = ''] = (req.url ?? '').split('?')
   const query = new URLSearchParams(search)

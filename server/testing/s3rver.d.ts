@@ -1,4 +1,4 @@
-// What the tests use of it; it comes without types.
+// The types of the functions that tests use; the package has none.
 declare module 's3rver' {
   import type { RequestListener } from 'node:http'
 

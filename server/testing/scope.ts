@@ -2,7 +2,7 @@ import { DEFAULT_TIMEOUT_MS, type StatementScope } from '#server/db/scope.ts'
 import type { Actor } from './actors.ts'
 import { sessionCredential } from './isolation/dataset.ts'
 
-/** What the statements of this actor's calls carry. */
+/** The scope of this actor's statements. */
 export function scopeOf(
   actor: Pick<Actor, 'token'>,
   overrides: Partial<StatementScope> = {},

@@ -1,5 +1,4 @@
-// Servers in processes of their own, for whoever looks at what their end, their number or their size does to
-// callers.
+// Servers in separate processes, for tests of their end, number or size.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
@@ -8,22 +7,25 @@ import type { LoginUrls } from '#server/postgres/pools.ts'
 import { loginEnvironment, TEST_AUTH_SECRET, TEST_ENCRYPTION_KEYS } from './environment.ts'
 
 export interface ServerProcess extends AsyncDisposable {
-  /** Where it listens. */
+  /** The server's URL. */
   readonly url: string
   readonly port: number
   readonly child: ChildProcess
-  /** Lets it drain; another signal ends it at once, and what it started may live on. Safe to call twice. */
+  /**
+   * Stops the server cleanly; another signal ends it at once, and its child processes may survive.
+   * Idempotent.
+   */
   stop(signal?: NodeJS.Signals): Promise<void>
 }
 
-/** What `npm start` runs. */
+/** The arguments of `npm start`. */
 export const SERVER_PROGRAM: readonly string[] = [
   '--import',
   new URL('../app/compile-cache.js', import.meta.url).href,
   fileURLToPath(new URL('../main.ts', import.meta.url)),
 ]
 
-// Less than vitest's, which would leave the process behind, and what it said unread.
+// Less than vitest's timeout, which would leave the process running and its output unread.
 const START_TIMEOUT_MS = 25_000
 
 export interface ServerProcessOptions {
@@ -33,13 +35,13 @@ export interface ServerProcessOptions {
   readonly limits?: ProcessLimits
 }
 
-/** What the operating system lets a process do. */
+/** Limits that the operating system sets for a process. */
 export interface ProcessLimits {
-  /** The largest file that it may write; the system counts in units of 512 or 1,024 bytes. */
+  /** The largest file that it may write, in units of 512 or 1,024 bytes, depending on the system. */
   readonly maxFileBlocks: number
 }
 
-/** Starts a server on a database that is migrated already, and resolves when it listens. */
+/** Starts a server on a migrated database, and resolves when it listens. */
 export function startServerProcess(options: ServerProcessOptions): Promise<ServerProcess> {
   const { urls, directUrl, environment, limits } = options
   return startServerProgram(SERVER_PROGRAM, {
@@ -60,8 +62,8 @@ export function startServerProcess(options: ServerProcessOptions): Promise<Serve
 }
 
 /**
- * Runs `node` with the arguments of a server, in the environment that is given and nothing else, and resolves
- * when it listens. One that does not start is an error that holds what it said.
+ * Runs `node` with the arguments of a server and only the given environment, and resolves when it listens. If
+ * it does not start, the error has its output.
  */
 export async function startServerProgram(
   args: readonly string[],
@@ -69,7 +71,7 @@ export async function startServerProgram(
     readonly env: Record<string, string>
     readonly cwd?: string
     readonly limits?: ProcessLimits
-    /** What a server of another kind says when it listens: its URL, and the port in it. */
+    /** The output of another kind of server when it listens: its URL with the port. */
     readonly isListening?: RegExp
   },
 ): Promise<ServerProcess> {
@@ -87,7 +89,7 @@ export async function startServerProgram(
   const { promise, resolve, reject } = Promise.withResolvers<RegExpExecArray>()
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
-    // For as long as it lives: a pipe that nobody reads stops the server.
+    // Reads its output until it exits: a full pipe would block the server.
     stream.setEncoding('utf8').on('data', (text: string) => {
       if (output.length > 20_000) return
       output += text
@@ -109,7 +111,7 @@ export async function startServerProgram(
   }
 }
 
-/** A port that was free a moment ago, for a server that comes back where it was. */
+/** A port that was just free, for a server that restarts on the same port. */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer().once('error', reject)

@@ -2,16 +2,16 @@ import { SMTPServer } from 'smtp-server'
 
 interface CaughtMail {
   readonly to: readonly string[]
-  /** Headers and body as they went over the wire, soft line breaks undone. */
+  /** Headers and body as they were sent, with soft line breaks removed. */
   readonly source: string
-  /** The first link of the body. */
+  /** The first link in the body. */
   readonly link: string | null
 }
 
 export interface SmtpSink {
   readonly url: string
   readonly mails: readonly CaughtMail[]
-  /** Waits for a mail to an address, and takes it out. */
+  /** Waits for a mail to an address, and removes it. */
   take(to: string): Promise<CaughtMail>
   close(): Promise<void>
 }
@@ -49,7 +49,7 @@ export async function startSmtpSink(): Promise<SmtpSink> {
         if (mail) return mail
         await new Promise(resolve => setTimeout(resolve, 10))
       }
-      throw new Error(`no mail to ${to} came within ${PATIENCE_MS} ms`)
+      throw new Error(`no mail to ${to} arrived within ${PATIENCE_MS} ms`)
     },
     close: () => new Promise<void>(resolve => server.close(() => resolve())),
   }

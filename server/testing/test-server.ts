@@ -10,15 +10,15 @@ import { toPgConfig } from '#server/postgres/postgres-client.ts'
 import { readTestEnvironment, TEST_AUTH_SECRET } from './environment.ts'
 import { throwawayDirectory } from './throwaway-directory.ts'
 
-/** What a test needs to make databases of its own; it travels from the setup to the workers as plain data. */
+/** The data with which tests create databases; plain, because the setup sends it to the workers. */
 export interface TestServer {
-  /** Direct, as a superuser, to the maintenance database. */
+  /** A superuser's direct URL of the maintenance database. */
   readonly superuserUrl: string
-  /** Direct, as the owner of every test database. */
+  /** The direct URL of the owner of all test databases. */
   readonly ownerUrl: string
-  /** What the logins connect through: the pooler, when there is one. */
+  /** The logins' URL: the pooler's, if there is one. */
   readonly poolUrl: string
-  /** Every database of this run begins with it. */
+  /** The prefix of all databases of this run. */
   readonly prefix: string
   /** The migrated database that tests copy. */
   readonly template: string
@@ -27,8 +27,7 @@ export interface TestServer {
 const OWNER = 'rowhouse_test_owner'
 
 /**
- * Starts or finds the suite's Postgres and prepares the template. The returned function leaves nothing
- * behind.
+ * Starts or finds the suite's Postgres and prepares the template. The returned function removes everything.
  */
 export async function openTestServer(): Promise<{ server: TestServer; close(): Promise<void> }> {
   const { owner, ...environment } = readTestEnvironment()
@@ -72,7 +71,7 @@ export async function asSuperuser<T>(server: TestServer, use: (client: Client) =
   }
 }
 
-/** The owner of a database, as it is written in SQL. */
+/** The owner of a database, quoted for SQL. */
 export function ownerIdentifier(server: TestServer): string {
   return escapeIdentifier(toPgConfig(server.ownerUrl).user ?? OWNER)
 }
@@ -90,11 +89,11 @@ async function startThrowaway(): Promise<{ url: string; stop(): Promise<void> }>
       max_wal_senders: '0',
       max_wal_size: '1GB',
       checkpoint_timeout: '30min',
-      // Copies of the template wait for whoever looks at it.
+      // Autovacuum on the template would delay its copies.
       autovacuum_naptime: '10min',
     },
   })
-  // A run that is broken off never reaches its end; an exit hook can't wait, so the server is dropped and not
+  // An interrupted run never reaches its end, and an exit hook can't wait, so the server is killed and not
   // stopped.
   const abandon = () => {
     const pid = server.pid()
@@ -112,8 +111,8 @@ async function startThrowaway(): Promise<{ url: string; stop(): Promise<void> }>
   }
 }
 
-// What a hosted Postgres gives whoever runs migrations: no superuser. On a server that is used again the
-// logins may exist already, created by someone else, whom Postgres 16 would not let this owner stand in for.
+// The owner that a hosted Postgres provides for migrations: not a superuser. On a reused server the logins
+// may exist already, created by another role, and Postgres 16 would not let this owner manage them.
 async function createOwner(client: Client): Promise<void> {
   await client.query(
     `do $$ begin
@@ -147,7 +146,7 @@ async function createTemplate(server: TestServer): Promise<void> {
   )
 }
 
-/** How a database without our migrations is made: UTF-8, whatever the server was initialised with. */
+/** The options of a database without our migrations: UTF-8, whatever the server's default. */
 export function emptyDatabaseOptions(server: TestServer): string {
   return `owner ${ownerIdentifier(server)} template template0 encoding 'UTF8'`
 }

@@ -6,12 +6,12 @@ const MEMORY = '/dev/shm'
 const ENOUGH_BYTES = 4 * 1024 ** 3
 
 /**
- * A new directory for data that may be lost: in memory where the machine has room, since a database copied on
- * disk takes 250 to 500 ms under load and 17 ms there. The caller removes it.
+ * A new directory for disposable data: in memory if the machine has room, since copying a database on disk
+ * takes 250 to 500 ms under load, and 17 ms there. The caller removes it.
  */
 export function throwawayDirectory(name: string): string {
   const path = mkdtempSync(join(hasRoomInMemory() ? MEMORY : tmpdir(), `rowhouse-${name}-`))
-  // As root, Postgres runs as another user, who passes through.
+  // If we are root, Postgres runs as another user, which must be able to enter.
   chmodSync(path, 0o711)
   return path
 }

@@ -7,19 +7,19 @@ import { startEmbeddedPostgres } from '#server/postgres/embedded/postgres.ts'
 import { PostgresClient, toPgConfig } from '#server/postgres/postgres-client.ts'
 import { throwawayDirectory } from './throwaway-directory.ts'
 
-/** Two servers whose superusers have one password: one with TLS, and one without, which takes no writes. */
+/** Two servers whose superusers have the same password: one with TLS, and one without, which is read-only. */
 export interface TwoServers {
   readonly secureUrl: string
   readonly readOnlyUrl: string
   readonly securePort: number
   readonly readOnlyPort: number
   readonly password: string
-  /** The file of the first one's certificate, which is for the host db.test and signed by itself. */
+  /** The file of the first server's self-signed certificate, for the host db.test. */
   readonly certificate: string
   close(): Promise<void>
 }
 
-/** Beside the superuser: logins that get in with TLS only, without only, by md5, and without a password. */
+/** Besides the superuser: logins allowed only with TLS, only without it, by md5, and without a password. */
 const HBA = `
 hostssl all encrypted all scram-sha-256
 hostnossl all encrypted all reject
@@ -83,7 +83,7 @@ export async function openTwoServers(): Promise<TwoServers> {
   }
 }
 
-/** Runs statements on a connection of their own; returns the rows of the last. */
+/** Runs statements on a new connection; returns the rows of the last one. */
 export async function query(url: string, ...statements: string[]): Promise<Record<string, unknown>[]> {
   const client = new PostgresClient(toPgConfig(url))
   client.on('error', () => {})

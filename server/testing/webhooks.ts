@@ -12,7 +12,7 @@ export const WEBHOOK_SECRETS = Object.fromEntries(
   PROVIDERS.map(name => [name, TEST_PROVIDERS[name].webhook.secret]),
 ) as Readonly<Record<ProviderName, string>>
 
-/** The same for a server's environment. */
+/** The same secrets as variables for a server's environment. */
 export const WEBHOOK_ENVIRONMENT: Readonly<Record<string, string>> = Object.fromEntries(
   PROVIDERS.map(name => [TEST_PROVIDERS[name].webhook.variable, WEBHOOK_SECRETS[name]]),
 )
@@ -24,7 +24,7 @@ export interface Sent {
 
 const seconds = () => Math.floor(Date.now() / 1_000)
 
-/** Signs a body as its provider does, now or at another time; `headers` add to the provider's own. */
+/** Signs a body as its provider does, now or at another time; `headers` are added to the provider's own. */
 export function sign(
   provider: ProviderName,
   body: string | Buffer,
@@ -34,32 +34,29 @@ export function sign(
   return { body, headers: { 'content-type': 'application/json', ...own, ...headers } }
 }
 
-/** A signed event of something that happened in this workspace, installation or team. */
+/** A signed event about this workspace, installation or team. */
 export function eventOf(provider: ProviderName, externalId: string, extra: object = {}): Sent {
   return sign(provider, JSON.stringify({ ...TEST_PROVIDERS[provider].webhook.event(externalId), ...extra }))
 }
 
-/** An event of GitHub's about an installation itself. */
+/** An event of GitHub about an installation itself. */
 export function installationEvent(installationId: string, action: string): Sent {
   const { body, headers } = installationBody(installationId, action)
   return sign('github', JSON.stringify(body), { headers })
 }
 
-/**
- * What tells that access to this workspace, installation or team has ended; null for a provider that tells
- * nobody.
- */
+/** The event that ends access to this workspace, installation or team; null for a provider without one. */
 export function endOf(provider: ProviderName, externalId: string): Sent | null {
   const end = TEST_PROVIDERS[provider].webhook.end(externalId)
   return end && sign(provider, JSON.stringify(end.body), { headers: end.headers ?? {} })
 }
 
-/** An id of the provider's that nobody else is connected to. */
+/** An id of the provider that no other connection has. */
 export function newExternalId(provider: ProviderName): string {
   return TEST_PROVIDERS[provider].webhook.newExternalId()
 }
 
-/** Connects an actor, behind the server's back. */
+/** Connects an actor by inserting the row directly. */
 export async function connect(
   actor: Pick<Actor, 'house' | 'userId'>,
   provider: ProviderName,
@@ -73,13 +70,13 @@ export async function connect(
   return { id: rows[0]?.id ?? '', externalId }
 }
 
-/** A connection as its owner's row has it. */
+/** Reads a connection's row. */
 export async function readConnection(house: House, id: string): Promise<Record<string, unknown>> {
   const { rows } = await house.owner.query('select * from app.connections where id = $1', [id])
   return rows[0]
 }
 
-/** The deliveries that mention this text in their payload. */
+/** Reads the deliveries with this text in their payload. */
 export async function readDeliveries(house: House, mark: string): Promise<Record<string, unknown>[]> {
   const { rows } = await house.owner.query(
     'select * from app.webhook_deliveries where strpos(payload::text, $1) > 0 order by id',
@@ -88,7 +85,7 @@ export async function readDeliveries(house: House, mark: string): Promise<Record
   return rows
 }
 
-/** The events of one connection, oldest first. */
+/** Reads the events of one connection, oldest first. */
 export async function readEvents(house: House, connectionId: string): Promise<Record<string, unknown>[]> {
   const { rows } = await house.owner.query(
     'select * from app.webhook_events where connection_id = $1 order by id',

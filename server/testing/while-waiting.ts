@@ -5,8 +5,8 @@ import type { House } from './actors.ts'
 type Statement = readonly [sql: string, values: readonly unknown[]]
 
 /**
- * Locks rows as the owner does, makes a call, and once it waits for them lets `meanwhile` happen in the
- * transaction that has the locks. Returns what came of the call, and throws if it did not wait.
+ * Locks rows as the owner, starts a call, and once it waits for the rows runs `meanwhile` in the locking
+ * transaction. Returns the outcome of the call; throws if it did not wait.
  */
 export async function whileWaiting<T>(
   house: Pick<House, 'owner'>,
@@ -31,14 +31,13 @@ export async function whileWaiting<T>(
     await blocker.query('commit')
     return await late
   } finally {
-    // Closed rather than given back: where something failed, its transaction is still open.
+    // Closed, not returned: after a failure its transaction is still open.
     blocker.release(true)
   }
 }
 
 async function blocksSomebody(blocker: PoolClient): Promise<boolean> {
-  // Not pg_stat_activity: within a transaction that stays as it was first read, without whoever connects
-  // later.
+  // Not pg_stat_activity: within a transaction it stays as first read, without later connections.
   const { rows } = await blocker.query(
     'select from pg_locks where not granted and pg_backend_pid() = any (pg_blocking_pids(pid)) limit 1',
   )

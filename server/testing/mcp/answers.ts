@@ -1,4 +1,4 @@
-/** What a server says to `initialize`, by itself or with something changed. */
+/** A server's answer to `initialize`, unchanged or with changes. */
 export function initialized(changes: Record<string, unknown> = {}): Record<string, unknown> {
   return {
     protocolVersion: '2025-06-18',
@@ -12,7 +12,7 @@ export function tool(name: string, description = ''): Record<string, unknown> {
   return { name, description, inputSchema: { type: 'object' } }
 }
 
-/** One page that is larger than what is stored of a whole list. */
+/** One page that is larger than the stored limit of a whole list. */
 export const HUGE_PAGE = { tools: Array.from({ length: 600 }, (_, n) => tool(`t${n}`, 'x'.repeat(1_000))) }
 
 export const ENDLESS_PAGE = { tools: [tool('again')], nextCursor: 'more' }

@@ -1,5 +1,5 @@
-// A command that misbehaves in the way that its first argument names; the file in its second one gets the
-// process ids.
+// A command that misbehaves as its first argument says; it writes the process ids to the file in its second
+// one.
 import { spawn } from 'node:child_process'
 import { appendFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'

@@ -14,14 +14,14 @@ export type Handler = (
 ) => void | Promise<void>
 
 export interface HttpFixture extends AsyncDisposable {
-  /** With the path that MCP servers are at. */
+  /** The URL with the usual path of MCP servers. */
   readonly url: string
   readonly origin: string
-  /** What was asked so far, as `POST /mcp`. */
+  /** The requests so far, such as `POST /mcp`. */
   readonly requests: string[]
 }
 
-/** An HTTP server of one handler on a free port of this machine. */
+/** An HTTP server with one handler, on a free port of this machine. */
 export async function serveHttp(handler: Handler): Promise<HttpFixture> {
   const requests: string[] = []
   const server = createServer((request, response) => {
@@ -62,7 +62,8 @@ export function streamableTools(): Handler {
 }
 
 /**
- * The SDK's own server of the protocol's first version: events over GET, messages over POST to another path.
+ * The SDK's own server for the first version of the protocol: events over GET, messages over POST to another
+ * path.
  */
 export function sseTools(): Handler {
   const sessions = new Map<string, SSEServerTransport>()
@@ -77,7 +78,7 @@ export function sseTools(): Handler {
   }
 }
 
-/** A message's JSON; notifications have no id. */
+/** Parses a message's JSON; notifications have no id. */
 export async function messageOf(request: IncomingMessage): Promise<{ id?: number; method?: string }> {
   const chunks: Buffer[] = []
   for await (const chunk of request) chunks.push(chunk)
@@ -85,7 +86,7 @@ export async function messageOf(request: IncomingMessage): Promise<{ id?: number
 }
 
 /**
- * A server of our own that answers each method with a result, takes notifications and never opens a stream.
+ * A minimal server that answers each method with a result, accepts notifications and never opens a stream.
  */
 export function scripted(results: Readonly<Record<string, unknown>>): Handler {
   return async (request, response) => {
@@ -101,7 +102,7 @@ export function scripted(results: Readonly<Record<string, unknown>>): Handler {
 
 export const JSON_TYPE = { 'content-type': 'application/json' }
 
-/** Never stops sending, as fast as it is read. */
+/** Sends endlessly, as fast as it is read. */
 export const flood =
   (contentType: string, chunk: string, sent: { bytes: number }): Handler =>
   (_request, response) => {

@@ -8,7 +8,7 @@ export const TOOLS = ['search', 'read', 'write'].map(name => ({
   inputSchema: { type: 'object' as const, properties: { path: { type: 'string' } }, required: ['path'] },
 }))
 
-/** Answers tools/list with TOOLS, two a page. */
+/** Answers tools/list with TOOLS, two per page. */
 export function serveTools(server: Server): Server {
   server.setRequestHandler(ListToolsRequestSchema, ({ params }) =>
     params?.cursor === 'second'

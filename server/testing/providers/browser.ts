@@ -1,6 +1,6 @@
 /**
- * Where a provider sends the browser that opens this page. Throws what the page says when it sends it
- * nowhere.
+ * Opens a provider's page and returns the URL that it redirects to. Throws the page's text if it does not
+ * redirect.
  */
 export async function followOnce(pageUrl: string): Promise<URL> {
   const response = await fetch(pageUrl, { redirect: 'manual' })

@@ -1,7 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** One request as a provider receives it. */
+/** One request to a provider. */
 export interface ProviderRequest {
   readonly method: string
   readonly path: string
@@ -13,41 +13,41 @@ export interface ProviderRequest {
 export interface ProviderAnswer {
   readonly status: number
   readonly headers?: Readonly<Record<string, string>>
-  /** Text goes as it is; anything else as JSON. */
+  /** Text is sent unchanged, anything else as JSON. */
   readonly body?: unknown
 }
 
-/** What a provider in trouble answers instead of what it was asked for. */
+/** The answer of a failing provider. */
 type Garbage = 'html' | 'cut' | 'empty' | 'null' | 'broken'
 
-/** A page of a provider is asked for `hold`, and whoever asks waits until it is let go. */
+/** Requests that a provider holds until the test releases them. */
 interface Held {
-  /** Resolves once so many requests wait. */
+  /** Resolves once this many requests wait. */
   waiting(count: number): Promise<void>
   release(): void
 }
 
 /**
- * How a test watches a provider and makes it fail. An endpoint is `POST /oauth/token`; without one, all of
- * them.
+ * Watches a provider and makes it fail. An endpoint is `POST /oauth/token`; without one, all endpoints are
+ * meant.
  */
 export interface ProviderControls {
   /** `http://127.0.0.1:<port>`. */
   readonly url: string
-  /** How many requests came, answered or not. */
+  /** The number of requests, answered or not. */
   calls(endpoint?: string): number
-  /** What came, oldest first. */
+  /** All requests, oldest first. */
   readonly requests: readonly ProviderRequest[]
   forgetCalls(): void
-  /** The next requests are refused for their rate, as this provider says it. */
+  /** Refuses the next requests for their rate, as this provider does. */
   limitNext(count: number, options?: { retryAfterSeconds?: number; endpoint?: string }): void
-  /** The next requests are answered with something that no client expects. */
+  /** Answers the next requests with garbage. */
   garbleNext(count: number, garbage: Garbage, endpoint?: string): void
-  /** The next requests are answered so. */
+  /** Answers the next requests with this answer. */
   answerNext(count: number, answer: ProviderAnswer, endpoint?: string): void
-  /** Requests wait until they are let go. */
+  /** Holds requests until they are released. */
   hold(endpoint?: string): Held
-  /** Connections end without an answer, until `comeBack`. */
+  /** Closes connections without an answer, until `comeBack`. */
   goDown(): void
   comeBack(): void
   close(): Promise<void>
@@ -73,7 +73,7 @@ interface Gate {
 
 const MAX_BODY_BYTES = 1_000_000
 
-/** An HTTP server on this machine that answers as told, and misbehaves when told to. */
+/** An HTTP server on this machine with scripted answers and failures. */
 export async function openFakeServer(options: FakeServerOptions): Promise<ProviderControls> {
   const requests: ProviderRequest[] = []
   const planned: Planned[] = []
@@ -83,7 +83,7 @@ export async function openFakeServer(options: FakeServerOptions): Promise<Provid
 
   const server = createServer((incoming, response) => {
     serve(incoming, response).catch(error => {
-      // A fake that throws is a fault of the test: it must not look like a provider's failure.
+      // A fake that throws is a bug of the test, and must not look like a provider's failure.
       console.error('a fake provider failed', error)
       response.destroy()
     })
@@ -98,7 +98,7 @@ export async function openFakeServer(options: FakeServerOptions): Promise<Provid
     const request = await readRequest(incoming)
     requests.push(request)
     await Promise.all([...gates].filter(gate => isFor(gate.endpoint, request)).map(pass))
-    // What was on its way when the provider went down is lost, also once it is back.
+    // Requests in flight when the provider went down are lost, even after it is back.
     if (outages !== outagesBefore) {
       response.destroy()
       return
@@ -164,7 +164,7 @@ export async function openFakeServer(options: FakeServerOptions): Promise<Provid
   }
 }
 
-/** What a form, a JSON document or a query string says, as flat text. */
+/** The members of a form, a JSON document or a query string, as flat text. */
 export function parametersOf(request: ProviderRequest): Map<string, string> {
   const type = request.headers['content-type'] ?? ''
   if (type.startsWith('application/json')) return new Map(Object.entries(jsonOf(request)).filter(isText))
@@ -172,7 +172,7 @@ export function parametersOf(request: ProviderRequest): Map<string, string> {
   return new Map(request.query)
 }
 
-/** The JSON object of a body; anything else is an empty one. */
+/** The JSON object of a body; an empty object for anything else. */
 export function jsonOf(request: ProviderRequest): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(request.body)
@@ -182,12 +182,12 @@ export function jsonOf(request: ProviderRequest): Record<string, unknown> {
   }
 }
 
-/** The token of an `Authorization` header; null when there is none. */
+/** The token of an `Authorization` header; null without one. */
 export function bearerOf(request: ProviderRequest): string | null {
   return /^(?:bearer|token) (\S+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? null
 }
 
-/** The id and secret of HTTP Basic authentication; null when there is none. */
+/** The id and secret of HTTP Basic authentication; null without one. */
 export function basicOf(request: ProviderRequest): { id: string; secret: string } | null {
   const encoded = /^basic (\S+)$/i.exec(request.headers.authorization ?? '')?.[1]
   if (!encoded) return null
@@ -195,7 +195,7 @@ export function basicOf(request: ProviderRequest): { id: string; secret: string 
   return { id, secret: secret.join(':') }
 }
 
-/** Sends a browser somewhere, with these parameters. */
+/** Redirects a browser to a URL with these parameters. */
 export function redirect(to: string, parameters: Readonly<Record<string, string | null>>): ProviderAnswer {
   const url = new URL(to)
   for (const [name, value] of Object.entries(parameters))

@@ -1,10 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto'
 
-/** What a person allowed an application: a pair of tokens, for as long as it lasts. */
+/** A user's grant to an application: a pair of tokens, while it lasts. */
 export interface Grant<Subject> {
   readonly subject: Subject
   accessToken: string
-  /** Null where tokens don't expire. */
+  /** Null if tokens don't expire. */
   refreshToken: string | null
   expiresAtMs: number
   isRevoked: boolean
@@ -26,25 +26,25 @@ export interface GrantsOptions {
 
 type RedeemFailure = 'unknown_code' | 'wrong_redirect' | 'wrong_verifier'
 
-/** The grants of one provider: codes serve once, a refresh token dies when used, and PKCE is checked. */
+/** The grants of one provider: codes work once, a used refresh token is invalid, and PKCE is checked. */
 export interface Grants<Subject> {
   readonly all: readonly Grant<Subject>[]
-  /** Null: tokens that never expire, without refresh tokens. Decides for tokens that are made from now on. */
+  /** The lifetime of new tokens; null for tokens that never expire, without refresh tokens. */
   lifetimeSeconds: number | null
   issueCode(subject: Subject, request: { redirectUri: string; challenge: string | null }): string
   redeem(
     code: string | undefined,
     request: { redirectUri: string | undefined; verifier: string | undefined },
   ): Grant<Subject> | RedeemFailure
-  /** Null when the token is unknown, was used or is revoked. */
+  /** Null if the token is unknown, used or revoked. */
   refresh(refreshToken: string | undefined): Grant<Subject> | null
-  /** The grant of a token that works now. */
+  /** The grant of a valid token. */
   find(accessToken: string | null | undefined): Grant<Subject> | null
-  /** The grant of either token, whether it works or not. */
+  /** The grant of either token, valid or not. */
   findAny(token: string | null | undefined): Grant<Subject> | null
-  /** Ends all access tokens, as time would. */
+  /** Expires all access tokens. */
   expireAll(): void
-  /** Ends everything, as people do in the provider's settings. */
+  /** Revokes everything, as a user can in the provider's settings. */
   revokeAll(): void
 }
 
@@ -69,7 +69,7 @@ export function createGrants<Subject>(options: GrantsOptions): Grants<Subject> {
     },
     redeem(code, { redirectUri, verifier }) {
       const pending = codes.get(code ?? '')
-      // A code that was tried is gone, whether or not the rest fits.
+      // A tried code is invalid, even if the rest of the request was wrong.
       codes.delete(code ?? '')
       if (!pending) return 'unknown_code'
       const isOmitted = redirectUri === undefined && options.mayOmitRedirect === true
@@ -113,7 +113,7 @@ export function createGrants<Subject>(options: GrantsOptions): Grants<Subject> {
   return grants
 }
 
-/** RFC 7636: the challenge of a verifier, by S256. */
+/** RFC 7636: the S256 challenge of a verifier. */
 export function challengeOf(verifier: string): string {
   return createHash('sha256').update(verifier).digest('base64url')
 }
