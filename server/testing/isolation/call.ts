@@ -43,8 +43,8 @@ export const procedures = Object.entries(definitions).map(([path, { _def }]) => 
 }))
 
 /**
- * Calls one procedure as the HTTP server does, credentials in headers included, and answers what it would
- * send: of a stream, its first event, if it has one.
+ * Calls one procedure as the HTTP server does, with credentials in headers, and returns its answer; for a
+ * stream, its first event, if it has one.
  */
 export async function callProcedure(
   services: Services,
@@ -88,7 +88,7 @@ export function outcomeOf({ status, body }: Answer): string {
 }
 
 /**
- * A stable other id for every id in `input` that is one of `ids`: the same call, about things that do not
+ * Replaces every id in `input` that is one of `ids` by another stable id: the same call for rows that do not
  * exist.
  */
 export function withMissingIds(input: unknown, ids: readonly string[]): unknown {

@@ -16,8 +16,8 @@ import { refusalOf } from '../refusal.ts'
 import { sessionCredential, tokenCredential } from './dataset.ts'
 import { connectAsApi } from './lease-prompt.ts'
 
-// A credential that has ended, presented by hand on a connection of the API's login: there sign_in is not
-// asked, so the functions that policies call must know of every way in which it can end.
+// Tests ended credentials on a connection of the API's login, where sign_in is not called: the functions that
+// policies call must check every way in which a credential can end.
 
 let house: House
 let client: pg.Client

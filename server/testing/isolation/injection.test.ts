@@ -6,8 +6,7 @@ import { createHousehold, type Household, marksOf, sessionCredential } from './d
 import { type Injector, openInjector } from './injector.ts'
 import { readTables, rowsMentioning } from './tables.ts'
 
-// SQL that an attacker got into a statement of the server's. Whatever they try, they read their own rows
-// only.
+// Tests SQL that an attacker injects into a statement of the server: it reads only the attacker's own rows.
 
 let house: House
 let injector: Injector
@@ -75,7 +74,7 @@ describe('SQL in a statement of the server’s reaches no other user:', () => {
     const before = await victimsRows()
     const answer = await injector.inject(text(victim))
     for (const mark of [...marksOf(victim), ...(await storedSecretsOf(victim))]) {
-      // What the attacker typed comes back in an error's text.
+      // The attacker's own text may be in an error's message.
       if (!text(victim).includes(mark)) expect(answer).not.toContain(mark)
     }
     expect(await victimsRows()).toEqual(before)

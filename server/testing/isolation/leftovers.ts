@@ -1,5 +1,5 @@
-// What SQL could leave behind on a connection, and how to see whether it did. A statement that is refused
-// unsent is tried past the filter as well: one that leaves nothing there would prove nothing here.
+// SQL that could leave state on a connection, and how to observe it. A statement that is refused unsent is
+// also tried past the filter: if it leaves nothing there, the refusal would prove nothing.
 
 /** One row with everything that a statement could notice about the connection it runs on. */
 export const OBSERVATION = `select

@@ -5,8 +5,8 @@ import { type House, openHouse } from '../actors.ts'
 import { createHousehold, type Household, marksOf, sessionCredential, tokenCredential } from './dataset.ts'
 import { readTables, rowsMentioning } from './tables.ts'
 
-// Someone at a prompt as the API's login: any SQL, the simple protocol, a connection of their own, and
-// perhaps the credential of one user. What they can't reach is everyone else.
+// Tests an attacker with a connection of the API's login: any SQL, the simple protocol, and perhaps the
+// credential of one user. They must not reach other users.
 
 let house: House
 let client: pg.Client
@@ -28,7 +28,7 @@ afterAll(async () => {
   await house.close()
 })
 
-/** What a script answers, or the error that ends it; afterwards the connection is as new. */
+/** Runs a script and returns its answer or its error; resets the connection afterwards. */
 async function run(script: string): Promise<string> {
   try {
     const results = [await client.query(script)].flat()

@@ -5,8 +5,8 @@ import { bend, outcomesIn, type Presented, setScene, valuesOf } from './conditio
 import { createHousehold, type Household, sessionCredential, tokenCredential } from './dataset.ts'
 import { type Mutation, mutationsOf, readPolicies } from './mutations.ts'
 
-// Takes one condition at a time out of each policy that joins several, and expects somebody to be able to do
-// more than before.
+// Removes one condition at a time from each policy with several, and expects that a caller can then do more
+// than before.
 
 vi.setConfig({ testTimeout: 300_000 })
 

@@ -17,9 +17,8 @@ import {
 import { createStrangers } from './strangers.ts'
 import { readTables, type Table } from './tables.ts'
 
-// Breaks one policy at a time, or one table's row-level security, and expects to be told: by the catalog
-// lint, by what can be reached afterwards, or by both. Each break happens in a transaction that is rolled
-// back.
+// Breaks one policy at a time, or one table's row-level security, and expects the catalog lint, the probes,
+// or both to notice. Each break happens in a transaction that is rolled back.
 
 // Every policy of every table takes its turn in one test.
 vi.setConfig({ testTimeout: 180_000 })

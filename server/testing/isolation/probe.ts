@@ -2,22 +2,22 @@ import pg, { type ClientBase } from 'pg'
 import { type Household, idsOf, marksOf } from './dataset.ts'
 import type { Table } from './tables.ts'
 
-// Looks at tables from where SQL of the API's login stands: what can be reached with a credential that is not
-// the owner's, and what the owner can't reach. Everything is tried in a savepoint and undone.
+// Probes tables with SQL of the API's login: which rows it can reach with a credential that is not the
+// owner's, and which the owner can't reach. Every attempt runs in a savepoint and is rolled back.
 
-/** In a transaction, acting as rowhouse_api. */
+/** A client in a transaction, as rowhouse_api. */
 type ApiClient = Pick<ClientBase, 'query'>
 
 export interface Caller {
   readonly name: string
-  /** What `app.credential` holds; null for nothing. */
+  /** The value of `app.credential`; null for none. */
   readonly credential: string | null
 }
 
-/** Tables with rows that are everyone's. Those of the dataset in them are nobody's. */
+/** Tables with rows that everyone may read. The dataset's rows in them have no owner. */
 const SHARED_TABLES = ['app.tools']
 
-/** What a lease may do with its own task's rows, and with nothing else. */
+/** The rights of a lease on its own task's rows; it has no others. */
 const LEASE_RIGHTS: Readonly<Record<string, readonly ('select' | 'insert' | 'update')[]>> = {
   'app.tasks': ['select', 'update'],
   'app.task_logs': ['select', 'insert'],
@@ -29,7 +29,7 @@ const LEASE_RIGHTS: Readonly<Record<string, readonly ('select' | 'insert' | 'upd
   'app.approvals': ['select'],
 }
 
-/** A row of the owner's for each table, as JSON. */
+/** One row of the owner for each table, as JSON. */
 export type SampleRows = Readonly<Record<string, string>>
 
 interface Outcome {
@@ -43,7 +43,7 @@ interface Outcome {
 
 const REFUSED_BY_GRANT_OR_POLICY = '42501'
 
-/** Refused for want of a right, by a policy, or because what was presented is no digest (22023). */
+/** True if refused by a grant, by a policy, or because the credential is not a digest (22023). */
 function isRefused(code: string | undefined): boolean {
   return code === REFUSED_BY_GRANT_OR_POLICY || code === '22023'
 }
@@ -68,7 +68,7 @@ export async function sampleRows(
   return samples
 }
 
-/** What `callers`, who own nothing in these tables, can see or change nevertheless. */
+/** Finds rows that `callers`, who own nothing in these tables, can still see or change. */
 export async function findLeaks(
   client: ApiClient,
   {
@@ -82,7 +82,7 @@ export async function findLeaks(
   const marks = marksOf(owner)
   const isOwners = (text: string) => marks.some(mark => text.includes(mark))
   for (const { name: caller, credential } of callers) {
-    // They claim to act in the owner's organization, as SQL on a connection of its own can.
+    // They claim the owner's organization, as SQL on its own connection can.
     await presentCredential(client, credential, owner.organizationId)
     for (const table of tables) {
       const sample = samples[table.name] ?? '{}'
@@ -121,7 +121,7 @@ export async function findLeaks(
   return leaks
 }
 
-/** What the owner can't do with rows of their own, of all that the API's login is granted. */
+/** Finds what the owner can't do with their own rows, of all that the API's login is granted. */
 export async function findLosses(
   client: ApiClient,
   {
@@ -162,7 +162,7 @@ export async function findLosses(
   return losses
 }
 
-/** The tables as they look to a lease, of all that the API's login is granted. */
+/** The tables with the rights of a lease, of all that the API's login is granted. */
 export function asLeased(tables: readonly Table[]): Table[] {
   return tables.flatMap(table => {
     const rights = LEASE_RIGHTS[table.name]
@@ -180,8 +180,8 @@ export function asLeased(tables: readonly Table[]): Table[] {
 }
 
 /**
- * Whether the owner, or anyone, can give a row of theirs, or of an organization of theirs, to `recipient`,
- * where the grants let them try.
+ * Finds tables in which the owner, or anyone, can give their row, or a row of their organization, to
+ * `recipient`, if the grants allow the attempt.
  */
 export async function findGifts(
   client: ApiClient,
@@ -206,7 +206,7 @@ export async function findGifts(
   return gifts
 }
 
-/** What a lease sees of its owner's beyond its own task. `work` occurs in every row of that task. */
+/** Finds rows of its owner that a lease sees beyond its own task. `work` occurs in every row of that task. */
 export async function findExcess(
   client: ApiClient,
   { tables, credential, work }: { tables: readonly Table[]; credential: string; work: readonly string[] },

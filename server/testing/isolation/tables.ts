@@ -6,17 +6,17 @@ export interface Table {
   /** `app.tasks` */
   readonly name: string
   readonly schema: 'app' | 'auth'
-  /** The columns that the API's login may read, insert and update; generated ones can't be written. */
+  /** The columns that the API's login may read, insert and update; generated columns can't be written. */
   readonly readable: string[]
   readonly insertable: string[]
   readonly updatable: string[]
   readonly isDeletable: boolean
   readonly columns: string[]
-  /** What its primary key begins with: whose its rows are, where it is `user_id` or `organization_id`. */
+  /** The first column of its primary key, which names the owner if it is `user_id` or `organization_id`. */
   readonly ownerColumn: string | null
 }
 
-/** Every table of ours, from the catalog, so that a new one is looked at without being named anywhere. */
+/** Reads all of our tables from the catalog, so that a new one is tested without being listed. */
 export async function readTables(reader: Reader): Promise<Table[]> {
   const { rows } = await reader.query<Table>(
     `select
@@ -45,7 +45,7 @@ export async function readTables(reader: Reader): Promise<Table[]> {
   return rows
 }
 
-/** Every row of every table as text, with the transaction that wrote it. To be read by the owner. */
+/** Reads every row of every table as text, with the transaction that wrote it, as the owner. */
 export function snapshotTables(reader: Reader, tables: readonly Table[]): Promise<Record<string, string[]>> {
   return readEach(
     reader,
@@ -54,7 +54,7 @@ export function snapshotTables(reader: Reader, tables: readonly Table[]): Promis
   )
 }
 
-/** The rows of a snapshot that mention one of these values. */
+/** The rows of a snapshot that contain one of these values. */
 export function rowsMentioning(
   reader: Reader,
   tables: readonly Table[],
