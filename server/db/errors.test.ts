@@ -100,7 +100,7 @@ describe('a failing server', () => {
       .catch((thrown: unknown) => thrown)
     const expected = toAppError(error)
     expect(expected).toMatchObject({ code: 'SERVICE_UNAVAILABLE', reason, isFault, cause: error })
-    expect(expected?.retryAt?.getTime()).toBeGreaterThan(Date.now())
+    expect(expected?.details.retryAt?.getTime()).toBeGreaterThan(Date.now())
   })
 
   it('does not include one with corrupt data', async () => {

@@ -175,7 +175,7 @@ describe('a database that answers slowly', () => {
       const startedAt = performance.now()
       await expect(caller.tasks.get({ id })).rejects.toMatchObject({
         code: 'SERVICE_UNAVAILABLE',
-        cause: { reason: 'database_unavailable', retryAt: expect.any(Date) },
+        cause: { reason: 'database_unavailable', details: { retryAt: expect.any(Date) } },
       })
       expect(performance.now() - startedAt).toBeLessThan(REQUEST_DEADLINE_MS + SLACK_MS)
     } finally {

@@ -128,8 +128,11 @@ function answerError(error: unknown, request: FastifyRequest, reply: FastifyRepl
   if (known instanceof AppError) {
     const { code, message, reason } = known
     if (known.isFault) request.log.error({ requestId: request.id, err: known.cause }, message)
-    if (known.retryAt)
-      reply.header('retry-after', Math.max(1, Math.ceil((known.retryAt.getTime() - Date.now()) / 1000)))
+    if (known.details.retryAt)
+      reply.header(
+        'retry-after',
+        Math.max(1, Math.ceil((known.details.retryAt.getTime() - Date.now()) / 1000)),
+      )
     return refuse(reply, STATUS_BY_CODE[code] ?? 400, { code, message, reason })
   }
   const status = statusOf(error)

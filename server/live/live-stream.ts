@@ -1,6 +1,6 @@
-import { TRPCError, type TrackedEnvelope, tracked } from '@trpc/server'
+import { type TRPCError, type TrackedEnvelope, tracked } from '@trpc/server'
 import type { StatementScope } from '#server/db/scope.ts'
-import { AppError } from '#server/rpc/errors.ts'
+import { toTRPCError } from '#server/rpc/trpc-error.ts'
 import { Batch } from './batch.ts'
 import type { EventPage, Feed, Reader } from './feed.ts'
 
@@ -192,12 +192,4 @@ function iterate<T>(
       return { done: true, value: undefined }
     },
   }
-}
-
-function toTRPCError(failure: Error): TRPCError {
-  if (failure instanceof TRPCError) return failure
-  if (failure instanceof AppError) {
-    return new TRPCError({ code: failure.code, message: failure.message, cause: failure })
-  }
-  return new TRPCError({ code: 'INTERNAL_SERVER_ERROR', cause: failure })
 }

@@ -31,38 +31,37 @@ export const REASONS = {
 
 export type Reason = keyof typeof REASONS
 
-export interface AppErrorDetails {
+/** What a caller is told besides the reason and the sentence. */
+export interface ErrorDetails {
   /** The violated constraint's name. */
-  constraint?: string
+  readonly constraint?: string
   /** When trying again makes sense. */
-  retryAt?: Date
-  /** The length of the message that a delta did not fit. */
-  length?: number
-  /** What would be free, in place of what is taken. */
-  suggestion?: string
-  /** The operator must mend something: the error is logged whole, though its caller hears only a sentence. */
-  isFault?: boolean
-  cause?: unknown
+  readonly retryAt?: Date
+  /** Of `offset_conflict`: the length of the message that the delta did not fit. */
+  readonly length?: number
+  /** Of a slug that is taken: a free one. */
+  readonly suggestion?: string
+}
+
+interface AppErrorOptions extends ErrorDetails {
+  /** The operator must fix something: the error is logged whole, though its caller hears only a sentence. */
+  readonly isFault?: boolean
+  readonly cause?: unknown
 }
 
 /** An expected failure: a stable reason and a sentence that names the thing and no secret. */
 export class AppError extends Error {
   readonly reason: Reason
-  readonly constraint: string | undefined
-  readonly retryAt: Date | undefined
-  readonly length: number | undefined
-  readonly suggestion: string | undefined
   readonly isFault: boolean
+  readonly details: ErrorDetails
 
-  constructor(reason: Reason, message: string, details: AppErrorDetails = {}) {
-    super(message, { cause: details.cause })
+  constructor(reason: Reason, message: string, options: AppErrorOptions = {}) {
+    const { cause, isFault = false, ...details } = options
+    super(message, { cause })
     this.name = 'AppError'
     this.reason = reason
-    this.constraint = details.constraint
-    this.retryAt = details.retryAt
-    this.length = details.length
-    this.suggestion = details.suggestion
-    this.isFault = details.isFault ?? false
+    this.isFault = isFault
+    this.details = details
   }
 
   get code(): (typeof REASONS)[Reason] {

@@ -5,10 +5,11 @@ import { StatementAbortedError, toAppError } from '#server/db/errors.ts'
 import { DEFAULT_TIMEOUT_MS, type StatementScope } from '#server/db/scope.ts'
 import { TimeBudget } from '#server/db/time-budget.ts'
 import type { Context } from './context.ts'
-import { AppError, type Reason } from './errors.ts'
+import { AppError, type ErrorDetails, type Reason } from './errors.ts'
 import { withoutOutputParsing } from './outputs.ts'
 import type { Permission } from './scopes.ts'
 import { transformer } from './transformer.ts'
+import { toTRPCError } from './trpc-error.ts'
 
 export interface ProcedureMeta {
   /** What the caller's credential must allow. */
@@ -18,15 +19,9 @@ export interface ProcedureMeta {
 }
 
 /** What `data` of an error holds, besides tRPC's code, httpStatus and path. */
-interface ErrorDetails {
+interface ErrorData extends ErrorDetails {
   reason?: Reason
   issues?: { formErrors: string[]; fieldErrors: Record<string, string[] | undefined> }
-  constraint?: string
-  retryAt?: Date
-  /** Of `offset_conflict`: how long the message is. */
-  length?: number
-  /** Of a slug that is taken: one that is free. */
-  suggestion?: string
 }
 
 /** A client that hears nothing for so long takes its connection for lost and resumes on another. */
@@ -44,7 +39,7 @@ const t = initTRPC
     sse: KEEP_ALIVE,
     errorFormatter({ shape, error }) {
       const { code, httpStatus, path } = shape.data
-      return { ...shape, message: messageOf(error), data: { code, httpStatus, path, ...errorDetails(error) } }
+      return { ...shape, message: messageOf(error), data: { code, httpStatus, path, ...errorData(error) } }
     },
   })
 
@@ -75,7 +70,7 @@ export function procedure(permission: Permission) {
         identity: () => signIn(services.pools.api, scope),
       },
     })
-    if (!result.ok && result.error.cause) result.error = toTRPCError(result.error)
+    if (!result.ok && result.error.cause) result.error = withCodeOfCause(result.error)
     return result
   })
 }
@@ -89,7 +84,7 @@ export const publicProcedure = t.procedure.meta({ permission: 'none' }).use(asyn
   const scope = { timeoutMs: DEFAULT_TIMEOUT_MS, budget: new TimeBudget(), signal }
   const db = publicDatabase(services.pools.public, scope)
   const result = await next({ ctx: { db } })
-  if (!result.ok && result.error.cause) result.error = toTRPCError(result.error)
+  if (!result.ok && result.error.cause) result.error = withCodeOfCause(result.error)
   return result
 })
 
@@ -110,7 +105,7 @@ export function workerProcedure(permission: Permission) {
     const scope = credential === null ? null : scopeOf(ctx, credential, { permission, isReadOnly: false })
     const db = scope && scopedDatabase(services.pools.api, scope)
     const result = await next({ ctx: { db, budget: scope?.budget ?? new TimeBudget() } })
-    if (!result.ok && result.error.cause) result.error = toTRPCError(result.error)
+    if (!result.ok && result.error.cause) result.error = withCodeOfCause(result.error)
     return result
   })
 }
@@ -132,27 +127,19 @@ function scopeOf(
   }
 }
 
-/** Gives an expected failure its code; leaves everything else as it is, to be logged and answered as internal. */
-function toTRPCError(error: AppError | TRPCError): TRPCError {
-  const cause = error instanceof TRPCError ? error.cause : error
+/** Gives a procedure's failure the code of what caused it. */
+function withCodeOfCause(error: TRPCError): TRPCError {
+  const { cause } = error
   if (cause instanceof StatementAbortedError) {
     return new TRPCError({ code: 'CLIENT_CLOSED_REQUEST', message: cause.message, cause })
   }
-  const expected = toAppError(cause)
-  if (expected) return new TRPCError({ code: expected.code, message: expected.message, cause: expected })
-  return error instanceof TRPCError ? error : new TRPCError({ code: 'INTERNAL_SERVER_ERROR', cause })
+  return toTRPCError(toAppError(cause) ?? error)
 }
 
-function errorDetails(error: TRPCError): ErrorDetails {
+function errorData(error: TRPCError): ErrorData {
   const { cause } = error
   if (cause instanceof AppError) {
-    return {
-      reason: cause.reason,
-      ...(cause.constraint === undefined ? {} : { constraint: cause.constraint }),
-      ...(cause.retryAt === undefined ? {} : { retryAt: cause.retryAt }),
-      ...(cause.length === undefined ? {} : { length: cause.length }),
-      ...(cause.suggestion === undefined ? {} : { suggestion: cause.suggestion }),
-    }
+    return { reason: cause.reason, ...cause.details }
   }
   if (cause instanceof z.ZodError) return { reason: 'invalid_input', issues: z.flattenError(cause) }
   switch (error.code) {

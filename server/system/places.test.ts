@@ -41,7 +41,7 @@ describe('the places of a user', () => {
     const { taken, refused } = await outcomes(takes.filter(take => take !== undefined))
     expect(taken.length).toBeLessThanOrEqual(20)
     expect(taken.length).toBeGreaterThan(0)
-    expect(refused[0]).toMatchObject({ reason: 'rate_limited', retryAt: expect.any(Date) })
+    expect(refused[0]).toMatchObject({ reason: 'rate_limited', details: { retryAt: expect.any(Date) } })
     // Calls that were refused during a concurrent burst no longer count.
     const fill = async () => {
       const { taken: more } = await outcomes([processes[0]?.take('streams', ada.userId) ?? Promise.reject()])
@@ -209,7 +209,7 @@ describe('streams', () => {
     const streams = [await open(), await open(), await open()]
     await expect(open()).rejects.toMatchObject({
       code: 'TOO_MANY_REQUESTS',
-      cause: { reason: 'rate_limited', retryAt: expect.any(Date) },
+      cause: { reason: 'rate_limited', details: { retryAt: expect.any(Date) } },
     })
     const iterator = streams[0]?.[Symbol.asyncIterator]()
     void iterator?.next()

@@ -31,7 +31,7 @@ export function noteError(
   log: Logger,
 ): void {
   const cause = error.cause
-  const retryAt = cause instanceof AppError ? cause.retryAt : undefined
+  const retryAt = cause instanceof AppError ? cause.details.retryAt : undefined
   if (retryAt || error.code === 'SERVICE_UNAVAILABLE') {
     const when = retryAt ?? new Date(Date.now() + RETRY_AFTER_SECONDS * 1000)
     if (exchange.retryAt === undefined || when > exchange.retryAt) exchange.retryAt = when

@@ -14,6 +14,7 @@ import { type AnyTRPCRouter, TRPCError } from '@trpc/server'
 import type { Logger } from '#server/app/logger.ts'
 import type { Metrics } from '#server/app/metrics.ts'
 import { AppError } from '#server/rpc/errors.ts'
+import { toTRPCError } from '#server/rpc/trpc-error.ts'
 import { isJson, MAX_BODY_BYTES, RequestAbortedError, readBody, readBytes, tooLarge } from '../body.ts'
 import type { ReadClientAddress } from '../client-address.ts'
 import { MAX_JSON_DEPTH, nestsTooDeep } from '../json-depth.ts'
@@ -122,12 +123,7 @@ function tooDeep(): AppError {
 function fail(options: TrpcHandlerOptions, exchange: Exchange, cause: unknown): void {
   if (cause instanceof RequestAbortedError) return
   const path = exchange.req.url?.slice(TRPC_PREFIX.length).split('?', 1)[0]
-  const error =
-    cause instanceof AppError
-      ? new TRPCError({ code: cause.code, message: cause.message, cause })
-      : cause instanceof TRPCError
-        ? cause
-        : new TRPCError({ code: 'INTERNAL_SERVER_ERROR', message: 'internal error', cause })
+  const error = toTRPCError(cause)
   let answer: JsonAnswer
   try {
     answer = reportError(exchange, { error, path, type: 'unknown', ctx: undefined }, options)

@@ -99,8 +99,7 @@ describe('a slug', () => {
       code: 'CONFLICT',
       cause: {
         reason: 'unique_violation',
-        constraint: 'content_user_id_slug_key',
-        suggestion: 'name-3',
+        details: { constraint: 'content_user_id_slug_key', suggestion: 'name-3' },
         message: 'the slug "name" is already used by other content of yours: "name-3" is free',
       },
     })
@@ -109,7 +108,7 @@ describe('a slug', () => {
       .caller()
       .content.update({ id: other.id, slug: 'name-2' })
       .catch(thrown => thrown)
-    expect(update.cause).toMatchObject({ reason: 'unique_violation', suggestion: 'name-3' })
+    expect(update.cause).toMatchObject({ reason: 'unique_violation', details: { suggestion: 'name-3' } })
     expect((await write(bob, 'Name')).slug).toBe(name.slug)
   })
 
@@ -121,8 +120,7 @@ describe('a slug', () => {
     await write(ada, 'Shared name')
     const error = await write(bob, 'Shared name', { organizationId: one.id }).catch(thrown => thrown)
     expect(error.cause).toMatchObject({
-      constraint: 'content_organization_id_slug_key',
-      suggestion: 'shared-name-2',
+      details: { constraint: 'content_organization_id_slug_key', suggestion: 'shared-name-2' },
       message:
         'the slug "shared-name" is already used by other content of the organization: "shared-name-2" is free',
     })
@@ -198,7 +196,7 @@ describe('the lifecycle of content', () => {
     const error = await content.restore({ id: made.id }).catch(thrown => thrown)
     expect(error.cause).toMatchObject({
       reason: 'unique_violation',
-      suggestion: 'removed-and-restored-2',
+      details: { suggestion: 'removed-and-restored-2' },
       message: expect.stringContaining('"removed-and-restored"'),
     })
     await content.update({ id: successor.id, slug: 'removed-and-restored-2' })

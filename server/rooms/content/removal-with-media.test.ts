@@ -107,8 +107,7 @@ describe('removing a media item', () => {
     const error = await media.restore({ id: mediaId }).catch(thrown => thrown)
     expect(error.cause).toMatchObject({
       reason: 'unique_violation',
-      constraint: 'content_user_id_slug_key',
-      suggestion: 'taken-name-2',
+      details: { constraint: 'content_user_id_slug_key', suggestion: 'taken-name-2' },
       message: 'the slug "taken-name" is already used by other content of yours: "taken-name-2" is free',
     })
     const deletion = await deletionOf(mediaId)

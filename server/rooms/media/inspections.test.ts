@@ -72,7 +72,7 @@ function insertInspected(count: number, age: string) {
   )
 }
 
-const RATE_LIMITED = { cause: { reason: 'rate_limited', retryAt: expect.any(Date) } }
+const RATE_LIMITED = { cause: { reason: 'rate_limited', details: { retryAt: expect.any(Date) } } }
 
 /** Completes over HTTP, on a connection that the test can close. */
 async function complete(id: string, actor = ada) {
@@ -207,7 +207,7 @@ it('a full queue rejects with overloaded, and the item can be completed later', 
     const running = actor.caller().media.completeUpload({ id: first })
     await expect.poll(() => statusOf(first, actor)).toBe('processing')
     await expect(actor.caller().media.completeUpload({ id: second })).rejects.toMatchObject({
-      cause: { reason: 'overloaded', retryAt: expect.any(Date) },
+      cause: { reason: 'overloaded', details: { retryAt: expect.any(Date) } },
     })
     expect(await statusOf(second, actor)).toBe('uploading')
     held.resolve()

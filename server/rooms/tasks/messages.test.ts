@@ -38,7 +38,7 @@ async function lengthIn(call: Promise<unknown>): Promise<number | undefined> {
     () => undefined,
     (thrown: { cause?: unknown }) => thrown.cause,
   )
-  return error instanceof AppError ? error.length : undefined
+  return error instanceof AppError ? error.details.length : undefined
 }
 
 /** The stored numbers and kinds of the task's message events. */

@@ -48,7 +48,7 @@ describe('daily quotas', () => {
     const midnight = new Date()
     midnight.setUTCHours(24, 0, 0, 0)
     expect(error).toBeInstanceOf(AppError)
-    expect((error as AppError).retryAt).toEqual(midnight)
+    expect((error as AppError).details.retryAt).toEqual(midnight)
     expect((await ada.caller().usage.today()).resetsAt).toEqual(midnight)
   })
 

@@ -187,7 +187,15 @@ const USES = {
   outgoing: [],
   db: ['postgres/', 'rpc/errors.ts'],
   postgres: ['db/', 'app/data-directory.ts', 'app/recurring-failure.ts', 'system/system.ts'],
-  live: ['db/', 'postgres/', 'system/', 'rpc/errors.ts', 'rpc/transformer.ts', 'app/recurring-failure.ts'],
+  live: [
+    'db/',
+    'postgres/',
+    'system/',
+    'rpc/errors.ts',
+    'rpc/transformer.ts',
+    'rpc/trpc-error.ts',
+    'app/recurring-failure.ts',
+  ],
   rooms: [
     'db/',
     'crypto/',

@@ -26,7 +26,7 @@ function openQueue(limits: Partial<QueueLimits> = {}) {
   return { add, end, started }
 }
 
-const OVERLOADED = { reason: 'overloaded', retryAt: expect.any(Date) }
+const OVERLOADED = { reason: 'overloaded', details: { retryAt: expect.any(Date) } }
 
 it('a user with many jobs leaves a place for another user', async () => {
   const { add, started } = openQueue()
@@ -73,8 +73,8 @@ it('a job whose caller leaves is not started', async () => {
   const left = add('a2', controller.signal)
   void add('a3')
   controller.abort()
-  await expect(left).rejects.toThrow(/went away/)
-  await expect(add('b1', AbortSignal.abort())).rejects.toThrow(/went away/)
+  await expect(left).rejects.toThrow(/cancelled/)
+  await expect(add('b1', AbortSignal.abort())).rejects.toThrow(/cancelled/)
   await end('a1')
   await end('a3')
   expect(started).toEqual(['a1', 'a3'])
