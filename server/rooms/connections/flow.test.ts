@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { AppError } from '#server/rpc/errors.ts'
 import type { Actor } from '#server/testing/actors.ts'
 import { createActor, createApiToken } from '#server/testing/actors.ts'
 import { TEST_PROVIDERS } from '#server/testing/providers/registry.ts'
@@ -40,10 +41,10 @@ async function rowOf({ id }: Connection): Promise<Record<string, unknown> | unde
   return rows[0]
 }
 
-async function refusalOf(call: Promise<unknown>): Promise<{ reason: string; retryAt?: Date }> {
+async function refusalOf(call: Promise<unknown>): Promise<AppError> {
   const error = await call.then(
     () => null,
-    (thrown: { cause: { reason: string; retryAt?: Date } }) => thrown.cause,
+    (thrown: { cause: AppError }) => thrown.cause,
   )
   if (!error) throw new Error('the call succeeded')
   return error
@@ -119,9 +120,9 @@ describe.for(PROVIDERS)('an account at %s', provider => {
   test('reports until when the provider limits calls', async () => {
     const connection = await connected.connect(ada, provider)
     connected.fakes[provider].limitNext(1, { retryAfterSeconds: 90 })
-    const { reason, retryAt } = await refusalOf(call(connection))
+    const { reason, details } = await refusalOf(call(connection))
     expect(reason).toBe('rate_limited')
-    const waitMs = (retryAt?.getTime() ?? 0) - Date.now()
+    const waitMs = (details.retryAt?.getTime() ?? 0) - Date.now()
     expect(waitMs).toBeGreaterThan(60_000)
     expect(waitMs).toBeLessThan(91_000)
     expect(await rowOf(connection)).toMatchObject({ status: 'active' })
