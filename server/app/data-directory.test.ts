@@ -69,7 +69,7 @@ describe('a file that is not what was written there is named, with what to do', 
         () => openDatabaseServer({ database: { kind: 'embedded' }, dataDir }, { share: true }),
       ]) {
         expect(await failureWith(file, content, attempt)).toMatch(
-          /connection\.json does not hold the port and the password .* Restore it from a backup, or move .*postgres away/,
+          /connection\.json does not contain the port and the password .* Restore it from a backup, or move .*postgres away/,
         )
       }
     },

@@ -14,8 +14,8 @@ const LIST_LOADED = `
     },
   })
   await import('./server/start.ts')
-  const { buildApp } = await import('./server/app.ts')
-  const { createLogger } = await import('./server/logger.ts')
+  const { buildApp } = await import('./server/app/app.ts')
+  const { createLogger } = await import('./server/app/logger.ts')
   const { initTRPC } = await import('@trpc/server')
   const app = buildApp({
     config: {
