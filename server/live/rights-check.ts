@@ -1,6 +1,6 @@
 import { isSignInRefusal, SignInError, toAppError } from '#server/db/errors.ts'
 import { notFound } from '#server/rpc/errors.ts'
-import type { WatchedStream, WatchedStreamState } from '#server/system/system.ts'
+import type { WatchedStream, WatchedStreamState } from '#server/system/system-streams.ts'
 import type { Reader } from './feed.ts'
 import type { LiveFeed } from './source.ts'
 

@@ -1,5 +1,5 @@
 import type { Database } from '#server/db/database.ts'
-import type { StreamState } from '#server/system/system.ts'
+import type { StreamState } from '#server/system/system-streams.ts'
 import type { EventPage, Feed } from './feed.ts'
 import type { Topic } from './topics.ts'
 

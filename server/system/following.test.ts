@@ -186,9 +186,9 @@ it('a sweep deletes any number of states, counters and events of a delivery, in 
     [ada.userId],
   )
   const { system } = house.services.pools
-  expect(await system.sweepOAuthStates()).toBe(1_000)
-  expect(await system.sweepRateLimits()).toBe(1_000)
-  expect(await system.sweepWebhooks()).toBe(5_000)
+  expect(await system.sweep('oauthStates')).toBe(1_000)
+  expect(await system.sweep('rateLimits')).toBe(1_000)
+  expect(await system.sweep('webhooks')).toBe(5_000)
   await sweep(house.services)
   const [left] = await sql(`select
     (select count(*) from app.oauth_states) + (select count(*) from app.rate_limits where key like 'x%')

@@ -103,7 +103,7 @@ describe('the places of a user', () => {
     await pass('31 seconds')
     await places.take('streams', bob.userId)
     await pass('2 minutes')
-    expect(await house.services.pools.system.sweepHeldPlaces()).toBeGreaterThanOrEqual(1)
+    expect(await house.services.pools.system.sweep('heldPlaces')).toBeGreaterThanOrEqual(1)
     const { rowCount } = await house.owner.query('select from app.held_places where process_id = $1', [
       killed,
     ])

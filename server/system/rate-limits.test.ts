@@ -61,7 +61,7 @@ describe('a rate limit', () => {
     await take(old)
     await age(young, 60 + 3_500)
     await age(old, 60 + 3_601)
-    await house.services.pools.system.sweepRateLimits()
+    await house.services.pools.system.sweep('rateLimits')
     const { rows } = await house.owner.query('select key from app.rate_limits where key = any ($1)', [
       [young, old],
     ])

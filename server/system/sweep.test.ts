@@ -237,9 +237,9 @@ describe('the deltas of a message', () => {
       taskId,
     ])
     const { system } = house.services.pools
-    expect(await system.foldMessageDeltas()).toBe(2)
-    expect(await system.foldMessageDeltas()).toBe(1)
-    expect(await system.foldMessageDeltas()).toBe(0)
+    expect(await system.sweep('messageDeltas')).toBe(2)
+    expect(await system.sweep('messageDeltas')).toBe(1)
+    expect(await system.sweep('messageDeltas')).toBe(0)
   })
 })
 

@@ -21,14 +21,14 @@ export function createSweeper(services: Swept): Loop {
 export async function sweep(services: Swept, isStopped: () => boolean = () => false): Promise<void> {
   const { system } = services.pools
   const sweeps: Readonly<Record<string, () => Promise<unknown>>> = {
-    'rate limits': () => repeat(() => system.sweepRateLimits(), isStopped),
-    'held places': () => system.sweepHeldPlaces(),
-    'connect flows': () => repeat(() => system.sweepOAuthStates(), isStopped),
+    'rate limits': () => repeat(() => system.sweep('rateLimits'), isStopped),
+    'held places': () => system.sweep('heldPlaces'),
+    'connect flows': () => repeat(() => system.sweep('oauthStates'), isStopped),
     'media files': () => sweepMedia(services),
-    webhooks: () => repeat(() => system.sweepWebhooks(), isStopped),
-    'sign-ins': () => repeat(() => system.sweepSignIns(), isStopped),
-    'finished erasures': () => repeat(() => system.sweepErasures(), isStopped),
-    'message deltas': () => repeat(() => system.foldMessageDeltas(), isStopped),
+    webhooks: () => repeat(() => system.sweep('webhooks'), isStopped),
+    'sign-ins': () => repeat(() => system.sweep('signIns'), isStopped),
+    'finished erasures': () => repeat(() => system.sweep('erasures'), isStopped),
+    'message deltas': () => repeat(() => system.sweep('messageDeltas'), isStopped),
   }
   for (const [swept, run] of Object.entries(sweeps)) {
     if (isStopped()) return

@@ -18,6 +18,7 @@ import {
   nextErasure,
   noteErasureFailure,
 } from './system-erasures.ts'
+import type { WatchedStream, WatchedStreamState } from './system-streams.ts'
 import {
   type ClaimedEvent,
   claimWebhookEvents,
@@ -27,33 +28,23 @@ import {
   receiveWebhook,
 } from './system-webhooks.ts'
 
-/** The task (or, if null, the approvals) that one caller's stream reads. */
-export interface WatchedStream {
-  readonly credential: string
-  readonly organizationId: string | null
-  readonly taskId: string | null
-}
-
-/** The progress of a task; for approvals, only the last event's number. */
-export interface StreamState {
-  readonly status: string
-  readonly lastLogSeq: number
-  readonly lastEventSeq: number
-}
-
-/**
- * Why the caller of the n-th stream is refused, or the task's state; both null if the caller can see no such
- * task.
- */
-export type WatchedStreamState =
-  | ({ readonly n: number; readonly refusal: null } & StreamState)
-  | {
-      readonly n: number
-      readonly refusal: string | null
-      readonly status: null
-      readonly lastLogSeq: null
-      readonly lastEventSeq: null
-    }
+/** The functions that delete expired rows, a batch a call. */
+const SWEEPS = {
+  /** Places of processes that ended without returning them. */
+  heldPlaces: 'app.sweep_held_places()',
+  /** Abandoned states of connect flows. */
+  oauthStates: 'app.sweep_oauth_states()',
+  /** Deliveries with their events, at most a thousand. */
+  webhooks: 'app.sweep_webhooks()',
+  /** Sessions, trusted devices and verifications, at most a thousand each. */
+  signIns: 'app.sweep_sign_ins()',
+  /** Folds the deltas of at most fifty old, finished messages into one each. */
+  messageDeltas: 'app.fold_message_deltas()',
+  /** Jobs finished more than thirty days ago. */
+  erasures: 'app.sweep_erasures()',
+  /** Counters whose window ended long ago. */
+  rateLimits: 'app.sweep_rate_limits()',
+} as const
 
 /**
  * Work without a user's request. Its login reads no table; it may execute only the functions that these
@@ -213,16 +204,6 @@ export class SystemDatabase {
     return rows.map(({ holder, others }) => [String(holder), Number(others)] as const)
   }
 
-  /** Deletes the places of processes that ended without returning them; returns the number of rows. */
-  sweepHeldPlaces(): Promise<number> {
-    return this.#count('select app.sweep_held_places() as count')
-  }
-
-  /** Deletes a batch of abandoned states of connect flows; returns the number. */
-  sweepOAuthStates(): Promise<number> {
-    return this.#count('select app.sweep_oauth_states() as count')
-  }
-
   /**
    * Stores a delivery with an event for each active connection that it names, in one statement; does nothing
    * for a copy of a stored one.
@@ -247,26 +228,6 @@ export class SystemDatabase {
   /** Records why an attempt failed. The event is due again after that time; without one, it is dead. */
   failWebhookEvent(event: ClaimedEvent, error: string, retryAfterMs: number | null): Promise<void> {
     return failWebhookEvent(this.#call, event, { error, retryAfterMs })
-  }
-
-  /** Deletes at most a thousand expired deliveries with their events; returns the number. */
-  sweepWebhooks(): Promise<number> {
-    return this.#count('select app.sweep_webhooks() as count')
-  }
-
-  /**
-   * Deletes at most a thousand each of expired sessions, trusted devices and verifications; returns the
-   * number.
-   */
-  sweepSignIns(): Promise<number> {
-    return this.#count('select app.sweep_sign_ins() as count')
-  }
-
-  /**
-   * Folds the deltas of at most fifty old, finished messages into one each; returns the number of messages.
-   */
-  foldMessageDeltas(): Promise<number> {
-    return this.#count('select app.fold_message_deltas() as count')
   }
 
   /** True if a media item still waits for the upload of its file. */
@@ -309,18 +270,9 @@ export class SystemDatabase {
     return noteErasureFailure(this.#call, failure)
   }
 
-  /** Deletes a batch of jobs finished more than thirty days ago; returns the number. */
-  sweepErasures(): Promise<number> {
-    return this.#count('select app.sweep_erasures() as count')
-  }
-
-  /** Deletes a batch of counters whose window ended long ago; returns the number. */
-  sweepRateLimits(): Promise<number> {
-    return this.#count('select app.sweep_rate_limits() as count')
-  }
-
-  async #count(sql: string): Promise<number> {
-    const [row] = await this.#call(sql, [])
+  /** Deletes a batch of expired rows; returns how many. */
+  async sweep(kind: keyof typeof SWEEPS): Promise<number> {
+    const [row] = await this.#call(`select ${SWEEPS[kind]} as count`, [])
     return Number(row?.count)
   }
 }

@@ -148,10 +148,10 @@ describe('a callback is rejected', () => {
       return rows[0]
     }
     expect(await count()).toEqual({ n: 1, life: '00:10:00' })
-    await connected.house.services.pools.system.sweepOAuthStates()
+    await connected.house.services.pools.system.sweep('oauthStates')
     expect(await count()).toMatchObject({ n: 1 })
     await age('2 hours')
-    await connected.house.services.pools.system.sweepOAuthStates()
+    await connected.house.services.pools.system.sweep('oauthStates')
     expect(await count()).toMatchObject({ n: 0 })
   })
 
