@@ -146,6 +146,6 @@ test("without the grant a server says that the pooler's login may not connect", 
   await query(superuserUrl, 'revoke connect on database rowhouse from pgbouncer')
   pooler = await startPooler()
   await expect(startServerProgram([...SERVER_PROGRAM], { env: environment(pooler.url) })).rejects.toThrow(
-    /may not be allowed to connect to the database/,
+    /may lack the right to connect to the database/,
   )
 })
